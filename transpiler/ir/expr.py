@@ -1,0 +1,288 @@
+"""Static expressions: values that the generated code computes, with the value seen during conversion.
+
+A value of the program being converted is either a plain Python value (it is known and may be written as a
+literal) or a `Sym`: an expression over names of the generated code, with a `witness`, the value that this
+expression had for the arguments the conversion looked at. Arithmetic works on both alike, so that one shape rule
+serves concrete and symbolic sizes.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+class Missing:
+    """The witness of an expression whose value could not be observed."""
+
+    def __repr__(self) -> str:
+        return "<not observed>"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING = Missing()
+
+
+class NeedsConstant(Exception):
+    """A decision needs the value of an expression that the generated code keeps open.
+
+    The stager reacts by freezing the parameters in `sym`, or by falling back to a lower tier.
+    """
+
+    def __init__(self, sym: Sym, why: str = "") -> None:
+        super().__init__(why or f"the value of {sym} decides the structure")
+        self.sym = sym
+
+
+@dataclass(frozen=True, eq=False)
+class Sym:
+    """An expression of the generated code (`expr`) and the value it was seen to have (`witness`)."""
+
+    expr: ast.expr
+    witness: Any = MISSING
+
+    @staticmethod
+    def name(name: str, witness: Any = MISSING) -> Sym:
+        return Sym(ast.Name(name, ast.Load()), witness)
+
+    @staticmethod
+    def parse(code: str, witness: Any = MISSING) -> Sym:
+        return Sym(ast.parse(code, mode="eval").body, witness)
+
+    @property
+    def code(self) -> str:
+        return ast.unparse(self.expr)
+
+    def names(self) -> set[str]:
+        """The names of the generated code this expression reads."""
+        return {n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)}
+
+    def __repr__(self) -> str:
+        return self.code
+
+    def __bool__(self) -> bool:
+        raise NeedsConstant(self)
+
+    def __index__(self) -> int:
+        raise NeedsConstant(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NeedsConstant(self)
+
+    def __add__(self, other: Any) -> Any:
+        return binary(ast.Add(), self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return binary(ast.Add(), other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return binary(ast.Sub(), self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return binary(ast.Sub(), other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return binary(ast.Mult(), self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return binary(ast.Mult(), other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return binary(ast.FloorDiv(), self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return binary(ast.FloorDiv(), other, self)
+
+    def __getitem__(self, index: Any) -> Sym:
+        return Sym(ast.Subscript(self.expr, to_ast(index), ast.Load()), observe(lambda w: w[index], self))
+
+
+OPERATORS: dict[type, Any] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+    ast.Pow: lambda a, b: a**b,
+    ast.LShift: lambda a, b: a << b,
+    ast.RShift: lambda a, b: a >> b,
+    ast.BitAnd: lambda a, b: a & b,
+    ast.BitOr: lambda a, b: a | b,
+    ast.BitXor: lambda a, b: a ^ b,
+    ast.MatMult: lambda a, b: a @ b,
+}
+
+
+def witness_of(value: Any) -> Any:
+    """The observed value of `value`, looking inside containers; `MISSING` if any part was not observed."""
+    if isinstance(value, Sym):
+        return value.witness
+    if type(value) in (tuple, list, set):
+        parts = [witness_of(v) for v in value]
+        return MISSING if any(p is MISSING for p in parts) else type(value)(parts)
+    if type(value) is dict:
+        parts = {k: witness_of(v) for k, v in value.items()}
+        return MISSING if any(p is MISSING for p in parts.values()) else parts
+    return value
+
+
+def observe(function: Any, *operands: Any) -> Any:
+    """`function` applied to the witnesses of `operands`; `MISSING` if that cannot be done."""
+    seen = [witness_of(o) for o in operands]
+    if any(s is MISSING for s in seen):
+        return MISSING
+    try:
+        return function(*seen)
+    except Exception:  # the witness need not fit: it only informs
+        return MISSING
+
+
+def is_open(value: Any) -> bool:
+    """Whether `value` contains an expression that is not a known constant."""
+    if isinstance(value, Sym):
+        return True
+    if type(value) in (tuple, list, set):
+        return any(is_open(v) for v in value)
+    if type(value) is dict:
+        return any(is_open(v) for pair in value.items() for v in pair)
+    return False
+
+
+def constant(value: Any, why: str = "") -> Any:
+    """`value` if it is known; raises `NeedsConstant` otherwise."""
+    if isinstance(value, Sym):
+        raise NeedsConstant(value, why)
+    if type(value) in (tuple, list):
+        for item in value:
+            constant(item, why)
+    return value
+
+
+def binary(op: ast.operator, left: Any, right: Any) -> Any:
+    """`left op right`, simplified where integers allow it."""
+    if not isinstance(left, Sym) and not isinstance(right, Sym) and not is_open(left) and not is_open(right):
+        return OPERATORS[type(op)](left, right)
+    simple = _simplify(op, left, right)
+    if simple is not None:
+        return simple
+    return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(OPERATORS[type(op)], left, right))
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int
+
+
+def _const_tail(value: Any, op: type) -> tuple[ast.expr, int] | None:
+    """`e` and `c` for an expression `e op c` with an integer constant at the end."""
+    if isinstance(value, Sym) and isinstance(value.expr, ast.BinOp) and isinstance(value.expr.op, op):
+        right = value.expr.right
+        if isinstance(right, ast.Constant) and type(right.value) is int:
+            return value.expr.left, right.value
+    return None
+
+
+def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
+    kind = type(op)
+    if kind in (ast.Add, ast.Sub) and _is_int(right):
+        if right == 0 and type(witness_of(left)) is int:
+            return left
+        if right < 0:
+            return binary(ast.Sub() if kind is ast.Add else ast.Add(), left, -right)
+        for inner, sign in ((ast.Add, 1), (ast.Sub, -1)):
+            tail = _const_tail(left, inner)
+            if tail:
+                total = sign * tail[1] + (right if kind is ast.Add else -right)
+                base = Sym(tail[0], observe(lambda w: w - sign * tail[1], left))
+                return base if total == 0 else binary(ast.Add(), base, total)
+    if kind is ast.Add and _is_int(left) and left == 0 and type(witness_of(right)) is int:
+        return right
+    if kind in (ast.Mult, ast.FloorDiv) and _is_int(right) and right == 1 and type(witness_of(left)) is int:
+        return left
+    if kind is ast.Mult and _is_int(left) and left == 1:
+        return right
+    if kind is ast.FloorDiv and _is_int(right) and right > 0:
+        tail = _const_tail(left, ast.FloorDiv)
+        if tail and tail[1] > 0:  # (a // b) // c == a // (b * c)
+            return Sym(
+                ast.BinOp(tail[0], ast.FloorDiv(), ast.Constant(tail[1] * right)), observe(lambda w: w // right, left)
+            )
+    if kind is ast.Sub and isinstance(left, Sym) and isinstance(right, Sym) and same(left, right):
+        return 0
+    return None
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are surely equal in every run: equal constants, or the same expression."""
+    if isinstance(a, Sym) or isinstance(b, Sym):
+        return isinstance(a, Sym) and isinstance(b, Sym) and (a is b or ast.dump(a.expr) == ast.dump(b.expr))
+    if type(a) in (tuple, list) and type(a) is type(b):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and bool(a == b)
+
+
+def ceil_div(a: Any, b: Any) -> Any:
+    """⌈a / b⌉ for a positive `b`."""
+    if type(b) is int and b == 1:
+        return a
+    return (a + (b - 1)) // b if _is_int(b) else (a + b - 1) // b
+
+
+def format_float(value: float) -> str:
+    """A float as a person writes it: 0.5, 1e-3, 1.001e-5."""
+    text = repr(value)
+    if value and abs(value) < 0.01 and value == value:
+        mantissa, _, exponent = f"{value:.16e}".partition("e")
+        for digits in range(17):
+            mantissa = f"{value:.{digits}e}".partition("e")[0]
+            if float(f"{mantissa}e{exponent}") == value:
+                return f"{mantissa}e{int(exponent)}"
+    return text
+
+
+
+def to_ast(value: Any) -> ast.expr:
+    """The expression that writes `value` in the generated code.
+
+    Raises TypeError for a value that has no literal form.
+    """
+    if isinstance(value, Sym):
+        return value.expr
+    if isinstance(value, ast.expr):
+        return value
+    if isinstance(value, bool) or value is None or value is Ellipsis or isinstance(value, (str, bytes)):
+        return ast.Constant(value)
+    if isinstance(value, (int, float)):
+        if value != value or value in (float("inf"), float("-inf")):
+            return ast.Call(ast.Name("float", ast.Load()), [ast.Constant(str(value))], [])
+        if value < 0:
+            return ast.UnaryOp(ast.USub(), to_ast(-value))
+        if isinstance(value, float):  # an identifier prints as it stands
+            return ast.Name(format_float(float(value)), ast.Load())
+        return ast.Constant(int(value))
+    if isinstance(value, tuple):
+        return ast.Tuple([to_ast(v) for v in value], ast.Load())
+    if isinstance(value, list):
+        return ast.List([to_ast(v) for v in value], ast.Load())
+    if isinstance(value, slice):
+        parts = [None if p is None else to_ast(p) for p in (value.start, value.stop, value.step)]
+        return ast.Slice(*parts)
+    if isinstance(value, set):
+        return ast.Set([to_ast(v) for v in sorted(value, key=repr)])
+    if isinstance(value, range):
+        parts = [value.start, value.stop, value.step]
+        parts = parts if value.step != 1 else parts[:2]
+        parts = parts[1:] if len(parts) == 2 and value.start == 0 else parts
+        return ast.Call(ast.Name("range", ast.Load()), [to_ast(p) for p in parts], [])
+    if isinstance(value, dict):
+        return ast.Dict([to_ast(k) for k in value], [to_ast(v) for v in value.values()])
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as a literal")
+
+
+def code_of(value: Any) -> str:
+    """The text that writes `value` in the generated code."""
+    return ast.unparse(to_ast(value))

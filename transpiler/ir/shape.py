@@ -1,0 +1,72 @@
+"""What is known of a tensor: its shape in Keras order, its dtype and the order its axes have in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+Dim = Any
+"""An axis: an int, a `Sym`, or None where the size is open (the batch always is)."""
+
+Shape = tuple[Dim, ...]
+"""All axes in Keras order, the batch included: (None, 32, 32, 3)."""
+
+
+class Layout(Enum):
+    """The order of a tensor's axes in the generated code."""
+
+    KERAS = "keras"
+    """The axes stand as in the Keras program."""
+    FIRST = "first"
+    """The last Keras axis stands right after the batch: (N, H, W, C) is held as (N, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """The type of one tensor: `shape` in Keras order with the batch, `dtype`, `layout`, and whether a mask rides along."""
+
+    shape: Shape
+    dtype: str = "float32"
+    layout: Layout = Layout.KERAS
+    masked: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The number of axes, the batch included."""
+        return len(self.shape)
+
+    @property
+    def channels(self) -> Dim:
+        """The size of the last Keras axis."""
+        return self.shape[-1]
+
+    def axis(self, keras_axis: int) -> int:
+        """The torch dimension that holds `keras_axis` (negative counts from the end)."""
+        axis = keras_axis % self.rank
+        if self.layout is Layout.KERAS or axis == 0:
+            return axis
+        return 1 if axis == self.rank - 1 else axis + 1
+
+    def in_layout(self, layout: Layout) -> TensorType:
+        return replace(self, layout=layout if self.rank > 2 else Layout.KERAS)
+
+
+def to_first(rank: int) -> tuple[int, ...]:
+    """The permutation from Keras order to channels first, e.g. (0, 3, 1, 2)."""
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def to_keras(rank: int) -> tuple[int, ...]:
+    """The permutation from channels first back to Keras order, e.g. (0, 2, 3, 1)."""
+    return (0, *range(2, rank), 1)
+
+
+def product(dims: Shape) -> Dim:
+    """The product of `dims`; None if one of them is open."""
+    total: Dim = 1
+    for dim in dims:
+        if dim is None:
+            return None
+        total = total * dim
+    return total

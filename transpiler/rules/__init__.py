@@ -1,0 +1,1 @@
+"""Rules: one class per Keras layer, activation, initializer and op; one file per family."""
