@@ -1,0 +1,217 @@
+"""`keras2torch convert`: reads files, has them converted, and delivers the results."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from transpiler.commands.common import ReadingOptions, ReadingPlan, crash, print_findings, refuse_target, save_json, say
+from transpiler.diagnostics import Declined, Finding, Findings, Severity
+from transpiler.files import Source, read_source, read_stdin, reason, skipped, write_atomic
+from transpiler.report.run import Outcome, Report, Status
+
+if TYPE_CHECKING:
+    from transpiler.pipeline import Conversion
+
+_UNUSABLE = ("K2T001", "K2T002", "K2T006")
+"""The findings after which nothing of a file was looked at."""
+
+
+@dataclass(frozen=True)
+class ConvertJob:
+    """The options of one run, and what they make of each file."""
+
+    paths: tuple[str, ...]
+    reading: ReadingOptions
+    output: str | None = None
+    in_place: bool = False
+    check: bool = False
+    diff: bool = False
+    json_target: str | None = None
+    quiet: bool = False
+
+    @property
+    def dry(self) -> bool:
+        return self.check or self.diff
+
+    @property
+    def to_stdout(self) -> bool:
+        return not (self.output or self.in_place or self.dry)
+
+    def run(self) -> int:
+        """Converts every file and returns the exit code.
+
+        Raises UsageError for options that contradict one another, Failure for a target that cannot be written.
+        """
+        self._refuse_bad_combinations()
+        report = Report(check=self.check)
+        for path in self.paths:
+            report.outcomes.append(self._file(path))
+        if len(self.paths) > 1:
+            self._tell(report.counts())
+        save_json(self.json_target, report.outcomes)
+        return report.exit_code
+
+    def _refuse_bad_combinations(self) -> None:
+        if self.output and self.in_place:
+            raise click.UsageError("-o and --in-place exclude each other")
+        if self.dry and (self.output or self.in_place):
+            raise click.UsageError("--check and --diff write nothing: leave out -o and --in-place")
+        if len(self.paths) > 1 and not (self.in_place or self.dry):
+            raise click.UsageError("several files need --in-place, --check or --diff")
+        if self.in_place and "-" in self.paths:
+            raise click.UsageError("standard input cannot be converted in place")
+        if self.json_target == "-" and (self.to_stdout or self.diff):
+            raise click.UsageError("standard output is taken by the result: give --json a file")
+        refuse_target(self.output)
+        refuse_target(self.json_target)
+
+    def _file(self, path: str) -> Outcome:
+        try:
+            source = read_stdin() if path == "-" else read_source(Path(path))
+        except Declined as declined:
+            return self._refused(Outcome(path, Status.FAILED), declined, {})
+        if skipped(source.text):
+            return self._pass_through(source, Outcome(path, Status.SKIPPED, message="left alone, as its comment asks"))
+        if not source.text.strip():
+            return self._pass_through(source, Outcome(path, Status.UNCHANGED, message="is empty: nothing to convert"))
+        plan = self.reading.plan(source.name)
+        try:
+            conversion = _convert(source, plan)
+        except Declined as declined:
+            status = Status.FAILED if declined.code in _UNUSABLE else Status.DECLINED
+            return self._refused(Outcome(path, status), declined, {source.name: source.text})
+        return self._deliver(path, source, conversion, plan.allow_partial)
+
+    def _refused(self, outcome: Outcome, declined: Declined, sources: Mapping[str, str]) -> Outcome:
+        finding = declined.finding()
+        print_findings([finding], sources)
+        return replace(outcome, findings=(finding,))
+
+    def _deliver(self, path: str, source: Source, conversion: Conversion, partial: bool) -> Outcome:
+        findings = all_findings(conversion)
+        outcome = Outcome(
+            path,
+            Status.DECLINED,
+            findings=findings,
+            assumptions=tuple(conversion.assumptions),
+            entries=tuple((entry.expression, entry.tier) for entry in conversion.entries),
+        )
+        self._print(findings, source, conversion.assumptions)
+        errors = any(finding.severity is Severity.ERROR for finding in findings)
+        if not conversion.modules or (errors and not partial):
+            say(f"{source.name}: not converted" + ("" if partial else "; --allow-partial writes the rest"))
+            return outcome
+        result = conversion.modules[0]
+        if not result.changed or result.text == source.text:
+            told = any(finding.code == "K2T003" for finding in findings)
+            message = "" if told else "nothing to convert"
+            return self._pass_through(source, replace(outcome, status=Status.UNCHANGED, message=message))
+        self._name_siblings(source, conversion)
+        return self._write(source, result.text, outcome)
+
+    def _print(self, findings: Sequence[Finding], source: Source, assumptions: Sequence[str]) -> None:
+        shown = [finding for finding in findings if not self.quiet or finding.severity is Severity.ERROR]
+        print_findings(shown, {source.name: source.text})
+        for assumption in assumptions:
+            self._tell(f"{source.name}: assumed: {assumption}")
+
+    def _name_siblings(self, source: Source, conversion: Conversion) -> None:
+        """Says which modules of the same project the result needs in PyTorch too: only what was given is written."""
+        given = {Path(path).resolve() for path in self.paths if path != "-"}
+        for module in conversion.modules[1:]:
+            if module.changed and module.path.resolve() not in given:
+                self._tell(f"{source.name}: needs {module.name} in PyTorch as well: convert {module.path}")
+
+    def _pass_through(self, source: Source, outcome: Outcome) -> Outcome:
+        if outcome.message and len(self.paths) == 1:  # of several, the counts say it
+            self._tell(f"{source.name}: {outcome.message}")
+        return self._put(source, source.data, outcome) if self.output or self.to_stdout else outcome
+
+    def _write(self, source: Source, text: str, outcome: Outcome) -> Outcome:
+        try:
+            data = source.encode(text)
+        except UnicodeEncodeError as error:
+            character = error.object[error.start]
+            message = f"the result has {character!r}, which the encoding {error.encoding} lacks: save the file as UTF-8"
+            say(f"{source.name}: error: {message}")
+            return replace(outcome, status=Status.FAILED, message=message)
+        if self.diff:
+            _write_stdout(unified_diff(source, text).encode("utf-8", "backslashreplace"))
+        if self.dry:
+            self._tell(f"would convert {source.name}")
+            return replace(outcome, status=Status.WOULD_CONVERT)
+        outcome = self._put(source, data, replace(outcome, status=Status.CONVERTED))
+        if outcome.status is Status.CONVERTED and not self.to_stdout:
+            self._tell(f"converted {source.name}" + (f" -> {self.output}" if self.output else ""))
+        return outcome
+
+    def _put(self, source: Source, data: bytes, outcome: Outcome) -> Outcome:
+        if self.to_stdout:
+            _write_stdout(data)
+            return outcome
+        target = self.output or source.name
+        try:
+            write_atomic(Path(target), data)
+        except OSError as error:
+            message = f"cannot write {target}: {reason(error)}"
+            say(f"error: {message}")
+            return replace(outcome, status=Status.FAILED, message=message)
+        return outcome
+
+    def _tell(self, message: str) -> None:
+        if not self.quiet:
+            say(message)
+
+
+def _convert(source: Source, plan: ReadingPlan) -> Conversion:
+    """Runs the pipeline. Raises Declined, for a crash of our own too."""
+    from transpiler.pipeline import convert_file
+
+    options = {} if plan.keras == "auto" else {"generation": plan.keras}
+    try:
+        return convert_file(
+            Path(source.name),
+            text=source.text,
+            entries=plan.entries,
+            setup=plan.setup,
+            roots=plan.roots,
+            allow_partial=plan.allow_partial,
+            **options,
+        )
+    except Declined:
+        raise
+    except Exception as error:
+        raise crash(error, source.name) from error
+
+
+def all_findings(conversion: Conversion) -> tuple[Finding, ...]:
+    """The findings of the file and of its models, each once."""
+    findings = Findings()
+    for finding in (*conversion.findings, *(f for entry in conversion.entries for f in entry.findings)):
+        findings.add(finding)
+    return tuple(findings.items)
+
+
+def unified_diff(source: Source, text: str) -> str:
+    """What `patch` takes to turn the source into `text`, with the newlines of the source."""
+    before, after = (_lines(source.restore(t)) for t in (source.text, text))
+    lines = difflib.unified_diff(before, after, source.name, source.name)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    *whole, rest = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([rest] if rest else [])
+
+
+def _write_stdout(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,69 @@
+"""`keras2torch verify`: has both sides run and compared, and reports the evidence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transpiler.commands.common import ReadingOptions, ReadingPlan, crash, print_findings, refuse_target, save_json, say
+from transpiler.diagnostics import Declined
+from transpiler.files import Source, read_source, skipped
+from transpiler.report.run import COULD_NOT, DONE, MISMATCH
+
+if TYPE_CHECKING:
+    from transpiler.verify import Result
+
+_EXTRA = {"torch", "tensorflow", "keras", "tf_keras", "numpy"}
+
+
+def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
+    """Verifies the file at `path`, prints and saves the results, and returns the exit code."""
+    refuse_target(json_target)
+    try:
+        source = read_source(Path(path))
+    except Declined as declined:
+        print_findings([declined.finding()], {})
+        return COULD_NOT
+    if skipped(source.text):
+        say(f"{path}: left alone, as its comment asks")
+        save_json(json_target, [])
+        return DONE
+    results = _run(source, reading.plan(source.name))
+    if results is None:
+        return COULD_NOT
+    if not results:
+        say(f"{path}: no model found to verify; name one with --entry")
+    else:
+        from transpiler.verify import print_results
+
+        print_results(results, sys.stderr if json_target == "-" else sys.stdout)
+    save_json(json_target, results)
+    return exit_code([result.status for result in results])
+
+
+def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
+    """The results, or None after saying why there are none."""
+    try:
+        from transpiler.verify import verify_file
+
+        return verify_file(
+            Path(source.name), entries=plan.entries, setup=plan.setup, generation=plan.keras, roots=plan.roots
+        )
+    except Declined as declined:
+        print_findings([declined.finding()], {source.name: source.text})
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        say(f"error: verify runs {error.name}, which is not installed: pip install 'keras2torch[verify]'")
+    except Exception as error:
+        print_findings([crash(error, source.name).finding()], {source.name: source.text})
+    return None
+
+
+def exit_code(statuses: Sequence[str]) -> int:
+    """A mismatch outweighs what could not be run; and nothing verified is not a proof."""
+    if "fail" in statuses:
+        return MISMATCH
+    return DONE if statuses and set(statuses) == {"pass"} else COULD_NOT
