@@ -90,6 +90,10 @@ Transform = tuple[tuple[Any, ...], ...]
     ("take", axis, index)        one index of an axis, which disappears
     ("flip", axis)               reverse an axis
     ("expand", axis)             insert an axis of size 1
+    ("merge", axis)              join an axis and the one after it
+    ("fill", value)              a constant, for a torch parameter that Keras does not have (`Weight("")`)
+
+`ir/weights.py` carries them out.
 """
 
 
@@ -98,7 +102,8 @@ class Weight:
     """Where a torch parameter or buffer comes from.
 
     `source` is the attribute path of the variable on the live Keras layer (`kernel`, `cell.recurrent_kernel`,
-    `forward_layer.cell.bias`). `optional` marks a variable that is absent when the layer was built without it.
+    `forward_layer.cell.bias`), `a|b` where the generations name it differently. `optional` marks a variable that is
+    absent when the layer was built without it.
     """
 
     source: str
@@ -125,6 +130,8 @@ class Step:
     """Keras's (fan_in, fan_out) where torch computes others from the torch shape."""
     helpers: tuple[str, ...] = ()
     """Helper classes and functions that this step needs in the generated file."""
+    call: str | None = None
+    """How a module is called, where not on all inputs in turn: `{module}({0}, ({1}[None], {2}[None]))`."""
     result: str | None = None
     """What to take from a module that returns more than one tensor, over its return value `{0}`: `{0}[0]`."""
     comment: str = ""

@@ -57,6 +57,8 @@ class LayerRule:
 
     keras: ClassVar[tuple[str, ...]] = ()
     """The class names it has in `keras.layers`, today's first."""
+    functions: ClassVar[tuple[str, ...]] = ()
+    """The functions of `keras.layers` that make this layer and call it: `add` for `Add`."""
     signature: ClassVar[str] = ""
     """Today's constructor, as in a `def`; what every layer takes (`name`, `dtype` …) is left out."""
     renames: ClassVar[dict[str, str]] = {}
@@ -127,13 +129,20 @@ class LayerRule:
 
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
         """The whole translation of one call."""
+        if self.mask == "consumes" and any(x.masked for x in xs):
+            raise Declined(
+                "K2T105",
+                f"{self.keras[0]} reads the mask of its input, and masks are not translated",
+                "Without mask_zero=True or Masking the layer translates.",
+            )
         self.check(a, xs)
         shapes = self.output_shape(a, xs)
         several = isinstance(shapes, list)
         layout, dtype = self.output_layout(a, xs), self.output_dtype(a, xs)
         masked = self.mask == "keeps" and any(x.masked for x in xs)
         types = [
-            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, masked) for s in (shapes if several else [shapes])
+            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, masked)
+            for s in (shapes if several else [shapes])
         ]
         steps = self.steps(a, xs, types[0])
         return Lowering(steps, types, self.outputs(a) if several else ())

@@ -19,7 +19,12 @@ class Dense(LayerRule):
         "kernel_regularizer=None, bias_regularizer=None, kernel_constraint=None, bias_constraint=None, "
         "lora_rank=None, lora_alpha=None, quantization_config=None"
     )
-    renames = {"output_dim": "units", "init": "kernel_initializer", "bias": "use_bias", "W_regularizer": "kernel_regularizer"}
+    renames = {
+        "output_dim": "units",
+        "init": "kernel_initializer",
+        "bias": "use_bias",
+        "W_regularizer": "kernel_regularizer",
+    }
     unsupported = {"lora_rank": "low-rank adapters are a training technique that is not translated"}
     mask = "keeps"
     examples = (("Dense(4, activation='relu')", (2, 3)), ("Dense(5, use_bias=False)", (2, 3, 6)))
@@ -82,5 +87,3 @@ class Input(LayerRule):
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         return []
-
-

@@ -1,0 +1,288 @@
+"""Runs one Keras layer and its translation on the same weights and inputs, in float64."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transpiler.ir.expr import Sym
+from transpiler.ir.model import KERAS2, KERAS3, ApiObject, ApiValue, Layer, Lowering
+from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
+from transpiler.ir.weights import apply_transform, find
+from transpiler.rules.registry import layer_rules
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+keras.config.set_floatx("float64")
+tf_keras.backend.set_floatx("float64")
+
+LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
+HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
+TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
+
+
+def helper_namespace() -> dict[str, Any]:
+    return {"torch": torch, "nn": nn, "F": F, "Tensor": Tensor, "math": math}
+
+
+def load_helper(name: str, namespace: dict[str, Any]) -> None:
+    """Executes the helper template `name` and those it needs, once."""
+    if name in namespace:
+        return
+    text = (HELPERS / f"{name}.py.j2").read_text(encoding="utf-8")
+    needs = re.match(r"\{# needs: (.*?) #\}\n", text)
+    for other in needs.group(1).split(",") if needs else ():
+        load_helper(other.strip(), namespace)
+    exec(compile(text[needs.end() :] if needs else text, f"<helper {name}>", "exec"), namespace)
+
+
+class Spelling(dict):
+    """The names of a constructor call, as the reader of the source will understand them."""
+
+    def __init__(self, generation: str, **names: Any) -> None:
+        super().__init__(__builtins__={}, **names)
+        self.generation = generation
+
+    def __missing__(self, name: str) -> Any:
+        rules = layer_rules()
+        if name in rules:
+            return lambda *args, **kwargs: Layer(rules[name], rules[name].bind(args, kwargs, self.generation))
+        return Namespace(name)
+
+
+class Namespace:
+    """`initializers.RandomNormal(stddev=0.02)` as an ApiObject, `tf.nn.relu` as an ApiValue."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if self.path in ("tf.nn", "activations"):
+            return ApiValue(f"{self.path}.{name}")
+        return Namespace(f"{self.path}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> ApiObject:
+        return ApiObject(ApiValue(self.path), args, kwargs)
+
+
+def read(code: str, generation: str, **names: Any) -> Layer:
+    """The layer that `code` constructs, as the reader would deliver it."""
+    return eval(code, Spelling(generation, **names))
+
+
+def real(code: str, generation: str, **names: Any) -> Any:
+    """The live Keras layer of `code`."""
+    library = LIBRARY[generation]
+    scope = {n: getattr(library.layers, n) for n in dir(library.layers)}
+    scope |= {"tf": tf, "initializers": library.initializers, "activations": library.activations, **names}
+    return eval(code, scope)
+
+
+@dataclass
+class Translation:
+    """A lowering, as live torch modules."""
+
+    lowering: Lowering
+    layout: Layout | None
+    modules: list[nn.Module | None] = field(default_factory=list)
+    namespace: dict[str, Any] = field(default_factory=helper_namespace)
+
+    def __post_init__(self) -> None:
+        for step in self.lowering.steps:
+            for name in step.helpers:
+                load_helper(name, self.namespace)
+            use_module = step.module and (step.fn is None or step.weights)
+            self.modules.append(eval(step.module, self.namespace) if use_module else None)
+
+    def __call__(self, *xs: Tensor) -> list[Tensor]:
+        """The outputs in Keras order, for inputs in Keras order."""
+        values: Any = [x.permute(to_first(x.dim())) if self.layout is Layout.FIRST and x.dim() > 2 else x for x in xs]
+        result = values[0]
+        for step, module in zip(self.lowering.steps, self.modules):
+            scope = {**self.namespace, "module": module, **{f"x{i}": v for i, v in enumerate(values)}}
+            names = {str(i): f"x{i}" for i in range(len(values))}
+            if module is None:
+                result = eval(fill(step.fn, **names), scope)
+            elif step.call:
+                result = eval(fill(step.call, module="module", **names), scope)
+            else:
+                result = module(*values)
+            if step.result:
+                result = eval(fill(step.result, **{"0": "r"}), {**self.namespace, "r": result})
+            values = [result]
+        takes = self.lowering.outputs
+        outputs = [eval(fill(t, **{"0": "r"}), {**self.namespace, "r": result}) for t in takes] or [result]
+        return [
+            y.permute(to_keras(y.dim())) if t.layout is Layout.FIRST and y.dim() > 2 else y
+            for y, t in zip(outputs, self.lowering.types, strict=True)
+        ]
+
+    def load(self, layer: Any) -> None:
+        """Copies the weights of a live Keras layer, and checks that every parameter has its source."""
+        for key, parameter, weight in self.parameters():
+            variable = find(layer, weight.source) if weight.source else None
+            assert variable is not None or not weight.source, f"no {weight.source} on {layer} for {key}"
+            array = None if variable is None else np.asarray(variable.numpy())
+            moved = apply_transform(array, weight.transform, tuple(parameter.shape))
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(np.ascontiguousarray(moved)))
+            if not weight.source and isinstance(parameter, nn.Parameter):
+                parameter.requires_grad_(False)
+
+    def parameters(self) -> list[tuple[str, Tensor, Any]]:
+        """(name, live parameter or buffer, Weight); fails where one of the two sides lacks it."""
+        found = []
+        for step, module in zip(self.lowering.steps, self.modules):
+            if module is None:
+                continue
+            state = dict(module.named_parameters()) | dict(module.named_buffers())
+            state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+            assert state.keys() <= step.weights.keys(), f"{step.module} has {state.keys() - step.weights.keys()}"
+            missing = {k for k in step.weights.keys() - state.keys() if not step.weights[k].optional}
+            assert not missing, f"{step.module} lacks {missing}"
+            found += [(k, v, step.weights[k]) for k, v in state.items()]
+        return found
+
+    def train(self, mode: bool) -> None:
+        for module in self.modules:
+            if module is not None:
+                module.train(mode)
+
+
+def fill(template: str, **names: str) -> str:
+    for name, value in names.items():
+        template = template.replace("{" + name + "}", value)
+    return template
+
+
+def input_types(shapes: list[tuple[int, ...]], dtype: str, open_batch: bool = True) -> list[TensorType]:
+    return [TensorType((None, *s[1:]) if open_batch else s, dtype) for s in shapes]
+
+
+def translate(layer: Layer, xs: list[TensorType]) -> Translation:
+    layout = layer.rule.wants(layer.args, xs)
+    typed = [x.in_layout(layout) if layout else x for x in xs]
+    return Translation(layer.rule.lower(layer.args, typed), layout)
+
+
+def randomise(layer: Any, rng: np.random.Generator) -> None:
+    for variable in layer.weights:
+        if not str(np.dtype(getattr(variable.dtype, "name", variable.dtype))).startswith("float"):
+            continue
+        name = getattr(variable, "path", variable.name)
+        draw = rng.uniform(0.5, 1.5, variable.shape) if "variance" in name else rng.normal(0, 0.5, variable.shape)
+        variable.assign(draw)
+
+
+def draw_inputs(shapes: list[tuple[int, ...]], ids: int | None, rng: np.random.Generator) -> list[np.ndarray]:
+    if ids is not None:
+        return [rng.integers(0, ids, s) for s in shapes]
+    return [rng.normal(0, 1, s) for s in shapes]
+
+
+def relative(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
+    scale = scale or max(1e-3, float(np.abs(a).max(initial=0)))
+    return float(np.abs(a - b).max(initial=0)) / scale
+
+
+def trainable(layer: Any, weight: Any) -> Any:
+    return find(layer, weight.source) if weight.source else None
+
+
+def compare(
+    code: str,
+    *shapes: tuple[int, ...],
+    generation: str = KERAS3,
+    ids: int | None = None,
+    training: bool | None = None,
+    layout: Layout | None = None,
+    types: list[TensorType] | None = None,
+    dtype: str = "float64",
+    **names: Any,
+) -> Translation:
+    """Asserts that outputs and all gradients of `code`'s layer agree with its translation's; returns that."""
+    rng, tolerance = np.random.default_rng(7), TOLERANCE[dtype]
+    live = real(code, generation, **names)
+    xs = [x if ids else x.astype(dtype) for x in draw_inputs(list(shapes), ids, rng)]
+    tensors = [tf.constant(x) if ids is None else tf.constant(x, "int64") for x in xs]
+    arguments = tensors[0] if len(tensors) == 1 else tensors
+    live(arguments)
+    randomise(live, rng)
+    layer = read(code, generation, **names)
+    xt = types or input_types(list(shapes), "float32" if ids is None else "int64")
+    if layout:
+        xt = [x.in_layout(layout) for x in xt]
+    translation = translate(layer, xt)
+    if layout and translation.layout is None:
+        translation.layout = layout
+    translation.load(live)
+    translation.train(bool(training))
+    mode = {} if training is None else {"training": training}
+    with tf.GradientTape() as tape:
+        for t in tensors if ids is None else ():
+            tape.watch(t)
+        expected = live(arguments, **mode)
+        expected = list(expected) if isinstance(expected, (list, tuple)) else [expected]
+        weights = [rng.normal(0, 1, y.shape).astype(dtype) for y in expected]
+        total = tf.add_n([tf.reduce_sum(y * r) for y, r in zip(expected, weights)])
+    inputs = [torch.from_numpy(x).requires_grad_(ids is None) for x in xs]
+    got = translation(*inputs)
+    assert len(got) == len(expected), f"{len(got)} outputs, Keras has {len(expected)}"
+    for i, (want, have) in enumerate(zip(expected, got)):
+        assert tuple(have.shape) == tuple(want.shape), f"shape {tuple(have.shape)}, Keras has {tuple(want.shape)}"
+        error = relative(want.numpy(), have.detach().numpy())
+        assert error <= tolerance, f"output {i} differs by {error:.1e}"
+        check_type(translation.lowering.types[i], tuple(want.shape))
+    pairs = [(n, p, w) for n, p, w in translation.parameters() if p.requires_grad]
+    sources = [trainable(live, w) for _, _, w in pairs]
+    variables = [getattr(v, "value", v) if generation == KERAS3 else v for v in sources]
+    wanted = tape.gradient(total, [*(tensors if ids is None else []), *variables], unconnected_gradients="zero")
+    loss = sum((y * torch.from_numpy(r)).sum() for y, r in zip(got, weights))
+    if loss.requires_grad:
+        loss.backward()
+    wanted = [tf.convert_to_tensor(g).numpy() for g in wanted]
+    scale = max([1e-3, *(float(np.abs(g).max(initial=0)) for g in wanted)])
+    have = [x.grad for x in inputs] if ids is None else []
+    for x, w, g in zip(inputs, wanted, have):
+        g = torch.zeros_like(x) if g is None else g
+        assert relative(w, g.numpy(), scale) <= tolerance, f"input gradient differs by {relative(w, g.numpy(), scale)}"
+    for (name, parameter, weight), w in zip(pairs, wanted[len(have) :]):
+        moved = apply_transform(w, weight.transform)
+        error = relative(moved, parameter.grad.numpy(), scale)
+        assert error <= tolerance, f"gradient of {name} differs by {error:.1e}"
+    assert {id(v) for v in sources} >= {id(v) for v in live.trainable_weights}, "a Keras weight has no torch parameter"
+    return translation
+
+
+def check_type(kind: TensorType, shape: tuple[int, ...]) -> None:
+    """The inferred shape agrees with the real one wherever it is known."""
+    assert kind.rank == len(shape), f"inferred rank {kind.rank}, real {len(shape)}"
+    for inferred, seen in zip(kind.shape[1:], shape[1:]):
+        assert inferred is None or inferred == seen, f"inferred {kind.shape}, real {shape}"
+
+
+def symbolic(code: str, shape: tuple[int, ...], generation: str = KERAS3, **names: int) -> Translation:
+    """The translation of `code` for sizes that are names, evaluated at `shape`."""
+    syms = {n: Sym.name(n, v) for n, v in names.items()}
+    dims = tuple(Sym.name(f"size{i}", d) for i, d in enumerate(shape[1:]))
+    layer = read(code, generation, **syms)
+    x = TensorType((None, *dims), "float32")
+    layout = layer.rule.wants(layer.args, [x])
+    lowering = layer.rule.lower(layer.args, [x.in_layout(layout) if layout else x])
+    namespace = helper_namespace() | names | {f"size{i}": d for i, d in enumerate(shape[1:])}
+    return Translation(lowering, layout, namespace=namespace)
+
+
+def evaluate_shape(kind: TensorType, namespace: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(eval(d.code, dict(namespace)) if isinstance(d, Sym) else d for d in kind.shape)

@@ -1,0 +1,56 @@
+"""Moving one array from a live Keras layer into the form that its torch parameter has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transpiler.ir.model import Transform
+
+
+def apply_transform(array: Any, transform: Transform, shape: tuple[int, ...] | None = None) -> Any:
+    """`array` (numpy, as Keras holds it) as the torch parameter holds it; `shape` is the parameter's.
+
+    `array` may be None for a parameter that Keras does not have: `transform` then starts with "fill".
+    Raises ValueError for an unknown primitive, and if `shape` is given and not met.
+    """
+    import numpy as np
+
+    for name, *rest in transform:
+        if name == "fill":
+            array = np.full(shape or (), rest[0])
+        elif name == "permute":
+            array = array.transpose(rest[0])
+        elif name == "reshape":
+            array = array.reshape(rest[0])
+        elif name == "merge":
+            axis = rest[0]
+            array = array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])
+        elif name == "gates":
+            axis, order = rest
+            parts = np.split(array, len(order), axis=axis)
+            array = np.concatenate([parts[i] for i in order], axis=axis)
+        elif name == "take":
+            array = array.take(rest[1], axis=rest[0])
+        elif name == "flip":
+            array = np.flip(array, rest[0])
+        elif name == "expand":
+            array = np.expand_dims(array, rest[0])
+        else:
+            raise ValueError(f"the weight primitive {name!r} is unknown")
+    if shape is not None and tuple(array.shape) != tuple(shape):
+        raise ValueError(f"an array of shape {tuple(array.shape)} does not fit a parameter of shape {tuple(shape)}")
+    return array
+
+
+def find(layer: Any, source: str) -> Any:
+    """The variable at the attribute path `source` of a live Keras layer; None if it has none there.
+
+    `a|b` names two paths, of which the first that exists counts: the generations differ in some names.
+    """
+    for path in source.split("|"):
+        value = layer
+        for part in path.split("."):
+            value = getattr(value, part, None)
+        if value is not None:
+            return value
+    return None
