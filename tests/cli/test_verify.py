@@ -131,8 +131,9 @@ def test_a_crash_is_a_finding(run, verifier, model):
     assert (result.code, result.err.count("K2T006")) == (2, 1)
 
 
-def test_missing_frameworks_say_what_to_install(run, verifier, model):
-    verifier.raises = ModuleNotFoundError("No module named 'torch'", name="torch")
+def test_missing_frameworks_say_what_to_install(run, verifier, model, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("torch", "keras") else object())
     result = run("verify", model)
-    assert (result.code, result.out) == (2, b"")
-    assert "pip install 'keras2torch[verify]'" in result.err
+    assert (result.code, result.out, verifier.calls) == (2, b"", [])
+    assert result.err == "error: verify runs torch, keras, not installed here: pip install 'keras2torch[verify]'\n"
+    assert "torch," not in run("verify", model, "--keras", "tf_keras").err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from transpiler.report.run import COULD_NOT, DONE, MISMATCH
 if TYPE_CHECKING:
     from transpiler.verify import Result
 
-_EXTRA = {"torch", "tensorflow", "keras", "tf_keras", "numpy"}
+_NEEDED = {"auto": ("keras", "tf_keras"), "keras3": ("keras",), "tf_keras": ("tf_keras",)}
+"""What each `--keras` runs, beside torch and TensorFlow."""
 
 
 def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
@@ -45,6 +47,10 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
 
 def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
     """The results, or None after saying why there are none."""
+    missing = [name for name in ("torch", "tensorflow", *_NEEDED[plan.keras]) if importlib.util.find_spec(name) is None]
+    if missing:
+        say(f"error: verify runs {', '.join(missing)}, not installed here: pip install 'keras2torch[verify]'")
+        return None
     try:
         from transpiler.verify import verify_file
 
@@ -53,10 +59,6 @@ def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
         )
     except Declined as declined:
         print_findings([declined.finding()], {source.name: source.text})
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        say(f"error: verify runs {error.name}, which is not installed: pip install 'keras2torch[verify]'")
     except Exception as error:
         print_findings([crash(error, source.name).finding()], {source.name: source.text})
     return None

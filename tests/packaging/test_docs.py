@@ -1,0 +1,46 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from transpiler.cli import app
+from transpiler.diagnostics import CODES
+
+
+def test_every_code_has_its_section_in_order(root: Path):
+    headings = re.findall(r"^## (K2T\d{3}) (\S+)$", (root / "docs" / "findings.md").read_text(), flags=re.MULTILINE)
+    assert headings == list(CODES.items())
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_section_says_what_why_and_what_to_do(root: Path, code: str):
+    text = (root / "docs" / "findings.md").read_text()
+    section = re.split(r"^## ", text.split(f"## {code} ", 1)[1], flags=re.MULTILINE)[0]
+    assert re.findall(r"^\*\*(.+?)\.\*\* \S", section, flags=re.MULTILINE) == ["What", "Why", "What to do"]
+
+
+@pytest.mark.parametrize("command", ["convert", "verify"])
+def test_the_readme_names_every_option(root: Path, command: str):
+    readme = (root / "README.md").read_text()
+    for parameter in app.commands[command].params:
+        for option in parameter.opts if parameter.param_type_name == "option" else ():
+            assert re.search(rf"`[^`\n]*(?<![\w-]){re.escape(option)}(?![\w-])", readme) or option in SHORT, option
+
+
+SHORT = {"--output", "--quiet"}
+"""Spellings that the README gives another form of."""
+
+
+def test_links_of_the_documentation_lead_somewhere(root: Path):
+    pages = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert len(pages) > 3 and not broken
