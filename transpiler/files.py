@@ -19,6 +19,7 @@ STDIN = "<stdin>"
 """The name under which text from standard input is reported."""
 
 _SKIP = re.compile(r"#\s*keras2torch:\s*skip\b")
+_BOM = b"\xef\xbb\xbf"
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -45,14 +46,14 @@ class Source:
         if text == self.text:
             return self.data
         encoding = "utf-8" if self.bom else declared_encoding(text)
-        return (b"\xef\xbb\xbf" if self.bom else b"") + self.restore(text).encode(encoding)
+        return (_BOM if self.bom else b"") + self.restore(text).encode(encoding)
 
 
 def declared_encoding(text: str) -> str:
     """The encoding that the coding line of `text` names (PEP 263), else UTF-8."""
     head = "\n".join(text.split("\n", 2)[:2]).encode("ascii", "replace")
     try:
-        return tokenize.detect_encoding(io.BytesIO(head).readline)[0]
+        return tokenize.detect_encoding(io.BytesIO(head).readline)[0].removesuffix("-sig")
     except SyntaxError:
         return "utf-8"
 
@@ -92,7 +93,7 @@ def decode_source(name: str, data: bytes) -> Source:
         raise _bad_declaration(name, data, error) from None
     found = _NEWLINE.findall(text)
     newline = max(dict.fromkeys(found), key=found.count) if found else "\n"
-    return Source(name, _NEWLINE.sub("\n", text), data, newline, bom=encoding == "utf-8-sig")
+    return Source(name, _NEWLINE.sub("\n", text), data, newline, bom=data.startswith(_BOM))
 
 
 def _bad_declaration(name: str, data: bytes, error: SyntaxError) -> Declined:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transpiler import files
 from transpiler.diagnostics import Declined
@@ -185,3 +187,32 @@ def test_declined_carries_the_place():
     with pytest.raises(Declined) as caught:
         decode_source("m.py", b"a = 1\nb = '\xe9'\n")
     assert str(caught.value.span) == "m.py:2:6"
+
+
+PIECES = st.sampled_from(
+    [
+        b"\n",
+        b"# coding: utf-8-sig\n",
+        b"\r\n",
+        b"\r",
+        b"# coding: latin-1",
+        b"\xef\xbb\xbf",
+        b"\xc3\xa9",
+        b"\xff\xfe",
+        b"\x0c",
+    ]
+)
+
+
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=8)), max_size=12).map(b"".join))
+def test_any_bytes_are_declined_or_survive(data: bytes):
+    try:
+        source = decode_source("m.py", data)
+    except Declined as declined:
+        assert (declined.code, declined.finding().name) == ("K2T002", "unreadable-file")
+        assert "m.py" in declined.message or declined.span
+        return
+    assert "\r" not in source.text
+    assert source.encode(source.text) == data
+    longer = source.text + "\nx = 1\n"
+    assert decode_source("m.py", source.encode(longer)).text == longer
