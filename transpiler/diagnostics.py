@@ -42,6 +42,10 @@ CODES: dict[str, str] = {
     "K2T403": "weights-not-loaded",
     "K2T404": "training-flag",
     "K2T501": "near-equal",
+    "K2T601": "original-fails",
+    "K2T602": "result-fails",
+    "K2T603": "time-limit",
+    "K2T604": "weights-not-paired",
 }
 """Every stable code and its name."""
 

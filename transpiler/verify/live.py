@@ -1,0 +1,206 @@
+"""A live Keras of either generation: what differs between the two, and what a model holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType, ModuleType
+from typing import Any
+
+from transpiler.ir.model import KERAS2
+from transpiler.verify.legacy import LegacyKeras
+
+NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "drop_rate", "drop_prob", "_dropout")
+"""Attributes that are zero when a layer draws no noise."""
+ALL_DEPTHS = 64
+
+
+def import_framework(generation: str) -> ModuleType:
+    """Imports TensorFlow and Keras of the generation, nothing more: no tensor, no layer."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if generation == KERAS2:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tensorflow as tf
+
+    if generation != KERAS2:
+        import keras
+
+        return keras
+    import tf_keras
+
+    sys.meta_path.insert(0, LegacyKeras())
+    sys.modules["keras"] = tf_keras
+    tf.keras = tf_keras
+    return tf_keras
+
+
+@dataclass
+class Construction:
+    """One layer as it was made: by which line, and whether inside another layer."""
+
+    layer: Any
+    nested: bool
+    file: str
+    line: int
+
+
+class Recorder:
+    """Logs every layer construction, and lets an observer see every layer call."""
+
+    def __init__(self, keras: ModuleType, is_user_file: Any) -> None:
+        self.keras, self.is_user_file = keras, is_user_file
+        self.log: list[Construction] = []
+        self.observer: Any = None
+        self._patch()
+
+    def _patch(self) -> None:
+        layer_class, recorder = self.keras.layers.Layer, self
+        init, call = layer_class.__init__, layer_class.__call__
+
+        def __init__(this: Any, *args: Any, **kwargs: Any) -> None:
+            if not any(c.layer is this for c in recorder.log[-3:]):
+                recorder.log.append(recorder._construction(this))
+            init(this, *args, **kwargs)
+
+        def __call__(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if recorder.observer is None:
+                return call(this, *args, **kwargs)
+            return recorder.observer(this, lambda *a, **k: call(this, *a, **k), args, kwargs)
+
+        for new, old in ((__init__, init), (__call__, call)):
+            new.__wrapped__ = old  # type: ignore[attr-defined]  # signatures of subclasses are read through it
+        layer_class.__init__, layer_class.__call__ = __init__, __call__
+
+    def _construction(self, layer: Any) -> Construction:
+        nested, file, line = False, "", 0
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None:
+            owner = self._owner(frame)
+            if owner is not layer:
+                nested = nested or self._is_layer(owner)
+                if not file and self.is_user_file(frame.f_code.co_filename):
+                    file, line = frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back
+        return Construction(layer, nested, file, line)
+
+    def _owner(self, frame: FrameType) -> Any:
+        code = frame.f_code
+        return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+    def _is_layer(self, value: Any) -> bool:
+        return isinstance(value, self.keras.layers.Layer) and not isinstance(value, self.keras.Model)
+
+
+def all_layers(model: Any) -> list[Any]:
+    """The model and every layer inside it, each once."""
+    seen: dict[int, Any] = {}
+    for layer in model._flatten_layers(include_self=True, recursive=True):
+        seen.setdefault(id(layer), layer)
+    return list(seen.values())
+
+
+def direct_layers(layer: Any) -> Iterator[Any]:
+    yield from layer._flatten_layers(include_self=False, recursive=False)
+
+
+def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[Construction]:
+    """The layers with weights that the program itself made, in the order it made them.
+
+    Models are transparent; so is a wrapper around a model. A layer held by another such layer belongs to it.
+    """
+    units: dict[int, Any] = {}
+
+    def visit(layer: Any) -> None:
+        inner = list(direct_layers(layer))
+        if isinstance(layer, keras.Model) or any(isinstance(c, keras.Model) for c in inner):
+            for child in inner:
+                visit(child)
+        elif layer.weights:
+            units[id(layer)] = layer
+
+    visit(model)
+    first: dict[int, Construction] = {}
+    for construction in log:
+        if id(construction.layer) in units:
+            first.setdefault(id(construction.layer), construction)
+    return list(first.values())
+
+
+def leaf(variable: Any) -> str:
+    """The variable's own name: `kernel`, `moving_mean`."""
+    return variable.name.rpartition("/")[2].partition(":")[0]
+
+
+def raw(variable: Any) -> Any:
+    """The TensorFlow variable behind a Keras one."""
+    return getattr(variable, "_value", variable)
+
+
+def float_weights(model: Any) -> list[Any]:
+    """The weights that numbers can be drawn for, each once, in the model's order."""
+    seen = {id(v): v for v in model.weights if raw(v).dtype.is_floating}
+    return list(seen.values())
+
+
+def own_variables(layer: Any) -> list[Any]:
+    names = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
+    return [v for name in names for v in getattr(layer, name, ()) or ()]
+
+
+def owners(model: Any) -> dict[int, Any]:
+    """Variable → the layer that made it."""
+    found: dict[int, Any] = {}
+    for layer in all_layers(model):
+        for variable in own_variables(layer):
+            found.setdefault(id(variable), layer)
+    return found
+
+
+def variable_at(layer: Any, source: str) -> Any:
+    """The variable at an attribute path of a layer (`cell.kernel`, `blocks.0.bias`), or None.
+
+    The last part may also be the name of a variable that the layer made. `a|b` names two paths, of which the first
+    that exists counts.
+    """
+    found = (_variable_at(layer, path) for path in source.split("|"))
+    return next((v for v in found if v is not None), None)
+
+
+def _variable_at(layer: Any, path: str) -> Any:
+    *parents, last = path.split(".")
+    owner = layer
+    for part in parents:
+        owner = owner[int(part)] if part.isdigit() else getattr(owner, part, None)
+        if owner is None:
+            return None
+    if last.isdigit():
+        return owner[int(last)]
+    value = getattr(owner, last, None)
+    if hasattr(value, "numpy") and hasattr(value, "assign"):
+        return value
+    return next((v for v in own_variables(owner) if leaf(v) == last), None)
+
+
+def silence(model: Any) -> list[tuple[Any, str, float]]:
+    """Switches all noise off and returns what was on: (layer, attribute, value)."""
+    changed = []
+    for layer in all_layers(model):
+        targets = {name: 0.0 for name in NOISE} | {"survival_probability": 1.0}
+        for name, quiet in targets.items():
+            value = getattr(layer, name, None)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value != quiet:
+                try:
+                    setattr(layer, name, quiet)
+                except AttributeError:  # a read-only view of the cell's attribute, which is set as well
+                    continue
+                changed.append((layer, name, float(value)))
+    return changed
+
+
+def restore(changed: list[tuple[Any, str, float]]) -> None:
+    for layer, name, value in changed:
+        setattr(layer, name, value)
