@@ -71,7 +71,8 @@ def convert(source: str, folder: Path, flags: tuple[str, ...] = (), name: str = 
         code = main(["convert", *flags, str(path), "-o", str(out), "--json", str(report)])
     output = out.read_text(encoding="utf-8") if out.exists() else ""
     rows = json.loads(report.read_text(encoding="utf-8"))[0]["findings"] if report.exists() else []
-    return Converted(code, output, "".join(map(finding_line, rows)), messages.getvalue())
+    findings = "".join(map(finding_line, rows)).replace(f"{folder}/", "")
+    return Converted(code, output, findings, messages.getvalue())
 
 
 def finding_line(row: dict[str, object]) -> str:

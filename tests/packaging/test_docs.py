@@ -44,3 +44,13 @@ def test_links_of_the_documentation_lead_somewhere(root: Path):
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert len(pages) > 3 and not broken
+
+
+def test_ci_does_what_the_readme_says(root: Path):
+    readme = (root / "README.md").read_text()
+    script = (root / ".ci" / "run").read_text()
+    commands = re.findall(r"^(?:pip install|keras2torch convert samples)[^#\n]*$", readme, flags=re.MULTILINE)
+    steps = [part.strip() for command in commands for part in command.split("&&") if "verify" not in part]
+    assert steps == ["pip install .", "keras2torch convert samples/resnet_keras.py", 'pip install ".[test]"', "pytest"]
+    for step in steps:
+        assert re.search(rf"^{re.escape(step.replace('install', 'install -q'))}", script, flags=re.MULTILINE), step

@@ -1,0 +1,7 @@
+import numpy as np
+
+def f(x):
+	return np.tanh(x)
+
+
+print(f(1))   
