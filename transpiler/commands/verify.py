@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,6 @@ from transpiler.report.run import COULD_NOT, DONE, MISMATCH
 
 if TYPE_CHECKING:
     from transpiler.verify import Result
-
-_NEEDED = {"auto": ("keras", "tf_keras"), "keras3": ("keras",), "tf_keras": ("tf_keras",)}
-"""What each `--keras` runs, beside torch and TensorFlow."""
 
 
 def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
@@ -36,7 +32,7 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
     if results is None:
         return COULD_NOT
     if not results:
-        say(f"{path}: no model found to verify; name one with --entry")
+        say(f"{path}: no model found to verify: name one with --entry; `convert` tells what it found")
     else:
         from transpiler.verify import print_results
 
@@ -47,10 +43,6 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
 
 def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
     """The results, or None after saying why there are none."""
-    missing = [name for name in ("torch", "tensorflow", *_NEEDED[plan.keras]) if importlib.util.find_spec(name) is None]
-    if missing:
-        say(f"error: verify runs {', '.join(missing)}, not installed here: pip install 'keras2torch[verify]'")
-        return None
     try:
         from transpiler.verify import verify_file
 
@@ -60,7 +52,11 @@ def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
     except Declined as declined:
         print_findings([declined.finding()], {source.name: source.text})
     except Exception as error:
-        print_findings([crash(error, source.name).finding()], {source.name: source.text})
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("transpiler"):
+            say(f"error: verify runs {missing}, not installed here: pip install 'keras2torch[verify]'")
+        else:
+            print_findings([crash(error, source.name).finding()], {source.name: source.text})
     return None
 
 

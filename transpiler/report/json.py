@@ -16,22 +16,9 @@ class Jsonable(Protocol):
 
 
 def write_json(target: str, items: Iterable[Jsonable]) -> None:
-    """Writes the list of `items` to the file `target`, whole or not at all; "-" is standard output. Raises OSError.
-
-    A number that is not finite is written as null: NaN is not JSON.
-    """
-    text = json.dumps([_finite(item.to_json()) for item in items], indent=2, ensure_ascii=False) + "\n"
+    """Writes the list of `items` to the file `target`, whole or not at all; "-" is standard output. Raises OSError."""
+    text = json.dumps([item.to_json() for item in items], indent=2, ensure_ascii=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
     else:
         write_atomic(Path(target), text.encode("utf-8", "backslashreplace"))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
