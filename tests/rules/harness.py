@@ -27,8 +27,12 @@ torch.set_default_dtype(torch.float64)
 keras.config.set_floatx("float64")
 tf_keras.backend.set_floatx("float64")
 
+GENERATIONS = (KERAS3, KERAS2)
 LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
 HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
+FLOAT32_CONSTANTS = r"[Ll]eaky|negative_slope|gelu|bilinear|Rescaling\(1"
+"""TensorFlow computes these with constants (or wholly) in float32 even where the tensors are float64."""
+ROUNDED = 5e-7
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 
 
@@ -209,10 +213,11 @@ def compare(
     layout: Layout | None = None,
     types: list[TensorType] | None = None,
     dtype: str = "float64",
-    **names: Any,
+    names: dict[str, Any] | None = None,
 ) -> Translation:
     """Asserts that outputs and all gradients of `code`'s layer agree with its translation's; returns that."""
-    rng, tolerance = np.random.default_rng(7), TOLERANCE[dtype]
+    rng, names = np.random.default_rng(7), names or {}
+    tolerance = ROUNDED if re.search(FLOAT32_CONSTANTS, code) else TOLERANCE[dtype]
     live = real(code, generation, **names)
     xs = [x if ids else x.astype(dtype) for x in draw_inputs(list(shapes), ids, rng)]
     tensors = [tf.constant(x) if ids is None else tf.constant(x, "int64") for x in xs]
@@ -272,7 +277,7 @@ def check_type(kind: TensorType, shape: tuple[int, ...]) -> None:
         assert inferred is None or inferred == seen, f"inferred {kind.shape}, real {shape}"
 
 
-def symbolic(code: str, shape: tuple[int, ...], generation: str = KERAS3, **names: int) -> Translation:
+def symbolic(code: str, shape: tuple[int, ...], generation: str, names: dict[str, Any]) -> Translation:
     """The translation of `code` for sizes that are names, evaluated at `shape`."""
     syms = {n: Sym.name(n, v) for n, v in names.items()}
     dims = tuple(Sym.name(f"size{i}", d) for i, d in enumerate(shape[1:]))
@@ -286,3 +291,25 @@ def symbolic(code: str, shape: tuple[int, ...], generation: str = KERAS3, **name
 
 def evaluate_shape(kind: TensorType, namespace: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(eval(d.code, dict(namespace)) if isinstance(d, Sym) else d for d in kind.shape)
+
+
+def compare_batchnorm(code: str, shape: tuple[int, ...], generation: str) -> None:
+    """Outputs, gradients and moving statistics of a training step; torch's moving variance is the unbiased one."""
+    translation = compare(code, shape, generation=generation, training=True)
+    rng = np.random.default_rng(7)
+    live = real(code, generation)
+    x = rng.normal(0, 1, shape)
+    live(tf.constant(x))
+    randomise(live, rng)
+    translation.load(live)
+    translation.train(True)
+    before = find(live, "moving_variance").numpy()
+    live(tf.constant(x), training=True)
+    translation(torch.from_numpy(x))
+    norm = next(m for m in translation.modules if m is not None)
+    mean, variance = norm.running_mean.numpy(), norm.running_var.numpy()
+    bound = ROUNDED if generation == KERAS2 else TOLERANCE["float64"]  # legacy Keras has 1 - momentum as a float32
+    assert relative(find(live, "moving_mean").numpy(), mean) <= bound
+    count = x.size // variance.size
+    biased = before * (1 - norm.momentum) + (variance - before * (1 - norm.momentum)) * (count - 1) / count
+    assert relative(find(live, "moving_variance").numpy(), biased) <= bound

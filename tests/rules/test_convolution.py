@@ -3,13 +3,11 @@
 import itertools
 
 import pytest
-from harness import compare
+from harness import GENERATIONS, compare
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS2, KERAS3
+from transpiler.ir.model import KERAS2
 from transpiler.rules.registry import layer_rules
-
-GENERATIONS = (KERAS3, KERAS2)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

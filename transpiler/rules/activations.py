@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import KERAS2, ApiValue, Layer, Step
 from transpiler.ir.shape import TensorType
-from transpiler.rules.base import show
+from transpiler.rules.base import call, show
 
 
 @dataclass(frozen=True)
@@ -23,45 +24,115 @@ class Activation:
     fn: str
     module: str | None
     keras2_fn: str | None = None
-    keras2_module: str | None = None
+    helper: str | None = None
+    """The helper function that `fn` calls."""
 
 
 ACTIVATIONS = (
     Activation(("relu",), "F.relu({0})", "nn.ReLU()"),
-    Activation(("softmax",), "F.softmax({0}, dim={axis})", "nn.Softmax(dim={axis})"),
+    Activation(("relu6",), "F.relu6({0})", "nn.ReLU6()"),
+    Activation(("leaky_relu",), "F.leaky_relu({0}, 0.2)", "nn.LeakyReLU(0.2)"),
+    Activation(("elu",), "F.elu({0})", "nn.ELU()"),
+    Activation(("selu",), "F.selu({0})", "nn.SELU()"),
+    Activation(("celu",), "F.celu({0})", "nn.CELU()"),
+    Activation(("gelu",), "F.gelu({0})", "nn.GELU()"),
+    Activation(("silu", "swish"), "F.silu({0})", "nn.SiLU()"),
+    Activation(("mish",), "F.mish({0})", "nn.Mish()"),
     Activation(("sigmoid",), "torch.sigmoid({0})", "nn.Sigmoid()"),
+    # torch's own hardsigmoid has 1/6 as a float32 in its gradient
+    Activation(("hard_sigmoid",), "F.relu6({0} + 3) / 6", None, "torch.clamp(0.2 * {0} + 0.5, 0, 1)"),
+    Activation(("hard_silu", "hard_swish"), "F.hardswish({0})", "nn.Hardswish()"),
+    Activation(("log_sigmoid",), "F.logsigmoid({0})", "nn.LogSigmoid()"),
     Activation(("tanh",), "torch.tanh({0})", "nn.Tanh()"),
+    Activation(("hard_tanh",), "F.hardtanh({0})", "nn.Hardtanh()"),
+    Activation(("tanh_shrink",), "F.tanhshrink({0})", "nn.Tanhshrink()"),
+    Activation(("hard_shrink",), "F.hardshrink({0})", "nn.Hardshrink()"),
+    Activation(("soft_shrink",), "F.softshrink({0})", "nn.Softshrink()"),
+    Activation(("softplus",), "F.softplus({0})", "nn.Softplus()"),
+    Activation(("softsign",), "F.softsign({0})", "nn.Softsign()"),
+    Activation(("softmax",), "F.softmax({0}, dim={axis})", "nn.Softmax(dim={axis})"),
+    Activation(("log_softmax",), "F.log_softmax({0}, dim={axis})", "nn.LogSoftmax(dim={axis})"),
+    Activation(("exponential", "exp"), "torch.exp({0})", None),
+    Activation(("sparse_sigmoid",), "torch.clamp(0.5 * {0} + 0.5, 0, 1)", None),
+    Activation(("sparse_plus",), "sparse_plus({0})", None, helper="sparse_plus"),
+    Activation(("squareplus",), "squareplus({0})", None, helper="squareplus"),
+    Activation(("sin",), "torch.sin({0})", None),
+    Activation(("cos",), "torch.cos({0})", None),
+    Activation(("abs",), "torch.abs({0})", None),
+    Activation(("square",), "torch.square({0})", None),
 )
 """Every activation that Keras has, by family."""
 
 BY_NAME = {name: a for a in ACTIVATIONS for name in a.names}
+IDENTITY = (None, "linear", "identity")
+
+
+def activation_name(value: Any) -> str | None:
+    """The name of an activation given by name or as a function; None for none.
+
+    Raises NeedsConstant for one that is kept open, Declined for anything else.
+    """
+    if isinstance(value, Sym):
+        raise NeedsConstant(value, "the activation decides what is written")
+    name = value.leaf if isinstance(value, ApiValue) else value
+    if name in IDENTITY:
+        return None
+    if not isinstance(name, str) or name not in BY_NAME:
+        raise Declined("K2T102", f"the activation {show(value)} has no translation")
+    return name
 
 
 def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
     """The steps for an `activation=` argument on a tensor of type `y`; none for None and "linear".
 
-    Raises Declined for an activation without a translation, `NeedsConstant` for one that is kept open.
+    An activation that is kept open (a name, or None) is looked up when the generated code runs.
+    Raises Declined for an activation without a translation, `NeedsConstant` for another one that is kept open.
     """
     if isinstance(value, Sym):
-        raise NeedsConstant(value, "the activation decides what is written")
-    if value is None:
-        return []
+        return [open_activation(value, y, generation)]
     if isinstance(value, Layer):
         return value.rule.lower(value.args, [y]).steps
-    name = value.leaf if isinstance(value, ApiValue) else value
-    if name in ("linear", "identity"):
+    name = activation_name(value)
+    if name is None:
         return []
-    if not isinstance(name, str) or name not in BY_NAME:
-        raise Declined("K2T102", f"the activation {show(value)} has no translation")
     found = BY_NAME[name]
-    old = generation == KERAS2
-    axis = y.axis(-1)
-    fn = (old and found.keras2_fn) or found.fn
-    module = (old and found.keras2_module) or found.module
+    fn, module = forms(found, generation)
+    axis = str(y.axis(-1))
     return [
         Step(
-            module=module.replace("{axis}", str(axis)) if module else None,
-            fn=fn.replace("{axis}", str(axis)),
+            module=module.replace("{axis}", axis) if module else None,
+            fn=fn.replace("{axis}", axis),
             hint=name,
+            helpers=(found.helper,) if found.helper else (),
         )
     ]
+
+
+def forms(activation: Activation, generation: str) -> tuple[str, str | None]:
+    """The function and the module in the given generation."""
+    if generation == KERAS2 and activation.keras2_fn:
+        return activation.keras2_fn, None
+    return activation.fn, activation.module
+
+
+def open_activation(value: Sym, y: TensorType, generation: str) -> Step:
+    """The step for an activation that a parameter of the generated code names."""
+    seen = value.witness
+    if not (seen is None or isinstance(seen, str)):
+        raise NeedsConstant(value, "the activation decides what is written")
+    if generation == KERAS2 and seen == "hard_sigmoid":
+        raise NeedsConstant(value, "hard_sigmoid of legacy Keras is another function")
+    axis = y.axis(-1)
+    where = {} if axis == y.rank - 1 else {"dim": axis}
+    return Step(module=call("get_activation", value, **where), hint="activation", helpers=("get_activation",))
+
+
+def callable_text(value: Any, generation: str) -> tuple[str, tuple[str, ...]]:
+    """An activation as a function value (`torch.tanh`, `lambda x: …`) over the last axis, and its helpers."""
+    name = activation_name(value)
+    if name is None:
+        return "nn.Identity()", ()
+    found = BY_NAME[name]
+    fn = forms(found, generation)[0].replace("{axis}", "-1")
+    plain = re.fullmatch(r"([\w.]+)\(\{0\}\)", fn)
+    return plain.group(1) if plain else f"lambda x: {fn.replace('{0}', 'x')}", (found.helper,) if found.helper else ()

@@ -1,13 +1,17 @@
-"""Dense, Flatten, Dropout and the other layers that every model uses."""
+"""Dense, Flatten and the other layers that every model uses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.model import Args, Step, Weight
-from transpiler.ir.shape import Layout, Shape, TensorType, product
+from transpiler.ir.shape import Layout, Shape, TensorType, product, to_keras
 from transpiler.rules.activations import activation_steps
-from transpiler.rules.base import LayerRule, call, keywords
+from transpiler.rules.base import LayerRule, call, keywords, show
+from transpiler.rules.spatial import channels_first
 
 
 class Dense(LayerRule):
@@ -50,8 +54,7 @@ class Flatten(LayerRule):
 
     keras = ("Flatten",)
     signature = "data_format=None"
-    unsupported = {"data_format": "flattening in channels-first order is not translated yet"}
-    examples = (("Flatten()", (2, 3, 4, 5)),)
+    examples = (("Flatten()", (2, 3, 4, 5)), ("Flatten(data_format='channels_first')", (2, 3, 4, 5)))
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
@@ -60,23 +63,56 @@ class Flatten(LayerRule):
         return (xs[0].shape[0], product(xs[0].shape[1:]))
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        if xs[0].rank == 2:
+        rank = xs[0].rank
+        if rank == 1:
+            return [Step(fn="{0}[:, None]", hint="x")]
+        if rank == 2:
             return []
-        return [Step(module="nn.Flatten()", fn="{0}.flatten(1)", hint="flatten")]
+        flatten = Step(module="nn.Flatten()", fn="{0}.flatten(1)", hint="flatten")
+        if not channels_first(a):
+            return [flatten]
+        order = to_keras(rank)  # Keras brings the channels last before it flattens
+        return [Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, hint="x"), flatten]
 
 
-class Dropout(LayerRule):
-    """Inverted dropout, the same in both frameworks."""
+class Identity(LayerRule):
+    """Its input."""
 
-    keras = ("Dropout",)
-    signature = "rate, noise_shape=None, seed=None"
-    renames = {"p": "rate"}
-    unsupported = {"noise_shape": "torch draws one mask value per element; write the broadcast mask by hand"}
+    keras = ("Identity",)
     mask = "keeps"
-    examples = (("Dropout(0.5)", (2, 3)),)
+    examples = (("Identity()", (2, 3)),)
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        return [Step(module=call("nn.Dropout", p=a.rate), hint="dropout", stateful=True)]
+        return []
+
+
+class Rescaling(LayerRule):
+    """A multiple and an offset; integers become floats first."""
+
+    keras = ("Rescaling",)
+    signature = "scale, offset=0.0"
+    mask = "keeps"
+    examples = (("Rescaling(1.0 / 255)", (2, 3)), ("Rescaling(2.0, offset=-1.0)", (2, 3, 4)))
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        for name in ("scale", "offset"):
+            if not isinstance(a.get(name), (int, float, Sym)):
+                raise Declined("K2T102", f"Rescaling({name}={show(a.get(name))}): only a number is translated")
+        text = "{0}" if xs[0].dtype.startswith("float") else "{0}.float()"
+        text += self.factor(a.scale)
+        if is_open(a.offset):
+            text += f" + ({code_of(a.offset)})"
+        elif a.offset:
+            text += f" {'-' if a.offset < 0 else '+'} {code_of(abs(a.offset))}"
+        return [Step(fn=text, hint="x")]
+
+    @staticmethod
+    def factor(scale: Any) -> str:
+        """` * 2.0`, or ` / 255` where that is what the program means."""
+        if is_open(scale):
+            return f" * ({code_of(scale)})"
+        inverse = round(1 / scale) if 0 < scale < 1 else 0
+        return f" / {inverse}" if inverse and 1 / inverse == scale else f" * {code_of(scale)}"
 
 
 class Input(LayerRule):

@@ -1,0 +1,268 @@
+"""Every rule's examples against both Keras generations: outputs and all gradients, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from harness import GENERATIONS, LIBRARY, compare, compare_batchnorm, evaluate_shape, symbolic
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS2, KERAS3
+from transpiler.ir.shape import Layout, TensorType
+from transpiler.rules.registry import layer_rules
+
+RULES = list({id(r): r for r in layer_rules().values()}.values())
+FLOAT32 = ("MaxPooling3D", "AveragePooling3D")
+"""TensorFlow has no float64 kernel for these on the CPU."""
+
+
+def example_cases():
+    for rule in RULES:
+        for code, shape in rule.examples:
+            for generation in GENERATIONS:
+                if hasattr(LIBRARY[generation].layers, rule.keras[0]):
+                    yield pytest.param(rule, code, shape, generation, id=f"{code}-{generation}")
+
+
+@pytest.mark.parametrize("rule, code, shape, generation", example_cases())
+def test_example(rule, code, shape, generation):
+    shapes = shape if isinstance(shape[0], tuple) else (shape,)
+    options = {"ids": 4} if rule.keras[0] == "Embedding" else {}
+    if rule.keras[0] in FLOAT32:
+        code, options = code[:-1] + (", " if code[-2] != "(" else "") + "dtype='float32')", {"dtype": "float32"}
+    compare(code, *shapes, generation=generation, **options)
+
+
+def test_every_rule_has_an_example_or_a_test():
+    """ThresholdedReLU and its kin exist in one generation only; the rest must show themselves."""
+    assert {r.keras[0] for r in RULES if not r.examples} <= {"InputLayer", "ThresholdedReLU"}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(
+    "name",
+    "relu relu6 leaky_relu elu selu celu gelu silu swish mish sigmoid hard_sigmoid hard_silu hard_swish log_sigmoid tanh "
+    "hard_tanh tanh_shrink hard_shrink soft_shrink softplus softsign softmax log_softmax exponential sparse_sigmoid "
+    "sparse_plus squareplus linear".split(),
+)
+def test_activation_string(name, generation):
+    try:
+        LIBRARY[generation].activations.get(name)
+    except (ValueError, TypeError):
+        pytest.skip("not a name in this generation")
+    compare(f"Activation({name!r})", (5, 40), generation=generation)
+    compare(f"Dense(6, activation={name!r})", (5, 4), generation=generation)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "softmax", "sigmoid", "tanh", "elu", "silu", "gelu"])
+def test_activation_function_of_tensorflow(name):
+    compare(f"Activation(tf.nn.{name})", (5, 7))
+    compare(f"Conv1D(3, 2, activation=tf.nn.{name})", (5, 7, 2))
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ReLU(negative_slope=0.2)",
+        "ReLU(threshold=0.5)",
+        "ReLU(max_value=2.5)",
+        "ReLU(max_value=2.0, threshold=0.5)",
+        "ReLU(negative_slope=0.2, threshold=0.5)",
+        "ReLU(max_value=1, negative_slope=0.2)",
+        "LeakyReLU(0.1)",
+        "Dense(3, activation=LeakyReLU())",
+        "Dense(3, activation=ReLU(max_value=1.0))",
+    ],
+)
+def test_activation_layer(code, generation):
+    compare(code, (6, 20), generation=generation)
+
+
+def test_thresholded_relu_of_legacy_keras():
+    compare("ThresholdedReLU(theta=0.7)", (6, 20), generation=KERAS2)
+
+
+@pytest.mark.parametrize(
+    "code, shape",
+    [
+        ("Activation('softmax')", (2, 3, 4, 5)),
+        ("Softmax(axis=2)", (2, 3, 4, 5)),
+        ("Softmax(axis=(1, 3))", (2, 3, 4, 5)),
+        ("BatchNormalization()", (2, 3, 4, 5)),
+        ("Concatenate(axis=2)", ((2, 3, 4, 5), (2, 3, 6, 5))),
+        ("Concatenate()", ((2, 3, 4, 5), (2, 3, 4, 2))),
+        ("Multiply()", ((2, 3, 4, 5), (2, 1, 1, 5))),
+        ("GlobalAveragePooling2D()", (2, 3, 4, 5)),
+        ("GlobalMaxPooling2D(keepdims=True)", (2, 3, 4, 5)),
+        ("UnitNormalization(axis=1)", (2, 3, 4, 5)),
+        ("PReLU(shared_axes=[1, 2, 3])", (2, 3, 4, 5)),
+        ("Dropout(0.5, noise_shape=(None, 1, 1, 5))", (2, 3, 4, 5)),
+    ],
+)
+def test_axes_follow_a_channels_first_layout(code, shape):
+    shapes = shape if isinstance(shape[0], tuple) else (shape,)
+    compare(code, *shapes, layout=Layout.FIRST)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(
+    "code, shape",
+    [
+        ("BatchNormalization(momentum=0.8)", (6, 5)),
+        ("BatchNormalization()", (6, 4, 5)),
+        ("BatchNormalization(axis=2)", (6, 4, 5, 3)),
+        ("BatchNormalization(scale=False)", (3, 4, 5, 2)),
+        ("BatchNormalization(center=False)", (3, 4, 5, 2)),
+        ("BatchNormalization(scale=False, center=False)", (3, 4, 2)),
+        ("BatchNormalization()", (3, 2, 3, 4, 2)),
+    ],
+)
+def test_batch_normalization_in_training(code, shape, generation):
+    compare_batchnorm(code, shape, generation)
+
+
+def test_frozen_batch_normalization_keeps_its_statistics():
+    for generation in GENERATIONS:
+        found = compare("BatchNormalization(trainable=False)", (4, 5, 3), generation=generation, training=True)
+        assert "Frozen" in found.lowering.steps[0].module
+
+
+@pytest.mark.parametrize(
+    "code, shape, legacy",
+    [
+        ("LayerNormalization(axis=[-1, -2])", (2, 3, 4), True),
+        ("LayerNormalization(axis=(2, 1))", (2, 3, 4), True),
+        ("LayerNormalization(axis=[-1, -2])", (2, 3, 4), False),
+        ("GroupNormalization(6)", (2, 3, 6), False),
+    ],
+)
+def test_normalization_axes(code, shape, legacy):
+    compare(code, shape, generation=KERAS2 if legacy else KERAS3)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5])
+def test_dropout_shares_its_mask_as_keras(rate):
+    for code, shape, axes in [
+        (f"SpatialDropout1D({rate})", (8, 5, 6), (2,)),
+        (f"SpatialDropout2D({rate})", (8, 5, 4, 6), (2, 3)),
+        (f"Dropout({rate}, noise_shape=(None, 1, 6))", (8, 5, 6), (1,)),
+    ]:
+        found = compare(code, shape)
+        module = found.modules[0]
+        module.train()
+        x = torch.ones(shape) if "noise" in code else torch.ones(shape).movedim(-1, 1)
+        y = module(x)
+        kept = y.amax(dim=axes, keepdim=True).expand_as(y)
+        assert torch.equal(y, kept), "the mask differs along a shared axis"
+        assert sorted(y.unique().tolist()) == [0, 1 / (1 - rate)]
+
+
+def test_noise_has_the_deviation_of_keras():
+    torch.manual_seed(0)
+    x = torch.full((200, 200), 3.0)
+    for code, deviation in (("GaussianNoise(0.3)", 0.3), ("GaussianDropout(0.2)", 3 * 0.5)):
+        module = compare(code, (2, 3)).modules[0].train()
+        y = module(x)
+        assert abs(float(y.std()) - deviation) < 0.01 * deviation * 3
+        assert abs(float(y.mean()) - 3) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
+def test_merging_aligns_the_batch(kind):
+    for generation in GENERATIONS:
+        compare(f"{kind}()", (2, 4), (2, 3, 4), generation=generation)
+        compare(f"{kind}()", (2, 3, 4), (2, 1, 4), generation=generation)
+
+
+def test_merging_of_other_shapes_is_declined():
+    rule = layer_rules()["Add"]
+    with pytest.raises(Declined):
+        rule.lower(rule.bind((), {}), [TensorType((None, 3)), TensorType((None, 4))])
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("size", [2, 3, 5, (2, 7)])
+def test_upsampling_factors(size, generation):
+    compare(f"UpSampling2D({size})", (2, 3, 4, 2), generation=generation)
+    if generation == KERAS3:  # legacy Keras interpolates in float32
+        compare(f"UpSampling2D({size}, interpolation='bilinear')", (2, 3, 4, 2))
+
+
+SYMBOLIC = [
+    ("Conv2D(filters, size, padding='same')", (2, 8, 9, 3), {"filters": 4, "size": 3}),
+    ("Conv2D(filters, 3, strides=strides, padding='same')", (2, 8, 9, 3), {"filters": 4, "strides": 2}),
+    ("Conv2D(filters, size, dilation_rate=rate)", (2, 8, 9, 3), {"filters": 4, "size": 2, "rate": 2}),
+    ("Conv2D(filters, 3, padding=padding)", (2, 8, 9, 3), {"filters": 4, "padding": "same"}),
+    (
+        "Conv2D(filters, 3, padding=padding, use_bias=bias)",
+        (2, 8, 9, 3),
+        {"filters": 4, "padding": "valid", "bias": False},
+    ),
+    ("Conv2D(filters, size)", (2, 8, 9, 3), {"filters": 4, "size": (2, 3)}),
+    ("Conv1D(filters, size, padding='causal', dilation_rate=rate)", (2, 9, 3), {"filters": 4, "size": 3, "rate": 2}),
+    ("Conv2D(filters, 1, strides=2, padding='same')", (2, 7, 8, 3), {"filters": 4}),
+    (
+        "SeparableConv2D(filters, 3, strides=2, padding='same', depth_multiplier=m)",
+        (2, 7, 8, 3),
+        {"filters": 4, "m": 2},
+    ),
+    ("DepthwiseConv2D(size, strides=2, padding='same')", (2, 7, 8, 3), {"size": 3}),
+    ("Conv2DTranspose(filters, 3, strides=2, padding='same')", (2, 4, 5, 3), {"filters": 4}),
+    ("MaxPooling2D(size)", (2, 8, 9, 3), {"size": 2}),
+    ("MaxPooling2D(size, strides=2, padding='same')", (2, 8, 9, 3), {"size": 3}),
+    ("MaxPooling2D(2, padding='same')", (2, 7, 8, 3), {}),
+    ("AveragePooling2D(3, strides=2, padding='same')", (2, 8, 9, 3), {}),
+    ("AveragePooling1D(size, strides=1, padding='same')", (2, 8, 3), {"size": 3}),
+    ("Dense(units, activation=act)", (2, 3), {"units": 4, "act": "tanh"}),
+    ("Conv2D(2, 3, activation=act)", (2, 4, 5, 3), {"act": "softmax"}),
+    ("Flatten()", (2, 3, 4, 5), {}),
+    ("Reshape((a, -1))", (2, 3, 4), {"a": 2}),
+    ("Reshape(shape)", (2, 12), {"shape": (3, 4)}),
+    ("ZeroPadding2D(p)", (2, 3, 4, 5), {"p": 2}),
+    ("ZeroPadding2D(p)", (2, 3, 4, 5), {"p": ((0, 1), (2, 1))}),
+    ("Cropping2D(p)", (2, 5, 6, 5), {"p": 1}),
+    ("UpSampling2D(s)", (2, 3, 4, 2), {"s": 2}),
+    ("BatchNormalization(momentum=m, epsilon=e)", (4, 3, 5), {"m": 0.9, "e": 1e-4}),
+    ("LayerNormalization(epsilon=e)", (2, 3, 4), {"e": 1e-4}),
+    ("PReLU(shared_axes=[1, 2])", (2, 3, 4, 5), {}),
+    ("LeakyReLU(s)", (2, 3), {"s": 0.1}),
+    ("RepeatVector(n)", (2, 3), {"n": 4}),
+    ("Dropout(r)", (2, 3), {"r": 0.4}),
+    ("GlobalAveragePooling2D()", (2, 3, 4, 5), {}),
+]
+
+
+@pytest.mark.parametrize("code, shape, names", SYMBOLIC, ids=[c for c, _, _ in SYMBOLIC])
+def test_symbolic_sizes_compute_the_same(code, shape, names):
+    """Code written for names, run at the values the concrete translation saw, gives its result and its shape."""
+    concrete = compare(code, shape, names=names)
+    abstract = symbolic(code, shape, KERAS3, names)
+    x = torch.randn(shape)
+    for old, new in zip((m for m in concrete.modules if m), (m for m in abstract.modules if m)):
+        if list(old.state_dict()):
+            new.load_state_dict(old.state_dict())
+    concrete.train(False), abstract.train(False)
+    (want,), (have,) = concrete(x), abstract(x)
+    assert torch.allclose(want, have, rtol=1e-12, atol=1e-12)
+    inferred = evaluate_shape(abstract.lowering.types[0], abstract.namespace)
+    assert tuple(inferred[1:]) == tuple(want.shape[1:])
+
+
+@pytest.mark.parametrize(
+    "code, shape",
+    [
+        ("Conv2D(4, 3, strides=2, padding='same')", (2, 8, 7, 3)),
+        ("MaxPooling2D(3, strides=2, padding='same')", (2, 8, 7, 3)),
+        ("AveragePooling2D(3, strides=2, padding='same')", (2, 8, 7, 3)),
+        ("MaxPooling2D(2, padding='same')", (2, 8, 7, 3)),
+        ("AveragePooling2D(2, padding='same')", (2, 8, 7, 3)),
+        ("Conv2DTranspose(4, 3, strides=2, padding='same')", (2, 4, 5, 3)),
+        ("SeparableConv2D(4, 3, strides=2, padding='same')", (2, 8, 7, 3)),
+        ("Reshape((-1, 3))", (2, 8, 7, 3)),
+        ("UpSampling2D()", (2, 8, 7, 3)),
+        ("Cropping2D(1)", (2, 8, 7, 3)),
+    ],
+)
+def test_open_sizes(code, shape):
+    compare(code, shape, types=[TensorType((None, *(None,) * (len(shape) - 2), shape[-1]))])

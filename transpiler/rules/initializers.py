@@ -1,0 +1,187 @@
+"""Initial weights: every Keras initializer as a torch call that fills a weight in place with the same distribution."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant, Sym, constant, is_open
+from transpiler.ir.model import ApiObject, ApiValue, literal
+from transpiler.rules.base import Raw, call, keywords, parse_signature, show
+
+FROZEN_ZEROS = ApiObject(ApiValue("torch.FrozenZeros"))
+"""For a torch parameter that Keras does not have: always 0 and never trained."""
+FROZEN_ONES = ApiObject(ApiValue("torch.FrozenOnes"))
+"""For a torch parameter that Keras does not have: always 1 and never trained."""
+
+Fans = tuple[Any, Any] | None
+Code = tuple[str, tuple[str, ...]]
+"""A call that fills the weight and returns it, and the helpers it needs."""
+
+
+def forget_bias(inner: Any) -> ApiObject:
+    """The bias of an LSTM with `unit_forget_bias`: `inner`, and ones for the forget gate."""
+    return ApiObject(ApiValue("torch.ForgetBias"), (inner,))
+
+
+ALIASES = {
+    "normal": "random_normal",
+    "uniform": "random_uniform",
+    "zero": "zeros",
+    "one": "ones",
+    "identity_initializer": "identity",
+    "orthogonal_initializer": "orthogonal",
+    "eye": "identity",
+}
+
+SIGNATURES = {
+    "zeros": "",
+    "ones": "",
+    "constant": "value=0.0",
+    "random_normal": "mean=0.0, stddev=0.05, seed=None",
+    "random_uniform": "minval=-0.05, maxval=0.05, seed=None",
+    "truncated_normal": "mean=0.0, stddev=0.05, seed=None",
+    "variance_scaling": (
+        "scale=1.0, mode='fan_in', distribution='truncated_normal', seed=None, input_axes=None, output_axes=None"
+    ),
+    "orthogonal": "gain=1.0, seed=None",
+    "identity": "gain=1.0",
+}
+"""The initializers that the others are cases of."""
+
+VARIANCE_SCALING = {
+    "glorot_uniform": (1.0, "fan_avg", "uniform"),
+    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
+    "lecun_uniform": (1.0, "fan_in", "uniform"),
+    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+    "he_uniform": (2.0, "fan_in", "uniform"),
+    "he_normal": (2.0, "fan_in", "truncated_normal"),
+}
+"""name → (scale, mode, distribution)."""
+
+BY_SCALING = {v: k for k, v in VARIANCE_SCALING.items()}
+TORCH_OWN = {
+    "glorot_uniform": ("nn.init.xavier_uniform_", {}),
+    "he_uniform": ("nn.init.kaiming_uniform_", {}),
+    "lecun_uniform": ("nn.init.kaiming_uniform_", {"nonlinearity": "linear"}),
+}
+"""Where torch's own initializer has exactly Keras's distribution."""
+
+
+def canonical(name: str) -> str:
+    """`GlorotUniform`, `glorot_uniform_initializer` → `glorot_uniform`."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    snake = snake if snake in ALIASES else snake.removesuffix("_initializer")
+    return ALIASES.get(snake, snake)
+
+
+def init_call(value: Any, weight: str, fans: Fans = None) -> Code:
+    """The call that fills `weight` as the Keras initializer `value` does, and the helpers it needs.
+
+    `value` is a name, a class, an object or a `Sym` that was seen to be a name; None is Keras's default. `fans` are
+    Keras's (fan_in, fan_out) where they differ from torch's. The call returns the weight.
+    Raises Declined for an initializer without a translation, NeedsConstant for one kept open that was not a name.
+    """
+    target = Raw(weight)
+    if isinstance(value, Sym):
+        if not isinstance(value.witness, str):
+            raise NeedsConstant(value, "the initializer decides what is written")
+        more = {} if fans is None else {"fans": fans}
+        return call("init_by_name_", target, value, **more), ("init_by_name_",)
+    if value is None:
+        value = "glorot_uniform"
+    if isinstance(value, ApiObject) and value.api.path.startswith("torch."):
+        return _special(value, weight, fans)
+    if isinstance(value, ApiObject):
+        return _named(canonical(value.leaf), value, target, fans)
+    if isinstance(value, ApiValue):
+        value = value.leaf
+    if not isinstance(value, str):
+        raise Declined("K2T102", f"the initializer {show(value)} has no translation")
+    return _named(canonical(value), ApiObject(ApiValue(value)), target, fans)
+
+
+def _special(value: ApiObject, weight: str, fans: Fans) -> Code:
+    if value.leaf == "ForgetBias":
+        inner, helpers = init_call(value.args[0], weight, fans)
+        return f"unit_forget_bias_({inner})", (*helpers, "unit_forget_bias_")
+    fill = {"FrozenZeros": "zeros_", "FrozenOnes": "ones_"}[value.leaf]
+    return f"nn.init.{fill}({weight}).requires_grad_(False)", ()
+
+
+def _named(name: str, value: ApiObject, target: Raw, fans: Fans) -> Code:
+    if name in VARIANCE_SCALING:
+        return _scaled(VARIANCE_SCALING[name], target, fans)
+    if name not in SIGNATURES:
+        raise Declined("K2T102", f"the initializer {value.leaf} has no translation")
+    try:
+        bound = parse_signature(SIGNATURES[name]).bind(*value.args, **value.kwargs)
+    except TypeError as error:
+        raise Declined("K2T102", f"{value.leaf}: {error}") from None
+    bound.apply_defaults()
+    a = bound.arguments
+    for key, argument in a.items():
+        if key != "seed" and not literal(argument):
+            raise Declined("K2T102", f"{value.leaf}({key}={show(argument)}) has no translation")
+    return BUILDERS[name](a, target, fans)
+
+
+def _scaled(scaling: tuple[Any, str, str], target: Raw, fans: Fans) -> Code:
+    scale, mode, distribution = scaling
+    name = BY_SCALING.get((scale, mode, distribution)) if not is_open(scale) else None
+    if fans is None and name in TORCH_OWN:
+        function, kwargs = TORCH_OWN[name]
+        return call(function, target, **kwargs), ()
+    defaults = {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal", "fans": None}
+    kwargs = keywords(defaults, scale=scale, mode=mode, distribution=distribution, fans=fans)
+    return call("variance_scaling_", target, **kwargs), ("variance_scaling_",)
+
+
+def _variance_scaling(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    mode, distribution = constant(a["mode"]).lower(), constant(a["distribution"]).lower()
+    if a["input_axes"] is not None or a["output_axes"] is not None:
+        raise Declined("K2T102", "VarianceScaling over chosen axes has no translation")
+    return _scaled((a["scale"], mode, {"normal": "truncated_normal"}.get(distribution, distribution)), target, fans)
+
+
+def _random_normal(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    kwargs = keywords({"mean": 0.0, "std": 1.0}, mean=a["mean"], std=a["stddev"])
+    return call("nn.init.normal_", target, **kwargs), ()
+
+
+def _random_uniform(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    low, high = a["minval"], a["maxval"]
+    if not is_open(high) and high is None:
+        high = 1.0
+    return call("nn.init.uniform_", target, low, high), ()
+
+
+def _truncated_normal(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    mean, std = a["mean"], a["stddev"]
+    kwargs = keywords({"mean": 0.0}, mean=mean)
+    if not is_open(std):
+        std = float(std)
+    return call("nn.init.trunc_normal_", target, **kwargs, std=std, a=mean - 2 * std, b=mean + 2 * std), ()
+
+
+def _identity(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    if constant(a["gain"]) != 1:
+        return call("scaled_eye_", target, a["gain"]), ("scaled_eye_",)
+    return call("nn.init.eye_", target), ()
+
+
+BUILDERS = {
+    "zeros": lambda a, target, fans: (call("nn.init.zeros_", target), ()),
+    "ones": lambda a, target, fans: (call("nn.init.ones_", target), ()),
+    "constant": lambda a, target, fans: (call("nn.init.constant_", target, a["value"]), ()),
+    "random_normal": _random_normal,
+    "random_uniform": _random_uniform,
+    "truncated_normal": _truncated_normal,
+    "variance_scaling": _variance_scaling,
+    "orthogonal": lambda a, target, fans: (
+        call("nn.init.orthogonal_", target, **keywords({"gain": 1.0}, gain=a["gain"])),
+        (),
+    ),
+    "identity": _identity,
+}

@@ -1,0 +1,196 @@
+"""Layers that take several tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import is_open, witness_of
+from transpiler.ir.model import Args, Step
+from transpiler.ir.shape import Dim, Layout, Shape, TensorType
+from transpiler.rules.base import LayerRule
+
+
+def joined(dims: Sequence[Dim]) -> Dim:
+    """The size of an axis that inputs of these sizes share by broadcasting; open if nothing better is known."""
+    wide = [d for d in dims if is_open(d) or d != 1]
+    if not wide:
+        return 1
+    known = [d for d in wide if type(d) is int]
+    return known[0] if known else next((d for d in wide if d is not None), None)
+
+
+def aligned(shape: Shape, rank: int) -> Shape:
+    """`shape` with axes of size 1 after the batch, as Keras aligns inputs of fewer axes."""
+    return (shape[0], *(1,) * (rank - len(shape)), *shape[1:])
+
+
+class _Merge(LayerRule):
+    """An elementwise operation on tensors whose batches, not last axes, are aligned."""
+
+    template: ClassVar[str]
+    """The text for two operands; applied from left to right."""
+    least = 1
+    mask = "keeps"
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        if len(xs) < self.least:
+            raise Declined("K2T104", f"{self.keras[0]} needs a list of inputs")
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
+        return None if len({x.rank for x in xs}) == 1 else Layout.KERAS
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        rank = max(x.rank for x in xs)
+        columns = list(zip(*(aligned(x.shape, rank) for x in xs)))
+        for sizes in columns[1:]:
+            known = {witness_of(d) for d in sizes if d is not None and witness_of(d) != 1 and not is_open(d)}
+            if len(known) > 1:
+                raise Declined("K2T104", f"{self.keras[0]} of the shapes {[x.shape for x in xs]}")
+        return (xs[0].shape[0], *map(joined, columns[1:]))
+
+    def operands(self, xs: Sequence[TensorType]) -> list[str]:
+        """The inputs with the axes that alignment inserts."""
+        rank = max(x.rank for x in xs)
+        inserted = [rank - x.rank for x in xs]
+        return [f"{{{i}}}[:{', None' * n}]" if n else f"{{{i}}}" for i, n in enumerate(inserted)]
+
+    def expression(self, operands: Sequence[str]) -> str:
+        result = operands[0]
+        for operand in operands[1:]:
+            result = self.template.format(result, operand)
+        return result
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        if len(xs) == 1:
+            return []
+        return [Step(fn=self.expression(self.operands(xs)), hint="x")]
+
+
+class Add(_Merge):
+    """A sum."""
+
+    keras, functions, template = ("Add",), ("add",), "{} + {}"
+    examples = (("Add()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))), ("Add()", ((2, 4), (2, 3, 4))))
+
+
+class Subtract(_Merge):
+    """The difference of two tensors."""
+
+    keras, functions, template = ("Subtract",), ("subtract",), "{} - {}"
+    least = 2
+    examples = (("Subtract()", ((2, 3, 4), (2, 3, 4))),)
+
+
+class Multiply(_Merge):
+    """A product."""
+
+    keras, functions, template = ("Multiply",), ("multiply",), "{} * {}"
+    examples = (("Multiply()", ((2, 3, 4, 5), (2, 1, 1, 5))),)
+
+
+class Maximum(_Merge):
+    """The larger of the values."""
+
+    keras, functions, template = ("Maximum",), ("maximum",), "torch.maximum({}, {})"
+    mask = "consumes"
+    examples = (("Maximum()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))),)
+
+
+class Minimum(_Merge):
+    """The smaller of the values."""
+
+    keras, functions, template = ("Minimum",), ("minimum",), "torch.minimum({}, {})"
+    mask = "consumes"
+    examples = (("Minimum()", ((2, 3, 4), (2, 3, 4))),)
+
+
+class Average(_Merge):
+    """A mean over the inputs."""
+
+    keras, functions, template = ("Average",), ("average",), "{} + {}"
+    examples = (("Average()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))),)
+
+    def expression(self, operands: Sequence[str]) -> str:
+        return f"({super().expression(operands)}) / {len(operands)}"
+
+
+class Concatenate(LayerRule):
+    """`torch.cat` along the axis, wherever the layout holds it."""
+
+    keras, functions = ("Concatenate",), ("concatenate",)
+    signature = "axis=-1"
+    renames = {"concat_axis": "axis"}
+    mask = "keeps"
+    examples = (
+        ("Concatenate()", ((2, 3, 4), (2, 3, 5))),
+        ("Concatenate(axis=1)", ((2, 3, 4), (2, 2, 4), (2, 1, 4))),
+    )
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        if len({x.rank for x in xs}) != 1:
+            raise Declined("K2T104", "Concatenate needs inputs with as many axes each")
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        axis = a.const("axis") % xs[0].rank
+        dims = [joined(sizes) for sizes in zip(*(x.shape for x in xs))]
+        sizes = [x.shape[axis] for x in xs]
+        total: Dim = sizes[0]
+        for size in sizes[1:]:
+            total = None if total is None or size is None else total + size
+        dims[axis] = total
+        return tuple(dims)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        if len(xs) == 1:
+            return []
+        inputs = ", ".join(f"{{{i}}}" for i in range(len(xs)))
+        dim = y.axis(a.const("axis"))
+        return [Step(fn=f"torch.cat([{inputs}], dim={dim})", hint="x")]
+
+
+class Dot(LayerRule):
+    """A product summed over one axis of each input; of two vectors, a column."""
+
+    keras, functions = ("Dot",), ("dot",)
+    signature = "axes, normalize=False"
+    examples = (
+        ("Dot(axes=1)", ((2, 3), (2, 3))),
+        ("Dot(axes=(2, 1))", ((2, 3, 4), (2, 4, 5))),
+        ("Dot(axes=2, normalize=True)", ((2, 3, 4), (2, 5, 4))),
+        ("Dot(axes=(1, 2))", ((2, 4), (2, 3, 4))),
+        ("Dot(axes=-1)", ((2, 3, 4), (2, 4))),
+    )
+
+    def axes(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, int]:
+        if len(xs) != 2:
+            raise Declined("K2T104", "Dot takes two inputs")
+        given = a.const("axes")
+        first, second = (given, given) if isinstance(given, int) else given
+        return first % xs[0].rank, second % xs[1].rank
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        first, second = self.axes(a, xs)
+        left = [d for k, d in enumerate(xs[0].shape) if k != first]
+        right = [d for k, d in enumerate(xs[1].shape) if k not in (0, second)]
+        return (*left, *right) if len(left) + len(right) > 1 else (left[0], 1)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        first, second = self.axes(a, xs)
+        left, right = "{0}", "{1}"
+        if a.const("normalize"):
+            floor = ", eps=1e-6" if a.generation != "keras3" else ""
+            left, right = f"F.normalize({{0}}, dim={first}{floor})", f"F.normalize({{1}}, dim={second}{floor})"
+        if xs[0].rank == xs[1].rank == 2:
+            return [Step(fn=f"({left} * {right}).sum(dim=1, keepdim=True)", hint="x")]
+        names = iter("ijklmnopq")
+        one = ["b", *(next(names) for _ in xs[0].shape[1:])]
+        two = ["b", *(next(names) for _ in xs[1].shape[1:])]
+        two[second] = one[first]
+        out = [c for c in one if c != one[first]] + [c for c in two[1:] if c != one[first]]
+        equation = f"{''.join(one)},{''.join(two)}->{''.join(out)}"
+        return [Step(fn=f'torch.einsum("{equation}", {left}, {right})', hint="x")]
