@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from transpiler import __version__
@@ -118,3 +119,15 @@ def test_the_installed_command_converts_a_sample(environment: Path, root: Path, 
     done = run(environment, "convert", root / "samples" / f"{name}_keras.py", "-o", out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert out.read_text() == (root / "samples" / f"{name}_torch.py").read_text()
+
+
+def test_the_pre_commit_hook_runs_on_staged_files(environment: Path, root: Path, tmp_path: Path):
+    (hook,) = yaml.safe_load((root / ".pre-commit-hooks.yaml").read_text())
+    assert hook["entry"].split()[0] == "keras2torch"
+    clean, keras = tmp_path / "clean.py", root / "samples" / "resnet_keras.py"
+    clean.write_text("x = 1\n")
+    arguments = hook["entry"].split()[1:]
+    assert run(environment, *arguments, clean, clean).returncode == 0
+    done = run(environment, *arguments, clean, keras)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"would convert {keras}" in done.stderr
