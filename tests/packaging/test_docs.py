@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from transpiler.cli import app
-from transpiler.diagnostics import CODES
+from transpiler.diagnostics import CODES, Finding, Severity, Span
+from transpiler.report.run import Outcome, Status
+from transpiler.verify import Result
 
 
 def test_every_code_has_its_section_in_order(root: Path):
@@ -54,3 +56,18 @@ def test_ci_does_what_the_readme_says(root: Path):
     assert steps == ["pip install .", "keras2torch convert samples/resnet_keras.py", 'pip install ".[test]"', "pytest"]
     for step in steps:
         assert re.search(rf"^{re.escape(step.replace('install', 'install -q'))}", script, flags=re.MULTILINE), step
+
+
+@pytest.mark.parametrize(
+    ("heading", "item"),
+    [
+        ("## `convert`", Outcome("m.py", Status.CONVERTED)),
+        ("## `verify`", Result("model", "pass")),
+        ("## A finding", Finding("K2T003", Severity.NOTE, "", span=Span("m.py", 1))),
+    ],
+    ids=["convert", "verify", "finding"],
+)
+def test_the_json_page_names_every_key(root: Path, heading: str, item: Outcome | Result | Finding):
+    section = (root / "docs" / "json.md").read_text().split(heading, 1)[1].split("\n## ")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(first_cells)) == list(item.to_json())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
         say(f"{path}: left alone, as its comment asks")
         save_json(json_target, [])
         return DONE
-    results = _run(source, reading.plan(source.name))
+    plan = reading.plan(source.name)
+    with _progress(f"running {path} under Keras and under torch"):
+        results = _run(source, plan)
     if results is None:
         return COULD_NOT
     if not results:
@@ -58,6 +61,15 @@ def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
         else:
             print_findings([crash(error, source.name).finding()], {source.name: source.text})
     return None
+
+
+def _progress(message: str) -> AbstractContextManager[object]:
+    """Shows on a terminal that work is under way, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(message)
 
 
 def exit_code(statuses: Sequence[str]) -> int:
