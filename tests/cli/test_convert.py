@@ -227,7 +227,7 @@ def test_json_names_everything(run, converter, model, tmp_path):
                     "severity": "warning",
                     "message": "Wobble is not translated",
                     "advice": "write it by hand",
-                    "excerpt": "",
+                    "excerpt": 'layer = layers.Dense(3, name="head")',
                     "file": str(model),
                     "line": 3,
                     "col": 9,

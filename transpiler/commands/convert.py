@@ -76,7 +76,7 @@ class ConvertJob:
         try:
             source = read_stdin() if path == "-" else read_source(Path(path))
         except Declined as declined:
-            return self._refused(Outcome(path, Status.FAILED), declined, {})
+            return self._refused(Outcome(path, Status.FAILED), declined.finding(), {})
         if skipped(source.text):
             return self._pass_through(source, Outcome(path, Status.SKIPPED, message="left alone, as its comment asks"))
         if not source.text.strip():
@@ -86,16 +86,15 @@ class ConvertJob:
             conversion = _convert(source, plan)
         except Declined as declined:
             status = Status.FAILED if declined.code in _UNUSABLE else Status.DECLINED
-            return self._refused(Outcome(path, status), declined, {source.name: source.text})
+            return self._refused(Outcome(path, status), quoted(declined.finding(), source), {source.name: source.text})
         return self._deliver(path, source, conversion, plan.allow_partial)
 
-    def _refused(self, outcome: Outcome, declined: Declined, sources: Mapping[str, str]) -> Outcome:
-        finding = declined.finding()
+    def _refused(self, outcome: Outcome, finding: Finding, sources: Mapping[str, str]) -> Outcome:
         print_findings([finding], sources)
         return replace(outcome, findings=(finding,))
 
     def _deliver(self, path: str, source: Source, conversion: Conversion, partial: bool) -> Outcome:
-        findings = all_findings(conversion)
+        findings = all_findings(conversion, source)
         outcome = Outcome(
             path,
             Status.DECLINED,
@@ -191,12 +190,21 @@ def _convert(source: Source, plan: ReadingPlan) -> Conversion:
         raise crash(error, source.name) from error
 
 
-def all_findings(conversion: Conversion) -> tuple[Finding, ...]:
+def all_findings(conversion: Conversion, source: Source) -> tuple[Finding, ...]:
     """The findings of the file and of its models, each once."""
     findings = Findings()
     for finding in (*conversion.findings, *(f for entry in conversion.entries for f in entry.findings)):
-        findings.add(finding)
+        findings.add(quoted(finding, source))
     return tuple(findings.items)
+
+
+def quoted(finding: Finding, source: Source) -> Finding:
+    """The finding with its source line, where only the text at hand has it: standard input, other encodings."""
+    if finding.excerpt or not finding.span or finding.span.file != source.name:
+        return finding
+    lines = source.text.split("\n")
+    inside = 0 < finding.span.line <= len(lines)
+    return replace(finding, excerpt=lines[finding.span.line - 1].strip()) if inside else finding
 
 
 def unified_diff(source: Source, text: str) -> str:
