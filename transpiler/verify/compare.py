@@ -13,13 +13,21 @@ GRADIENT_FLOOR = {"float64": 1e-8, "float32": 1e-2}
 """Gradients are judged in float64; in float32 alone (ReLU and pooling flips) only gross errors show."""
 
 
+KAPPA_LIMIT = 1e3
+"""Draws conditioned worse than this are rejected; one that had to be kept gets no more room."""
+
+
 def bound(dtype: str, kappa: float) -> float:
     """The largest relative error that rounding alone explains: it grows with conditioning, not with depth."""
-    return max(FLOOR[dtype], 100 * EPSILON[dtype] * min(kappa, 1e6))
+    return max(FLOOR[dtype], 100 * EPSILON[dtype] * _capped(kappa))
 
 
 def gradient_bound(dtype: str, kappa: float) -> float:
-    return max(GRADIENT_FLOOR[dtype], 1000 * EPSILON[dtype] * min(kappa, 1e6))
+    return max(GRADIENT_FLOOR[dtype], 1000 * EPSILON[dtype] * _capped(kappa))
+
+
+def _capped(kappa: float) -> float:
+    return kappa if kappa < KAPPA_LIMIT else KAPPA_LIMIT
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from transpiler.verify.compare import KAPPA_LIMIT
 from transpiler.verify.job import InputSpec
 from transpiler.verify.live import Recorder, all_layers, float_weights, leaf, owners
 
 GAINS = (1.0, 0.6, 0.35, 0.2)
-KAPPA_LIMIT = 1e3
 DEFAULT_IDS = 5
 IMAGE, VOLUME, SEQUENCE = (64, 64), (16, 16, 16), (20,)
-LARGE_SAMPLE = 60_000
+LARGE_SAMPLE = 10_000
 OTHER_IMAGES, OTHER_VOLUMES, OTHER_SEQUENCES = ((75, 61), (96, 32)), ((19, 17, 21), (32, 16, 16)), ((27,), (32,))
 VECTORS = ("bias", "beta", "gamma", "b")
-KERNELS = ("kernel", "embeddings", "weight", "weights", "w")
+CALIBRATED = ("Conv", "Dense", "DepthwiseConv", "SeparableConv", "LocallyConnected")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def _fan(name: str, shape: tuple[int, ...], owner: str, layer: Any) -> float:
     if "Transpose" in owner and len(shape) > 2:
         strides = np.prod(getattr(layer, "strides", 1) or 1)
         return max(spatial * shape[-1] / float(strides), 1.0)
+    if owner.startswith("LocallyConnected") and len(shape) == 3:  # (positions, fan, filters)
+        return float(shape[1])
     if owner == "EinsumDense":
         return max(float(np.prod(shape[:-1])) if len(shape) < 3 else float(shape[0]), 1.0)
     return max(spatial * shape[-2] if len(shape) > 1 else 1.0, 1.0)
@@ -86,7 +88,7 @@ class Calibration:
         if id(layer) not in self.done and args and _is_eager(args[0]):
             self.done.add(id(layer))
             name = type(layer).__name__
-            if name.startswith(("Conv", "Dense", "DepthwiseConv", "SeparableConv")) and "LSTM" not in name:
+            if name.startswith(CALIBRATED) and "LSTM" not in name:
                 self._scale(layer, call, args, kwargs)
             elif name in ("BatchNormalization", "SyncBatchNormalization"):
                 self._statistics(layer, args[0])

@@ -194,9 +194,14 @@ def conditioning(found: Gradients, variables: list[Any]) -> float:
     size = float(np.sqrt(sum(float((o.astype(np.float64) ** 2).sum()) for o in found.outputs if o.dtype.kind == "f")))
     if not np.isfinite(size) or size == 0:
         return float("inf")
-    values = [float(np.linalg.norm((found.by_variable[id(v)] * v.numpy()).ravel())) for v in variables]
-    values += [float(np.linalg.norm(g.ravel())) for g in found.inputs.values()]
+    values = [_norm(found.by_variable[id(v)] * v.numpy()) for v in variables]
+    values += [_norm(g) for g in found.inputs.values()]
     return max(values, default=0.0) / size
+
+
+def _norm(values: np.ndarray) -> float:
+    """The norm of the finite values: a gradient may be NaN at single points, such as that of a root at 0."""
+    return float(np.linalg.norm(values[np.isfinite(values)]))
 
 
 class BatchStatistics:

@@ -31,6 +31,7 @@ from transpiler.verify.keras_model import (
     gradients,
     set_floatx,
 )
+from transpiler.verify.promote import promote
 from transpiler.verify.signature import signature
 
 SEED = 20240
@@ -47,22 +48,24 @@ def main(argv: list[str]) -> int:
     job, out = read_job(Path(argv[0])), argv[1]
     keras = live.import_framework(job.generation)
     attempts: list[dict[str, Any]] = []
-    for floatx in ("float64", "float32"):
-        draw = f"{out}.float64.npz" if attempts and attempts[0]["ok"] else None
-        attempts.append(_forked(keras, job, floatx, out, draw))
-        if attempts[0].get("stage") == "pairing":
+    for floatx, promoted in (("float64", False), ("float64", True), ("float32", False)):
+        done = any(a["ok"] for a in attempts)
+        if done and promoted:
+            continue
+        attempts.append(_forked(keras, job, floatx, promoted, out, f"{out}.float64.npz" if done else None))
+        if attempts[-1]["stage"] == "pairing":
             break
     Path(out + ".json").write_text(json.dumps(attempts), encoding="utf-8")
     return 0 if any(a["ok"] for a in attempts) else 1
 
 
-def _forked(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None) -> dict[str, Any]:
+def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, draw: str | None) -> dict[str, Any]:
     """Runs one precision in a fork; returns {floatx, ok, stage, error}."""
-    note = Path(f"{out}.{floatx}.json")
+    note = Path(f"{out}.{floatx}.{promoted}.json")
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        report = {"floatx": floatx, "ok": True, "stage": "build", "error": ""}
+        report = {"floatx": floatx, "promoted": promoted, "ok": True, "stage": "build", "error": ""}
         try:
             _run(keras, job, floatx, out, draw, report)
         except BaseException as error:  # the fork must end here, whatever the user's program raised
@@ -73,7 +76,13 @@ def _forked(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None
         os._exit(0)
     status = os.waitpid(pid, 0)[1]
     if not note.exists():
-        return {"floatx": floatx, "ok": False, "stage": "crash", "error": f"the process ended with status {status}"}
+        return {
+            "floatx": floatx,
+            "promoted": promoted,
+            "ok": False,
+            "stage": "crash",
+            "error": f"the process ended with status {status}",
+        }
     return json.loads(note.read_text(encoding="utf-8"))
 
 
@@ -88,6 +97,8 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     sys.meta_path.append(missing)
     add_roots(job.roots)
     set_floatx(keras, job.generation, floatx)
+    if report["promoted"]:
+        promote(keras)
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)
@@ -277,10 +288,11 @@ class Work:
                 self.arrays[f"state|{key}"] = changed[id(variable)]
                 if id(variable) in statistics.running:
                     self.arrays[f"unbiased|{key}"] = statistics.running[id(variable)]
-        again = self.subject.call(first, training=True)
+        last = self.cases[-1]
+        pairs = zip(self.subject.call(last, training=True), self.subject.call(last, training=True))
         for v in self.variables:
             v.assign(before[id(v)])
-        self.meta["training_random"] = not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, again))
+        self.meta["training_random"] = not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
         self.meta["state_changes"] = len(changed)
         for k, y in enumerate(outputs):
             self.arrays[f"train|{k}"] = y

@@ -33,11 +33,24 @@ TOPOLOGY = (".engine.topology", ".engine.base_layer", ".engine.network", ".engin
 """Old homes of Layer, Input, InputSpec, Node and get_source_inputs."""
 
 
+def install() -> None:
+    """Makes every spelling importable.
+
+    The finder for `tf_keras` itself comes last: `from keras.utils import layer_utils` asks for a submodule of it.
+    """
+    sys.meta_path.insert(0, LegacyKeras(PREFIXES))
+    sys.meta_path.append(LegacyKeras(("tf_keras",)))
+
+
 class LegacyKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds `keras.X` and `tensorflow.keras.X` as the module of `tf_keras` that holds the same names."""
 
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self.prefixes = prefixes
+
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if _rest(fullname) is None:
+        rest = _rest(fullname, self.prefixes)
+        if rest is None or (self.prefixes == ("tf_keras",) and rest.startswith(".src")):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -49,10 +62,12 @@ class LegacyKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         sys.modules[name] = self._resolve(name)
 
     def _resolve(self, name: str) -> types.ModuleType:
-        rest = _rest(name) or ""
+        rest = _rest(name, self.prefixes) or ""
         if rest in TOPOLOGY:
             return _topology(name)
         for candidate in _candidates(rest):
+            if candidate == name:
+                continue
             try:
                 return importlib.import_module(candidate)
             except ImportError:
@@ -60,8 +75,8 @@ class LegacyKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         raise ModuleNotFoundError(f"No module named {name!r} (nor its place in tf_keras)", name=name)
 
 
-def _rest(fullname: str) -> str | None:
-    for prefix in PREFIXES:
+def _rest(fullname: str, prefixes: tuple[str, ...]) -> str | None:
+    for prefix in prefixes:
         if fullname == prefix or fullname.startswith(prefix + "."):
             return fullname[len(prefix) :]
     return None

@@ -10,11 +10,10 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from transpiler.ir.model import KERAS2
-from transpiler.verify.legacy import LegacyKeras
+from transpiler.verify import legacy
 
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "drop_rate", "drop_prob", "_dropout")
 """Attributes that are zero when a layer draws no noise."""
-ALL_DEPTHS = 64
 
 
 def import_framework(generation: str) -> ModuleType:
@@ -32,7 +31,7 @@ def import_framework(generation: str) -> ModuleType:
         return keras
     import tf_keras
 
-    sys.meta_path.insert(0, LegacyKeras())
+    legacy.install()
     sys.modules["keras"] = tf_keras
     tf.keras = tf_keras
     return tf_keras

@@ -191,10 +191,10 @@ def silence(model: nn.Module) -> list[tuple[nn.Module, str, float]]:
         noisy = any(word in type(module).__name__ for word in ("Drop", "Noise", "Stochastic"))
         for name in NOISE:
             value = module.__dict__.get(name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and value:
-                if noisy or "drop" in name or name == "rate":
-                    module.__dict__[name] = 0.0
-                    changed.append((module, name, float(value)))
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if number and value and (noisy or "drop" in name or name == "rate"):
+                module.__dict__[name] = 0.0
+                changed.append((module, name, float(value)))
     return changed
 
 

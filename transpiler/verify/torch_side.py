@@ -281,7 +281,7 @@ class Check:
             torch.stack([t.double() for t in terms]).sum().backward()
         self.model.eval()
         pairs = self._gradient_pairs(mode, parameters, inputs)
-        largest = max((float(np.abs(e).max()) for _, e, _ in pairs if e.size), default=0.0)
+        largest = max((float(np.abs(e[np.isfinite(e)]).max(initial=0.0)) for _, e, _ in pairs), default=0.0)
         found, worst = Difference(), ""
         for name, expected, actual in pairs:
             one = difference(expected, actual, largest)

@@ -1,0 +1,96 @@
+"""Who uses a tensor: counts and positions, through loops and branches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Loop, Return, Value, tensors
+
+
+def uses_of(op: Any) -> list[Value]:
+    """The tensors that one operation reads itself (not those its blocks read)."""
+    if isinstance(op, Apply):
+        return list(op.args)
+    if isinstance(op, Return):
+        return tensors(op.value)
+    if isinstance(op, Loop):
+        return [initial for initial, _, _, _ in op.carried]
+    if isinstance(op, ForLoop):
+        return [*(initial for initial, _, _, _ in op.carried), *op.extra]
+    return []
+
+
+def all_uses(op: Any) -> list[Value]:
+    """The tensors that an operation reads, those that its blocks read included."""
+    found = uses_of(op)
+    if isinstance(op, Branch):
+        for inner in (*op.then.ops, *op.otherwise.ops):
+            found += all_uses(inner)
+        for _, then, otherwise in op.phis:
+            found += [then, otherwise]
+    elif isinstance(op, (Loop, ForLoop)):
+        for inner in op.body.ops:
+            found += all_uses(inner)
+        found += [end for _, _, end, _ in op.carried]
+    return found
+
+
+def use_counts(block: Block) -> Counter[Value]:
+    """How often each tensor is read, ends of loops and branches included."""
+    counts: Counter[Value] = Counter()
+    for op in block.walk():
+        counts.update(uses_of(op))
+        if isinstance(op, Branch):
+            for _, then, otherwise in op.phis:
+                counts.update((then, otherwise))
+        elif isinstance(op, (Loop, ForLoop)):
+            counts.update(out for _, _, out, _ in op.carried)
+    return counts
+
+
+def results_of(op: Any) -> list[Value]:
+    """The tensors that one operation defines in its own block."""
+    if isinstance(op, Apply):
+        return list(op.results)
+    if isinstance(op, Branch):
+        return [result for result, _, _ in op.phis]
+    if isinstance(op, (Loop, ForLoop)):
+        return [result for _, _, _, result in op.carried]
+    return []
+
+
+def remove_dead(block: Block, keep: set[Value]) -> None:
+    """Drops tensor operations whose results nobody reads, in place. `keep` is read from outside."""
+    while True:
+        counts = use_counts(block)
+        if not _sweep(block, counts, keep):
+            return
+
+
+def _sweep(block: Block, counts: Counter[Value], keep: set[Value]) -> bool:
+    changed = False
+    kept: list[Any] = []
+    for op in block.ops:
+        if isinstance(op, Branch):
+            live = [p for p in op.phis if counts[p[0]] or p[0] in keep]
+            changed |= len(live) != len(op.phis)
+            op.phis = live
+            changed |= _sweep(op.then, counts, keep) | _sweep(op.otherwise, counts, keep)
+            if not op.phis and not op.then.ops and not op.otherwise.ops:
+                changed = True
+                continue
+        elif isinstance(op, (Loop, ForLoop)):
+            live_carried = [c for c in op.carried if counts[c[3]] or c[3] in keep or counts[c[1]]]
+            changed |= len(live_carried) != len(op.carried)
+            op.carried = live_carried
+            changed |= _sweep(op.body, counts, keep)
+            if not op.carried and not op.body.ops:
+                changed = True
+                continue
+        elif isinstance(op, Apply) and not any(counts[r] or r in keep for r in op.results):
+            changed = True
+            continue
+        kept.append(op)
+    block.ops[:] = kept
+    return changed

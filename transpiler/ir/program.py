@@ -1,0 +1,211 @@
+"""A staged program: tensors, the modules that make them, and the loops and branches around both.
+
+A block holds what one class needs, in source order. Static operations (`Let`, `Static`) belong to the constructor
+alone; tensor operations (`Apply`) belong to both: the module is constructed where it stands, and called in `forward`.
+`Loop` and `Branch` exist on both sides. Names of static variables are unique identifiers; the naming pass prints them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Span
+from transpiler.ir.expr import Sym
+from transpiler.ir.model import Layer, Step
+from transpiler.ir.shape import TensorType
+
+
+@dataclass(eq=False)
+class Value:
+    """One tensor (SSA: made once). `hint` is the name it had in the source."""
+
+    type: TensorType
+    hint: str = "x"
+
+    def __repr__(self) -> str:
+        return f"%{self.hint}{list(self.type.shape)}"
+
+
+@dataclass(eq=False)
+class Choice:
+    """A submodule that is one of two, by a static test; an empty side is the identity."""
+
+    test: Sym
+    then: list[Member]
+    otherwise: list[Member]
+
+
+@dataclass(eq=False)
+class Construction:
+    """A submodule that is an object of a class of the output: the class, and values for its parameters by name."""
+
+    cls: ModuleClass
+    values: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Member:
+    """A submodule: an attribute of the class under construction, made once and perhaps called often."""
+
+    code: str
+    hint: str
+    name: str | None = None
+    """The name the source gave the layer, if it did."""
+    layer: Layer | None = None
+    step: Step | None = None
+    shared: bool = False
+    """Used more than once: never dissolved into a function call."""
+    order: int = 0
+    """Its place in the program's construction order: weights are paired by it."""
+    choice: Choice | None = None
+    construction: Construction | None = None
+    parts: list[Member] = field(default_factory=list)
+    """The submodules of an `nn.Sequential`."""
+    exposed: bool = False
+    """Its `out_channels` is read: it has to stay an attribute of its own."""
+
+
+@dataclass(eq=False)
+class Let:
+    """A static variable of the constructor. Several `Let`s of one `name` are assignments to one variable."""
+
+    name: str
+    value: Any
+    hint: str = ""
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Static:
+    """A statement of the constructor that is kept for its effect: `assert`, `raise`."""
+
+    statement: ast.stmt
+
+
+@dataclass(eq=False)
+class Apply:
+    """`results = step(args)`: through `member` if the step is a module, else as an expression over the arguments."""
+
+    results: list[Value]
+    args: list[Value]
+    step: Step
+    member: Member | None = None
+    outputs: tuple[str, ...] = ()
+    span: Span | None = None
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Branch:
+    """`if test`: both sides may construct modules; `phis` joins what they compute, as (result, then, otherwise)."""
+
+    test: Sym
+    then: Block
+    otherwise: Block
+    phis: list[tuple[Value, Value, Value]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Loop:
+    """`for target in iterable`: `carried` lists (initial, at the start of the body, at its end, after the loop)."""
+
+    target: ast.expr
+    iterable: Any
+    body: Block
+    carried: list[tuple[Value, Value, Value, Value]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class ForLoop:
+    """A loop whose body is one submodule an iteration: all are constructed by the loop, and called one after the other.
+
+    `carried` lists (initial, at the start of an iteration, at its end, after the loop). With `sequential` the
+    submodules thread a single tensor and form an `nn.Sequential`.
+    """
+
+    target: ast.expr
+    iterable: Any
+    body: Block
+    """`Let`s, and one `Apply` (or a chain of them, if sequential) that calls the submodule."""
+    member: Member
+    carried: list[tuple[Value, Value, Value, Value]]
+    extra: list[Value] = field(default_factory=list)
+    """Tensors from outside that each iteration reads as well."""
+    sequential: bool = False
+
+
+@dataclass(eq=False)
+class Return:
+    """The end of `forward`, in the structure the source returned: tensors in lists, tuples and dicts."""
+
+    value: Any
+
+
+@dataclass(eq=False)
+class Block:
+    ops: list[Any] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Any]:
+        """Every operation, those in loops and branches included."""
+        for op in self.ops:
+            yield op
+            if isinstance(op, Branch):
+                yield from op.then.walk()
+                yield from op.otherwise.walk()
+            elif isinstance(op, (Loop, ForLoop)):
+                yield from op.body.walk()
+
+
+@dataclass(eq=False)
+class Param:
+    """A parameter of the class's constructor."""
+
+    name: str
+    default: Any = None
+    has_default: bool = False
+    annotation: str = ""
+
+
+@dataclass(eq=False)
+class ModuleClass:
+    """A class to be written: constructor parameters, inputs of `forward`, and the block that both are made from."""
+
+    name: str
+    params: list[Param]
+    inputs: list[Value]
+    block: Block
+    doc: str = ""
+    out_channels: Any = None
+    """What the class has to expose as `self.out_channels`, if a caller reads it."""
+    sizes: tuple[str, ...] = ()
+    """Names of constructor parameters that are sizes of inputs, in order."""
+    statics: tuple[str, ...] = ()
+    """Names that may become constructor parameters, in order, after the sizes."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    root: bool = False
+    """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
+
+
+def tensors(value: Any) -> list[Value]:
+    """The tensors in a nested structure, in order."""
+    if isinstance(value, Value):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [t for v in value for t in tensors(v)]
+    if isinstance(value, dict):
+        return [t for v in value.values() for t in tensors(v)]
+    return []
+
+
+def replace_tensors(value: Any, mapping: dict[Value, Any]) -> Any:
+    """The same structure with tensors replaced."""
+    if isinstance(value, Value):
+        return mapping.get(value, value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(replace_tensors(v, mapping) for v in value)
+    if isinstance(value, dict):
+        return {k: replace_tensors(v, mapping) for k, v in value.items()}
+    return value

@@ -1,0 +1,69 @@
+"""Straight chains of modules become one `nn.Sequential`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from transpiler.ir.model import Step
+from transpiler.ir.program import Apply, Block, Branch, Loop, Member, Value
+from transpiler.ir.liveness import use_counts
+
+MIN_CHAIN = 3
+
+
+def group_chains(block: Block, keep: set[Value]) -> None:
+    """Joins runs of unnamed modules that thread one tensor, in place. `keep` must stay tensors of their own."""
+    counts = use_counts(block)
+    _group(block, counts, keep, top=True)
+
+
+def _group(block: Block, counts: Counter[Value], keep: set[Value], top: bool) -> None:
+    for op in block.ops:
+        if isinstance(op, Branch):
+            _group(op.then, counts, keep, False)
+            _group(op.otherwise, counts, keep, False)
+        elif isinstance(op, Loop):
+            _group(op.body, counts, keep, False)
+    if not top:
+        return
+    done: list[Any] = []
+    run: list[Apply] = []
+    for op in [*block.ops, None]:
+        if run and _continues(run[-1], op, counts, keep):
+            run.append(op)
+            continue
+        done += _joined(run)
+        run = [op] if _can_join(op) else []
+        if not run and op is not None:
+            done.append(op)
+    block.ops[:] = done
+
+
+def _can_join(op: Any) -> bool:
+    return (
+        isinstance(op, Apply)
+        and op.step.module is not None
+        and op.step.result is None
+        and not op.outputs
+        and len(op.args) == len(op.results) == 1
+        and op.member is not None
+        and not (op.member.shared or op.member.exposed or op.member.name or op.member.code.startswith("nn.Parameter"))
+    )
+
+
+def _continues(last: Apply, op: Any, counts: Counter[Value], keep: set[Value]) -> bool:
+    value = last.results[0]
+    return _can_join(op) and op.args == [value] and counts[value] == 1 and value not in keep
+
+
+def _joined(run: list[Apply]) -> list[Apply]:
+    if len(run) < MIN_CHAIN or not any(a.step.weights or a.step.stateful for a in run):
+        return run
+    parts = [a.member for a in run if a.member is not None]
+    linear = any(p.code.startswith(("nn.Flatten", "nn.Linear")) for p in parts)
+    hint = "classifier" if linear else "features"
+    helpers = tuple(dict.fromkeys(h for a in run for h in a.step.helpers))
+    step = Step(module="nn.Sequential()", hint=hint, helpers=helpers, stateful=True)
+    member = Member("", hint, None, None, step, order=min(p.order for p in parts), parts=parts)
+    return [Apply(run[-1].results, run[0].args, step, member, (), run[0].span)]

@@ -1,0 +1,209 @@
+"""From what the stager recorded to classes ready to be written: what is dead goes, parameters are found, names chosen."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.ir.expr import Sym
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, ModuleClass, Param, Return, Value, tensors
+from transpiler.passes.chains import group_chains
+from transpiler.ir.liveness import remove_dead
+from transpiler.passes.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
+from transpiler.passes.structure import choose_modules, settle_loops
+
+
+class Settler:
+    """Settles classes, those that others construct first."""
+
+    def __init__(self, classes: list[ModuleClass]) -> None:
+        self.classes: list[ModuleClass] = []
+        self.taken = {c.name for c in classes}
+        self.done: set[ModuleClass] = set()
+
+    def settle(self, cls: ModuleClass) -> None:
+        if cls in self.done:
+            return
+        self.done.add(cls)
+        for op in list(cls.block.walk()):
+            if isinstance(op, Apply) and op.member is not None and op.member.construction is not None:
+                self.settle(op.member.construction.cls)
+        remove_dead(cls.block, set())
+        choose_modules(cls.block)
+        settle_loops(cls.block, cls, self.new_class)
+        group_chains(cls.block, set())
+        if cls.out_channels is not None:
+            cls.out_channels = resolve(cls.out_channels, {})
+        self.find_params(cls)
+        self.classes.append(cls)
+
+    def new_class(self, name: str, inputs: list[Value], block: Block, free: list[str]) -> ModuleClass:
+        """A class outlined from a loop's body; its parameters are the static names that the body reads."""
+        base, count = name, 1
+        while name in self.taken:
+            count += 1
+            name = f"{base}{count}"
+        self.taken.add(name)
+        cls = ModuleClass(name, [], inputs, block, statics=tuple(free))
+        self.settle(cls)
+        return cls
+
+    def find_params(self, cls: ModuleClass) -> None:
+        """The constructor's parameters: sizes first, then what the source's function took, then what it captured."""
+        keep = names_in(cls.out_channels) if cls.out_channels is not None else set()
+        remove_dead_lets(cls.block, keep)
+        coalesce(cls.block)
+        free = (used_names(cls.block, let_values=True) | keep) - bound_names(cls.block)
+        names = [n for n in (*cls.sizes, *cls.statics) if n in free]
+        with_default = len(names)
+        while with_default > 0 and names[with_default - 1] in cls.defaults:
+            with_default -= 1
+        cls.params = []
+        for i, name in enumerate(names):
+            has_default = i >= with_default
+            annotation = "int" if name in cls.sizes else annotation_of(cls.defaults.get(name)) if has_default else ""
+            cls.params.append(Param(name, cls.defaults.get(name) if has_default else None, has_default, annotation))
+
+
+def annotation_of(default: Any) -> str:
+    return {bool: "bool", int: "int", float: "float", str: "str"}.get(type(default), "")
+
+
+def coalesce(block: Block) -> None:
+    """A variable that only carries a value to the end of a loop or branch is that loop's variable, in place."""
+    for op in block.ops:
+        if isinstance(op, Branch):
+            coalesce(op.then)
+            coalesce(op.otherwise)
+            _coalesce_end(op.then)
+            _coalesce_end(op.otherwise)
+        elif isinstance(op, (Loop, ForLoop)):
+            coalesce(op.body)
+            _coalesce_end(op.body)
+
+
+def _coalesce_end(body: Block) -> None:
+    lets = [op for op in body.ops if isinstance(op, Let)]
+    for last in reversed(lets):
+        value = last.value
+        if not isinstance(value, Sym) or not isinstance(value.expr, ast.Name):
+            continue
+        source = next((x for x in lets if x.name == value.expr.id), None)
+        if source is None or sum(x.name == source.name for x in lets) != 1:
+            continue
+        between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
+        if last.name in used_names(Block(between), let_values=True):
+            continue
+        body.ops.remove(last)
+        rename_static(body, source.name, last.name)
+
+
+def rename_static(block: Block, old: str, new: str) -> None:
+    """Renames a static variable in every expression of a block, in place."""
+    import re
+
+    word = re.compile(rf"\b{re.escape(old)}\b")
+
+    def text(code: str) -> str:
+        return word.sub(new, code)
+
+    def value(v: Any) -> Any:
+        if isinstance(v, Sym):
+            return Sym.parse(text(v.code), v.witness) if old in v.names() else v
+        if isinstance(v, (list, tuple)):
+            return type(v)(map(value, v))
+        if isinstance(v, dict):
+            return {k: value(x) for k, x in v.items()}
+        return v
+
+    def member(m: Any) -> None:
+        m.code = text(m.code)
+        if m.choice:
+            m.choice.test = value(m.choice.test)
+            for part in (*m.choice.then, *m.choice.otherwise):
+                member(part)
+        if m.construction:
+            m.construction.values = {k: value(v) for k, v in m.construction.values.items()}
+        for part in m.parts:
+            member(part)
+
+    for op in block.walk():
+        if isinstance(op, Let):
+            op.name = new if op.name == old else op.name
+            op.value = value(op.value)
+        elif isinstance(op, Apply) and op.member is not None:
+            member(op.member)
+        elif isinstance(op, Branch):
+            op.test = value(op.test)
+        elif isinstance(op, (Loop, ForLoop)):
+            op.iterable = value(op.iterable)
+
+
+def resolve(value: Any, values: dict[str, Any]) -> Any:
+    return values.get(value.code, value) if isinstance(value, Sym) else value
+
+
+def printed_names(cls: ModuleClass) -> dict[str, str]:
+    """How each numbered static variable is printed: by its plain name, unless another of that name is still read."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    position = 0
+
+    def use(names: set[str]) -> None:
+        for n in names:
+            last[n] = position
+
+    def define(name: str) -> None:
+        first.setdefault(name, position)
+        last[name] = max(last.get(name, position), position)
+
+    def walk(block: Block) -> None:
+        nonlocal position
+        for op in block.ops:
+            position += 1
+            if isinstance(op, Apply):
+                if op.member is not None:
+                    use(member_names(op.member))
+            elif isinstance(op, Let):
+                use(names_in(op.value))
+                define(op.name)
+            elif isinstance(op, Branch):
+                use(names_in(op.test))
+                walk(op.then)
+                walk(op.otherwise)
+            elif isinstance(op, (Loop, ForLoop)):
+                start = position
+                use(names_in(op.iterable))
+                for n in ast.walk(op.target):
+                    if isinstance(n, ast.Name):
+                        define(n.id)
+                before = set(first)
+                walk(op.body)
+                position += 1
+                for n in before:  # read in the loop: alive until its end
+                    if last.get(n, -1) > start and first[n] <= start + 1:
+                        last[n] = position
+            elif not isinstance(op, Return):
+                use(used_names(Block([op]), True))
+
+    for p in cls.params:
+        first[p.name] = 0
+        last[p.name] = 0
+    walk(cls.block)
+    position += 1
+    use(names_in(cls.out_channels) if cls.out_channels is not None else set())
+    for op in cls.block.walk():
+        if isinstance(op, Branch):  # flags are read where forward is prepared
+            pass
+    printed: dict[str, str] = {p.name: p.name for p in cls.params}
+    for name in sorted((n for n in first if "__v" in n), key=lambda n: first[n]):
+        base = name.split("__v")[0]
+        candidate, i = base, 1
+        while any(shown == candidate and first[n] <= last[name] and first[name] < last[n] for n, shown in printed.items()):
+            i += 1
+            candidate = f"{base}{i}"
+        printed[name] = candidate
+    return printed
+
+
+__all__ = ["Settler", "printed_names", "propagate_copies", "tensors"]

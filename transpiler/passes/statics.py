@@ -1,0 +1,138 @@
+"""The constructor's own variables: which are needed, and what a class must be given."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from transpiler.ir.expr import Sym
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, Static
+
+@functools.lru_cache(maxsize=4096)
+def names_in_code(code: str) -> frozenset[str]:
+    """The names that a piece of generated code reads."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return frozenset()
+    bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name)) - bound
+
+
+def names_in(value: Any) -> set[str]:
+    """The names that a static value reads."""
+    if isinstance(value, Sym):
+        bound = {n.id for n in ast.walk(value.expr) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        bound |= {n.id for c in ast.walk(value.expr) if isinstance(c, ast.comprehension) for n in ast.walk(c.target) if isinstance(n, ast.Name)}
+        return value.names() - bound
+    if isinstance(value, (list, tuple, set)):
+        return set().union(*map(names_in, value)) if value else set()
+    if isinstance(value, dict):
+        return names_in(list(value.values()))
+    if isinstance(value, ast.AST):
+        return {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+    return set()
+
+
+def member_names(member: Member) -> set[str]:
+    """The names that constructing a submodule reads."""
+    found = set(names_in_code(member.code)) if member.code else set()
+    if member.choice is not None:
+        found |= names_in(member.choice.test)
+        for part in (*member.choice.then, *member.choice.otherwise):
+            found |= member_names(part)
+    if member.construction is not None:
+        for param in member.construction.cls.params:
+            found |= names_in(member.construction.values.get(param.name))
+    for part in member.parts:
+        found |= member_names(part)
+    return found
+
+
+def used_names(block: Block, let_values: bool) -> set[str]:
+    """The names that the operations of a block read; the right sides of `Let`s only on request."""
+    found: set[str] = set()
+    for op in block.walk():
+        if isinstance(op, Apply):
+            if op.member is not None:
+                found |= member_names(op.member)
+            elif op.step.fn:
+                found |= {n for n in names_in_code(op.step.fn.replace("{", "_arg_").replace("}", "_")) if not n.startswith("_arg_")}
+        elif isinstance(op, Branch):
+            found |= names_in(op.test)
+        elif isinstance(op, (Loop, ForLoop)):
+            found |= names_in(op.iterable)
+        elif isinstance(op, Static):
+            found |= names_in(op.statement)
+        elif isinstance(op, Let) and let_values:
+            found |= names_in(op.value)
+    return found
+
+
+def remove_dead_lets(block: Block, keep: Iterable[str] = ()) -> None:
+    """Drops `Let`s that nothing needs, in place. A variable that only feeds itself is not needed."""
+    lets: dict[str, list[Let]] = {}
+    for op in block.walk():
+        if isinstance(op, Let):
+            lets.setdefault(op.name, []).append(op)
+    todo = [*used_names(block, let_values=False), *keep]
+    needed: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        for let in lets.get(name, ()):
+            todo.extend(names_in(let.value))
+    _drop(block, needed)
+
+
+def _drop(block: Block, needed: set[str]) -> None:
+    kept = []
+    for op in block.ops:
+        if isinstance(op, Let) and op.name not in needed:
+            continue
+        if isinstance(op, Branch):
+            _drop(op.then, needed)
+            _drop(op.otherwise, needed)
+            if not op.then.ops and not op.otherwise.ops and not op.phis:
+                continue
+        elif isinstance(op, (Loop, ForLoop)):
+            _drop(op.body, needed)
+        kept.append(op)
+    block.ops[:] = kept
+
+
+def bound_names(block: Block) -> set[str]:
+    """The static variables that a block binds itself."""
+    found: set[str] = set()
+    for op in block.walk():
+        if isinstance(op, Let):
+            found.add(op.name)
+        elif isinstance(op, (Loop, ForLoop)):
+            found |= {n.id for n in ast.walk(op.target) if isinstance(n, ast.Name)}
+    return found
+
+
+def propagate_copies(block: Block) -> dict[str, Any]:
+    """Variables that are assigned once and only rename another are written out; returns what replaces them."""
+    count: dict[str, int] = {}
+    values: dict[str, Any] = {}
+    targets: set[str] = set()
+    for op in block.walk():
+        if isinstance(op, Let):
+            count[op.name] = count.get(op.name, 0) + 1
+            values[op.name] = op.value
+        elif isinstance(op, (Loop, ForLoop)):
+            targets |= {n.id for n in ast.walk(op.target) if isinstance(n, ast.Name)}
+    stable = {n for n, c in count.items() if c == 1}
+    found: dict[str, Any] = {}
+    for name in stable:
+        value = values[name]
+        if isinstance(value, Sym) and isinstance(value.expr, ast.Name) and count.get(value.expr.id, 1) == 1 and value.expr.id not in targets:
+            found[name] = value
+        elif isinstance(value, (int, float, str, bool)) or value is None:
+            found[name] = value
+    return found

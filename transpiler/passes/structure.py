@@ -1,0 +1,160 @@
+"""Branches become conditional submodules, loops become lists of submodules."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.ir.model import Step
+from transpiler.ir.program import Apply, Block, Branch, Choice, Construction, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value
+from transpiler.ir.liveness import all_uses, use_counts
+from transpiler.passes.statics import bound_names, used_names
+
+
+class CannotKeep(Exception):
+    """The structure of this part cannot be written as it is."""
+
+
+def choose_modules(block: Block) -> None:
+    """Branches whose sides are chains of submodules from one tensor become one conditional submodule, in place."""
+    for op in block.ops:
+        if isinstance(op, Branch):
+            choose_modules(op.then)
+            choose_modules(op.otherwise)
+        elif isinstance(op, Loop):
+            choose_modules(op.body)
+    block.ops[:] = [_as_choice(op) or op if isinstance(op, Branch) else op for op in block.ops]
+
+
+def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
+    """The tensor that a side starts from and its submodules, if it is a chain of them that ends in `end`."""
+    members: list[Member] = []
+    start: Value | None = None
+    current: Value | None = None
+    for op in block.ops:
+        if not isinstance(op, Apply) or op.step.module is None or op.step.result or op.outputs or len(op.args) != 1 or len(op.results) != 1:
+            return None
+        if op.member is None or op.member.shared or op.member.exposed or op.member.code.startswith("nn.Parameter"):
+            return None
+        if current is not None and op.args != [current]:
+            return None
+        start = start or op.args[0]
+        current = op.results[0]
+        members.append(op.member)
+    if not members:
+        return end, []
+    return (start, members) if start is not None and current is end else None
+
+
+def _as_choice(branch: Branch) -> Apply | None:
+    if len(branch.phis) != 1:
+        return None
+    result, then_value, else_value = branch.phis[0]
+    then, otherwise = _chain(branch.then, then_value), _chain(branch.otherwise, else_value)
+    if then is None or otherwise is None or then[0] is not otherwise[0]:
+        return None
+    longest = then[1] if len(then[1]) >= len(otherwise[1]) else otherwise[1]
+    if not longest:
+        return None
+    hint = longest[0].hint if len(longest) == 1 or result.hint == "x" else result.hint
+    name = longest[0].name if len(longest) == 1 else None
+    helpers = tuple(dict.fromkeys(h for m in (*then[1], *otherwise[1]) if m.step for h in m.step.helpers))
+    step = Step(module="", hint=hint, stateful=True, helpers=helpers)
+    orders = [m.order for m in (*then[1], *otherwise[1])]
+    member = Member("", hint, name, None, step, order=min(orders), choice=Choice(branch.test, then[1], otherwise[1]))
+    return Apply([result], [then[0]], step, member)
+
+
+def settle_loops(block: Block, cls: ModuleClass, new_class: Any) -> None:
+    """Every `Loop` becomes a `ForLoop`, in place; bodies that are more than a chain become classes of their own.
+
+    `new_class(name, inputs, block)` registers a class and settles it. Raises CannotKeep.
+    """
+    for op in block.ops:
+        if isinstance(op, Branch):
+            settle_loops(op.then, cls, new_class)
+            settle_loops(op.otherwise, cls, new_class)
+        elif isinstance(op, Loop):
+            settle_loops(op.body, cls, new_class)
+    block.ops[:] = [_as_for_loop(op, cls, new_class, block) if isinstance(op, Loop) else op for op in block.ops]
+
+
+def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) -> Any:
+    tensor_ops = [op for op in loop.body.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)]
+    lets = [op for op in loop.body.ops if op not in tensor_ops]
+    if not loop.carried:
+        raise CannotKeep("a loop that carries no tensor")
+    inside = {r for op in loop.body.walk() for r in getattr(op, "results", ())}
+    starts = [c[1] for c in loop.carried]
+    extra = list(dict.fromkeys(v for op in tensor_ops for v in all_uses(op) if v not in inside and v not in starts and not _made_in(v, tensor_ops)))
+    hint = "blocks"
+    if len(loop.carried) == 1 and not extra and _is_chain(tensor_ops, loop.carried[0]):
+        member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
+        return ForLoop(loop.target, loop.iterable, loop.body, member, loop.carried, [], True)
+    call = _outline(loop, tensor_ops, starts, extra, cls, new_class)
+    member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
+    after = [op for op in lets if isinstance(op, Let) and op.name in _outer_slots(loop, around)]
+    before = [op for op in lets if op not in after]
+    return ForLoop(loop.target, loop.iterable, Block([*before, call, *after]), member, loop.carried, extra, len(loop.carried) == 1 and not extra)
+
+
+def _made_in(value: Value, ops: list[Any]) -> bool:
+    return any(value in [p[0] for p in op.phis] for op in ops if isinstance(op, Branch)) or any(value in [c[3] for c in op.carried] for op in ops if isinstance(op, ForLoop))
+
+
+def _has_tensors(branch: Branch) -> bool:
+    return bool(branch.phis) or any(isinstance(op, (Apply, ForLoop)) for side in (branch.then, branch.otherwise) for op in side.walk())
+
+
+def _order(ops: list[Any]) -> int:
+    orders = [op.member.order for b in ops for op in (Block([b]).walk()) if isinstance(op, Apply) and op.member is not None]
+    return min(orders, default=0)
+
+
+def _outer_slots(loop: Loop, around: Block) -> set[str]:
+    """Variables of the loop that live before it: updated at the end of each iteration."""
+    inner = {op.name for op in loop.body.walk() if isinstance(op, Let)}
+    outer = {op.name for op in around.walk() if isinstance(op, Let) and op not in list(loop.body.walk())}
+    return inner & outer
+
+
+def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> bool:
+    current = carried[1]
+    for op in ops:
+        if not isinstance(op, Apply) or op.step.module is None or op.step.result or op.outputs or op.args != [current] or len(op.results) != 1:
+            return False
+        if op.member is None or op.member.shared or op.member.exposed:
+            return False
+        current = op.results[0]
+    return current is carried[2] and bool(ops)
+
+
+def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value], cls: ModuleClass, new_class: Any) -> Apply:
+    """Moves the tensor operations of a loop's body into a class; the call that stays in their place."""
+    ends = [c[2] for c in loop.carried]
+    body = Block([*ops, Return(ends[0] if len(ends) == 1 else tuple(ends))])
+    moved = {op.name for op in body.walk() if isinstance(op, Let)}
+    left = Block([op for op in loop.body.ops if op not in ops])
+    if moved & used_names(left, let_values=True):
+        raise CannotKeep("a size decided inside a branch of a loop is used after it")
+    for op in left.walk():
+        if isinstance(op, Let) and any(n.startswith("member__") for n in used_names(Block([op]), True)):
+            raise CannotKeep("a size known to a submodule of the loop is used outside it")
+    free = sorted(used_names(body, let_values=True) - bound_names(body))
+    inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free)
+    results = [Value(e.type, e.hint) for e in ends]
+    step = Step(module=f"{inner.name}()", hint="block", stateful=True)
+    member = Member("", "block", None, None, step, order=_order(ops))
+    values = {n: _name(n) for n in free}
+    member.construction = Construction(inner, values)
+    loop.carried = [(i, s, r, a) for (i, s, _, a), r in zip(loop.carried, results)]
+    return Apply(results, [*starts, *extra], step, member)
+
+
+def _name(name: str) -> Any:
+    from transpiler.ir.expr import Sym
+
+    return Sym.name(name)
+
+
+__all__ = ["CannotKeep", "choose_modules", "settle_loops", "Static", "ast", "use_counts"]

@@ -1,0 +1,108 @@
+"""Writing what tensors do into the block under construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import Layer, Lowering, Step
+from transpiler.ir.program import Apply, Block, Member, Value
+from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
+from transpiler.read.keras.evaluate.values import Origin
+
+
+@dataclass(eq=False)
+class Built:
+    """What a layer became when it was first called: its submodules by step."""
+
+    members: dict[int, Member] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+
+class Emitter:
+    """Keeps the block that tensor operations are written to, and the submodules made so far."""
+
+    def __init__(self) -> None:
+        self.block = Block()
+        self.built: dict[Layer, Built] = {}
+        self.origins: dict[Value, Origin] = {}
+        self.permuted: dict[Value, Value] = {}
+        """A permuted tensor → the tensor it was permuted from."""
+
+    def emit(self, op: Any) -> None:
+        self.block.ops.append(op)
+
+    def to_layout(self, x: Value, layout: Layout | None) -> Value:
+        """`x` with its axes in the given order; a permute is written where needed."""
+        if layout is None or x.type.rank <= 2 or x.type.layout is layout:
+            return x
+        before = self.permuted.get(x)
+        if before is not None and before.type.layout is layout:
+            return before
+        order = to_first(x.type.rank) if layout is Layout.FIRST else to_keras(x.type.rank)
+        y = Value(x.type.in_layout(layout), x.hint)
+        step = Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, comment=_orders(x.type.rank, layout))
+        self.emit(Apply([y], [x], step))
+        self.permuted[y] = x
+        return y
+
+    def to_layouts(self, xs: list[Value], layout: Layout | None) -> list[Value]:
+        """All in `layout`; with None, all in the layout that the first image-like one has."""
+        if layout is None:
+            wide = [x for x in xs if x.type.rank > 2]
+            if len({x.type.layout for x in wide}) <= 1 and len({x.type.rank for x in wide}) <= 1:
+                return xs
+            same_rank = len({x.type.rank for x in xs}) == 1
+            layout = Layout.FIRST if same_rank and any(x.type.layout is Layout.FIRST for x in wide) else Layout.KERAS
+        return [self.to_layout(x, layout) for x in xs]
+
+    def emit_lowering(self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None) -> list[Value]:
+        """Writes the steps of one call and returns its outputs."""
+        built = self.built.setdefault(layer, Built()) if layer is not None else Built()
+        first_call = not built.steps
+        if not first_call and [s.module for s in built.steps] != [s.module for s in lowering.steps]:
+            raise Declined("K2T103", "this layer is shared between inputs that need different modules", "Use one layer for each input size.")
+        built.steps = list(lowering.steps)
+        current = xs
+        last = len(lowering.steps) - 1
+        for i, step in enumerate(lowering.steps):
+            final = i == last
+            results = [Value(t, hint) for t in lowering.types] if final else [Value(lowering.types[0], hint)]
+            member = None
+            if step.module is not None:
+                member = built.members.get(i)
+                if member is None:
+                    name = layer.name if layer is not None and i == _main_step(lowering.steps) else None
+                    member = built.members[i] = Member(step.module, step.hint, name, layer, step, order=layer.index if layer is not None else 0)
+                else:
+                    member.shared = True
+            self.emit(Apply(results, current, step, member, lowering.outputs if final else (), span))
+            current = results
+        if not lowering.steps:
+            if lowering.types and lowering.types[0] != xs[0].type:
+                y = Value(lowering.types[0], hint)
+                self.emit(Apply([y], xs[:1], Step(fn="{0}")))
+                return [y]
+            return list(xs[:1])
+        return current
+
+
+def _main_step(steps: list[Step]) -> int:
+    """The step that carries the layer's own name: the first with weights, else the first module."""
+    for i, step in enumerate(steps):
+        if step.weights:
+            return i
+    return next((i for i, s in enumerate(steps) if s.module), 0)
+
+
+def _orders(rank: int, layout: Layout) -> str:
+    letters = {3: "NLC", 4: "NHWC", 5: "NDHWC"}.get(rank)
+    if letters is None:
+        return ""
+    first = letters[0] + letters[-1] + letters[1:-1]
+    return f"{letters} -> {first}" if layout is Layout.FIRST else f"{first} -> {letters}"
+
+
+def types_of(xs: list[Value]) -> list[TensorType]:
+    return [x.type for x in xs]

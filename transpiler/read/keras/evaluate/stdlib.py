@@ -1,0 +1,112 @@
+"""Standard modules that would act on the world: the few of their names that model code and set-up scripts lean on."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transpiler.read.keras.evaluate.values import Bound, Instance, Module, Native, Unknown
+
+if TYPE_CHECKING:
+    from transpiler.read.keras.evaluate.interpreter import Interpreter
+
+
+def names_of(name: str, interpreter: Interpreter) -> dict[str, Any]:
+    """The names that the standard module `name` has in the evaluation."""
+    made = _MAKERS.get(name)
+    return made(interpreter) if made else {}
+
+
+def _nothing(name: str) -> Native:
+    return Native(name, lambda *args, **kwargs: None)
+
+
+def _path(interpreter: Interpreter) -> dict[str, Any]:
+    names = ("join", "basename", "dirname", "splitext", "split", "normpath")
+    found: dict[str, Any] = {n: Native(n, getattr(posixpath, n)) for n in names}
+    found |= {n: Native(n, lambda p, n=n: p) for n in ("abspath", "expanduser", "realpath")}
+    found |= {n: Native(n, lambda p, n=n: Unknown(f"os.path.{n} looks at the disk")) for n in ("exists", "isfile", "isdir", "getsize")}
+    return {**found, "sep": "/"}
+
+
+def _os(interpreter: Interpreter) -> dict[str, Any]:
+    found: dict[str, Any] = {n: _nothing(n) for n in ("makedirs", "mkdir", "remove", "putenv", "chdir")}
+    return {**found, "path": interpreter.import_module("os.path"), "environ": {}, "sep": "/", "getenv": Native("getenv", lambda k, d=None: d)}
+
+
+def _sys(interpreter: Interpreter) -> dict[str, Any]:
+    return {"modules": interpreter.modules, "version_info": (3, 11, 0), "path": [], "maxsize": 2**63 - 1, "argv": [], "platform": "linux"}
+
+
+def _types(interpreter: Interpreter) -> dict[str, Any]:
+    return {
+        "ModuleType": Native("ModuleType", lambda name, doc=None: Module(name, {"__name__": name})),
+        "MethodType": Native("MethodType", lambda function, receiver: Bound(function, receiver)),
+        "FunctionType": Unknown("types.FunctionType"),
+    }
+
+
+def _importlib(interpreter: Interpreter) -> dict[str, Any]:
+    return {
+        "import_module": Native("import_module", lambda name, package=None: interpreter.import_module(name)),
+        "util": interpreter.import_module("importlib.util"),
+    }
+
+
+def _importlib_util(interpreter: Interpreter) -> dict[str, Any]:
+    def from_spec(spec: Module) -> Module:
+        return Module(spec.names["name"], {"__name__": spec.names["name"]})
+
+    def execute(spec_name: str, file: str) -> Any:
+        def run(module: Module) -> None:
+            source = interpreter.loader.parse_file(Path(file), spec_name)
+            evaluated = interpreter.evaluate_module(source)
+            module.names.update(evaluated.names)
+            module.source = source
+            interpreter.modules[spec_name] = module
+
+        return run
+
+    def spec(name: str, file: str, **_: Any) -> Module:
+        loader = Module("loader", {"exec_module": Native("exec_module", execute(name, file))})
+        return Module("spec", {"name": name, "origin": file, "loader": loader})
+
+    return {
+        "spec_from_file_location": Native("spec_from_file_location", spec),
+        "module_from_spec": Native("module_from_spec", from_spec),
+        "find_spec": Native("find_spec", lambda name, package=None: Unknown("find_spec looks at the disk")),
+    }
+
+
+def _abc(interpreter: Interpreter) -> dict[str, Any]:
+    identity = Native("abstractmethod", lambda f: f)
+    return {"ABC": object, "ABCMeta": type, "abstractmethod": identity}
+
+
+def _warnings(interpreter: Interpreter) -> dict[str, Any]:
+    return {n: _nothing(n) for n in ("warn", "filterwarnings", "simplefilter")}
+
+
+def _logging(interpreter: Interpreter) -> dict[str, Any]:
+    names = ("debug", "info", "warning", "error", "basicConfig", "setLevel")
+    logger = Module("logger", {n: _nothing(n) for n in names})
+    return {**logger.names, "getLogger": Native("getLogger", lambda *a: logger), "INFO": 20, "DEBUG": 10, "WARNING": 30, "ERROR": 40}
+
+
+def _inspect(interpreter: Interpreter) -> dict[str, Any]:
+    return {"isclass": Native("isclass", lambda v: not isinstance(v, Instance) and hasattr(v, "mro"))}
+
+
+_MAKERS = {
+    "os": _os,
+    "os.path": _path,
+    "sys": _sys,
+    "types": _types,
+    "importlib": _importlib,
+    "importlib.util": _importlib_util,
+    "abc": _abc,
+    "warnings": _warnings,
+    "logging": _logging,
+    "inspect": _inspect,
+}

@@ -1,0 +1,285 @@
+"""Values of the program under evaluation that are not plain Python values."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from transpiler.ir.expr import Sym
+from transpiler.ir.program import Value
+
+if TYPE_CHECKING:
+    from transpiler.read.keras.evaluate.interpreter import Interpreter
+    from transpiler.read.keras.parse import SourceModule
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """A value that could not be determined. It spreads through everything that uses it, and harms nothing else."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"<unknown: {self.reason}>"
+
+
+class Env:
+    """The names of one scope, and the scope around it."""
+
+    def __init__(self, parent: Env | None, kind: str, module: SourceModule, names: dict[str, Any] | None = None) -> None:
+        self.parent, self.kind, self.module = parent, kind, module
+        self.names: dict[str, Any] = names if names is not None else {}
+        self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
+
+    def scope_of(self, name: str) -> Env | None:
+        """The scope that binds `name`; class scopes are not seen from the functions inside them."""
+        scope: Env | None = self.top if name in self.globals else self
+        while scope is not None:
+            if name in scope.names and (scope is self or scope.kind != "class"):
+                return scope
+            scope = scope.parent
+        return None
+
+    @property
+    def top(self) -> Env:
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
+
+    def assign(self, name: str, value: Any) -> None:
+        if name in self.globals:
+            self.top.names[name] = value
+            return
+        if name in self.nonlocals and self.parent:
+            found = self.parent.scope_of(name)
+            if found:
+                found.names[name] = value
+                return
+        self.names[name] = value
+
+
+@dataclass(eq=False)
+class Function:
+    """A function or lambda of the program, with the scope it closes over."""
+
+    node: ast.FunctionDef | ast.Lambda
+    env: Env
+    interpreter: Interpreter
+    defaults: list[Any] = field(default_factory=list)
+    kw_defaults: list[Any] = field(default_factory=list)
+    owner: Class | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.node.name if isinstance(self.node, ast.FunctionDef) else "<lambda>"
+
+    @property
+    def module(self) -> SourceModule:
+        return self.env.module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Lets real functions (`sorted`, `functools.reduce`) call back into the program."""
+        return self.interpreter.call(self, list(args), kwargs)
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"
+
+
+@dataclass(eq=False)
+class Native:
+    """A function of the interpreter itself: it receives the evaluated arguments."""
+
+    name: str
+    function: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<native {self.name}>"
+
+
+@dataclass(eq=False)
+class Class:
+    """A class of the program."""
+
+    name: str
+    bases: list[Any]
+    names: dict[str, Any]
+    env: Env
+    node: ast.ClassDef
+
+    def mro(self) -> list[Any]:
+        """This class, then its bases depth first, each once."""
+        found: list[Any] = [self]
+        for base in self.bases:
+            for c in base.mro() if isinstance(base, Class) else [base]:
+                if c in found:
+                    found.remove(c)
+                found.append(c)
+        return found
+
+    def lookup(self, name: str, after: Class | None = None, mro: list[Any] | None = None) -> Any:
+        chain = mro or self.mro()
+        start = chain.index(after) + 1 if after in chain else 0
+        for c in chain[start:]:
+            if isinstance(c, Class) and name in c.names:
+                return c.names[name]
+        return None
+
+    def __repr__(self) -> str:
+        return f"<class {self.name}>"
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of a class of the program."""
+
+    cls: Class
+    attributes: dict[str, Any] = field(default_factory=dict)
+    code: Sym | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.cls.name} object>"
+
+
+@dataclass(eq=False)
+class Bound:
+    """A method with the object it was taken from."""
+
+    function: Any
+    receiver: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function.interpreter.call(self, list(args), kwargs)
+
+
+@dataclass(eq=False)
+class Super:
+    cls: Class
+    receiver: Any
+
+
+@dataclass(eq=False)
+class Property:
+    getter: Any
+    setter: Any = None
+
+
+@dataclass(eq=False)
+class Wrapped:
+    """A `staticmethod` or `classmethod`."""
+
+    kind: str
+    function: Any
+
+
+@dataclass(eq=False)
+class Module:
+    """An imported module whose source is evaluated, or one made by the program (`types.ModuleType`)."""
+
+    name: str
+    names: dict[str, Any]
+    source: SourceModule | None = None
+
+    def __repr__(self) -> str:
+        return f"<module {self.name}>"
+
+
+@dataclass(eq=False)
+class Model:
+    """A Keras model: `inputs` and `outputs` in the structure the source gave them.
+
+    A Sequential model has `layers`; its graph exists once its input shape is known.
+    """
+
+    inputs: Any = None
+    outputs: Any = None
+    name: str | None = None
+    layers: list[Any] | None = None
+    input_type: Any = None
+    index: int = 0
+    span: Any = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    cls: Class | None = None
+    code: Sym | None = None
+    env_hint: str = ""
+
+    @property
+    def sequential(self) -> bool:
+        return self.layers is not None
+
+    def __repr__(self) -> str:
+        return f"<model {self.name or ''}>"
+
+
+@dataclass(eq=False)
+class LambdaLayer:
+    """A layer that only calls a function of the program: `Lambda(f)`, `Activation(f)`."""
+
+    function: Any
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
+
+
+@dataclass(eq=False)
+class Origin:
+    """How a tensor was made: enough to make it again from other inputs (a model called as a layer)."""
+
+    inputs: Any
+    outputs: list[Value]
+    replay: Callable[[Any], Any]
+    layer: Any = None
+
+
+@dataclass(eq=False)
+class TensorShape:
+    """`x.get_shape()` / `tf.TensorShape`: a shape with methods."""
+
+    dims: tuple[Any, ...]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.dims)
+
+    def __len__(self) -> int:
+        return len(self.dims)
+
+    def __getitem__(self, index: Any) -> Any:
+        return TensorShape(self.dims[index]) if isinstance(index, slice) else self.dims[index]
+
+
+@dataclass(eq=False)
+class Alternative:
+    """One of two values, by a condition that the generated code keeps open. Uses are split under the condition."""
+
+    test: Sym
+    then: Any
+    otherwise: Any
+
+
+@dataclass(eq=False)
+class Method:
+    """A method of a value of the evaluator (a tensor's `get_shape`, a model's `add`)."""
+
+    name: str
+    receiver: Any
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, Value)
+
+
+def has_tensors(value: Any) -> bool:
+    """Whether a nested structure contains a tensor."""
+    if isinstance(value, Value):
+        return True
+    if isinstance(value, (list, tuple, set)):
+        return any(map(has_tensors, value))
+    if isinstance(value, dict):
+        return any(map(has_tensors, value.values()))
+    return isinstance(value, Alternative) and (has_tensors(value.then) or has_tensors(value.otherwise))

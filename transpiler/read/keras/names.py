@@ -1,0 +1,116 @@
+"""Names: the canonical path of everything Keras and TensorFlow export, and where a module's source lies."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from transpiler.diagnostics import Declined
+from transpiler.read.keras.parse import SourceModule, parse, read_text
+
+FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
+"""Top-level packages whose names are known by path; their source is not evaluated (but for keras.applications)."""
+
+_PREFIXES = ("tensorflow.python.keras", "tensorflow.keras", "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras", "keras.src", "keras.api", "keras.legacy", "tf_keras.src", "tf_keras.api", "tf_keras", "keras_core", "keras._tf_keras.keras")
+
+
+@functools.lru_cache(maxsize=4096)
+def canonical(path: str) -> str:
+    """`tensorflow.keras.layers.Dense`, `keras.src.layers.core.dense.Dense` → `keras.layers.Dense`."""
+    if path.startswith("tensorflow._api.v2."):
+        path = path.replace("._api.v2", "", 1)
+    for prefix in _PREFIXES:
+        if path == prefix or path.startswith(prefix + "."):
+            path = "keras" + path[len(prefix) :]
+            return canonical(path) if path.startswith(("keras.src.", "keras.api.", "keras._tf_keras")) else _shorten(path)
+    for old, new in (("tensorflow.compat.v1.", "tensorflow."), ("tensorflow.compat.v2.", "tensorflow."), ("tensorflow.math.", "tensorflow.math.")):
+        if path.startswith(old):
+            return new + path[len(old) :]
+    return _shorten(path) if path.startswith("keras.") else path
+
+
+def _shorten(path: str) -> str:
+    parts = path.split(".")
+    if len(parts) > 3 and parts[1] in ("layers", "initializers", "regularizers", "constraints", "optimizers", "losses", "metrics", "models", "activations", "callbacks") and parts[-1][:1].isupper():
+        return f"keras.{parts[1]}.{parts[-1]}"
+    if len(parts) > 2 and parts[1] in ("engine", "models") and parts[-1] in ("Model", "Functional", "Sequential", "Input", "Layer", "InputSpec", "InputLayer"):
+        home = "models" if parts[-1] in ("Model", "Functional", "Sequential") else "layers"
+        return f"keras.{home}.{parts[-1]}"
+    return path
+
+
+def is_framework(name: str) -> bool:
+    return name.partition(".")[0] in FRAMEWORKS
+
+
+class Loader:
+    """Finds and parses the source of modules: below the given roots first, then among installed packages."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self.roots = [Path(r).resolve() for r in roots]
+        self.installed = [Path(p) for p in sys.path if p and Path(p).is_dir() and "packages" in p]
+        self._parsed: dict[Path, SourceModule] = {}
+
+    def find(self, name: str) -> tuple[Path, bool] | None:
+        """The file of dotted module `name` and whether it is a package; None if there is none."""
+        relative = Path(*name.split("."))
+        for root in (*self.roots, *self.installed):
+            package = root / relative / "__init__.py"
+            if package.is_file():
+                return package, True
+            module = (root / relative).with_suffix(".py")
+            if module.is_file():
+                return module, False
+        return None
+
+    def in_roots(self, path: Path) -> bool:
+        return any(root in path.parents for root in self.roots)
+
+    def load(self, name: str) -> SourceModule | None:
+        """The parsed module `name`, or None if its source is not to be evaluated."""
+        found = self.find(name)
+        if found is None:
+            return None
+        path, package = found
+        module = self.parse_file(path, name, package)
+        if not self.in_roots(path) and not module.mentions_keras:
+            return None
+        return module
+
+    def parse_file(self, path: Path, name: str, package: bool = False) -> SourceModule:
+        path = path.resolve()
+        if path not in self._parsed:
+            self._parsed[path] = parse(read_text(path), path, name, package)
+        return self._parsed[path]
+
+    def application(self, name: str) -> str | None:
+        """The dotted module of the installed Keras that defines the application `name` (`VGG16`)."""
+        for package in ("keras.src.applications", "tf_keras.src.applications"):
+            found = self.find(package)
+            if found:
+                definition = re.compile(rf"^def {re.escape(name)}\(", re.M)
+                for path in sorted(found[0].parent.glob("*.py")):
+                    if not path.name.endswith("_test.py") and definition.search(path.read_text(encoding="utf-8")):
+                        return f"{package}.{path.stem}"
+        return None
+
+
+def dotted_name(path: Path) -> tuple[str, Path]:
+    """The name under which the file at `path` is imported, and the folder above its outermost package."""
+    path = path.resolve()
+    parts = [] if path.name == "__init__.py" else [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if not parts:
+        raise Declined("K2T002", f"{path} is not a module")
+    return ".".join(parts), folder
+
+
+def is_application(name: str) -> bool:
+    """Whether the Keras module `name` is one whose source is evaluated: an application and what it leans on."""
+    return re.match(r"(tf_)?keras(\.src)?\.applications\.\w+$", name) is not None

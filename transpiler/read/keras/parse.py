@@ -1,0 +1,103 @@
+"""One source file: its text, its tree, its comments, and the places of its nodes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+from transpiler.diagnostics import Declined, Span
+
+BUILTIN_ENCODINGS = ("utf-8", "utf-8-sig")
+_KERAS = re.compile(r"\b(keras|tensorflow|tf_keras|tf|keras_applications)\b")
+
+
+@dataclass(eq=False)
+class SourceModule:
+    """A parsed source file. `name` is the dotted name it is imported under."""
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+    package: bool = False
+
+    def span(self, node: ast.AST) -> Span:
+        """The place of `node`, columns counted from 1."""
+        return Span(str(self.path), getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, getattr(node, "end_lineno", 0) or 0)
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @functools.cached_property
+    def comments(self) -> dict[int, tuple[str, bool]]:
+        """Line → (comment, whether it stands alone on its line)."""
+        found: dict[int, tuple[str, bool]] = {}
+        try:
+            for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+                if token.type == tokenize.COMMENT:
+                    found[token.start[0]] = (token.string, not token.line[: token.start[1]].strip())
+        except (tokenize.TokenError, IndentationError, SyntaxError):
+            pass
+        return found
+
+    def comments_of(self, node: ast.stmt) -> tuple[str, ...]:
+        """The comment lines directly above a statement, then those that end its own lines."""
+        if not self.comments:
+            return ()
+        above: list[str] = []
+        line = node.lineno - 1
+        while line in self.comments and self.comments[line][1]:
+            above.insert(0, self.comments[line][0])
+            line -= 1
+        last = node.lineno if hasattr(node, "body") else (node.end_lineno or node.lineno)
+        inside = [self.comments[n][0] for n in range(node.lineno, last + 1) if n in self.comments]
+        return (*above, *inside)
+
+    @property
+    def mentions_keras(self) -> bool:
+        return bool(_KERAS.search(self.text))
+
+
+def read_text(path: Path) -> str:
+    """The text of a source file, by its coding line or byte-order mark.
+
+    Raises Declined for a file that is missing, a folder, binary, or in an encoding that does not decode.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Declined("K2T002", f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise Declined("K2T002", f"{path} is a folder, not a Python file") from None
+    except OSError as error:
+        raise Declined("K2T002", f"{path}: {error.strerror or error}") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, label: str) -> str:
+    """Source bytes as text, line ends kept. Raises Declined if they are not Python text."""
+    if b"\0" in data:
+        raise Declined("K2T002", f"{label} is not a text file")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise Declined("K2T002", f"{label} cannot be decoded: {error}", "Save it as UTF-8, or name its encoding in a coding line.") from None
+
+
+def parse(text: str, path: Path, name: str, package: bool = False) -> SourceModule:
+    """Parses one file. Raises Declined (K2T001) with the place of a syntax error."""
+    try:
+        tree = ast.parse(text.lstrip("\ufeff"), filename=str(path))
+    except SyntaxError as error:
+        span = Span(str(path), error.lineno or 1, error.offset or 1)
+        raise Declined("K2T001", f"this is not valid Python 3: {error.msg}", "Fix the syntax, or convert Python 2 code with a tool such as 2to3 first.", span) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Declined("K2T001", f"{path} cannot be parsed: {error}") from None
+    return SourceModule(name, path, text, tree, package)

@@ -1,0 +1,57 @@
+"""Lookups of vectors by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from transpiler.ir.model import Args, Lowering, Step, Weight
+from transpiler.ir.shape import Layout, Shape, TensorType
+from transpiler.rules.base import LayerRule, call
+
+
+class Embedding(LayerRule):
+    """`nn.Embedding`; ids that Keras holds as floats become integers first."""
+
+    keras = ("Embedding",)
+    signature = (
+        "input_dim, output_dim, embeddings_initializer='uniform', embeddings_regularizer=None, "
+        "embeddings_constraint=None, mask_zero=False, input_length=None, lora_rank=None, lora_alpha=None, "
+        "quantization_config=None, sparse=False"
+    )
+    renames = {
+        "init": "embeddings_initializer",
+        "W_regularizer": "embeddings_regularizer",
+        "W_constraint": "embeddings_constraint",
+    }
+    unsupported = {
+        "lora_rank": "low-rank adapters are a training technique that is not translated",
+        "sparse": "a one-hot matrix product is not translated",
+    }
+    examples = (("Embedding(6, 3)", (2, 5)), ("Embedding(6, 3, input_length=5)", (2, 5)))
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        return (*xs[0].shape, a.output_dim)
+
+    def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
+        return "float32"
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        whole = [] if xs[0].dtype in ("int32", "int64") else [Step(fn="{0}.long()", hint="ids")]
+        lookup = Step(
+            module=call("nn.Embedding", a.input_dim, a.output_dim),
+            hint="embedding",
+            weights={"weight": Weight("embeddings")},
+            init={"weight": a.embeddings_initializer},
+            fans=(a.input_dim, a.output_dim),
+        )
+        return [*whole, lookup]
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        """As in `LayerRule`; with `mask_zero` a mask rides along with the result."""
+        lowering = super().lower(a, xs)
+        lowering.types = [replace(t, masked=bool(a.const("mask_zero"))) for t in lowering.types]
+        return lowering

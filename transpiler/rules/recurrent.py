@@ -1,0 +1,395 @@
+"""LSTM, GRU and SimpleRNN, alone and in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import code_of, is_open
+from transpiler.ir.model import Args, Layer, Step, Transform, Weight
+from transpiler.ir.shape import Dim, Layout, Shape, TensorType
+from transpiler.rules.activations import activation_name, callable_text
+from transpiler.rules.base import LayerRule, Raw, call, keywords
+from transpiler.rules.initializers import FROZEN_ZEROS, forget_bias
+
+KERAS1_NAMES = {
+    "output_dim": "units",
+    "init": "kernel_initializer",
+    "inner_init": "recurrent_initializer",
+    "inner_activation": "recurrent_activation",
+    "W_regularizer": "kernel_regularizer",
+    "U_regularizer": "recurrent_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+}
+AFTER_ACTIVATIONS = (
+    "use_bias=True, kernel_initializer='glorot_uniform', recurrent_initializer='orthogonal', bias_initializer='zeros', "
+    "{extra}kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, "
+    "kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, "
+    "seed=None, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False, "
+    "time_major=False, implementation=None, zero_output_for_mask=False, input_length=None, consume_less=None, "
+    "use_cudnn=None{more}"
+)
+"""The arguments that all recurrent layers share."""
+
+NONE: Transform = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One direction of a recurrent layer: its torch parameters and how they follow from Keras's."""
+
+    kernel: Transform
+    recurrent: Transform
+    bias: Transform
+    recurrent_bias: Transform | None
+    """None where Keras has no second bias: torch's is then always 0."""
+
+    def weights(self, a: Args, prefix: str, suffix: str) -> tuple[dict[str, Weight], dict[str, Any]]:
+        """torch parameter → source and → initializer; `suffix` is torch's (`_l0`, `_l0_reverse`)."""
+        weights = {
+            f"weight_ih{suffix}": Weight(f"{prefix}kernel", self.kernel),
+            f"weight_hh{suffix}": Weight(f"{prefix}recurrent_kernel", self.recurrent),
+        }
+        init = {f"weight_ih{suffix}": a.kernel_initializer, f"weight_hh{suffix}": a.recurrent_initializer}
+        if a.const("use_bias"):
+            bias = forget_bias(a.bias_initializer) if a.get("unit_forget_bias") else a.bias_initializer
+            weights[f"bias_ih{suffix}"] = Weight(f"{prefix}bias", self.bias)
+            init[f"bias_ih{suffix}"] = bias
+            if self.recurrent_bias is None:
+                weights[f"bias_hh{suffix}"] = Weight("", (("fill", 0.0),))
+                init[f"bias_hh{suffix}"] = FROZEN_ZEROS
+            else:
+                weights[f"bias_hh{suffix}"] = Weight(f"{prefix}bias", self.recurrent_bias)
+                init[f"bias_hh{suffix}"] = bias
+        return weights, init
+
+
+class Recurrent(LayerRule):
+    """A recurrent layer: torch's own where it is exact, else a loop over the steps."""
+
+    renames = KERAS1_NAMES
+    mask = "consumes"
+    unsupported = {
+        "stateful": "a state that outlives the call is not translated",
+        "time_major": "steps before the batch are not translated",
+    }
+    states: ClassVar[int] = 1
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        if xs[0].rank != 3:
+            raise Declined("K2T104", f"{self.keras[0]} needs (batch, steps, features), the input has {xs[0].rank} axes")
+        if xs[0].channels is None:
+            raise Declined("K2T202", "the number of features of the steps is not known", "Give the input a shape.")
+        if len(xs) not in (1, 1 + self.states):
+            raise Declined("K2T103", f"{self.keras[0]} with {len(xs) - 1} initial states")
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
+        batch, steps = xs[0].shape[:2]
+        y = (batch, steps, a.units) if a.const("return_sequences") else (batch, a.units)
+        return [y, *[(batch, a.units)] * self.states] if a.const("return_state") else y
+
+    def cell(self, a: Args) -> Cell:
+        """How the weights correspond."""
+        raise NotImplementedError
+
+    def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
+        """torch's class and its further arguments; None where it is not exact."""
+        raise NotImplementedError
+
+    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+        """The helper class, its positional arguments, its further ones, and the helpers its activations need."""
+        raise NotImplementedError
+
+    def modules(self, a: Args, x: TensorType, prefix: str = "cell.") -> tuple[str, bool, tuple[str, ...]]:
+        """The constructor for one direction, whether it is torch's own, and its helpers."""
+        sizes = (x.channels, a.units)
+        bias = keywords({"bias": True}, bias=a.const("use_bias"))
+        own = self.own(a)
+        if own and not self.recurrent_dropout(a):
+            name, more = own
+            return call(name, *sizes, **more, **bias, batch_first=True), True, ()
+        name, positional, more, helpers = self.loop(a)
+        more |= keywords({"recurrent_dropout": 0.0}, recurrent_dropout=a.recurrent_dropout)
+        return call(name, *sizes, *positional, **bias, **more), False, (name, *helpers)
+
+    @staticmethod
+    def recurrent_dropout(a: Args) -> bool:
+        """Whether the state is dropped in training, which torch's own layers do not do."""
+        return is_open(a.recurrent_dropout) or bool(a.recurrent_dropout)
+
+    @staticmethod
+    def input_dropout(a: Args) -> bool:
+        return is_open(a.dropout) or bool(a.dropout)
+
+    def before(self, a: Args) -> list[Step]:
+        """What happens to the input before the steps are taken."""
+        found = []
+        if a.const("go_backwards"):
+            found.append(Step(fn="{0}.flip(1)", hint="x"))
+        if self.input_dropout(a):  # one mask for all steps
+            module = call("SharedDropout", p=a.dropout, axes=(1,))
+            found.append(Step(module=module, hint="dropout", stateful=True, helpers=("SharedDropout",)))
+        return found
+
+    def state_call(self, count: int) -> str | None:
+        """How initial states are handed over."""
+        if count == 0:
+            return None
+        states = [f"{{{i}}}[None]" for i in range(1, count + 1)]
+        return "{module}({0}, " + (states[0] if count == 1 else f"({', '.join(states)})") + ")"
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        before = self.before(a)
+        if before and len(xs) > 1:
+            raise Declined("K2T103", f"{self.keras[0]} with an initial state together with dropout or go_backwards")
+        module, own, helpers = self.modules(a, xs[0])
+        weights, init = self.cell(a).weights(a, "cell.", "_l0" if own else "")
+        several = a.const("return_state")
+        step = Step(
+            module=module,
+            hint=self.keras[0].lower().replace("simple", ""),
+            weights=weights,
+            init=init,
+            helpers=helpers,
+            call=self.state_call(len(xs) - 1),
+            result=None if several else self.result(a),
+        )
+        return [*before, step]
+
+    def result(self, a: Args) -> str:
+        """The output, over what the module returns."""
+        return "{0}[0]" if a.const("return_sequences") else "{0}[0][:, -1]"
+
+    def outputs(self, a: Args) -> tuple[str, ...]:
+        if self.states == 1:
+            return self.result(a), "{0}[1][0]"
+        return self.result(a), *(f"{{0}}[1][{k}][0]" for k in range(self.states))
+
+
+def is_activation(value: Any, *names: str | None) -> bool:
+    """Whether an activation is one of `names`; raises NeedsConstant for one kept open."""
+    return not isinstance(value, Layer) and activation_name(value) in names
+
+
+def function(value: Any, a: Args) -> tuple[Raw, tuple[str, ...]]:
+    """An activation as a callable in the generated code."""
+    if isinstance(value, Layer):
+        raise Declined("K2T102", f"the activation {value!r} of a recurrent layer is not translated")
+    text, helpers = callable_text(value, a.generation)
+    return Raw(text), helpers
+
+
+TRANSPOSED: Transform = (("permute", (1, 0)),)
+
+
+class LSTM(Recurrent):
+    """`nn.LSTM`: the gates stand in the same order, and Keras has one bias."""
+
+    keras = ("LSTM", "CuDNNLSTM")
+    signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
+        extra="unit_forget_bias=True, ", more=""
+    )
+    states = 2
+    examples = (
+        ("LSTM(4)", (2, 5, 3)),
+        ("LSTM(4, return_sequences=True, use_bias=False)", (2, 5, 3)),
+        ("LSTM(4, return_sequences=True, return_state=True, go_backwards=True)", (2, 5, 3)),
+        ("LSTM(4, activation='relu', recurrent_activation='hard_sigmoid')", (2, 5, 3)),
+        ("LSTM(4, dropout=0.2, recurrent_dropout=0.1)", (2, 5, 3)),
+    )
+
+    def cell(self, a: Args) -> Cell:
+        return Cell(TRANSPOSED, TRANSPOSED, NONE, None)
+
+    def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
+        exact = is_activation(a.activation, "tanh") and is_activation(a.recurrent_activation, "sigmoid")
+        return ("nn.LSTM", {}) if exact else None
+
+    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+        activation, first = function(a.activation, a)
+        gate, second = function(a.recurrent_activation, a)
+        more = {"activation": activation, "gate": gate}
+        defaults = {"activation": "torch.tanh", "gate": "torch.sigmoid"}
+        return "LoopLSTM", (), keywords(defaults, **more), (*first, *second)
+
+
+class GRU(Recurrent):
+    """`nn.GRU` with the gates in torch's order; with `reset_after=False` a loop, which torch does not have."""
+
+    keras = ("GRU", "CuDNNGRU")
+    signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
+        extra="", more=", reset_after=True"
+    )
+    examples = (
+        ("GRU(4)", (2, 5, 3)),
+        ("GRU(4, reset_after=False, return_sequences=True)", (2, 5, 3)),
+        ("GRU(4, return_state=True, use_bias=False)", (2, 5, 3)),
+        ("GRU(4, activation='relu', recurrent_activation='hard_sigmoid')", (2, 5, 3)),
+    )
+
+    def cell(self, a: Args) -> Cell:
+        gates = ("gates", 0, (1, 0, 2))  # z, r, h -> r, z, n
+        kernel = (("permute", (1, 0)), gates)
+        if not a.const("reset_after"):
+            return Cell(kernel, kernel, (gates,), None)
+        return Cell(kernel, kernel, (("take", 0, 0), gates), (("take", 0, 1), gates))
+
+    def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
+        exact = is_activation(a.activation, "tanh") and is_activation(a.recurrent_activation, "sigmoid")
+        return ("nn.GRU", {}) if exact and a.const("reset_after") else None
+
+    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+        activation, first = function(a.activation, a)
+        gate, second = function(a.recurrent_activation, a)
+        defaults = {"activation": "torch.tanh", "gate": "torch.sigmoid", "reset_after": True}
+        more = {"activation": activation, "gate": gate, "reset_after": a.const("reset_after")}
+        return "LoopGRU", (), keywords(defaults, **more), (*first, *second)
+
+
+class SimpleRNN(Recurrent):
+    """`nn.RNN`; another activation than tanh and relu takes a loop."""
+
+    keras = ("SimpleRNN",)
+    signature = "units, activation='tanh', " + AFTER_ACTIVATIONS.format(extra="", more="")
+    examples = (
+        ("SimpleRNN(4)", (2, 5, 3)),
+        ("SimpleRNN(4, activation='relu', return_sequences=True, go_backwards=True)", (2, 5, 3)),
+        ("SimpleRNN(4, activation=None, return_state=True)", (2, 5, 3)),
+    )
+
+    def cell(self, a: Args) -> Cell:
+        return Cell(TRANSPOSED, TRANSPOSED, NONE, None)
+
+    def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
+        if is_activation(a.activation, "tanh"):
+            return "nn.RNN", {}
+        return ("nn.RNN", {"nonlinearity": "relu"}) if is_activation(a.activation, "relu") else None
+
+    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+        activation, helpers = function(a.activation, a)
+        return "LoopRNN", (), keywords({"activation": "torch.tanh"}, activation=activation), helpers
+
+
+class Bidirectional(LayerRule):
+    """A recurrent layer in both directions: torch's `bidirectional=True`, whose reverse half is in step order too."""
+
+    keras = ("Bidirectional",)
+    signature = "layer, merge_mode='concat', weights=None, backward_layer=None"
+    unsupported = {
+        "backward_layer": "a backward layer with its own arguments is not translated",
+        "weights": "initial weights given as arrays are not translated",
+    }
+    mask = "consumes"
+    examples = (
+        ("Bidirectional(LSTM(4))", (2, 5, 3)),
+        ("Bidirectional(LSTM(4, return_sequences=True), merge_mode='sum')", (2, 5, 3)),
+        ("Bidirectional(GRU(4, return_sequences=True))", (2, 5, 3)),
+        ("Bidirectional(GRU(4, reset_after=False), merge_mode='ave')", (2, 5, 3)),
+        ("Bidirectional(SimpleRNN(4, return_sequences=True), merge_mode=None)", (2, 5, 3)),
+        ("Bidirectional(LSTM(4, return_state=True))", (2, 5, 3)),
+    )
+
+    def inner(self, a: Args) -> tuple[Recurrent, Args]:
+        """The rule and the arguments of the layer that is run in both directions."""
+        layer = a.layer
+        if not isinstance(layer, Layer) or not isinstance(layer.rule, Recurrent):
+            raise Declined("K2T102", f"Bidirectional({layer!r}): only LSTM, GRU and SimpleRNN are translated")
+        if layer.args.const("go_backwards"):
+            raise Declined("K2T102", "Bidirectional of a layer that goes backwards itself is not translated")
+        return layer.rule, layer.args
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        rule, inner = self.inner(a)
+        rule.check(inner, xs[:1])
+        if a.const("merge_mode") not in ("concat", "sum", "mul", "ave", None):
+            raise Declined("K2T104", f"the merge mode {a.merge_mode!r} is unknown")
+        if len(xs) not in (1, 1 + 2 * rule.states):
+            raise Declined("K2T103", f"Bidirectional with {len(xs) - 1} initial states")
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
+        rule, inner = self.inner(a)
+        batch, steps = xs[0].shape[:2]
+        front = (batch, steps) if inner.const("return_sequences") else (batch,)
+        width: Dim = inner.units * 2 if a.merge_mode == "concat" else inner.units
+        ys = [(*front, width)] * (2 if a.merge_mode is None else 1)
+        states = [(batch, inner.units)] * (2 * rule.states) if inner.const("return_state") else []
+        return [*ys, *states] if len(ys) + len(states) > 1 else ys[0]
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        rule, inner = self.inner(a)
+        module, own, helpers = rule.modules(inner, xs[0])
+        if own and rule.input_dropout(inner):  # each direction draws a mask of its own
+            own, helpers = False, ("SharedDropout", *helpers)
+            suffixes = ("forward_rnn.1.{}_l0", "backward_rnn.1.{}_l0")
+            module = f"nn.Sequential({call('SharedDropout', p=inner.dropout, axes=(1,))}, {module})"
+        elif own:
+            suffixes = ("{}_l0", "{}_l0_reverse")
+        elif rule.input_dropout(inner):
+            raise Declined("K2T102", "Bidirectional of a layer with dropout and activations of its own is not translated")
+        else:
+            suffixes = ("forward_rnn.{}", "backward_rnn.{}")
+        weights: dict[str, Weight] = {}
+        init: dict[str, Any] = {}
+        for direction, pattern in zip(("forward_layer", "backward_layer"), suffixes):
+            found, starts = rule.cell(inner).weights(inner, f"{direction}.cell.", "")
+            weights |= {pattern.format(k): w for k, w in found.items()}
+            init |= {pattern.format(k): v for k, v in starts.items()}
+        if own:
+            module = f"{module[:-1]}, bidirectional=True)"
+        else:
+            module, helpers = f"BothWays({module}, {module})", ("BothWays", *helpers)
+        several = isinstance(self.output_shape(a, xs), list)
+        step = Step(
+            module=module,
+            hint=rule.keras[0].lower().replace("simple", ""),
+            weights=weights,
+            init=init,
+            helpers=helpers,
+            call=self.state_call(rule, len(xs) - 1),
+            result=None if several else self.results(a)[0],
+        )
+        return [step]
+
+    @staticmethod
+    def state_call(rule: Recurrent, count: int) -> str | None:
+        """How the initial states (forward, then backward) are handed over."""
+        if count == 0:
+            return None
+        stacked = [f"torch.stack([{{{1 + k}}}, {{{1 + k + rule.states}}}])" for k in range(rule.states)]
+        return "{module}({0}, " + (stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})") + ")"
+
+    def results(self, a: Args) -> tuple[str, ...]:
+        """The merged output (or both), over what the module returns."""
+        rule, inner = self.inner(a)
+        merge = {"sum": "sum", "mul": "prod", "ave": "mean"}
+        if inner.const("return_sequences"):
+            both = "{0}[0]"
+            units = code_of(inner.units)
+            if a.merge_mode == "concat":
+                return (both,)
+            if a.merge_mode is None:
+                return f"{both}[..., :{units}]", f"{both}[..., {units}:]"
+            return (f"{both}.unflatten(2, (2, {units})).{merge[a.merge_mode]}(2)",)
+        last = "{0}[1]" if rule.states == 1 else "{0}[1][0]"  # (2, batch, units)
+        if a.merge_mode == "concat":
+            return (f"{last}.transpose(0, 1).flatten(1)",)
+        if a.merge_mode is None:
+            return f"{last}[0]", f"{last}[1]"
+        return (f"{last}.{merge[a.merge_mode]}(0)",)
+
+    def outputs(self, a: Args) -> tuple[str, ...]:
+        rule, inner = self.inner(a)
+        if not inner.const("return_state"):
+            return self.results(a)
+        paths = ["{0}[1]"] if rule.states == 1 else [f"{{0}}[1][{k}]" for k in range(rule.states)]
+        return (*self.results(a), *(f"{p}[{way}]" for way in (0, 1) for p in paths))

@@ -1,0 +1,92 @@
+"""`TimeDistributed`: one layer on every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import code_of
+from transpiler.ir.model import Args, Layer, Lowering, Step
+from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
+from transpiler.rules.base import LayerRule
+
+ELEMENTWISE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianNoise", "Identity", "Rescaling")
+"""Layers that act on every value alike: steps make no difference to them."""
+
+
+class TimeDistributed(LayerRule):
+    """The layer itself where it acts on the last axis alone; else steps and batch become one axis around it."""
+
+    keras = ("TimeDistributed",)
+    signature = "layer"
+    mask = "consumes"
+    examples = (
+        ("TimeDistributed(Dense(4, activation='relu'))", (2, 3, 5)),
+        ("TimeDistributed(Conv2D(4, 3, padding='same', activation='relu'))", (2, 3, 5, 6, 2)),
+        ("TimeDistributed(MaxPooling2D(2))", (2, 3, 4, 6, 2)),
+        ("TimeDistributed(Flatten())", (2, 3, 4, 2)),
+        ("TimeDistributed(GlobalAveragePooling1D())", (2, 3, 4, 2)),
+        ("TimeDistributed(LSTM(3))", (2, 3, 4, 2)),
+        ("TimeDistributed(Activation('softmax'))", (2, 3, 4)),
+    )
+
+    def inner(self, a: Args) -> Layer:
+        layer = a.layer
+        if not isinstance(layer, Layer):
+            raise Declined("K2T102", f"TimeDistributed({layer!r}): only a layer is translated here")
+        return layer
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        layer, x = self.inner(a), xs[0]
+        name = layer.rule.keras[0]
+        if x.rank < 3:
+            raise Declined("K2T104", f"TimeDistributed needs a batch of steps, the input has {x.rank} axes")
+        if x.masked and name not in ("Dense", *ELEMENTWISE):
+            raise Declined("K2T105", f"TimeDistributed({name}) of a masked input is not translated")
+        if name == "BatchNormalization":
+            raise Declined("K2T102", "TimeDistributed(BatchNormalization): the statistics of training differ by step")
+        if name == "Dense" or name in ELEMENTWISE:
+            lowering = layer.rule.lower(layer.args, xs)
+            return replace(lowering, steps=[below(s) for s in lowering.steps])
+        return self.folded(layer, x)
+
+    def folded(self, layer: Layer, x: TensorType) -> Lowering:
+        """Steps and batch as one axis around the layer."""
+        one = TensorType((None, *x.shape[2:]), x.dtype)
+        layout = layer.rule.wants(layer.args, [one]) or Layout.KERAS
+        inner = layer.rule.lower(layer.args, [one.in_layout(layout)])
+        if len(inner.types) != 1:
+            raise Declined("K2T102", "TimeDistributed of a layer with several outputs is not translated")
+        y, steps = inner.types[0], [below(s) for s in inner.steps]
+        if layout is Layout.FIRST and one.rank > 2:
+            steps.insert(0, permute(to_first(one.rank)))
+        if y.layout is Layout.FIRST and y.rank > 2:
+            steps.append(permute(to_keras(y.rank)))
+        out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype, masked=x.masked)
+        if not steps:
+            return Lowering([], [out])
+        if x.shape[1] is None:
+            raise Declined(
+                "K2T202",
+                f"the number of steps that TimeDistributed({layer.rule.keras[0]}) sees is not known",
+                "Give the input a number of steps.",
+            )
+        fold = Step(fn="{0}.flatten(0, 1)", hint="x")
+        unfold = Step(fn=f"{{0}}.unflatten(0, (-1, {code_of(x.shape[1])}))", hint="x")
+        return Lowering([fold, *steps, unfold], [out])
+
+
+def below(step: Step) -> Step:
+    """`step` with its weights looked up on the wrapped layer."""
+    weights = {k: replace(w, source="|".join(f"layer.{p}" for p in w.source.split("|"))) if w.source else w
+               for k, w in step.weights.items()}
+    return replace(step, weights=weights)
+
+
+def permute(order: tuple[int, ...]) -> Step:
+    """A bare permute between the layouts."""
+    return Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, hint="x")

@@ -1,0 +1,137 @@
+"""float64 for programs that ask for float32 by name: what they ask for is promoted, before they run.
+
+`set_floatx` carries most models; these few cast, declare or create in float32 themselves, or use an operation that
+TensorFlow has no float64 kernel for.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import ModuleType
+from typing import Any
+
+MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
+
+
+def promote(keras: ModuleType) -> None:
+    """Patches TensorFlow and Keras; call it after `set_floatx("float64")` and before the user's program."""
+    import tensorflow as tf
+
+    for name in MAKERS:
+        if name != "Variable":
+            setattr(tf, name, _promoted(getattr(tf, name)))
+    for name in ("normal", "uniform", "truncated_normal"):
+        setattr(tf.random, name, _promoted(getattr(tf.random, name)))
+    _patch_keras(keras)
+    tf.nn.max_pool3d = _max_pool3d(tf, tf.nn.max_pool3d)
+    tf.nn.max_pool = _max_pool3d(tf, tf.nn.max_pool)
+    tf.nn.lrn = tf.nn.local_response_normalization = functools.partial(_lrn, tf)
+    tf.float32 = tf.float64
+
+
+def _is_single(value: Any) -> bool:
+    return (
+        value == "float32" or getattr(value, "name", None) == "float32" or getattr(value, "__name__", "") == "float32"
+    )
+
+
+def _promoted(function: Any) -> Any:
+    """The function with every float32 asked of it as float64, and float constants made in float64."""
+    import tensorflow as tf
+
+    double = tf.float64
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(double if _is_dtype(a) and _is_single(a) else a for a in args)
+        kwargs = {k: double if k in ("dtype", "dtype_hint") and _is_single(v) else v for k, v in kwargs.items()}
+        result = function(*args, **kwargs)
+        if getattr(getattr(result, "dtype", None), "name", "") == "float32" and not hasattr(result, "assign"):
+            return _cast(result)
+        return result
+
+    return wrapped
+
+
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, (str, type)) or hasattr(value, "as_numpy_dtype")
+
+
+def _cast(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.raw_ops.Cast(x=tensor, DstT=tf.dtypes.double) if isinstance(tensor, tf.Tensor) else tensor
+
+
+def _patch_keras(keras: ModuleType) -> None:
+    layer = keras.layers.Layer
+    for name in ("__init__", "add_weight"):
+        setattr(layer, name, _keyword_promoted(getattr(layer, name)))
+    if keras.__name__ == "tf_keras":
+        for name in ("cast", "constant", "zeros", "ones", "variable"):
+            setattr(keras.backend, name, _keyword_promoted(_promoted(getattr(keras.backend, name))))
+        return
+    from keras.src.backend.tensorflow import core
+
+    for name in ("convert_to_tensor", "cast"):
+        old = getattr(core, name)
+        new = _double_strings(old)
+        for module in [m for n, m in sys.modules.items() if n.startswith("keras.src.backend.tensorflow") and m]:
+            if module.__dict__.get(name) is old:
+                setattr(module, name, new)
+        for module in [m for n, m in sys.modules.items() if n.startswith("keras.") and m]:
+            if module.__dict__.get(name) is old:
+                setattr(module, name, new)
+    from keras.src.ops import core as ops
+
+    init = ops.Cast.__init__
+    ops.Cast.__init__ = lambda self, dtype, **k: init(self, "float64" if _is_single(dtype) else dtype, **k)
+
+
+def _keyword_promoted(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **{k: "float64" if k == "dtype" and _is_single(v) else v for k, v in kwargs.items()})
+
+    return wrapped
+
+
+def _double_strings(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapped(x: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return function(x, "float64" if dtype is not None and _is_single(dtype) else dtype, *args, **kwargs)
+
+    return wrapped
+
+
+def _max_pool3d(tf: ModuleType, original: Any) -> Any:
+    """TensorFlow has no float64 MaxPool3D on CPU: pool over height and width, then over depth."""
+
+    @functools.wraps(original)
+    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, name: Any = None) -> Any:
+        if input.shape.rank != 5 or input.dtype != tf.dtypes.double or data_format not in (None, "NDHWC"):
+            return original(input, ksize, strides, padding, data_format, name)
+        k, s = _triple(ksize), _triple(strides)
+        shape = tf.shape(input)
+        flat = tf.reshape(input, [-1, *input.shape[2:4], input.shape[4]])
+        flat = tf.nn.max_pool2d(flat, k[1:], s[1:], padding)
+        h, w, c = flat.shape[1:]
+        deep = tf.reshape(flat, [shape[0], input.shape[1], h * w, c])
+        deep = tf.nn.max_pool2d(deep, [k[0], 1], [s[0], 1], padding)
+        return tf.reshape(deep, [shape[0], deep.shape[1], h, w, c])
+
+    return pool
+
+
+def _triple(value: Any) -> list[int]:
+    values = [value] * 3 if isinstance(value, int) else list(value)
+    return values[1:4] if len(values) == 5 else values * 3 if len(values) == 1 else values
+
+
+def _lrn(tf: ModuleType, input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5, name: Any = None) -> Any:  # fmt: skip
+    """Local response normalisation from primitives: it has no float64 kernel either."""
+    square = tf.pad(tf.square(input), [[0, 0]] * (input.shape.rank - 1) + [[depth_radius, depth_radius]])
+    depth = input.shape[-1]
+    total = tf.add_n([square[..., i : i + depth] for i in range(2 * depth_radius + 1)])
+    return input / tf.pow(bias + alpha * total, beta)

@@ -1,0 +1,1 @@
+"""Staged programs as PyTorch text."""

@@ -1,0 +1,467 @@
+"""One staged program as the text of an `nn.Module` class."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.expr import Sym, code_of, is_open, to_ast
+from transpiler.ir.liveness import all_uses, use_counts
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value, tensors
+from transpiler.rules.base import call
+from transpiler.write.torch.names import GLOBALS, MODULE_NAMES, Names, identifier
+
+MAX_NESTED = 76
+"""Longest expression that a further call is wrapped around."""
+
+MAX_CHOICE = 84
+"""Longest conditional submodule on one line; a longer one becomes an if statement."""
+
+MAX_POSITIONAL = 3
+
+VERSION = re.compile(r"\b(\w+?)__v(\d+)\b")
+"""A static variable of the staged program, as the stager numbers it."""
+
+
+@dataclass
+class Lines:
+    """Text under construction, with indentation."""
+
+    lines: list[str] = field(default_factory=list)
+    level: int = 0
+
+    def add(self, *lines: str) -> None:
+        self.lines += ["    " * self.level + line if line else "" for line in lines]
+
+    def indented(self) -> Lines:
+        return Lines(self.lines, self.level + 1)
+
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@functools.lru_cache(maxsize=1024)
+def _template(text: str) -> ast.expr:
+    return ast.parse(re.sub(r"\{(\w+)\}", r"_arg_\1_", text), mode="eval").body
+
+
+class _Fill(ast.NodeTransformer):
+    def __init__(self, values: dict[str, ast.expr]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.values.get(node.id, node)
+
+
+def fill(template: str, **values: ast.expr) -> ast.expr:
+    """`{0}.mean(dim=1)` with its places filled in, parentheses where precedence asks for them."""
+    node = ast.parse(ast.unparse(_template(template)), mode="eval").body
+    named = {f"_arg_{k.lstrip('p')}_": v for k, v in values.items()}
+    return _Fill(named).visit(node)
+
+
+def fill_args(template: str, args: Iterable[ast.expr]) -> ast.expr:
+    return fill(template, **{f"p{i}": a for i, a in enumerate(args)})
+
+
+class ClassWriter:
+    """Writes one class. `helpers` collects the names of helper classes it needs."""
+
+    def __init__(self, cls: ModuleClass, printed: dict[str, str] | None = None) -> None:
+        self.cls = cls
+        self.printed = printed or {}
+        self.attributes: dict[Member, str] = {}
+        self.attribute_names = Names(MODULE_NAMES)
+        self.helpers: list[str] = []
+        self.counts: Counter[Value] = use_counts(cls.block)
+        self.variables: dict[Value, ast.expr] = {}
+        self.flags: dict[Branch, str] = {}
+
+    # --- attributes --------------------------------------------------------------------------------------------
+
+    def as_module(self, op: Apply) -> bool:
+        """Whether the step is a submodule (it has weights or a training state, or is used twice)."""
+        if op.step.module is None:
+            return False
+        if op.step.fn is None or op.step.stateful or op.step.weights:
+            return True
+        return op.member is not None and op.member.shared and op.step.fn is None
+
+    def name_attributes(self) -> None:
+        members: list[Member] = []
+        looped: set[Member | None] = set()
+        for op in self.cls.block.walk():
+            if isinstance(op, ForLoop):
+                members.append(op.member)
+                looped.update(o.member for o in op.body.walk() if isinstance(o, Apply))
+            if isinstance(op, Apply) and op.member is not None and op.member not in members and op.member not in looped and self.as_module(op):
+                members.append(op.member)
+        explicit = [m for m in members if m.name is not None]
+        for m in explicit:
+            self.attributes[m] = self.attribute_names.take(identifier(m.name or "layer", "layer"))
+        rest = [m for m in members if m.name is None]
+        for m, name in zip(rest, self.attribute_names.take_numbered([identifier(m.hint, "layer") for m in rest])):
+            self.attributes[m] = name
+        for op in self.cls.block.walk():
+            if isinstance(op, Branch) and op.phis:
+                self.flags[op] = self.attribute_names.take(flag_name(op))
+
+    # --- the constructor -----------------------------------------------------------------------------------------
+
+    def constructor(self, block: Block, out: Lines) -> None:
+        pending: list[Member] = []
+        made: set[Member] = set()
+
+        def flush() -> None:
+            for m in sorted(pending, key=lambda m: m.order):
+                self.construct_member(m, out)
+            pending.clear()
+
+        for op in block.ops:
+            if isinstance(op, Apply):
+                if op.member is not None and op.member in self.attributes and op.member not in made:
+                    made.add(op.member)
+                    pending.append(op.member)
+                    self.need(op)
+                continue
+            flush()
+            self.construct_other(op, out)
+        flush()
+
+    def need(self, op: Apply) -> None:
+        for h in op.step.helpers:
+            if h not in self.helpers:
+                self.helpers.append(h)
+
+    def construct_other(self, op: Any, out: Lines) -> None:
+        if isinstance(op, Let):
+            out.add(*op.comments)
+            out.add(f"{op.name} = {code_of(op.value)}")
+        elif isinstance(op, Static):
+            out.add(*ast.unparse(op.statement).splitlines())
+        elif isinstance(op, Branch):
+            self.construct_branch(op, out)
+        elif isinstance(op, ForLoop):
+            self.construct_loop(op, out)
+        elif isinstance(op, Loop):
+            raise AssertionError("loops are settled before they are written")
+
+    def construct_member(self, member: Member, out: Lines) -> None:
+        name = f"self.{self.attributes[member]}"
+        if member.choice is not None:
+            then, otherwise = (self.sequence(side) for side in (member.choice.then, member.choice.otherwise))
+            text = f"{name} = {then} if {member.choice.test.code} else {otherwise}"
+            if len(text) > MAX_CHOICE:
+                out.add(f"if {member.choice.test.code}:", f"    {name} = {then}", "else:", f"    {name} = {otherwise}")
+                return
+            out.add(text)
+            return
+        out.add(f"{name} = {self.member_code(member)}")
+
+    def sequence(self, members: list[Member]) -> str:
+        if not members:
+            return "nn.Identity()"
+        codes = [self.member_code(m) for m in members]
+        return codes[0] if len(codes) == 1 else f"nn.Sequential({', '.join(codes)})"
+
+    def member_code(self, member: Member) -> str:
+        """The expression that constructs a submodule."""
+        if member.parts:
+            return f"nn.Sequential({', '.join(self.member_code(p) for p in member.parts)})"
+        if member.choice is not None:
+            return f"({self.sequence(member.choice.then)} if {member.choice.test.code} else {self.sequence(member.choice.otherwise)})"
+        if member.construction is not None:
+            return construction_code(member.construction.cls, member.construction.values)
+        return member.code
+
+    def construct_loop(self, op: ForLoop, out: Lines) -> None:
+        name = self.attributes[op.member]
+        calls = [o for o in op.body.ops if isinstance(o, Apply)]
+        for c in calls:
+            self.need(c)
+        codes = [self.member_code(c.member) for c in calls if c.member is not None]
+        target = ast.unparse(op.target)
+        holder = "nn.Sequential(*" if op.sequential else "nn.ModuleList("
+        used = names_of("\n".join(codes))
+        if len(calls) == len(op.body.ops) and len(codes) == 1:
+            shown = target if used & names_of(target) else "_"
+            out.add(f"self.{name} = {holder}[{codes[0]} for {shown} in {code_of(op.iterable)}])")
+            return
+        out.add(f"{name}: list[nn.Module] = []")
+        body_names = used | names_of("\n".join(code_of(o.value) for o in op.body.ops if isinstance(o, Let)))
+        out.add(f"for {target if body_names & names_of(target) else '_'} in {code_of(op.iterable)}:")
+        inner = out.indented()
+        done = False
+        for o in op.body.ops:
+            if not isinstance(o, Apply):
+                self.construct_other(o, inner)
+            elif not done:
+                done = True
+                inner.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
+        out.add(f"self.{name} = {holder}{name})")
+
+    def construct_branch(self, op: Branch, out: Lines) -> None:
+        if op in self.flags:
+            out.add(f"self.{self.flags[op]} = {op.test.code}")
+        inner = Lines([], out.level + 1)
+        self.constructor(op.then, inner)
+        other = Lines([], out.level + 1)
+        self.constructor(op.otherwise, other)
+        if inner.lines:
+            out.add(f"if {op.test.code}:")
+            out.lines += inner.lines
+            if other.lines:
+                out.add("else:")
+                out.lines += other.lines
+        elif other.lines:
+            out.add(f"if not ({op.test.code}):")
+            out.lines += other.lines
+
+    # --- forward ------------------------------------------------------------------------------------------------------
+
+    def forward(self, block: Block, out: Lines) -> None:
+        self.forward_ops(block.ops, out, {}, set())
+
+    def forward_ops(self, ops: list[Any], out: Lines, holders: dict[str, Value], live_after: set[Value]) -> None:
+        last_use = self.last_uses(ops, live_after)
+        for index, op in enumerate(ops):
+            if isinstance(op, Apply):
+                self.forward_apply(ops, index, op, out, holders, last_use)
+            elif isinstance(op, Branch) and (op.phis or op in self.flags):
+                self.forward_branch(op, index, out, holders, last_use)
+            elif isinstance(op, ForLoop):
+                self.forward_loop(op, index, out, holders, last_use)
+            elif isinstance(op, Return):
+                out.add(f"return {self.structure(op.value)}")
+
+    def forward_branch(self, op: Branch, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+        live = {v for v, last in last_use.items() if last > index}
+        names = {r: self.variable(r, index, holders, last_use) for r, _, _ in op.phis}
+        sides: list[Lines] = []
+        for block, position in ((op.then, 1), (op.otherwise, 2)):
+            lines = Lines([], out.level + 1)
+            inner = {n: v for n, v in holders.items() if v not in names}
+            self.forward_ops(block.ops, lines, inner, live | {phi[position] for phi in op.phis})
+            moves = [(names[phi[0]], ast.unparse(self.variables[phi[position]])) for phi in op.phis]
+            moves = [(n, v) for n, v in moves if n != v]
+            if len(moves) == 1:
+                lines.add(f"{moves[0][0]} = {moves[0][1]}")
+            elif moves:
+                lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
+            sides.append(lines)
+        flag = f"self.{self.flags[op]}" if op in self.flags else ""
+        if sides[0].lines:
+            out.add(f"if {flag}:")
+            out.lines += sides[0].lines
+            if sides[1].lines:
+                out.add("else:")
+                out.lines += sides[1].lines
+        elif sides[1].lines:
+            out.add(f"if not {flag}:")
+            out.lines += sides[1].lines
+        for r, n in names.items():
+            self.variables[r] = ast.Name(n, ast.Load())
+
+    def forward_loop(self, op: ForLoop, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+        own = f"self.{self.attributes[op.member]}"
+        if op.sequential:
+            initial, _, _, result = op.carried[0]
+            text = f"{own}({ast.unparse(self.variables[initial])})"
+            name = self.variable(result, index, holders, last_use)
+            out.add(f"{name} = {text}")
+            self.variables[result] = ast.Name(name, ast.Load())
+            return
+        names = []
+        for initial, _, _, result in op.carried:
+            name = self.variable(result, index, holders, last_use)
+            names.append(name)
+            current = ast.unparse(self.variables[initial])
+            if current != name:
+                out.add(f"{name} = {current}")
+        block = Names(GLOBALS | frozenset(holders)).take("block")
+        extra = [ast.unparse(self.variables[v]) for v in op.extra]
+        out.add(f"for {block} in {own}:")
+        out.add(f"    {', '.join(names)} = {block}({', '.join([*names, *extra])})")
+        for (_, _, _, result), name in zip(op.carried, names):
+            self.variables[result] = ast.Name(name, ast.Load())
+
+    def last_uses(self, ops: list[Any], live_after: set[Value]) -> dict[Value, int]:
+        last: dict[Value, int] = {}
+        for index, op in enumerate(ops):
+            for v in all_uses(op):
+                last[v] = index
+        for v in live_after:
+            last[v] = len(ops)
+        return last
+
+    def forward_apply(self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+        expression = self.expression(op)
+        if self.inlines(ops, index, op, expression):
+            self.variables[op.results[0]] = expression
+            return
+        if len(op.results) == 1 and not op.outputs:
+            name = self.variable(op.results[0], index, holders, last_use)
+            text = ast.unparse(expression)
+            self.comment(op, out)
+            if text != name:
+                out.add(f"{name} = {text}" + (f"  # {op.step.comment}" if op.step.comment else ""))
+            self.variables[op.results[0]] = ast.Name(name, ast.Load())
+            return
+        self.forward_several(op, expression, index, out, holders, last_use)
+
+    def comment(self, op: Apply, out: Lines) -> None:
+        out.add(*op.comments)
+
+    def forward_several(self, op: Apply, expression: ast.expr, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+        used = [r for r in op.results if self.counts[r]]
+        outputs = op.outputs or tuple(f"{{0}}[{i}]" for i in range(len(op.results)))
+        if len(used) == 1:
+            template = outputs[op.results.index(used[0])]
+            name = self.variable(used[0], index, holders, last_use)
+            out.add(f"{name} = {ast.unparse(fill_args(template, [expression]))}")
+            self.variables[used[0]] = ast.Name(name, ast.Load())
+            return
+        temporary = Names(GLOBALS | frozenset(holders)).take("out")
+        out.add(f"{temporary} = {ast.unparse(expression)}")
+        for r in used:
+            name = self.variable(r, index, holders, last_use)
+            value = fill_args(outputs[op.results.index(r)], [ast.Name(temporary, ast.Load())])
+            out.add(f"{name} = {ast.unparse(value)}")
+            self.variables[r] = ast.Name(name, ast.Load())
+
+    def variable(self, value: Value, index: int, holders: dict[str, Value], last_use: dict[Value, int]) -> str:
+        """A variable for `value`: the name it had in the source, unless that still holds a tensor that is read later."""
+        base = identifier(value.hint)
+        base = f"{base}_" if base in GLOBALS else base
+        candidate, i = base, 1
+        while candidate in holders and last_use.get(holders[candidate], -1) > index:
+            i += 1
+            candidate = f"{base}{i}" if not base[-1].isdigit() else f"{base}_{i}"
+        holders[candidate] = value
+        return candidate
+
+    def expression(self, op: Apply) -> ast.expr:
+        args = [self.variables[a] for a in op.args]
+        step = op.step
+        if op.member is not None and op.member in self.attributes:
+            own = ast.Attribute(ast.Name("self", ast.Load()), self.attributes[op.member], ast.Load())
+            if step.fn is not None and "{self}" in step.fn:
+                return fill(step.fn, self=own, **{f"p{i}": a for i, a in enumerate(args)})
+            called = ast.Call(own, args, [])
+            return fill_args(step.result, [called]) if step.result else called
+        self.need(op)
+        if step.fn is None:
+            raise AssertionError(f"{step} has no function form")
+        return fill_args(step.fn, args)
+
+    def inlines(self, ops: list[Any], index: int, op: Apply, expression: ast.expr) -> bool:
+        """Whether the result is written into the one expression that uses it, in the next operation."""
+        if len(op.results) != 1 or op.outputs or self.counts[op.results[0]] != 1 or index + 1 >= len(ops) or op.comments:
+            return False
+        if op.step.comment:
+            return False
+        value, following = op.results[0], ops[index + 1]
+        if isinstance(following, Return):
+            return len(ast.unparse(expression)) < MAX_NESTED and following.value is value
+        if not isinstance(following, Apply) or value not in following.args or following.outputs:
+            return False
+        if following.step.comment:
+            return False
+        if len(following.args) > 1 and any(isinstance(self.variables.get(a), ast.Call) for a in following.args if a is not value):
+            return False
+        return len(ast.unparse(expression)) + len(self.attributes.get(following.member, following.step.fn or "")) < MAX_NESTED
+
+    def structure(self, value: Any) -> str:
+        if isinstance(value, Value):
+            return ast.unparse(self.variables[value])
+        if isinstance(value, (list, tuple)):
+            items = [self.structure(v) for v in value]
+            return items[0] if len(items) == 1 else ", ".join(items)
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{k!r}: {self.structure(v)}" for k, v in value.items()) + "}"
+        return code_of(value)
+
+    # --- the class --------------------------------------------------------------------------------------------------------
+
+    def write(self) -> str:
+        self.name_attributes()
+        out = Lines()
+        out.add(f"class {self.cls.name}(nn.Module):")
+        body = out.indented()
+        if self.cls.doc:
+            body.add(*f'"""{self.cls.doc}"""'.splitlines(), "")
+        params = "".join(f", {p.name}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}" for p in self.cls.params)
+        body.add(f"def __init__(self{params}) -> None:")
+        inner = body.indented()
+        inner.add("super().__init__()")
+        self.constructor(self.cls.block, inner)
+        if self.cls.out_channels is not None:
+            inner.add(f"self.out_channels = {code_of(self.cls.out_channels)}")
+        body.add("")
+        names = self.input_names()
+        returned = next((op.value for op in self.cls.block.walk() if isinstance(op, Return)), None)
+        body.add(f"def forward(self{''.join(f', {n}: Tensor' for n in names)}) -> {annotation(returned)}:")
+        inner = body.indented()
+        holders = {n: v for n, v in zip(names, self.cls.inputs)}
+        self.variables = {v: ast.Name(n, ast.Load()) for n, v in zip(names, self.cls.inputs)}
+        self.forward_ops(self.cls.block.ops, inner, holders, set())
+        return self.final_names(out.text())
+
+    def final_names(self, text: str) -> str:
+        """Static variables by the names they are printed with, and submodules that are read by their attributes."""
+        by_id = {str(id(m)): a for m, a in self.attributes.items()}
+        text = re.sub(r"\bmember__(\d+)\b", lambda m: f"self.{by_id[m.group(1)]}", text)
+        return VERSION.sub(lambda m: self.printed.get(m.group(0), m.group(1)), text)
+
+    def input_names(self) -> list[str]:
+        if len(self.cls.inputs) == 1:
+            return ["x"]
+        names = Names(GLOBALS)
+        return names.take_numbered([identifier(v.hint) for v in self.cls.inputs])
+
+
+def annotation(value: Any) -> str:
+    """The return annotation of `forward`."""
+    if isinstance(value, dict):
+        return "dict[str, Tensor]"
+    if isinstance(value, (list, tuple)) and len(value) > 1:
+        return f"tuple[{', '.join('Tensor' for _ in tensors(value))}]"
+    return "Tensor"
+
+
+def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
+    """The call that constructs an object of a generated class; arguments equal to their defaults are left out."""
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for param in cls.params:
+        value = values[param.name]
+        if param.has_default:
+            if is_open(value) or value != param.default or type(value) is not type(param.default):
+                named[param.name] = value
+        elif len(positional) < MAX_POSITIONAL or param.name in cls.sizes:
+            positional.append(value)
+        else:
+            named[param.name] = value
+    return call(cls.name, *positional, **named)
+
+
+def flag_name(op: Branch) -> str:
+    """The attribute under which `forward` finds the outcome of a test made in the constructor."""
+    if isinstance(op.test.expr, ast.Name):
+        return VERSION.sub(r"\1", op.test.expr.id)
+    names = [n.id for n in ast.walk(op.test.expr) if isinstance(n, ast.Name)]
+    subject = VERSION.sub(r"\1", names[0]) if names else identifier(op.phis[0][0].hint)
+    return f"use_{subject}"
+
+
+@functools.lru_cache(maxsize=1024)
+def names_of(code: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[A-Za-z_]\w*", code))
+
+
+__all__ = ["ClassWriter", "Sym", "to_ast"]
