@@ -130,7 +130,7 @@ def _named(name: str, value: ApiObject, target: Raw, fans: Fans) -> Code:
 def _scaled(scaling: tuple[Any, str, str], target: Raw, fans: Fans) -> Code:
     scale, mode, distribution = scaling
     name = BY_SCALING.get((scale, mode, distribution)) if not is_open(scale) else None
-    if fans is None and name in TORCH_OWN:
+    if fans is None and name in TORCH_OWN and "bias" not in target.rpartition(".")[2]:  # torch wants two axes
         function, kwargs = TORCH_OWN[name]
         return call(function, target, **kwargs), ()
     defaults = {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal", "fans": None}

@@ -335,7 +335,9 @@ class Bidirectional(LayerRule):
         elif own:
             suffixes = ("{}_l0", "{}_l0_reverse")
         elif rule.input_dropout(inner):
-            raise Declined("K2T102", "Bidirectional of a layer with dropout and activations of its own is not translated")
+            raise Declined(
+                "K2T102", "Bidirectional of a layer with dropout and activations of its own is not translated"
+            )
         else:
             suffixes = ("forward_rnn.{}", "backward_rnn.{}")
         weights: dict[str, Weight] = {}

@@ -82,8 +82,10 @@ class TimeDistributed(LayerRule):
 
 def below(step: Step) -> Step:
     """`step` with its weights looked up on the wrapped layer."""
-    weights = {k: replace(w, source="|".join(f"layer.{p}" for p in w.source.split("|"))) if w.source else w
-               for k, w in step.weights.items()}
+    weights = {
+        k: replace(w, source="|".join(f"layer.{p}" for p in w.source.split("|"))) if w.source else w
+        for k, w in step.weights.items()
+    }
     return replace(step, weights=weights)
 
 

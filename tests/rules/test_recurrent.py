@@ -1,0 +1,127 @@
+"""Recurrent layers against both Keras generations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from harness import GENERATIONS, KERAS3, compare, read, translate
+
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.shape import TensorType
+
+SHAPE = (3, 6, 4)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "LSTM(3{})",
+        "LSTM(3, activation='softsign'{})",
+        "LSTM(3, activation=None, recurrent_activation='hard_sigmoid'{})",
+        "GRU(3{})",
+        "GRU(3, reset_after=False{})",
+        "GRU(3, reset_after=False, use_bias=False{})",
+        "GRU(3, activation='softsign', recurrent_activation='tanh', go_backwards=True{})",
+        "SimpleRNN(3, activation='relu'{})",
+        "SimpleRNN(3, activation='sigmoid', use_bias=False{})",
+    ],
+)
+def test_recurrent(layer, sequences, state, generation):
+    code = layer.format(f", return_sequences={sequences}, return_state={state}")
+    compare(code, SHAPE, generation=generation)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "LSTM(3{})",
+        "LSTM(3, activation='relu'{})",
+        "GRU(3, use_bias=False{})",
+        "GRU(3, reset_after=False{})",
+        "SimpleRNN(3{})",
+        "SimpleRNN(3, activation='sigmoid'{})",
+        "LSTM(3, dropout=0.2{})",
+    ],
+)
+def test_bidirectional(layer, merge, generation):
+    for sequences in (False, True):
+        inner = layer.format(f", return_sequences={sequences}")
+        compare(f"Bidirectional({inner}, merge_mode={merge!r})", SHAPE, generation=generation)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_bidirectional_states(generation):
+    for layer in ("LSTM(3, return_state=True, return_sequences=True)", "GRU(3, return_state=True)"):
+        compare(f"Bidirectional({layer})", SHAPE, generation=generation)
+
+
+def test_initial_states_are_handed_over():
+    """Keras takes them as `initial_state=`; the inputs of the step are the sequence and then the states."""
+    from harness import real, find, apply_transform, tf, randomise
+
+    rng = np.random.default_rng(1)
+    for code, count in (
+        ("LSTM(3)", 2),
+        ("GRU(3, return_sequences=True)", 1),
+        ("GRU(3, reset_after=False)", 1),
+        ("SimpleRNN(3)", 1),
+        ("LSTM(3, activation='relu')", 2),
+        ("Bidirectional(LSTM(3))", 4),
+        ("Bidirectional(GRU(3, return_sequences=True))", 2),
+    ):
+        live = real(code, KERAS3)
+        x = rng.normal(0, 1, SHAPE)
+        states = [rng.normal(0, 1, (SHAPE[0], 3)) for _ in range(count)]
+        live(tf.constant(x))
+        randomise(live, rng)
+        want = live(tf.constant(x), initial_state=[tf.constant(s) for s in states])
+        types = [TensorType((None, *SHAPE[1:])), *[TensorType((None, 3))] * count]
+        found = translate(read(code, KERAS3), types)
+        found.load(live)
+        (have,) = found(torch.from_numpy(x), *map(torch.from_numpy, states))
+        assert np.abs(have.detach().numpy() - want.numpy()).max() < 1e-9, code
+
+
+def test_dropout_of_inputs_is_shared_over_the_steps():
+    found = compare("LSTM(3, dropout=0.5, return_sequences=True)", SHAPE)
+    dropout = found.modules[0].train()
+    y = dropout(torch.ones(50, 6, 4))
+    assert torch.equal(y, y[:, :1].expand_as(y))
+    assert sorted(y.unique().tolist()) == [0, 2]
+
+
+def test_dropout_of_states_acts_in_training_only():
+    found = compare("SimpleRNN(3, recurrent_dropout=0.5, return_sequences=True)", SHAPE)
+    x = torch.randn(SHAPE)
+    found.train(False)
+    assert torch.equal(found(x)[0], found(x)[0])
+    found.train(True)
+    assert not torch.equal(found(x)[0], found(x)[0])
+
+
+def test_masks_are_declined_where_they_are_read():
+    embedding = read("Embedding(5, 4, mask_zero=True)", KERAS3)
+    (ids,) = translate(embedding, [TensorType((None, 6), "int64")]).lowering.types
+    assert ids.masked
+    with pytest.raises(Declined, match="mask") as caught:
+        translate(read("LSTM(3)", KERAS3), [ids])
+    assert caught.value.code == "K2T105"
+    (flat,) = translate(read("Flatten()", KERAS3), [ids]).lowering.types
+    assert not flat.masked
+
+
+def test_float_ids_are_truncated_as_in_keras():
+    found = translate(read("Embedding(5, 4)", KERAS3), [TensorType((None, 6), "float32")])
+    assert [s.fn or s.module for s in found.lowering.steps] == ["{0}.long()", "nn.Embedding(5, 4)"]
+
+
+def test_stateful_is_declined():
+    with pytest.raises(Declined, match="stateful"):
+        read("LSTM(3, stateful=True)", KERAS3)
