@@ -38,11 +38,37 @@ def test_every_rule_has_an_example_or_a_test():
     assert {r.keras[0] for r in RULES if not r.examples} <= {"InputLayer", "ThresholdedReLU"}
 
 
-NAMES = (
-    "relu relu6 leaky_relu elu selu celu gelu silu swish mish sigmoid hard_sigmoid hard_silu hard_swish log_sigmoid "
-    "tanh hard_tanh tanh_shrink hard_shrink soft_shrink softplus softsign softmax log_softmax exponential "
-    "sparse_sigmoid sparse_plus squareplus linear"
-).split()
+NAMES = [
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "swish",
+    "mish",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "log_sigmoid",
+    "tanh",
+    "hard_tanh",
+    "tanh_shrink",
+    "hard_shrink",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "softmax",
+    "log_softmax",
+    "exponential",
+    "sparse_sigmoid",
+    "sparse_plus",
+    "squareplus",
+    "linear",
+]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

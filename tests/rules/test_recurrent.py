@@ -7,7 +7,6 @@ import pytest
 import torch
 from harness import GENERATIONS, KERAS3, compare, read, translate
 
-
 from transpiler.diagnostics import Declined
 from transpiler.ir.shape import TensorType
 
@@ -64,7 +63,7 @@ def test_bidirectional_states(generation):
 
 def test_initial_states_are_handed_over():
     """Keras takes them as `initial_state=`; the inputs of the step are the sequence and then the states."""
-    from harness import real, find, apply_transform, tf, randomise
+    from harness import randomise, real, tf
 
     rng = np.random.default_rng(1)
     for code, count in (
