@@ -106,7 +106,7 @@ class Translation:
         for step in self.lowering.steps:
             for name in step.helpers:
                 load_helper(name, self.namespace)
-            use_module = step.module and (step.fn is None or step.weights)
+            use_module = step.module and (step.fn is None or step.weights or "{self}" in step.fn)
             self.modules.append(eval(step.module, self.namespace) if use_module else None)
 
     def __call__(self, *xs: Tensor) -> list[Tensor]:
@@ -118,8 +118,8 @@ class Translation:
             names = {str(i): f"x{i}" for i in range(len(values))}
             if module is None:
                 result = eval(fill(step.fn, **names), scope)
-            elif step.call:
-                result = eval(fill(step.call, module="module", **names), scope)
+            elif step.fn and "{self}" in step.fn:
+                result = eval(fill(step.fn, self="module", **names), scope)
             else:
                 result = module(*values)
             if step.result:

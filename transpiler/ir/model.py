@@ -117,7 +117,8 @@ class Step:
 
     `module` is the constructor of an `nn.Module` (`nn.Conv2d(3, 64, kernel_size=3)`), `fn` an expression over the
     inputs written `{0}`, `{1}` … (`F.relu({0})`). With both, the writer chooses: the module inside an
-    `nn.Sequential`, the function elsewhere. With a module alone it is called on all inputs of the step.
+    `nn.Sequential`, the function elsewhere. With a module alone it is called on all inputs of the step. A function
+    that names `{self}` is how the module is called: `{self}({0}, ({1}[None], {2}[None]))[0]`.
     """
 
     module: str | None = None
@@ -130,8 +131,6 @@ class Step:
     """Keras's (fan_in, fan_out) where torch computes others from the torch shape."""
     helpers: tuple[str, ...] = ()
     """Helper classes and functions that this step needs in the generated file."""
-    call: str | None = None
-    """How a module is called, where not on all inputs in turn: `{module}({0}, ({1}[None], {2}[None]))`."""
     result: str | None = None
     """What to take from a module that returns more than one tensor, over its return value `{0}`: `{0}[0]`."""
     comment: str = ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from transpiler.ir.model import Transform
+from transpiler.ir.model import Transform, Weight
 
 
 def apply_transform(array: Any, transform: Transform, shape: tuple[int, ...] | None = None) -> Any:
@@ -40,6 +41,18 @@ def apply_transform(array: Any, transform: Transform, shape: tuple[int, ...] | N
     if shape is not None and tuple(array.shape) != tuple(shape):
         raise ValueError(f"an array of shape {tuple(array.shape)} does not fit a parameter of shape {tuple(shape)}")
     return array
+
+
+def by_module(weights: Mapping[str, Weight]) -> list[dict[str, Weight]]:
+    """The weights of a step for every torch module that holds some itself, in the order these are constructed.
+
+    A step's keys are paths (`forward_rnn.weight_ih`) where its module has others inside.
+    """
+    groups: dict[str, dict[str, Weight]] = {}
+    for key, weight in weights.items():
+        owner, _, leaf = key.rpartition(".")
+        groups.setdefault(owner, {})[leaf] = weight
+    return list(groups.values())
 
 
 def find(layer: Any, source: str) -> Any:

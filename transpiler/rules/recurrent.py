@@ -143,7 +143,7 @@ class Recurrent(LayerRule):
         if count == 0:
             return None
         states = [f"{{{i}}}[None]" for i in range(1, count + 1)]
-        return "{module}({0}, " + (states[0] if count == 1 else f"({', '.join(states)})") + ")"
+        return "{self}({0}, " + (states[0] if count == 1 else f"({', '.join(states)})") + ")"
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         before = self.before(a)
@@ -151,15 +151,14 @@ class Recurrent(LayerRule):
             raise Declined("K2T103", f"{self.keras[0]} with an initial state together with dropout or go_backwards")
         module, own, helpers = self.modules(a, xs[0])
         weights, init = self.cell(a).weights(a, "cell.", "_l0" if own else "")
-        several = a.const("return_state")
+        call_text, result = self.state_call(len(xs) - 1), None if a.const("return_state") else self.result(a)
         step = Step(
             module=module,
             hint=self.keras[0].lower().replace("simple", ""),
             weights=weights,
             init=init,
             helpers=helpers,
-            call=self.state_call(len(xs) - 1),
-            result=None if several else self.result(a),
+            **called(call_text, result),
         )
         return [*before, step]
 
@@ -171,6 +170,13 @@ class Recurrent(LayerRule):
         if self.states == 1:
             return self.result(a), "{0}[1][0]"
         return self.result(a), *(f"{{0}}[1][{k}][0]" for k in range(self.states))
+
+
+def called(text: str | None, result: str | None) -> dict[str, str | None]:
+    """How a step's module is called and what is taken from it; without initial states it is called plainly."""
+    if text is None:
+        return {"result": result}
+    return {"fn": result.replace("{0}", text) if result else text}
 
 
 def is_activation(value: Any, *names: str | None) -> bool:
@@ -351,14 +357,14 @@ class Bidirectional(LayerRule):
         else:
             module, helpers = f"BothWays({module}, {module})", ("BothWays", *helpers)
         several = isinstance(self.output_shape(a, xs), list)
+        call_text, result = self.state_call(rule, len(xs) - 1), None if several else self.results(a)[0]
         step = Step(
             module=module,
             hint=rule.keras[0].lower().replace("simple", ""),
             weights=weights,
             init=init,
             helpers=helpers,
-            call=self.state_call(rule, len(xs) - 1),
-            result=None if several else self.results(a)[0],
+            **called(call_text, result),
         )
         return [step]
 
@@ -368,7 +374,7 @@ class Bidirectional(LayerRule):
         if count == 0:
             return None
         stacked = [f"torch.stack([{{{1 + k}}}, {{{1 + k + rule.states}}}])" for k in range(rule.states)]
-        return "{module}({0}, " + (stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})") + ")"
+        return "{self}({0}, " + (stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})") + ")"
 
     def results(self, a: Args) -> tuple[str, ...]:
         """The merged output (or both), over what the module returns."""
