@@ -127,8 +127,8 @@ class Step:
     weights: Mapping[str, Weight] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
     """Torch parameter → Keras initializer (a name, an `ApiObject` or a `Sym`), in the layer's own terms."""
-    fans: tuple[Any, Any] | None = None
-    """Keras's (fan_in, fan_out) where torch computes others from the torch shape."""
+    fans: tuple[Any, Any] | Mapping[str, tuple[Any, Any]] | None = None
+    """Keras's (fan_in, fan_out) where torch computes others from the torch shape; by parameter where these differ."""
     helpers: tuple[str, ...] = ()
     """Helper classes and functions that this step needs in the generated file."""
     result: str | None = None

@@ -63,6 +63,8 @@ class LayerRule:
     """Today's constructor, as in a `def`; what every layer takes (`name`, `dtype` …) is left out."""
     renames: ClassVar[dict[str, str]] = {}
     """Older argument names → today's."""
+    call_tensors: ClassVar[tuple[str, ...]] = ("inputs",)
+    """The arguments of the layer's call that are tensors or lists of them; the inputs of a step, in this order."""
     unsupported: ClassVar[dict[str, str]] = {}
     """Argument → why a value other than the default is declined."""
     mask: ClassVar[str] = "drops"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym, constant, is_open
-from transpiler.ir.model import ApiObject, ApiValue, literal
+from transpiler.ir.model import ApiObject, ApiValue, Step, literal
 from transpiler.rules.base import Raw, call, keywords, parse_signature, show
 
 FROZEN_ZEROS = ApiObject(ApiValue("torch.FrozenZeros"))
@@ -23,6 +24,11 @@ Code = tuple[str, tuple[str, ...]]
 def forget_bias(inner: Any) -> ApiObject:
     """The bias of an LSTM with `unit_forget_bias`: `inner`, and ones for the forget gate."""
     return ApiObject(ApiValue("torch.ForgetBias"), (inner,))
+
+
+def fans_of(step: Step, name: str) -> Fans:
+    """Keras's fans of one parameter of `step`."""
+    return step.fans.get(name) if isinstance(step.fans, Mapping) else step.fans
 
 
 ALIASES = {

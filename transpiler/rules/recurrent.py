@@ -77,6 +77,7 @@ class Recurrent(LayerRule):
         "stateful": "a state that outlives the call is not translated",
         "time_major": "steps before the batch are not translated",
     }
+    call_tensors = ("sequences", "initial_state")
     states: ClassVar[int] = 1
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
@@ -293,6 +294,7 @@ class Bidirectional(LayerRule):
         "weights": "initial weights given as arrays are not translated",
     }
     mask = "consumes"
+    call_tensors = ("sequences", "initial_state")
     examples = (
         ("Bidirectional(LSTM(4))", (2, 5, 3)),
         ("Bidirectional(LSTM(4, return_sequences=True), merge_mode='sum')", (2, 5, 3)),
