@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transpiler.diagnostics import Finding, Span
+from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span
 from transpiler.ir.model import KERAS3, Weight
 
 
@@ -75,10 +75,29 @@ def convert_file(
 ) -> Conversion:
     """Converts the file at `path` (or `text`, read from elsewhere) and what it imports from its own package.
 
-    With `entries`, expressions in the names of the module and of `setup`, those models are planned; without, every
-    model-building function that can be called with its defaults and every module-level model is. The first of
-    `Conversion.modules` is the file itself.
+    With `entries`, expressions in the names of the module and of `setup`, those models are planned and only what they
+    need is converted; without, every model-building function that can be called with its defaults and every
+    module-level model is. The first of `Conversion.modules` is the file itself.
 
     Raises Declined for a file that cannot be read or parsed.
     """
-    raise NotImplementedError
+    from transpiler.assemble import Assembly
+    from transpiler.read.keras.names import module_name
+    from transpiler.read.keras.program import Program
+
+    findings = Findings()
+    name, top = module_name(path, roots)
+    program = Program(path, text, name, [*roots, top], generation, findings)
+    if not program.source.mentions_keras and not entries:
+        message = f"{path} does not use Keras"
+        note = Finding("K2T003", Severity.NOTE, message, "", Span(str(path), 1))
+        return Conversion([ConvertedModule(name, path, program.source.text, False)], [], [note])
+    assembly = Assembly(program, findings, allow_partial, bool(entries))
+    program.run_setup(setup)
+    plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
+    modules = assembly.write()
+    assumptions = [f"{n} is not installed or not part of the project; its values are unknown" for n in program.interpreter.missing_imports]
+    return Conversion(modules, plans, findings.items, assumptions + assembly.assumptions)
+
+
+__all__ = ["Conversion", "ConvertedModule", "Declined", "EntryPlan", "WeightUnit", "convert_file"]

@@ -22,17 +22,17 @@ def uses_of(op: Any) -> list[Value]:
 
 
 def all_uses(op: Any) -> list[Value]:
-    """The tensors that an operation reads, those that its blocks read included."""
+    """The tensors from outside that an operation reads, through its blocks as well."""
     found = uses_of(op)
     if isinstance(op, Branch):
-        for inner in (*op.then.ops, *op.otherwise.ops):
-            found += all_uses(inner)
-        for _, then, otherwise in op.phis:
-            found += [then, otherwise]
+        for position, side in ((1, op.then), (2, op.otherwise)):
+            inner = [v for o in side.ops for v in all_uses(o)] + [phi[position] for phi in op.phis]
+            made = {r for o in side.ops for r in results_of(o)}
+            found += [v for v in inner if v not in made]
     elif isinstance(op, (Loop, ForLoop)):
-        for inner in op.body.ops:
-            found += all_uses(inner)
-        found += [end for _, _, end, _ in op.carried]
+        inner = [v for o in op.body.ops for v in all_uses(o)] + [end for _, _, end, _ in op.carried]
+        made = {r for o in op.body.ops for r in results_of(o)} | {start for _, start, _, _ in op.carried}
+        found += [v for v in inner if v not in made]
     return found
 
 

@@ -167,6 +167,8 @@ class Param:
     default: Any = None
     has_default: bool = False
     annotation: str = ""
+    label: str = ""
+    """How the name is printed."""
 
 
 @dataclass(eq=False)

@@ -6,34 +6,24 @@ from collections import Counter
 from typing import Any
 
 from transpiler.ir.model import Step
-from transpiler.ir.program import Apply, Block, Branch, Loop, Member, Value
+from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.liveness import use_counts
 
 MIN_CHAIN = 3
+MIN_CHAIN_INSIDE = 6
 
 
-def group_chains(block: Block, keep: set[Value]) -> None:
-    """Joins runs of unnamed modules that thread one tensor, in place. `keep` must stay tensors of their own."""
+def group_chains(block: Block, root: bool) -> None:
+    """Joins runs of unnamed modules that thread one tensor, in place; inside helper classes long runs only."""
     counts = use_counts(block)
-    _group(block, counts, keep, top=True)
-
-
-def _group(block: Block, counts: Counter[Value], keep: set[Value], top: bool) -> None:
-    for op in block.ops:
-        if isinstance(op, Branch):
-            _group(op.then, counts, keep, False)
-            _group(op.otherwise, counts, keep, False)
-        elif isinstance(op, Loop):
-            _group(op.body, counts, keep, False)
-    if not top:
-        return
+    least = MIN_CHAIN if root else MIN_CHAIN_INSIDE
     done: list[Any] = []
     run: list[Apply] = []
     for op in [*block.ops, None]:
-        if run and _continues(run[-1], op, counts, keep):
+        if run and _continues(run[-1], op, counts):
             run.append(op)
             continue
-        done += _joined(run)
+        done += _joined(run, least, root)
         run = [op] if _can_join(op) else []
         if not run and op is not None:
             done.append(op)
@@ -52,17 +42,17 @@ def _can_join(op: Any) -> bool:
     )
 
 
-def _continues(last: Apply, op: Any, counts: Counter[Value], keep: set[Value]) -> bool:
+def _continues(last: Apply, op: Any, counts: Counter[Value]) -> bool:
     value = last.results[0]
-    return _can_join(op) and op.args == [value] and counts[value] == 1 and value not in keep
+    return _can_join(op) and op.args == [value] and counts[value] == 1
 
 
-def _joined(run: list[Apply]) -> list[Apply]:
-    if len(run) < MIN_CHAIN or not any(a.step.weights or a.step.stateful for a in run):
+def _joined(run: list[Apply], least: int, root: bool) -> list[Apply]:
+    if len(run) < least or not any(a.step.weights or a.step.stateful for a in run):
         return run
     parts = [a.member for a in run if a.member is not None]
     linear = any(p.code.startswith(("nn.Flatten", "nn.Linear")) for p in parts)
-    hint = "classifier" if linear else "features"
+    hint = "layers" if not root else "classifier" if linear else "features"
     helpers = tuple(dict.fromkeys(h for a in run for h in a.step.helpers))
     step = Step(module="nn.Sequential()", hint=hint, helpers=helpers, stateful=True)
     member = Member("", hint, None, None, step, order=min(p.order for p in parts), parts=parts)

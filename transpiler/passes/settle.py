@@ -20,6 +20,7 @@ class Settler:
         self.classes: list[ModuleClass] = []
         self.taken = {c.name for c in classes}
         self.done: set[ModuleClass] = set()
+        self.printed: dict[ModuleClass, dict[str, str]] = {}
 
     def settle(self, cls: ModuleClass) -> None:
         if cls in self.done:
@@ -30,11 +31,16 @@ class Settler:
                 self.settle(op.member.construction.cls)
         remove_dead(cls.block, set())
         choose_modules(cls.block)
+        remove_dead_lets(cls.block, names_in(cls.out_channels) if cls.out_channels is not None else ())
+        coalesce(cls.block)
         settle_loops(cls.block, cls, self.new_class)
-        group_chains(cls.block, set())
+        group_chains(cls.block, cls.root)
         if cls.out_channels is not None:
             cls.out_channels = resolve(cls.out_channels, {})
         self.find_params(cls)
+        self.printed[cls] = printed_names(cls)
+        for param in cls.params:
+            param.label = self.printed[cls][param.name]
         self.classes.append(cls)
 
     def new_class(self, name: str, inputs: list[Value], block: Block, free: list[str]) -> ModuleClass:
@@ -83,12 +89,21 @@ def coalesce(block: Block) -> None:
 
 
 def _coalesce_end(body: Block) -> None:
-    lets = [op for op in body.ops if isinstance(op, Let)]
-    for last in reversed(lets):
+    for last in reversed([op for op in body.ops if isinstance(op, Let)]):
+        lets = [op for op in body.ops if isinstance(op, Let)]
         value = last.value
+        if last not in lets:
+            continue
         if not isinstance(value, Sym) or not isinstance(value.expr, ast.Name):
             continue
         source = next((x for x in lets if x.name == value.expr.id), None)
+        if source is not None and isinstance(source.value, Sym) and source.value.code == last.name:  # a = b; …; b = a
+            between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
+            if last.name not in used_names(Block(between), let_values=True) and last.name not in bound_names(Block(between)):
+                body.ops.remove(last)
+                body.ops.remove(source)
+                rename_static(body, source.name, last.name)
+            continue
         if source is None or sum(x.name == source.name for x in lets) != 1:
             continue
         between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
@@ -195,11 +210,11 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
     for op in cls.block.walk():
         if isinstance(op, Branch):  # flags are read where forward is prepared
             pass
-    printed: dict[str, str] = {p.name: p.name for p in cls.params}
-    for name in sorted((n for n in first if "__v" in n), key=lambda n: first[n]):
+    printed: dict[str, str] = {p.name: p.name for p in cls.params if "__v" not in p.name}
+    for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
         base = name.split("__v")[0]
         candidate, i = base, 1
-        while any(shown == candidate and first[n] <= last[name] and first[name] < last[n] for n, shown in printed.items()):
+        while any(shown == candidate and (first[n] < last[name] or first[n] == first[name]) and first[name] < max(last[n], first[n] + 1) for n, shown in printed.items()):
             i += 1
             candidate = f"{base}{i}"
         printed[name] = candidate

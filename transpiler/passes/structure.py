@@ -84,9 +84,8 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     lets = [op for op in loop.body.ops if op not in tensor_ops]
     if not loop.carried:
         raise CannotKeep("a loop that carries no tensor")
-    inside = {r for op in loop.body.walk() for r in getattr(op, "results", ())}
     starts = [c[1] for c in loop.carried]
-    extra = list(dict.fromkeys(v for op in tensor_ops for v in all_uses(op) if v not in inside and v not in starts and not _made_in(v, tensor_ops)))
+    extra = [v for v in dict.fromkeys(all_uses(Loop(loop.target, (), loop.body, loop.carried))) if v not in [c[0] for c in loop.carried]]
     hint = "blocks"
     if len(loop.carried) == 1 and not extra and _is_chain(tensor_ops, loop.carried[0]):
         member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
@@ -96,10 +95,6 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     after = [op for op in lets if isinstance(op, Let) and op.name in _outer_slots(loop, around)]
     before = [op for op in lets if op not in after]
     return ForLoop(loop.target, loop.iterable, Block([*before, call, *after]), member, loop.carried, extra, len(loop.carried) == 1 and not extra)
-
-
-def _made_in(value: Value, ops: list[Any]) -> bool:
-    return any(value in [p[0] for p in op.phis] for op in ops if isinstance(op, Branch)) or any(value in [c[3] for c in op.carried] for op in ops if isinstance(op, ForLoop))
 
 
 def _has_tensors(branch: Branch) -> bool:
@@ -121,6 +116,9 @@ def _outer_slots(loop: Loop, around: Block) -> set[str]:
 def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> bool:
     current = carried[1]
     for op in ops:
+        if isinstance(op, ForLoop) and op.sequential and op.carried[0][0] is current:
+            current = op.carried[0][3]
+            continue
         if not isinstance(op, Apply) or op.step.module is None or op.step.result or op.outputs or op.args != [current] or len(op.results) != 1:
             return False
         if op.member is None or op.member.shared or op.member.exposed:

@@ -32,7 +32,7 @@ from transpiler.verify.keras_model import (
     set_floatx,
 )
 from transpiler.verify.promote import promote
-from transpiler.verify.signature import signature
+from transpiler.verify.signature import signature, trace_inputs
 
 SEED = 20240
 INSENSITIVE = 1e-6
@@ -345,10 +345,10 @@ class Work:
 
         self.subject.recorder.observer = observer
         try:
-            self.subject.call(self.cases[min(1, len(self.cases) - 1)])
+            self.subject.call(trace_inputs(self.cases[0], self.subject.spec.code is None))
         finally:
             self.subject.recorder.observer = None
-        self.meta["trace"] = steps
+        self.meta |= {"trace": steps, "trace_single": self.subject.spec.code is None}
 
     def _note(self, key: str, value: Any) -> None:
         first = value[0] if isinstance(value, (list, tuple)) and value else value

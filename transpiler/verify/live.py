@@ -28,6 +28,7 @@ def import_framework(generation: str) -> ModuleType:
     if generation != KERAS2:
         import keras
 
+        _cache_grouped_convolutions(tf)
         return keras
     import tf_keras
 
@@ -35,6 +36,26 @@ def import_framework(generation: str) -> ModuleType:
     sys.modules["keras"] = tf_keras
     tf.keras = tf_keras
     return tf_keras
+
+
+def _cache_grouped_convolutions(tf: ModuleType) -> None:
+    """Keras 3 compiles a grouped convolution anew in every eager call, about a second each; once per shape is enough."""
+    from keras.src.backend.tensorflow import nn
+
+    original = nn.conv
+
+    @tf.function(jit_compile=True)
+    def compiled(inputs: Any, kernel: Any, **options: Any) -> Any:
+        return original(inputs, kernel, **options)
+
+    def conv(inputs: Any, kernel: Any, strides: Any = 1, padding: Any = "valid", data_format: Any = None, dilation_rate: Any = 1) -> Any:  # fmt: skip
+        options = {"strides": strides, "padding": padding, "data_format": data_format, "dilation_rate": dilation_rate}
+        grouped = data_format == "channels_last" and inputs.shape[-1] != kernel.shape[-2]
+        if not grouped or not tf.executing_eagerly() or not hasattr(inputs, "numpy"):
+            return original(inputs, kernel, **options)
+        return compiled(inputs, tf.convert_to_tensor(kernel), **options)
+
+    nn.conv = conv
 
 
 @dataclass

@@ -22,6 +22,12 @@ def signature(values: Any) -> np.ndarray:
     return np.concatenate([[flat.size], flat[ranks]])
 
 
+def trace_inputs(arrays: list[np.ndarray], single: bool) -> list[np.ndarray]:
+    """What both sides run to be traced: the first sample where inputs are known to be batches of samples."""
+    batches = {len(a) if a.ndim else 0 for a in arrays}
+    return [a[:1] for a in arrays] if single and len(batches) == 1 and 0 not in batches else arrays
+
+
 def distance(a: np.ndarray, b: np.ndarray) -> float | None:
     """The largest difference of two signatures relative to the largest value; None if the counts differ."""
     if a[0] != b[0] or a.shape != b.shape:

@@ -20,6 +20,7 @@ from transpiler.verify.compare import Difference, all_differences, bound, differ
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
+from transpiler.verify.signature import trace_inputs
 from transpiler.verify.torch_model import (
     Paired,
     Recorder,
@@ -80,7 +81,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     if not result["same"]:
         load(paired, first)
         model.eval()
-        inputs = check.inputs(min(1, len(first_meta["cases"]) - 1))
+        whole = [first[f"in|0|{k}"] for k in range(len(first_meta["cases"][0]))]
+        inputs = tensors(trace_inputs(whole, first_meta["trace_single"]), check.dtype)
         limit = 10 * bound(first_meta["floatx"], first_meta["kappa"])
         found = first_divergence(model, paired, job.units or (), recorder, first_meta, first, inputs, limit)
         result["first_divergence"] = found if not result["forward_same"] else None

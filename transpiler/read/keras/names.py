@@ -114,3 +114,16 @@ def dotted_name(path: Path) -> tuple[str, Path]:
 def is_application(name: str) -> bool:
     """Whether the Keras module `name` is one whose source is evaluated: an application and what it leans on."""
     return re.match(r"(tf_)?keras(\.src)?\.applications\.\w+$", name) is not None
+
+
+def module_name(path: Path, roots: Iterable[Path]) -> tuple[str, Path]:
+    """The dotted name of the file at `path`, by the root that contains it, else by the packages around it."""
+    path = path.resolve() if path.exists() else path
+    for root in roots:
+        root = Path(root).resolve()
+        if root in path.parents:
+            parts = list(path.relative_to(root).with_suffix("").parts)
+            if parts[-1] == "__init__" and len(parts) > 1:
+                parts.pop()
+            return ".".join(parts), root
+    return dotted_name(path) if path.exists() and path.name != "__init__.py" else (path.stem, path.parent)

@@ -14,7 +14,8 @@ from transpiler.ir.expr import Sym, code_of, is_open, to_ast
 from transpiler.ir.liveness import all_uses, use_counts
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value, tensors
 from transpiler.rules.base import call
-from transpiler.write.torch.names import GLOBALS, MODULE_NAMES, Names, identifier
+from transpiler.write.torch.initial import Initializers
+from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier
 
 MAX_NESTED = 76
 """Longest expression that a further call is wrapped around."""
@@ -72,9 +73,10 @@ def fill_args(template: str, args: Iterable[ast.expr]) -> ast.expr:
 class ClassWriter:
     """Writes one class. `helpers` collects the names of helper classes it needs."""
 
-    def __init__(self, cls: ModuleClass, printed: dict[str, str] | None = None) -> None:
+    def __init__(self, cls: ModuleClass, printed: dict[str, str] | None = None, initial: Initializers | None = None) -> None:
         self.cls = cls
         self.printed = printed or {}
+        self.initial = initial or Initializers()
         self.attributes: dict[Member, str] = {}
         self.attribute_names = Names(MODULE_NAMES)
         self.helpers: list[str] = []
@@ -96,9 +98,9 @@ class ClassWriter:
         members: list[Member] = []
         looped: set[Member | None] = set()
         for op in self.cls.block.walk():
-            if isinstance(op, ForLoop):
+            if isinstance(op, ForLoop) and op.member not in looped:
                 members.append(op.member)
-                looped.update(o.member for o in op.body.walk() if isinstance(o, Apply))
+                looped.update(o.member for o in op.body.walk() if isinstance(o, (Apply, ForLoop)))
             if isinstance(op, Apply) and op.member is not None and op.member not in members and op.member not in looped and self.as_module(op):
                 members.append(op.member)
         explicit = [m for m in members if m.name is not None]
@@ -177,33 +179,58 @@ class ClassWriter:
             return f"({self.sequence(member.choice.then)} if {member.choice.test.code} else {self.sequence(member.choice.otherwise)})"
         if member.construction is not None:
             return construction_code(member.construction.cls, member.construction.values)
-        return member.code
+        return self.initial.wrap(member.code, member.step)
 
     def construct_loop(self, op: ForLoop, out: Lines) -> None:
         name = self.attributes[op.member]
-        calls = [o for o in op.body.ops if isinstance(o, Apply)]
-        for c in calls:
-            self.need(c)
-        codes = [self.member_code(c.member) for c in calls if c.member is not None]
-        target = ast.unparse(op.target)
         holder = "nn.Sequential(*" if op.sequential else "nn.ModuleList("
-        used = names_of("\n".join(codes))
-        if len(calls) == len(op.body.ops) and len(codes) == 1:
-            shown = target if used & names_of(target) else "_"
-            out.add(f"self.{name} = {holder}[{codes[0]} for {shown} in {code_of(op.iterable)}])")
+        short = self.comprehension(op)
+        if short:
+            out.add(f"self.{name} = {holder}[{short}])")
             return
         out.add(f"{name}: list[nn.Module] = []")
-        body_names = used | names_of("\n".join(code_of(o.value) for o in op.body.ops if isinstance(o, Let)))
-        out.add(f"for {target if body_names & names_of(target) else '_'} in {code_of(op.iterable)}:")
-        inner = out.indented()
-        done = False
-        for o in op.body.ops:
-            if not isinstance(o, Apply):
-                self.construct_other(o, inner)
-            elif not done:
-                done = True
-                inner.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
+        self.fill_list(op, name, out)
         out.add(f"self.{name} = {holder}{name})")
+
+    def comprehension(self, op: ForLoop) -> str:
+        """The list of a loop that does nothing but construct one submodule, as a comprehension; "" for other loops."""
+        if len(op.body.ops) != 1 or not isinstance(op.body.ops[0], Apply):
+            return ""
+        call_op = op.body.ops[0]
+        self.need(call_op)
+        assert call_op.member is not None
+        code, target = self.member_code(call_op.member), ast.unparse(op.target)
+        shown = target if names_of(code) & names_of(target) else "_"
+        return f"{code} for {shown} in {code_of(op.iterable)}"
+
+    def fill_list(self, op: ForLoop, name: str, out: Lines) -> None:
+        """The loop that appends submodules to the list `name`; nested loops append to the same list."""
+        inner = Lines([], out.level + 1)
+        codes: list[str] = []
+
+        def flush() -> None:
+            if codes:
+                inner.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
+                codes.clear()
+
+        for o in op.body.ops:
+            if isinstance(o, Apply):
+                self.need(o)
+                assert o.member is not None
+                codes.append(self.member_code(o.member))
+                continue
+            flush()
+            if isinstance(o, ForLoop):
+                self.fill_list(o, name, inner)
+            else:
+                self.construct_other(o, inner)
+        flush()
+        target = ast.unparse(op.target)
+        used = names_of("\n".join(inner.lines))
+        parts = [ast.unparse(t) for t in op.target.elts] if isinstance(op.target, ast.Tuple) else [target]
+        shown = ", ".join(p if used & names_of(p) else "_" for p in parts)
+        out.add(f"for {shown} in {code_of(op.iterable)}:")
+        out.lines += inner.lines
 
     def construct_branch(self, op: Branch, out: Lines) -> None:
         if op in self.flags:
@@ -395,11 +422,13 @@ class ClassWriter:
         body = out.indented()
         if self.cls.doc:
             body.add(*f'"""{self.cls.doc}"""'.splitlines(), "")
-        params = "".join(f", {p.name}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}" for p in self.cls.params)
+        params = "".join(f", {p.label}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}" for p in self.cls.params)
         body.add(f"def __init__(self{params}) -> None:")
         inner = body.indented()
         inner.add("super().__init__()")
         self.constructor(self.cls.block, inner)
+        if self.cls.root and self.initial.shared:
+            inner.add("self.apply(init_weights)")
         if self.cls.out_channels is not None:
             inner.add(f"self.out_channels = {code_of(self.cls.out_channels)}")
         body.add("")
@@ -442,11 +471,11 @@ def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
         value = values[param.name]
         if param.has_default:
             if is_open(value) or value != param.default or type(value) is not type(param.default):
-                named[param.name] = value
+                named[param.label] = value
         elif len(positional) < MAX_POSITIONAL or param.name in cls.sizes:
             positional.append(value)
         else:
-            named[param.name] = value
+            named[param.label] = value
     return call(cls.name, *positional, **named)
 
 

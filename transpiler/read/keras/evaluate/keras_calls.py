@@ -158,8 +158,9 @@ class KerasInterpreter(Interpreter, Emitter):
             if not self.has_length(shape):
                 raise NeedsConstant(shape)
             dims = []
+            last = len(shape.witness) - 1
             for i, w in enumerate(shape.witness):
-                dims.append(None if w is None else shape[i])
+                dims.append(None if w is None else shape[-1 if i == last else i])
             return tuple(dims)
         return tuple(shape)
 

@@ -46,7 +46,7 @@ MODULES: dict[str, Any] = {
 """Standard modules that are used as they are: they compute and do nothing else."""
 
 INERT = (
-    "os", "sys", "warnings", "logging", "time", "datetime", "random", "json", "pathlib", "abc", "types", "enum", "contextlib",
+    "os", "sys", "distutils", "packaging", "warnings", "logging", "time", "datetime", "random", "json", "pathlib", "abc", "types", "enum", "contextlib",
     "inspect", "importlib", "dataclasses", "glob", "argparse", "pickle", "shutil", "uuid", "tempfile", "subprocess", "io", "csv",
     "collections.abc", "threading", "multiprocessing", "hashlib", "urllib", "gc", "platform", "traceback", "textwrap", "struct",
 )  # fmt: skip

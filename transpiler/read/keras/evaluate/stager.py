@@ -16,6 +16,8 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Findings, Severity
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, same, to_ast, witness_of
+from transpiler.ir.naming import cap_words, identifier
+from transpiler.ir.liveness import all_uses
 from transpiler.ir.model import ApiObject, ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Block, Branch, Construction, Let, Loop, Member, ModuleClass, Param, Return, Static, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
@@ -93,33 +95,46 @@ def is_static(value: Any) -> bool:
     return isinstance(value, STATIC)
 
 
-class Stager(KerasInterpreter):
-    """Evaluates functions with open parameters and writes classes that keep their structure."""
+@dataclass(eq=False)
+class Memory:
+    """What all stagers of one conversion share, so that a helper becomes one class however many models use it."""
 
-    def __init__(self, base: KerasInterpreter, findings: Findings) -> None:
+    classes: dict[Any, Staged | None] = field(default_factory=dict)
+    static_functions: list[Function] = field(default_factory=list)
+    visited: list[Any] = field(default_factory=list)
+    """The syntax nodes of functions and classes whose code went into classes."""
+    counter: int = 0
+    frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
+    """Parameters fixed at the value seen: (function node, name) → value."""
+    preferred: dict[tuple[int, str], Layout] = field(default_factory=dict)
+    """The layout in which a function takes a tensor: (function node, parameter) → layout."""
+
+
+class Stager(KerasInterpreter):
+    """Evaluates functions with open parameters and writes classes that keep their structure.
+
+    With `flat`, nothing is kept: calls are written inline, loops unrolled.
+    """
+
+    def __init__(self, base: KerasInterpreter, findings: Findings, memory: Memory, flat: bool = False) -> None:
         super().__init__(base.loader, base.generation, findings)
         self.modules, self.module_order = base.modules, base.module_order
         self.missing_imports = base.missing_imports
         self.image_data_format = base.image_data_format
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
-        self.classes: dict[Any, Staged | None] = {}
-        self.class_list: list[ModuleClass] = []
-        self.static_functions: list[Function] = []
-        self.counter = 0
+        self.memory, self.flat = memory, flat
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
         self.in_side = 0
         self.frozen: dict[tuple[int, str], Any] = {}
-        """Parameters fixed at the value seen: (function node, name) → value."""
-        self.class_names: dict[str, int] = {}
 
     # --- names ----------------------------------------------------------------------------------------------------
 
     def fresh(self, name: str) -> str:
         """A static variable of its own."""
-        self.counter += 1
-        return f"{name.split('__v')[0]}__v{self.counter}"
+        self.memory.counter += 1
+        return f"{name.split('__v')[0]}__v{self.memory.counter}"
 
     def bind(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Env:
         env = super().bind(function, args, kwargs)
@@ -376,6 +391,7 @@ class Stager(KerasInterpreter):
     # --- loops -----------------------------------------------------------------------------------------------------------------
 
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
+        closed = not isinstance(iterable, Sym) or not iterable.names() - {"enumerate", "zip", "reversed", "range"}
         if isinstance(iterable, Sym) and isinstance(iterable.witness, (list, tuple, range)):
             items: list[Any] = list(iterable.witness)
         elif isinstance(iterable, Sym):
@@ -384,23 +400,29 @@ class Stager(KerasInterpreter):
             items = list(self.iterate(iterable))
             if not items or has_tensors(items) or not is_static(items) or len(items) < 2:
                 return self.unrolled(node, items, env)
+        if self.flat:
+            return self.unrolled(node, items, env)
         names = dict(env.names)
         layers, outer = len(self.layers), self.block
         try:
             kept = self.keep_loop(node, iterable, items, env)
         except (StageError, NeedsConstant) as error:
             self.block = outer
-            if isinstance(iterable, Sym):
-                raise error if isinstance(error, NeedsConstant) else NeedsConstant(iterable, str(error))
+            if not closed:
+                raise error if isinstance(error, NeedsConstant) and not self.of_loop(error, layers) else NeedsConstant(iterable, str(error))
             kept = False
         if kept:
             return None
         env.names.clear()
         env.names.update(names)
         del self.layers[layers:]
-        if isinstance(iterable, Sym):
+        if not closed:
             raise NeedsConstant(iterable)
         return self.unrolled(node, items, env)
+
+    def of_loop(self, error: NeedsConstant, layers: int) -> bool:
+        """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
+        return any("__v" in n for n in error.sym.names())
 
     def unrolled(self, node: ast.For, items: list[Any], env: Env) -> Signal | None:
         return Interpreter.loop(self, node, items, env)
@@ -603,6 +625,18 @@ class Stager(KerasInterpreter):
 
     # --- calls ----------------------------------------------------------------------------------------------------------------
 
+    def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if function in (enumerate, zip, reversed) and args and all(map(is_iterable_static, args)) and is_static(list(kwargs.values())):
+            name = function.__name__  # type: ignore[attr-defined]
+            call = ast.Call(ast.Name(name, ast.Load()), [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
+            return Sym(call, observe(lambda a, k: list(function(*a, **k)), list(args), dict(kwargs)))
+        return super().call_real(function, args, kwargs)
+
+    def iterate(self, value: Any) -> Any:
+        if isinstance(value, Sym) and not value.names() - {"enumerate", "zip", "reversed", "range"} and value.witness is not MISSING:
+            return list(value.witness)
+        return super().iterate(value)
+
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function.node, ast.Lambda):
             return self.run_function(function, args, kwargs)
@@ -637,8 +671,8 @@ class Stager(KerasInterpreter):
         return Sym(ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()]), witness)
 
     def use_static(self, function: Function) -> None:
-        if function not in self.static_functions:
-            self.static_functions.append(function)
+        if function not in self.memory.static_functions:
+            self.memory.static_functions.append(function)
 
     def exportable(self, function: Function) -> bool:
         """Whether the function can stand in the output as it is: module level, and free of Keras and of the unknown."""
@@ -657,7 +691,17 @@ class Stager(KerasInterpreter):
                     return False
         return True
 
+    def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        self.visit(function.node)
+        return super().run_function(function, args, kwargs)
+
+    def visit(self, node: Any) -> None:
+        if node not in self.memory.visited:
+            self.memory.visited.append(node)
+
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self.flat:
+            return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
         if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(function.node)):
@@ -675,28 +719,43 @@ class Stager(KerasInterpreter):
         arguments = {k: v for k, v in Interpreter.bind(self, function, args, kwargs).names.items() if not k.startswith("__")}
         for _ in range(12):
             key = self.class_key(function, arguments)
-            if key in self.classes:
-                return self.classes[key], arguments
+            if key in self.memory.classes:
+                return self.memory.classes[key], arguments
             try:
-                self.classes[key] = None
-                self.classes[key] = self.evaluate_class(function, arguments)
-                return self.classes[key], arguments
+                self.memory.classes[key] = None
+                staged = self.evaluate_class(function, arguments)
+                if self.takes_permuted(function, staged):
+                    del self.memory.classes[key]
+                    continue
+                self.memory.classes[key] = staged
+                return staged, arguments
             except NeedsConstant as error:
-                del self.classes[key]
+                del self.memory.classes[key]
                 self.freeze(function, arguments, error)
             except (StageError, Declined, ProgramError):
-                del self.classes[key]
+                del self.memory.classes[key]
                 raise
         raise StageError("too many parameters decide the structure")
+
+    def takes_permuted(self, function: Function, staged: Staged) -> bool:
+        """Whether the function only ever permutes one of its tensors: it is then given that tensor permuted."""
+        found = False
+        for x in staged.inputs:
+            uses = [op for op in staged.cls.block.walk() if x in all_uses(op)]
+            known = self.memory.preferred.get((id(function.node), x.hint))
+            if known is None and uses and all(isinstance(op, Apply) and op.step.permutes for op in uses):
+                self.memory.preferred[id(function.node), x.hint] = Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
+                found = True
+        return found
 
     def freeze(self, function: Function, arguments: dict[str, Any], error: NeedsConstant) -> None:
         """Fixes the parameters that a decision depends on at the values of this call."""
         fixed = False
         for name in error.sym.names():
-            if name in arguments and (id(function.node), name) not in self.frozen:
+            if name in arguments and (id(function.node), name) not in self.memory.frozen:
                 if is_open(arguments[name]):
                     raise NeedsConstant(first_symbol(arguments[name]), str(error))
-                self.frozen[id(function.node), name] = True
+                self.memory.frozen[id(function.node), name] = True
                 fixed = True
         if not fixed:
             captured = self.last_captures.get(next(iter(error.sym.names()), ""))
@@ -709,10 +768,11 @@ class Stager(KerasInterpreter):
     def class_key(self, function: Function, arguments: dict[str, Any]) -> Any:
         def kind(name: str, value: Any) -> Any:
             if isinstance(value, Value):
-                return ("tensor", value.type.rank, value.type.layout, tuple(d is None for d in value.type.shape[1:]), value.type.masked)
+                layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
+                return ("tensor", value.type.rank, layout, tuple(d is None for d in value.type.shape[1:]), value.type.masked)
             if has_tensors(value) and isinstance(value, (list, tuple)):
-                return tuple(kind(name, v) for v in value)
-            if (id(function.node), name) in self.frozen:
+                return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
             if is_static(value):
                 return "static"
@@ -722,6 +782,7 @@ class Stager(KerasInterpreter):
         return (id(function.node), closure, tuple((n, kind(n, v)) for n, v in arguments.items()))
 
     def evaluate_class(self, function: Function, arguments: dict[str, Any]) -> Staged:
+        self.visit(function.node)
         frame = Frame(function, "class", outer=self.frame)
         inputs: list[Value] = []
         dims: dict[str, tuple[int, int]] = {}
@@ -729,14 +790,15 @@ class Stager(KerasInterpreter):
 
         def general(name: str, value: Any) -> Any:
             if isinstance(value, Value):
-                inner = self.general_input(name, value, len(inputs), dims, several)
+                layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
+                inner = self.general_input(name, value, layout, len(inputs), dims, several)
                 inputs.append(inner)
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
                 return type(value)(general(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if isinstance(value, Instance) and value.code is None and not is_static(value):
                 return value
-            if not is_static(value) or (id(function.node), name) in self.frozen:
+            if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
             return Sym.name(name, witness_of(value))
 
@@ -763,27 +825,19 @@ class Stager(KerasInterpreter):
             self.active.pop()
             self.frame, self.block = outer_frame, outer_block
         block.ops.append(Return(result))
-        cls = ModuleClass(self.class_name(function.name), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
+        cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.sizes = tuple(dims)
         cls.defaults = signature_defaults(function)
-        statics = [n for n, v in arguments.items() if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.frozen]
+        statics = [n for n, v in arguments.items() if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen]
         trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
         cls.statics = (*statics, *frame.captures)
         staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial)
         if not trivial:
             cls.source = function  # type: ignore[attr-defined]
             cls.staged = staged  # type: ignore[attr-defined]
-            self.class_list.append(cls)
         return staged
 
-    def class_name(self, name: str) -> str:
-        from transpiler.write.torch.names import cap_words
-
-        base = cap_words(name.strip("_"))
-        count = self.class_names[base] = self.class_names.get(base, 0) + 1
-        return base if count == 1 else f"{base}{count}"
-
-    def general_input(self, name: str, value: Value, index: int, dims: dict[str, tuple[int, int]], several: bool) -> Value:
+    def general_input(self, name: str, value: Value, layout: Layout, index: int, dims: dict[str, tuple[int, int]], several: bool) -> Value:
         """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
         shape: list[Any] = [None]
         for axis, d in enumerate(value.type.shape[1:], start=1):
@@ -796,7 +850,7 @@ class Stager(KerasInterpreter):
                 label += "_"
             dims[label] = (index, axis)
             shape.append(Sym.name(label, witness_of(d)))
-        inner = Value(replace(value.type, shape=tuple(shape)), name)
+        inner = Value(replace(value.type, shape=tuple(shape)).in_layout(layout), name)
         self.origins[inner] = Origin([], [inner], lambda xs: None)
         return inner
 
@@ -818,6 +872,81 @@ class Stager(KerasInterpreter):
         results = [Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint) for i, o in enumerate(outputs)]
         self.emit(Apply(results, xs, step, member, span=self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
+        return replace_tensors(staged.result, dict(zip(outputs, results)))
+
+    # --- the program's own layers -------------------------------------------------------------------------------------------------
+
+    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
+        layer = super().make_custom_layer(cls, args, kwargs)
+        layer.attributes["__home__"] = self.frame
+        return layer
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        found = super().instance_attribute(value, name)
+        home = value.attributes.get("__home__")
+        if isinstance(found, Sym) and home is not None and home is not self.frame and self.frame.kind == "class":
+            return self.capture(name, found, home)
+        return found
+
+    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A layer of the program becomes a class: `build` and `__init__` are its constructor, `call` is `forward`."""
+        known = layer.attributes.get("__staged__")
+        given = tensors(args)
+        if known is None:
+            self.visit(layer.cls.node)
+            known = layer.attributes["__staged__"] = self.stage_custom_layer(layer, args, kwargs)
+            member = self.construct_custom(layer, known, given)
+        else:
+            member = layer.attributes["__member__"]
+            member.shared = True
+        return self.apply_custom(known, member, given, args)
+
+    def stage_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Staged:
+        frame = Frame(None, "class", outer=self.frame)
+        outer_frame, outer_block = self.frame, self.block
+        dims: dict[str, tuple[int, int]] = {}
+        given = tensors(args)
+        inputs = [self.general_input(x.hint, x, Layout.KERAS, i, dims, len(given) > 1) for i, x in enumerate(given)]
+        self.frame, self.block = frame, Block()
+        try:
+            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            block = self.block
+        except NeedsConstant:
+            self.frame, self.block = frame, Block()
+            layer.attributes["built"] = False
+            layer.attributes.pop("__weights__", None)
+            dims.clear()
+            inputs = [Value(x.type.in_layout(Layout.KERAS), x.hint) for x in given]
+            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            block = self.block
+        finally:
+            self.frame, self.block = outer_frame, outer_block
+        block.ops.append(Return(result))
+        doc = ast.get_docstring(layer.cls.node) or ""
+        cls = ModuleClass(layer.cls.name, [], inputs, block, doc=doc, sizes=tuple(dims), statics=tuple(frame.captures))
+        return Staged(cls, inputs, result, [], dict(frame.captures), outer_frame, dims)
+
+    def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
+        values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+        for name, outer in staged.captures.items():
+            values[name] = outer if self.frame is staged.home or self.frame.kind == "factory" else self.capture(name, outer, staged.home)
+        name = layer.attributes["__common__"].get("name")
+        member = Member("", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=layer.attributes["__common__"]["index"])
+        member.construction = Construction(staged.cls, values)
+        member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
+        layer.attributes["__member__"] = member
+        layer.attributes["__values__"] = values
+        return member
+
+    def apply_custom(self, staged: Staged, member: Member, given: list[Value], args: list[Any]) -> Any:
+        xs = [self.to_layout(x, Layout.KERAS) for x in given]
+        values = dict(member.construction.values) if member.construction else {}
+        values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+        outputs = tensors(staged.result)
+        results = [Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint) for i, o in enumerate(outputs)]
+        assert member.step is not None
+        self.emit(Apply(results, xs, member.step, member, span=self.where()))
+        self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
         return replace_tensors(staged.result, dict(zip(outputs, results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
@@ -862,6 +991,13 @@ class Stager(KerasInterpreter):
         return dim
 
 
+def is_iterable_static(value: Any) -> bool:
+    """A sequence of static values, known or open."""
+    if isinstance(value, Sym):
+        return isinstance(value.witness, (list, tuple, range))
+    return isinstance(value, range) or isinstance(value, (list, tuple)) and is_static(value)
+
+
 def signature_defaults(function: Function) -> dict[str, Any]:
     """The literal defaults of a function's parameters."""
     a = function.node.args
@@ -869,6 +1005,9 @@ def signature_defaults(function: Function) -> dict[str, Any]:
     found = dict(zip(names[len(names) - len(function.defaults) :], function.defaults))
     found |= {p.arg: d for p, d in zip(a.kwonlyargs, function.kw_defaults) if d is not MISSING}
     return {n: d for n, d in found.items() if is_static(d) and not is_open(d) and not isinstance(d, (list, dict))}
+
+
+CUSTOM_INPUT = "inputs"
 
 
 @dataclass(eq=False)
@@ -954,8 +1093,6 @@ def axis_name(rank: int, axis: int) -> str:
 
 
 def staged_hint(name: str) -> str:
-    from transpiler.write.torch.names import identifier
-
     return identifier(name)
 
 

@@ -32,7 +32,7 @@ def _path(interpreter: Interpreter) -> dict[str, Any]:
 
 def _os(interpreter: Interpreter) -> dict[str, Any]:
     found: dict[str, Any] = {n: _nothing(n) for n in ("makedirs", "mkdir", "remove", "putenv", "chdir")}
-    return {**found, "path": interpreter.import_module("os.path"), "environ": {}, "sep": "/", "getenv": Native("getenv", lambda k, d=None: d)}
+    return {**found, "path": interpreter.import_module("os.path"), "environ": {}, "sep": "/", "getenv": Native("getenv", lambda key, default=None: default)}
 
 
 def _sys(interpreter: Interpreter) -> dict[str, Any]:
@@ -98,7 +98,22 @@ def _inspect(interpreter: Interpreter) -> dict[str, Any]:
     return {"isclass": Native("isclass", lambda v: not isinstance(v, Instance) and hasattr(v, "mro"))}
 
 
+def _version(interpreter: Interpreter) -> dict[str, Any]:
+    def parse(text: Any) -> Any:
+        numbers = str(text).split("+")[0].split(".")
+        return tuple(int(n) if n.isdigit() else 0 for n in numbers) if isinstance(text, str) else text
+
+    return {n: Native(n, parse) for n in ("LooseVersion", "StrictVersion", "Version", "parse")}
+
+
+def _packaging(interpreter: Interpreter) -> dict[str, Any]:
+    return {"version": interpreter.import_module("packaging.version")}
+
+
 _MAKERS = {
+    "distutils.version": _version,
+    "packaging.version": _version,
+    "packaging": _packaging,
     "os": _os,
     "os.path": _path,
     "sys": _sys,

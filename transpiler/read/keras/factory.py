@@ -1,0 +1,249 @@
+"""Functions that build models: the part that makes the tensors becomes a class, the rest stays a function around it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.program import Apply, Block, Branch, Loop, ModuleClass, Return, Value, replace_tensors, tensors
+from transpiler.ir.shape import Layout, TensorType
+from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, ReturnSignal
+from transpiler.read.keras.evaluate.stager import Frame, Memory, StageError, Stager, axis_name, is_static, signature_defaults, substitute
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, has_tensors
+from transpiler.read.keras.evaluate.values import Origin
+from transpiler.ir.naming import cap_words
+
+PREFIXES = ("build_", "create_", "make_", "get_", "define_")
+
+
+@dataclass(eq=False)
+class Factory:
+    """A model-building function of the result: statements before the model, its class, and what the class is given."""
+
+    function: Function
+    cls: ModuleClass
+    prologue: Block
+    epilogue: Block
+    arguments: dict[str, Any]
+    frozen: dict[str, Any]
+    self_names: dict[str, str] = field(default_factory=dict)
+    """Numbered names that stand for attributes of `self`."""
+    tier: str = "structure"
+
+
+class FactoryStager(Stager):
+    """The stager of one model-building function."""
+
+    def __init__(self, base: Any, findings: Any, memory: Memory, flat: bool = False) -> None:
+        super().__init__(base, findings, memory, flat)
+        self.input_dims: dict[str, Any] = {}
+        self.self_names: dict[str, Sym] = {}
+        self.inputs_made: list[Value] = []
+        self.fixed_attributes: dict[str, Any] = {}
+        """Attributes of `self` that decided the structure, with the values seen."""
+
+    def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
+        value = super().make_input(kwargs, args)
+        if self.frame.kind != "factory":
+            raise StageError("an input is made inside a helper")
+        shape: list[Any] = [None]
+        for axis, dim in enumerate(value.type.shape[1:], start=1):
+            if not isinstance(dim, Sym):
+                shape.append(dim)
+                continue
+            label = axis_name(value.type.rank, axis)
+            while label in self.input_dims:
+                label = f"{value.hint}_{label.removeprefix('in_')}" if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims else f"{label}2"
+            self.input_dims[label] = dim
+            shape.append(Sym.name(label, dim.witness))
+        made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
+        self.origins[made] = Origin([], [made], lambda xs: None)
+        self.inputs_made.append(made)
+        return made
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        found = Interpreter.instance_attribute(self, value, name)
+        if value.code is None:
+            return super().instance_attribute(value, name)
+        if not is_static(found) or name.startswith("__"):
+            return found
+        if self.flat or (0, f"self.{name}") in self.frozen:
+            self.fixed_attributes[name] = found
+            return found
+        if name not in self.self_names:
+            self.self_names[name] = Sym.name(self.fresh(name), witness_of(found))
+        symbol = self.self_names[name]
+        return symbol if self.frame.kind == "factory" else self.capture(name, symbol, None)
+
+
+def flat_factory(base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str) -> Factory:
+    """The function with every parameter fixed at the value seen, and its model as one class, one line a layer."""
+    stager = FactoryStager(base, findings, memory, flat=True)
+    fixed = {n: v for n, v in arguments.items() if not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)}
+    try:
+        factory = _evaluate(stager, function, arguments, name, fixed)
+    except NeedsConstant as error:
+        raise StageError(str(error)) from None
+    factory.tier = "flat"
+    return factory
+
+
+def flat_expression(base: Any, findings: Any, memory: Memory, expression: ast.expr, env: Env, name: str) -> ModuleClass:
+    """The model that an expression builds, as one class."""
+    stager = FactoryStager(base, findings, memory, flat=True)
+    stager.frame = Frame(None, "factory")
+    try:
+        inputs, outputs = graph_of(stager.eval(expression, env), stager)
+    except NeedsConstant as error:
+        raise StageError(str(error)) from None
+    region = Block([op for op in stager.block.ops])
+    moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
+    region.ops.append(Return(replace_tensors(outputs, moved)))
+    return ModuleClass(name, [], tensors(inputs), region, root=True)
+
+
+def stage_factory(base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str) -> Factory:
+    """The function as a factory and a class that keep its parameters.
+
+    Raises StageError, Declined or ProgramError if the structure cannot be kept.
+    """
+    frozen: dict[str, Any] = {}
+    for _ in range(16):
+        stager = FactoryStager(base, findings, memory)
+        stager.frozen.update({(0, n): v for n, v in frozen.items() if n.startswith("self.")})
+        try:
+            factory = _evaluate(stager, function, arguments, name, frozen)
+            factory.tier = "specialised" if any(v is not MISSING for v in frozen.values()) else "structure"
+            return factory
+        except NeedsConstant as error:
+            names = _freezable(error.sym, arguments, stager) - frozen.keys()
+            if not names:
+                raise StageError(f"{error} ({error.sym})") from None
+            for n in names:
+                frozen[n] = arguments.get(n, MISSING)
+    raise StageError("too many parameters decide the structure")
+
+
+def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> set[str]:
+    """The parameters (or attributes of self) that an expression depends on."""
+    found: set[str] = set()
+    lets = {op.name: op.value for op in stager.block.walk() if hasattr(op, "name") and hasattr(op, "value")}
+    attributes = {s.expr.id: f"self.{n}" for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
+    todo, seen = list(sym.names()), set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in arguments:
+            found.add(name)
+        elif name in attributes:
+            found.add(attributes[name])
+        elif name in stager.input_dims:
+            todo += stager.input_dims[name].names()
+        elif isinstance(lets.get(name), Sym):
+            todo += lets[name].names()
+    return found
+
+
+def _evaluate(stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]) -> Factory:
+    env = Env(function.env, "function", function.module)
+    for n, v in arguments.items():
+        if isinstance(v, Instance) and next(iter(arguments)) == n:
+            v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
+
+        elif is_static(v) and n not in frozen and not _is_rest(function, n):
+            v = Sym.name(n, witness_of(v))
+        env.names[n] = v
+    env.names["__function__"] = function
+    env.names["__receiver__"] = next(iter(env.names.values()), None)
+    env.names["__env__"] = env
+    stager.frame = Frame(function, "factory")
+    stager.frames[id(env)] = stager.frame
+    stager.visit(function.node)
+    signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
+    result = signal.value if isinstance(signal, ReturnSignal) else None
+    if result is None and function.name == "__init__":
+        raise StageError("a constructor that builds models")
+    inputs, outputs = graph_of(result, stager)
+    return _extract(stager, function, arguments, inputs, outputs, name, frozen)
+
+
+def _is_rest(function: Function, name: str) -> bool:
+    a = function.node.args
+    return name in (getattr(a.kwarg, "arg", None), getattr(a.vararg, "arg", None))
+
+
+def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
+    """Inputs and outputs of what a builder returned: a model, or its input and output tensors."""
+    if isinstance(result, Model):
+        if result.inputs is None:
+            raise StageError("a Sequential model without an input shape")
+        return result.inputs, result.outputs
+    if isinstance(result, (tuple, list)) and len(result) == 2 and has_tensors(result):
+        inputs = tensors(result[0])
+        if inputs and all(not stager.origins[x].inputs for x in inputs if x in stager.origins):
+            return result[0], result[1]
+    raise StageError("the function does not return one model")
+
+
+def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any], inputs: Any, outputs: Any, name: str, frozen: dict[str, Any]) -> Factory:
+    ops = stager.block.ops
+    live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
+    first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
+    region = Block(ops[first:last])
+    moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
+    region.ops.append(Return(replace_tensors(outputs, moved)))
+    cls = ModuleClass(name, [], tensors(inputs), region, root=True)
+    cls.sizes = tuple(stager.input_dims)
+    attributes = tuple(s.expr.id for s in stager.self_names.values())  # type: ignore[attr-defined]
+    local = tuple(dict.fromkeys(op.name for op in Block(ops[:first]).walk() if hasattr(op, "name")))
+    cls.statics = (*[n for n in arguments if n not in frozen], *attributes, *local)
+    cls.defaults = _root_defaults(function, stager, arguments)
+    values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
+    self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
+    fixed = {n: v for n, v in frozen.items() if not n.startswith("self.")} | {f"self.{n}": v for n, v in stager.fixed_attributes.items()}
+    return Factory(function, cls, Block(ops[:first]), Block(ops[last:]), values, fixed, self_names)
+
+
+def _root_defaults(function: Function, stager: FactoryStager, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Literal defaults for the class's parameters, from those of the function."""
+    defaults = signature_defaults(function)
+    for label, value in stager.input_dims.items():
+        if isinstance(value, Sym) and value.names() <= defaults.keys():
+            known = substitute(value, defaults)
+            if isinstance(known, Sym) and not known.names():
+                try:
+                    known = ast.literal_eval(known.expr) if not isinstance(known.expr, ast.Subscript) else _item(known.expr)
+                except (ValueError, TypeError, IndexError):
+                    continue
+            if isinstance(known, int):
+                defaults[label] = known
+    return defaults
+
+
+def _item(node: ast.Subscript) -> Any:
+    return ast.literal_eval(node.value)[ast.literal_eval(node.slice)]
+
+
+def _makes_tensors(op: Any) -> bool:
+    if isinstance(op, Branch):
+        return bool(op.phis) or any(isinstance(o, (Apply, Loop)) for o in (*op.then.walk(), *op.otherwise.walk()))
+    return isinstance(op, (Apply, Loop))
+
+
+def class_name(function: Function) -> str:
+    """The class's name, from the function's: build_unet → Unet, VGG16 → VGG16Model."""
+    name = function.name.strip("_")
+    if name in ("__init__", "init", "build_network", "build_model", "build", "create_model", "get_model", "make_model", "load_model", "model") and function.owner is not None:
+        return cap_words(f"{function.owner.name}Model" if not function.owner.name.lower().endswith("model") else f"{function.owner.name}Net")
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    named = cap_words(name)
+    return f"{named}Model" if named == function.name else named
+
+
+__all__ = ["Declined", "Factory", "FactoryStager", "ProgramError", "class_name", "is_open", "stage_factory"]

@@ -1,0 +1,219 @@
+"""One program: its modules, the functions of it that build models, and the models asked for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transpiler.diagnostics import Declined, Finding, Findings, Severity
+from transpiler.ir.expr import NeedsConstant, Sym
+from transpiler.ir.model import ApiObject, ApiValue, Layer
+from transpiler.ir.program import Value, tensors
+from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError
+from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Model, Module, Unknown, has_tensors
+from transpiler.read.keras.names import Loader
+from transpiler.read.keras.parse import SourceModule, parse
+
+MADE_UP: dict[str, Any] = {
+    "input_shape": (64, 64, 3), "input_size": (64, 64, 3), "input_dims": (64, 64, 3), "input_dim": 16, "img_shape": (64, 64, 3),
+    "image_shape": (64, 64, 3), "shape": (64, 64, 3), "num_classes": 10, "n_classes": 10, "nb_classes": 10, "classes": 10,
+    "output_dim": 10, "n_labels": 2, "height": 64, "width": 64, "input_height": 64, "input_width": 64, "img_size": 64,
+    "image_size": 64, "img_rows": 64, "img_cols": 64, "channels": 3, "filters": 16, "n_filters": 16, "units": 16, "depth": 2,
+    "vocab_size": 100, "max_len": 20, "maxlen": 20, "max_length": 20, "seq_len": 20, "embedding_dim": 16, "embed_dim": 16,
+    "n_features": 8, "num_features": 8, "timesteps": 20, "n_timesteps": 20, "latent_dim": 8, "dropout": 0.2, "dropout_rate": 0.2,
+}  # fmt: skip
+"""Values for parameters that nobody supplies, by their usual names. What was made up is reported."""
+
+
+@dataclass(eq=False)
+class Activation:
+    """One call of a function of the program that returned a model or the tensors of one."""
+
+    function: Function
+    arguments: dict[str, Any]
+    result: Any
+    assumed: dict[str, Any] = field(default_factory=dict)
+
+
+class Recorder(KerasInterpreter):
+    """The concrete interpreter; it notes which functions build models."""
+
+    def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
+        super().__init__(loader, generation, findings)
+        self.activations: list[Activation] = []
+        self.statement_marks: dict[int, tuple[int, int]] = {}
+        """Top-level statement → the range of layers and models it made."""
+
+    def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        before = len(self.models)
+        result = super().run_function(function, args, kwargs)
+        made = self.models[before:]
+        if isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__"):
+            bound = Interpreter.bind(self, function, args, kwargs).names
+            self.activations.append(Activation(function, {k: v for k, v in bound.items() if not k.startswith("__")}, result if has_tensors(result) or isinstance(result, Model) else made))
+        return result
+
+    def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
+        for statement in body:
+            before = len(self.layers)
+            super().exec_module_body([statement], env)
+            if len(self.layers) > before:
+                self.statement_marks[id(statement)] = (before, len(self.layers))
+
+
+def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
+    """Whether a function returned the inputs and the outputs of a graph."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2 or not has_tensors(value[0]) or not has_tensors(value[1]):
+        return False
+    origins = [interpreter.origins.get(x) for x in tensors(value[0])]
+    return all(o is not None and not o.inputs for o in origins)
+
+
+class EntryEnv(Env):
+    """The scope of set-up code and entries: its own names, then those of the file being converted."""
+
+    def __init__(self, module: SourceModule, target: Any) -> None:
+        super().__init__(None, "module", module)
+        self._target = target
+
+    def scope_of(self, name: str) -> Env | None:
+        if name in self.names:
+            return self
+        found = self._target()
+        return found.scope_of(name) if found is not None else None
+
+
+class Program:
+    """The file being converted and everything it is evaluated with."""
+
+    def __init__(self, path: Path, text: str | None, name: str, roots: Sequence[Path], generation: str, findings: Findings) -> None:
+        self.findings = findings
+        self.loader = Loader(roots)
+        self.interpreter = Recorder(self.loader, generation, findings)
+        package = path.name == "__init__.py"
+        if text is not None:
+            self.source = parse(text, path, name, package)
+            self.loader._parsed[path.resolve()] = self.source
+        else:
+            self.source = self.loader.parse_file(path, name, package)
+            self.source.path = path
+        self.module: Module | None = None
+        self.entry_env: EntryEnv | None = None
+
+    def evaluate(self) -> Module:
+        """The module's top level, evaluated once; a module that set-up code loaded counts."""
+        if self.module is None:
+            loaded = [m for m in self.interpreter.modules.values() if isinstance(m, Module) and m.source is self.source]
+            known = self.interpreter.modules.get(self.source.name)
+            if loaded:
+                self.module = loaded[0]
+            elif isinstance(known, Module) and known.source is self.source:
+                self.module = known
+            else:
+                parent = self.source.name.rpartition(".")[0]
+                if parent:
+                    self.interpreter.import_module(parent)
+                self.module = self.interpreter.modules.get(self.source.name)  # type: ignore[assignment]
+                if not isinstance(self.module, Module):
+                    self.module = self.interpreter.evaluate_module(self.source)
+        return self.module
+
+    def target_env(self) -> Env:
+        module = self.evaluate()
+        return Env(None, "module", self.source, module.names)
+
+    def run_setup(self, setup: str) -> None:
+        """Evaluates set-up code, statement by statement; what fails leaves its names unknown."""
+        source = parse(setup, Path("<setup>"), "<setup>")
+        self.entry_env = EntryEnv(source, self.target_env)
+        self.entry_env.names["__builtins__"] = None
+        self.interpreter.exec_module_body(source.tree.body, self.entry_env)
+
+    def evaluate_entry(self, expression: str) -> tuple[Any, list[Activation]]:
+        """The value of an entry, and the model-building calls it made. Raises Declined with the reason if it has none."""
+        if self.entry_env is None:
+            self.run_setup("")
+        source = parse(expression, Path("<entry>"), "<entry>")
+        if len(source.tree.body) != 1 or not isinstance(source.tree.body[0], ast.Expr):
+            raise Declined("K2T201", f"the entry {expression!r} is not an expression")
+        before = len(self.interpreter.activations)
+        assert self.entry_env is not None
+        env = self.entry_env
+        env.module = source
+        try:
+            value = self.interpreter.eval(source.tree.body[0].value, env)
+        except ProgramError as error:
+            shown = f"{type(error.value).__name__}: {error.value}" if isinstance(error.value, BaseException) else str(error.value)
+            raise Declined("K2T201", f"the entry {expression} raises {shown}") from None
+        except NeedsConstant as error:
+            raise Declined("K2T201", str(error)) from None
+        return value, self.interpreter.activations[before:]
+
+    def functions(self) -> list[tuple[str, Function, Any]]:
+        """The functions of the file: (how to name it, function, receiver) for top-level functions and methods."""
+        found: list[tuple[str, Function, Any]] = []
+        for name, value in self.evaluate().names.items():
+            if isinstance(value, Function) and value.module is self.source and value.name == name:
+                found.append((name, value, None))
+            elif isinstance(value, Class) and value.env.module is self.source and value.name == name:
+                found += [(f"{name}.{n}", f, value) for n, f in value.names.items() if isinstance(f, Function)]
+        return found
+
+    def try_builder(self, function: Function, receiver: Any) -> Activation | None:
+        """Calls a function with its defaults, other parameters made up by name; the outermost building call it made."""
+        a = function.node.args
+        names = [p.arg for p in (*a.posonlyargs, *a.args)]
+        required = names[: len(names) - len(function.defaults)]
+        args: list[Any] = []
+        assumed: dict[str, Any] = {}
+        interpreter = self.interpreter
+        before = len(interpreter.activations)
+        marks = (len(interpreter.findings.items),)
+        try:
+            if isinstance(receiver, Class):
+                if function.name == "__init__":
+                    return None
+                instance = interpreter.call(receiver, [], {})
+                if not isinstance(instance, Instance):
+                    return None
+                args.append(instance)
+                required = required[1:]
+            for name in required:
+                if name not in MADE_UP:
+                    return None
+                assumed[name] = MADE_UP[name]
+                args.append(MADE_UP[name])
+            interpreter.call(Bound(function, args[0]) if receiver is not None else function, args[1:] if receiver is not None else args, {})
+        except (ProgramError, NeedsConstant):
+            del interpreter.findings.items[marks[0] :]
+            return None
+        made = [x for x in interpreter.activations[before:] if x.function is function]
+        if made:
+            made[-1].assumed = assumed
+            return made[-1]
+        return None
+
+
+def models_at_top(program: Program) -> list[tuple[str, Model]]:
+    """The models that the file binds to names at its top level."""
+    found: list[tuple[str, Model]] = []
+    for name, value in program.evaluate().names.items():
+        if isinstance(value, Model) and not any(m is value for _, m in found):
+            found.append((name, value))
+    return found
+
+
+def uses_keras(value: Any) -> bool:
+    """Whether a module-level value belongs to Keras or TensorFlow."""
+    return isinstance(value, (ApiValue, ApiObject, Layer, Model, Value))
+
+
+def skipped(text: str) -> bool:
+    return "# keras2torch: skip" in text
+
+
+_UNUSED = (Finding, Severity, Sym, Unknown)

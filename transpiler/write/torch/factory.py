@@ -1,0 +1,85 @@
+"""A model-building function of the result: its statements, and the class it constructs."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.ir.expr import MISSING, Sym, code_of, to_ast
+from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
+from transpiler.write.torch.classes import VERSION, Lines, construction_code
+
+
+def factory_text(node: ast.FunctionDef, cls: ModuleClass, prologue: Block, epilogue: Block, arguments: dict[str, Any], frozen: dict[str, Any], printed: dict[str, str], known: set[str]) -> str:
+    """The function `node` as it stands in the result. `known` are the names that annotations and defaults may use."""
+    out = Lines()
+    out.add(*signature(node, cls.name, known))
+    body = out.indented()
+    doc = ast.get_docstring(node, clean=False)
+    if doc is not None:
+        body.lines += _doc_lines(doc)
+    for name, value in frozen.items():
+        body.add(*guard(name, value))
+    statements(prologue, body)
+    statements(epilogue, body)
+    body.add(f"return {construction_code(cls, {p.name: arguments[p.name] for p in cls.params})}")
+    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), out.text())
+
+
+def _doc_lines(doc: str) -> list[str]:
+    quote = '"""' if '"""' not in doc else "'''"
+    raw = "r" if "\\" in doc else ""
+    return f"    {raw}{quote}{doc}{quote}".split("\n")
+
+
+def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]:
+    """The `def` line with the source's own parameters."""
+    args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
+    for a in ast.walk(args):
+        if isinstance(a, ast.arg) and a.annotation is not None and not _names(a.annotation) <= known:
+            a.annotation = None
+    args.defaults = [d if _names(d) <= known else ast.Constant(None) for d in args.defaults]
+    args.kw_defaults = [d if d is None or _names(d) <= known else ast.Constant(None) for d in args.kw_defaults]
+    decorators = [f"@{ast.unparse(d)}" for d in node.decorator_list if _names(d) <= known]
+    return [*decorators, f"def {node.name}({ast.unparse(args)}) -> {returns}:"]
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def guard(name: str, value: Any) -> list[str]:
+    """What keeps a frozen parameter from being used with another value."""
+    if value is MISSING:
+        return []
+    try:
+        shown = code_of(value)
+    except TypeError:
+        return []
+    test = f"{name} is not {shown}" if value is None or isinstance(value, bool) else f"{name} != {shown}"
+    return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={shown} only'!r})"]
+
+
+def statements(block: Block, out: Lines) -> None:
+    """Static statements of a function."""
+    for op in block.ops:
+        if isinstance(op, Let):
+            out.add(f"{op.name} = {code_of(op.value)}")
+        elif isinstance(op, Static):
+            out.add(*ast.unparse(op.statement).splitlines())
+        elif isinstance(op, Branch):
+            then, otherwise = Lines([], out.level + 1), Lines([], out.level + 1)
+            statements(op.then, then)
+            statements(op.otherwise, otherwise)
+            if then.lines:
+                out.add(f"if {op.test.code}:")
+                out.lines += then.lines
+                if otherwise.lines:
+                    out.add("else:")
+                    out.lines += otherwise.lines
+            elif otherwise.lines:
+                out.add(f"if {ast.unparse(ast.UnaryOp(ast.Not(), op.test.expr))}:")
+                out.lines += otherwise.lines
+
+
+__all__ = ["Sym", "factory_text", "to_ast"]

@@ -1,0 +1,147 @@
+"""Initial weights: the function that starts a model's weights as Keras does.
+
+Where all layers of one torch class start alike, one `init_weights` goes over the whole model; a layer that starts
+otherwise is wrapped where it is constructed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.model import ApiObject, ApiValue, Step
+from transpiler.ir.program import Apply, Member, ModuleClass
+from transpiler.rules.initializers import canonical, init_call
+
+TORCH_DEFAULTS = {"zeros": ("beta", "running_mean"), "ones": ("gamma", "running_var")}
+NORMALS = ("nn.BatchNorm", "nn.LayerNorm", "nn.GroupNorm", "nn.RMSNorm", "nn.PReLU")
+
+
+def torch_class(step: Step) -> str:
+    return (step.module or "").partition("(")[0]
+
+
+@dataclass
+class Initializers:
+    """The initial weights of one file."""
+
+    shared: dict[str, Step] = field(default_factory=dict)
+    """Torch class → the step whose initial weights `init_weights` gives all of them."""
+    wrapped: bool = False
+    helpers: list[str] = field(default_factory=list)
+    wrappers: dict[str, str] = field(default_factory=dict)
+    """Text of a wrapper's body → its name."""
+    texts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, classes: Iterable[ModuleClass]) -> Initializers:
+        """Decides how the layers of these classes get their initial weights."""
+        found = cls()
+        specs: dict[str, dict[str, Step]] = {}
+        for step in steps_of(classes):
+            specs.setdefault(torch_class(step), {})[repr(spec(step))] = step
+        if all(len(s) == 1 and not is_open_step(next(iter(s.values()))) for s in specs.values()):
+            found.shared = {name: next(iter(s.values())) for name, s in specs.items()}
+        else:
+            found.wrapped = bool(specs)
+        return found
+
+    def function(self) -> str:
+        """The text of `init_weights`; "" if nothing differs from torch's own."""
+        if not self.shared:
+            return ""
+        bodies: dict[str, list[str]] = {}
+        for name, step in self.shared.items():
+            bodies.setdefault("\n".join(self.lines(step, "module")), []).append(name)
+        lines = ["def init_weights(module: nn.Module) -> None:", '    """Starts from the distributions that Keras starts from."""']
+        for i, (body, names) in enumerate(bodies.items()):
+            kinds = names[0] if len(names) == 1 else f"({', '.join(names)})"
+            lines.append(f"    {'if' if i == 0 else 'elif'} isinstance(module, {kinds}):")
+            lines += ["        " + line for line in body.splitlines()]
+        return "\n".join(lines)
+
+    def lines(self, step: Step, owner: str) -> list[str]:
+        lines = []
+        for parameter, value in spec(step).items():
+            code, helpers = init_call(value, f"{owner}.{parameter}", step.fans if parameter == "weight" else None)
+            self.helpers += [h for h in helpers if h not in self.helpers]
+            optional = parameter in step.weights and step.weights[parameter].optional and "bias" in parameter
+            lines += [f"if {owner}.{parameter} is not None:", f"    {code}"] if optional else [code]
+        return lines
+
+    def wrap(self, code: str, step: Step | None) -> str:
+        """The constructor of a layer, inside the function that starts its weights."""
+        if not self.wrapped or step is None or not spec(step):
+            return code
+        arguments = [v for v in spec(step).values() if isinstance(v, Sym)]
+        lines = self.lines(_named(step), "layer")
+        if "bias=False" in code:
+            lines = [line for line in lines if "bias" not in line]
+        body = "\n".join(lines)
+        if body not in self.wrappers:
+            self.wrappers[body] = self.wrapper_name(step, set(self.wrappers.values()))
+            name = self.wrappers[body]
+            params = "".join(f", {p}: str" for p, v in spec(step).items() if isinstance(v, Sym))
+            text = [f"def {name}(layer: nn.Module{params.replace('weight', 'kernel')}) -> nn.Module:", '    """The layer with the initial weights that Keras gives it."""']
+            self.texts.append("\n".join([*text, *("    " + line for line in lines), "    return layer"]))
+        return f"{self.wrappers[body]}({', '.join([code, *map(code_of, arguments)])})"
+
+    def wrapper_name(self, step: Step, taken: set[str]) -> str:
+        value = spec(step).get("weight", next(iter(spec(step).values())))
+        base = "with_initializer" if isinstance(value, Sym) else canonical(_leaf(value)) or "initialized"
+        name, i = base, 1
+        while name in taken:
+            i += 1
+            name = f"{base}{i}"
+        return name
+
+
+def _named(step: Step) -> Step:
+    """The step with open initializers under the names of the wrapper's parameters."""
+    from dataclasses import replace
+
+    init = {p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()}
+    return replace(step, init=init, fans=None if step.fans is not None and any(isinstance(f, Sym) for f in step.fans) else step.fans)
+
+
+def _leaf(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return value.leaf if isinstance(value, (ApiObject, ApiValue)) else ""
+
+
+def spec(step: Step) -> dict[str, Any]:
+    """The initial weights that differ from those torch gives by itself."""
+    found = {}
+    for parameter, value in step.init.items():
+        name = canonical(_leaf(value)) if not isinstance(value, Sym) else ""
+        if torch_class(step).startswith(NORMALS):
+            if (name == "zeros" and parameter in ("bias", "running_mean")) or (name == "ones" and parameter in ("weight", "running_var")):
+                continue
+        if parameter:
+            found[parameter] = value
+    return found
+
+
+def is_open_step(step: Step) -> bool:
+    return any(isinstance(v, Sym) for v in spec(step).values()) or step.fans is not None
+
+
+def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:
+    """The steps with initial weights of their own, in all classes."""
+    seen: list[Member] = []
+
+    def members(m: Member) -> Iterable[Member]:
+        yield m
+        for part in (*m.parts, *(m.choice.then if m.choice else ()), *(m.choice.otherwise if m.choice else ())):
+            yield from members(part)
+
+    for cls in classes:
+        for op in cls.block.walk():
+            if isinstance(op, Apply) and op.member is not None:
+                for m in members(op.member):
+                    if m not in seen and m.step is not None and spec(m.step):
+                        seen.append(m)
+                        yield m.step

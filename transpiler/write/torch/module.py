@@ -1,0 +1,173 @@
+"""A source file with its model-building code replaced: classes where the helpers were, the rest as it was."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.write.torch.helpers import helper_texts
+
+LINE_LENGTH = 120
+
+TORCH_IMPORTS = (
+    ("math", "import math"),
+    ("torch", "import torch"),
+    ("F", "import torch.nn.functional as F"),
+    ("Tensor", "Tensor"),
+    ("nn", "nn"),
+)
+
+
+@dataclass
+class FileEdit:
+    """What changes in one file."""
+
+    text: str
+    tree: ast.Module
+    replaced: dict[ast.AST, str] = field(default_factory=dict)
+    """Function or statement → the text in its place."""
+    before: dict[ast.AST, list[str]] = field(default_factory=dict)
+    """Top-level statement → what is inserted above it."""
+    removed: set[ast.AST] = field(default_factory=set)
+    dropped_names: set[str] = field(default_factory=set)
+    """Names that the file imports from the framework."""
+    helpers: list[str] = field(default_factory=list)
+    preamble: list[str] = field(default_factory=list)
+    """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
+
+    def apply(self) -> str:
+        """The file's new text, formatted by black."""
+        lines = self.text.splitlines()
+        edits: list[tuple[int, int, list[str]]] = []
+        nodes = {*self.replaced, *self.removed, *self.before}
+        first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
+        for node in nodes:
+            start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
+            new: list[str] = []
+            if node in self.before:
+                new += ["\n\n".join(self.before[node]), "", ""]
+            if node in self.replaced:
+                new += textwrap.indent(self.replaced[node], " " * node.col_offset).splitlines()  # type: ignore[attr-defined]
+            elif node not in self.removed:
+                new += lines[start - 1 : end]
+            if start == first:
+                above = [*helper_texts(self.helpers), *self.preamble]
+                new = [*("\n\n".join(above).splitlines() + ["", ""] if above else []), *new]
+            edits.append((start, end, new))
+        for start, end, new in sorted(edits, reverse=True):
+            lines[start - 1 : end] = new
+        body = "\n".join(lines) + "\n"
+        return format_code(self.with_imports(body))
+
+    def with_imports(self, text: str) -> str:
+        """The text with the imports it uses: the framework's gone, torch's added, unused ones removed."""
+        tree = ast.parse(text)
+        used = used_identifiers(tree)
+        original = used_identifiers(self.tree)
+        lines = text.splitlines()
+        edits: list[tuple[int, int, list[str]]] = []
+        last_import = 0
+        for node, parent in import_nodes(tree):
+            kept = [a for a in node.names if self.keeps(node, a, used, original)]
+            top = parent is tree
+            if top and not isinstance(node, ast.ImportFrom) or top and node.module != "__future__":  # type: ignore[union-attr]
+                last_import = max(last_import, 0)
+            if len(kept) == len(node.names):
+                continue
+            indent = " " * node.col_offset
+            if kept:
+                copy = ast.ImportFrom(node.module, kept, node.level) if isinstance(node, ast.ImportFrom) else ast.Import(kept)
+                new = [indent + ast.unparse(copy)]
+            else:
+                alone = not top and len(getattr(parent, "body", [])) == 1
+                new = [indent + "pass"] if alone else []
+            edits.append((node.lineno, node.end_lineno or node.lineno, new))
+        for start, end, new in sorted(edits, reverse=True):
+            lines[start - 1 : end] = new
+        text = "\n".join(lines) + "\n"
+        return insert_imports(text, torch_imports(used))
+
+    def keeps(self, node: Any, alias: ast.alias, used: set[str], original: set[str]) -> bool:
+        name = (alias.asname or alias.name).partition(".")[0]
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            return True
+        if alias.name == "*":
+            return f"*{node.module}" not in self.dropped_names
+        if name in self.dropped_names:
+            return False
+        return name in used or name not in original
+
+
+def _start(node: Any) -> int:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+def used_identifiers(tree: ast.AST) -> set[str]:
+    """The names a tree reads, those in quoted annotations included; imports do not count."""
+    found = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            found |= {c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+    return found
+
+
+def import_nodes(tree: ast.Module) -> Iterable[tuple[Any, ast.AST]]:
+    for parent in ast.walk(tree):
+        for child in ast.iter_child_nodes(parent):
+            if isinstance(child, (ast.Import, ast.ImportFrom)):
+                yield child, parent
+
+
+def torch_imports(used: set[str]) -> list[str]:
+    """The import lines for the torch names in use."""
+    found = []
+    if "math" in used:
+        found.append("import math")
+    if "torch" in used:
+        found.append("import torch")
+    if "F" in used:
+        found.append("import torch.nn.functional as F")
+    names = [n for n in ("Tensor", "nn") if n in used]
+    if names:
+        found.append(f"from torch import {', '.join(names)}")
+    return found
+
+
+def insert_imports(text: str, imports: list[str]) -> str:
+    """Adds import lines where a file's imports stand: after the docstring and `__future__`."""
+    tree = ast.parse(text)
+    present = {ast.unparse(n) for n, parent in import_nodes(tree) if parent is tree}
+    imports = [i for i in imports if i not in present]
+    if not imports:
+        return text
+    line = 0
+    body = list(tree.body)
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+        line = body.pop(0).end_lineno or 0
+    while body and isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__":
+        line = body.pop(0).end_lineno or 0
+    while body and isinstance(body[0], (ast.Import, ast.ImportFrom)):
+        line = body.pop(0).end_lineno or 0
+    lines = text.splitlines()
+    if line == 0:  # below a comment at the head of the file
+        while line < len(lines) and (lines[line].startswith("#") or not lines[line].strip()):
+            line += 1
+        while line > 0 and not lines[line - 1].strip():
+            line -= 1
+    following = lines[line:]
+    gap = [""] if following and following[0].strip() and not re.match(r"(import|from)\s", following[0]) else []
+    lead = [""] if line and not lines[line - 1].startswith(("import", "from")) and lines[line - 1].strip() else []
+    return "\n".join([*lines[:line], *lead, *imports, *gap, *following]) + "\n"
+
+
+def format_code(text: str) -> str:
+    """Black's formatting; runs of blank lines that edits left are closed."""
+    import black
+
+    text = re.sub(r"\n{4,}", "\n\n\n", text)
+    return black.format_str(text, mode=black.Mode(line_length=LINE_LENGTH)) if text.strip() else text
