@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import Args, Step, Weight
 from transpiler.ir.shape import Layout, TensorType
@@ -139,6 +140,8 @@ class PReLU(LayerRule):
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         x, own = xs[0], self.own_axes(a, xs[0])
+        if any(x.shape[k] is None for k in own):
+            raise Declined("K2T202", "PReLU needs the size of the axes it does not share", "Give the input a shape.")
         init = {"weight": a.alpha_initializer}
         if own in ((), (x.rank - 1,), (1,)):
             module = "nn.PReLU()" if not own else call("nn.PReLU", x.shape[own[0]])

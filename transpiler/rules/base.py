@@ -69,6 +69,8 @@ class LayerRule:
     """Argument → why a value other than the default is declined."""
     mask: ClassVar[str] = "drops"
     """What happens to a mask of the input: `keeps`, `drops` or `consumes` (declined while masks are not translated)."""
+    moves: ClassVar[bool] = False
+    """Whether the values are only moved, so that integers stay integers."""
     examples: ClassVar[tuple[tuple[str, tuple[int, ...]], ...]] = ()
     """(constructor call, input shape with batch) pairs: each is a test and a row of the documentation."""
 
@@ -116,6 +118,8 @@ class LayerRule:
         return xs[0].layout if xs else Layout.KERAS
 
     def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
+        if self.moves:
+            return xs[0].dtype
         return xs[0].dtype if xs and xs[0].dtype.startswith("float") else "float32"
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:

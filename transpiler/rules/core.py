@@ -40,19 +40,23 @@ class Dense(LayerRule):
         return (*xs[0].shape[:-1], a.units)
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        if xs[0].channels is None:
+            raise Declined("K2T202", "the number of input features is not known", "Give the input a shape.")
         linear = Step(
             module=call("nn.Linear", xs[0].channels, a.units, **keywords({"bias": True}, bias=a.use_bias)),
             hint="dense",
             weights={"weight": Weight("kernel", (("permute", (1, 0)),)), "bias": Weight("bias", optional=True)},
             init={"weight": a.kernel_initializer, "bias": a.bias_initializer},
         )
-        return [linear, *activation_steps(a.activation, y, a.generation)]
+        floats = [] if xs[0].dtype.startswith("float") else [Step(fn="{0}.to(torch.get_default_dtype())", hint="x")]
+        return [*floats, linear, *activation_steps(a.activation, y, a.generation)]
 
 
 class Flatten(LayerRule):
     """All axes but the batch become one, in Keras order."""
 
     keras = ("Flatten",)
+    moves = True
     signature = "data_format=None"
     examples = (("Flatten()", (2, 3, 4, 5)), ("Flatten(data_format='channels_first')", (2, 3, 4, 5)))
 
@@ -79,6 +83,7 @@ class Identity(LayerRule):
     """Its input."""
 
     keras = ("Identity",)
+    moves = True
     mask = "keeps"
     examples = (("Identity()", (2, 3)),)
 
@@ -87,7 +92,7 @@ class Identity(LayerRule):
 
 
 class Rescaling(LayerRule):
-    """A multiple and an offset; integers become floats first."""
+    """A multiple and an offset; a float scale makes floats of integers."""
 
     keras = ("Rescaling",)
     signature = "scale, offset=0.0"
@@ -98,8 +103,7 @@ class Rescaling(LayerRule):
         for name in ("scale", "offset"):
             if not isinstance(a.get(name), (int, float, Sym)):
                 raise Declined("K2T102", f"Rescaling({name}={show(a.get(name))}): only a number is translated")
-        text = "{0}" if xs[0].dtype.startswith("float") else "{0}.float()"
-        text += self.factor(a.scale)
+        text = "{0}" + self.factor(a.scale)
         if is_open(a.offset):
             text += f" + ({code_of(a.offset)})"
         elif a.offset:
@@ -111,6 +115,7 @@ class Rescaling(LayerRule):
         """` * 2.0`, or ` / 255` where that is what the program means."""
         if is_open(scale):
             return f" * ({code_of(scale)})"
+        scale = float(scale)
         inverse = round(1 / scale) if 0 < scale < 1 else 0
         return f" / {inverse}" if inverse and 1 / inverse == scale else f" * {code_of(scale)}"
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import is_open, witness_of
-from transpiler.ir.model import Args, Step
+from transpiler.ir.model import KERAS2, Args, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule
 
@@ -87,6 +87,7 @@ class Multiply(_Merge):
     """A product."""
 
     keras, functions, template = ("Multiply",), ("multiply",), "{} * {}"
+    mask = "consumes"  # Keras 3 puts 1 in the place of masked values
     examples = (("Multiply()", ((2, 3, 4, 5), (2, 1, 1, 5))),)
 
 
@@ -127,6 +128,10 @@ class Concatenate(LayerRule):
         ("Concatenate()", ((2, 3, 4), (2, 3, 5))),
         ("Concatenate(axis=1)", ((2, 3, 4), (2, 2, 4), (2, 1, 4))),
     )
+
+    def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
+        floats = [x.dtype for x in xs if x.dtype.startswith("float")]
+        return floats[0] if floats else xs[0].dtype
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len({x.rank for x in xs}) != 1:
@@ -183,7 +188,7 @@ class Dot(LayerRule):
         first, second = self.axes(a, xs)
         left, right = "{0}", "{1}"
         if a.const("normalize"):
-            floor = ", eps=1e-6" if a.generation != "keras3" else ""
+            floor = ", eps=1e-6" if a.generation == KERAS2 else ", eps=1e-7"
             left, right = f"F.normalize({{0}}, dim={first}{floor})", f"F.normalize({{1}}, dim={second}{floor})"
         if xs[0].rank == xs[1].rank == 2:
             return [Step(fn=f"({left} * {right}).sum(dim=1, keepdim=True)", hint="x")]

@@ -18,6 +18,7 @@ class Reshape(LayerRule):
     """`reshape` in Keras order; one size may be -1."""
 
     keras = ("Reshape",)
+    moves = True
     signature = "target_shape"
     renames = {"dims": "target_shape"}
     examples = (("Reshape((3, 4))", (2, 12)), ("Reshape((-1, 2))", (2, 3, 4)), ("Reshape((-1,))", (2, 3, 4)))
@@ -69,6 +70,7 @@ class Permute(LayerRule):
     """Reorders the axes after the batch; `dims` count from 1."""
 
     keras = ("Permute",)
+    moves = True
     signature = "dims"
     examples = (("Permute((2, 1))", (2, 3, 4)), ("Permute((3, 1, 2))", (2, 3, 4, 5)))
 
@@ -92,6 +94,7 @@ class RepeatVector(LayerRule):
     """The same vector at every step."""
 
     keras = ("RepeatVector",)
+    moves = True
     signature = "n"
     examples = (("RepeatVector(3)", (2, 4)),)
 
@@ -122,6 +125,7 @@ class _Spatial(LayerRule):
     """A layer on the spatial axes alone."""
 
     ndim: ClassVar[int]
+    moves = True
     renames = {"dim_ordering": "data_format"}
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:

@@ -20,7 +20,7 @@ class TimeDistributed(LayerRule):
 
     keras = ("TimeDistributed",)
     signature = "layer"
-    mask = "consumes"
+    mask = "keeps"
     examples = (
         ("TimeDistributed(Dense(4, activation='relu'))", (2, 3, 5)),
         ("TimeDistributed(Conv2D(4, 3, padding='same', activation='relu'))", (2, 3, 5, 6, 2)),
