@@ -151,7 +151,8 @@ class Translation:
             if module is None:
                 continue
             state = dict(module.named_parameters()) | dict(module.named_buffers())
-            state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+            saved = module.state_dict()
+            state = {k: v for k, v in state.items() if k in saved and not k.endswith("num_batches_tracked")}
             assert state.keys() <= step.weights.keys(), f"{step.module} has {state.keys() - step.weights.keys()}"
             missing = {k for k in step.weights.keys() - state.keys() if not step.weights[k].optional}
             assert not missing, f"{step.module} lacks {missing}"
@@ -187,6 +188,8 @@ def randomise(layer: Any, rng: np.random.Generator) -> None:
         name = getattr(variable, "path", variable.name)
         draw = rng.uniform(0.5, 1.5, variable.shape) if "variance" in name else rng.normal(0, 0.5, variable.shape)
         variable.assign(draw)
+    if hasattr(layer, "finalize_state"):  # Normalization reads its weights then
+        layer.finalize_state()
 
 
 def draw_inputs(shapes: list[tuple[int, ...]], ids: int | None, rng: np.random.Generator) -> list[np.ndarray]:
