@@ -156,7 +156,7 @@ class Softmax(LayerRule):
     """`F.softmax` over any axis, or over several at once."""
 
     keras = ("Softmax",)
-    signature = "axis=-1"
+    signature = "axis=-1, robust_masking=False"
     mask = "consumes"
     examples = (("Softmax()", (2, 3)), ("Softmax(axis=1)", (2, 3, 4)), ("Softmax(axis=[1, 2])", (2, 3, 4, 5)))
 

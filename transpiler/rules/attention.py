@@ -110,9 +110,9 @@ class MultiHeadAttention(_Attention):
     keras = ("MultiHeadAttention",)
     signature = (
         "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True, output_shape=None, attention_axes=None, "
-        "flash_attention=None, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None, "
+        "sliding_window=None, flash_attention=None, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None, "
         "bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None, seed=None, "
-        "sliding_window=None, use_gate=False"
+        "use_gate=False, softmax_robust_masking=False"
     )
     unsupported = {
         "sliding_window": "attention to a window is not translated",

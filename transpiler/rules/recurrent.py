@@ -31,7 +31,7 @@ AFTER_ACTIVATIONS = (
     "kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, "
     "seed=None, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False, "
     "time_major=False, implementation=None, zero_output_for_mask=False, input_length=None, consume_less=None, "
-    "use_cudnn=None{more}"
+    "use_cudnn='auto'{more}"
 )
 """The arguments that all recurrent layers share."""
 
