@@ -19,6 +19,7 @@ from transpiler.read.keras.evaluate.keras_calls import keras_base
 from transpiler.read.keras.evaluate.stager import Memory, StageError
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
+from transpiler.read.keras.names import FRAMEWORKS
 from transpiler.read.keras.parse import SourceModule, parse
 from transpiler.read.keras.program import Activation, Program, is_open_graph, models_at_top, uses_keras
 from transpiler.write.torch.classes import ClassWriter
@@ -255,7 +256,7 @@ class Assembly:
         return result
 
     def write_file(self, source: SourceModule, items: list[Written]) -> str:
-        edit = FileEdit(source.text, source.tree)
+        edit = FileEdit(source.text, source.tree, frameworks=FRAMEWORKS)
         if items:
             self.write_items(source, items, edit)
         leftovers = self.leftovers(source, edit)

@@ -44,10 +44,12 @@ class Sym:
 
     expr: ast.expr
     witness: Any = MISSING
+    integer: bool = False
+    """Surely an int, whatever the arguments: the size of an axis, or arithmetic on such."""
 
     @staticmethod
-    def name(name: str, witness: Any = MISSING) -> Sym:
-        return Sym(ast.Name(name, ast.Load()), witness)
+    def name(name: str, witness: Any = MISSING, integer: bool = False) -> Sym:
+        return Sym(ast.Name(name, ast.Load()), witness, integer)
 
     @staticmethod
     def parse(code: str, witness: Any = MISSING) -> Sym:
@@ -59,7 +61,8 @@ class Sym:
 
     def names(self) -> set[str]:
         """The names of the generated code this expression reads."""
-        return {n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)}
+        called = {n.func.id for n in ast.walk(self.expr) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        return {n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)} - called
 
     def __repr__(self) -> str:
         return self.code
@@ -170,7 +173,13 @@ def binary(op: ast.operator, left: Any, right: Any) -> Any:
     simple = _simplify(op, left, right)
     if simple is not None:
         return simple
-    return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(OPERATORS[type(op)], left, right))
+    whole = isinstance(op, (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)) and surely_int(left) and surely_int(right)
+    return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(OPERATORS[type(op)], left, right), whole)
+
+
+def surely_int(value: Any) -> bool:
+    """Whether a value is an int in every run."""
+    return value.integer if isinstance(value, Sym) else _is_int(value)
 
 
 def _is_int(value: Any) -> bool:
@@ -197,7 +206,7 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
             tail = _const_tail(left, inner)
             if tail:
                 total = sign * tail[1] + (right if kind is ast.Add else -right)
-                base = Sym(tail[0], observe(lambda w: w - sign * tail[1], left))
+                base = Sym(tail[0], observe(lambda w: w - sign * tail[1], left), surely_int(left))
                 return base if total == 0 else binary(ast.Add(), base, total)
     if kind is ast.Add and _is_int(left) and left == 0 and type(witness_of(right)) is int:
         return right
@@ -209,7 +218,9 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
         tail = _const_tail(left, ast.FloorDiv)
         if tail and tail[1] > 0:  # (a // b) // c == a // (b * c)
             return Sym(
-                ast.BinOp(tail[0], ast.FloorDiv(), ast.Constant(tail[1] * right)), observe(lambda w: w // right, left)
+                ast.BinOp(tail[0], ast.FloorDiv(), ast.Constant(tail[1] * right)),
+                observe(lambda w: w // right, left),
+                surely_int(left),
             )
     if kind is ast.Sub and isinstance(left, Sym) and isinstance(right, Sym) and same(left, right):
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import Sym
@@ -10,7 +11,7 @@ from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Modu
 from transpiler.passes.chains import group_chains
 from transpiler.ir.liveness import remove_dead
 from transpiler.passes.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
-from transpiler.passes.structure import choose_modules, settle_loops
+from transpiler.passes.structure import choose_modules, settle_loops, sink
 
 
 class Settler:
@@ -30,6 +31,7 @@ class Settler:
             if isinstance(op, Apply) and op.member is not None and op.member.construction is not None:
                 self.settle(op.member.construction.cls)
         remove_dead(cls.block, set())
+        sink(cls.block)
         choose_modules(cls.block)
         remove_dead_lets(cls.block, names_in(cls.out_channels) if cls.out_channels is not None else ())
         coalesce(cls.block)
@@ -141,6 +143,8 @@ def rename_static(block: Block, old: str, new: str) -> None:
             m.construction.values = {k: value(v) for k, v in m.construction.values.items()}
         for part in m.parts:
             member(part)
+        if m.step is not None and any(isinstance(v, Sym) for v in m.step.init.values()):
+            m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
 
     for op in block.walk():
         if isinstance(op, Let):

@@ -48,6 +48,9 @@ def member_names(member: Member) -> set[str]:
             found |= names_in(member.construction.values.get(param.name))
     for part in member.parts:
         found |= member_names(part)
+    if member.step is not None:
+        for value in member.step.init.values():
+            found |= names_in(value)
     return found
 
 
@@ -58,7 +61,7 @@ def used_names(block: Block, let_values: bool) -> set[str]:
         if isinstance(op, Apply):
             if op.member is not None:
                 found |= member_names(op.member)
-            elif op.step.fn:
+            if op.step.fn and (op.member is None or op.step.module is None):
                 found |= {n for n in names_in_code(op.step.fn.replace("{", "_arg_").replace("}", "_")) if not n.startswith("_arg_")}
         elif isinstance(op, Branch):
             found |= names_in(op.test)

@@ -26,6 +26,40 @@ def choose_modules(block: Block) -> None:
     block.ops[:] = [_as_choice(op) or op if isinstance(op, Branch) else op for op in block.ops]
 
 
+def sink(block: Block) -> None:
+    """Moves what only one side of a branch reads into that side, in place: on the other side Keras never builds it."""
+    index = len(block.ops) - 1
+    while index >= 0:
+        op = block.ops[index]
+        if isinstance(op, Branch):
+            for before in reversed(block.ops[:index]):
+                side = _only_reader(before, op, block)
+                if side is not None:
+                    block.ops.remove(before)
+                    side.ops.insert(0, before)
+                    index -= 1
+            sink(op.then)
+            sink(op.otherwise)
+        elif isinstance(op, Loop):
+            sink(op.body)
+        index -= 1
+
+
+def _only_reader(op: Any, branch: Branch, block: Block) -> Block | None:
+    """The side of `branch` that alone reads the results of `op`."""
+    if not isinstance(op, Apply) or op.member is not None and op.member.shared:
+        return None
+    for other in block.ops:
+        if other is not branch and any(r in all_uses(other) for r in op.results):
+            return None
+    sides = []
+    for position, side in ((1, branch.then), (2, branch.otherwise)):
+        read = [v for o in side.ops for v in all_uses(o)] + [phi[position] for phi in branch.phis]
+        if any(r in read for r in op.results):
+            sides.append(side)
+    return sides[0] if len(sides) == 1 else None
+
+
 def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
     """The tensor that a side starts from and its submodules, if it is a chain of them that ends in `end`."""
     members: list[Member] = []
@@ -138,7 +172,8 @@ def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value]
     for op in left.walk():
         if isinstance(op, Let) and any(n.startswith("member__") for n in used_names(Block([op]), True)):
             raise CannotKeep("a size known to a submodule of the loop is used outside it")
-    free = sorted(used_names(body, let_values=True) - bound_names(body))
+    visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
     inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free)
     results = [Value(e.type, e.hint) for e in ends]
     step = Step(module=f"{inner.name}()", hint="block", stateful=True)

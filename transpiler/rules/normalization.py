@@ -141,7 +141,7 @@ class GroupNormalization(_ChannelNorm):
     )
 
     def norm(self, a: Args, x: TensorType, channels: Dim) -> Step:
-        groups = channels if a.const("groups") == -1 else a.groups
+        groups = channels if not is_open(a.groups) and a.groups == -1 else a.groups
         return channel_norm("nn.GroupNorm", (groups, channels), a)
 
 

@@ -248,10 +248,9 @@ class Reshape(OpRule):
 
 
 class DynamicDim:
-    """One axis of `tf.shape(x)`: a size read at run time from the tensor held by `{index}`."""
+    """The batch axis of `tf.shape(x)`: read at run time, the same for every tensor of a model."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
+    code = "{0}.shape[0]"
 
 
 class Dot(OpRule):

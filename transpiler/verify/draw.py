@@ -16,7 +16,8 @@ from transpiler.verify.compare import KAPPA_LIMIT
 from transpiler.verify.job import InputSpec
 from transpiler.verify.live import Recorder, all_layers, float_weights, leaf, owners
 
-GAINS = (1.0, 0.6, 0.35, 0.2)
+ATTEMPTS = ((1.0, 1.0), (1.0, 64.0), (0.6, 1.0), (0.35, 1.0), (0.2, 1.0))
+"""(gain of the weights, scale of the inputs): images of 0 to 255 are normalised inside some models."""
 DEFAULT_IDS = 5
 IMAGE, VOLUME, SEQUENCE = (64, 64), (16, 16, 16), (20,)
 LARGE_SAMPLE = 10_000
@@ -32,6 +33,7 @@ class InputPort:
     shape: tuple[int | None, ...]
     dtype: str
     ids: int | None = None
+    sparse: bool = False
 
 
 def randomise(model: Any, rng: np.random.Generator, gain: float) -> None:
@@ -176,7 +178,9 @@ def concrete_shape(port: InputPort, batch: int, attempt: int, given: tuple[int, 
     return (port.shape[0] or batch, *filled)
 
 
-def draw_input(port: InputPort, shape: tuple[int, ...], spec: InputSpec, rng: np.random.Generator) -> np.ndarray:
+def draw_input(
+    port: InputPort, shape: tuple[int, ...], spec: InputSpec, rng: np.random.Generator, scale: float = 1.0
+) -> np.ndarray:
     """One input: ids within range, or floats of which each sample has its own scale and each channel its own offset."""
     if port.dtype == "bool":
         return np.ones(shape, bool)
@@ -188,7 +192,7 @@ def draw_input(port: InputPort, shape: tuple[int, ...], spec: InputSpec, rng: np
     if len(shape) > 1:
         x = x * rng.uniform(0.6, 1.4, (shape[0],) + (1,) * (len(shape) - 1))
         x = x + rng.normal(0, 0.5, (shape[0],) + (1,) * (len(shape) - 2) + (shape[-1],))
-    return x.astype(np.float32)
+    return (scale * x).astype(np.float32)
 
 
 def acceptable(outputs: list[np.ndarray], kappa: float) -> str:

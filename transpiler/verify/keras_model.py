@@ -33,14 +33,17 @@ class Subject:
 
     def pack(self, arrays: list[np.ndarray]) -> Any:
         """Arrays, in the order of the model's inputs, as the structure the model takes."""
+        return self.structure([self.tensor(a) for a in arrays])
+
+    def tensor(self, array: np.ndarray) -> Any:
         import tensorflow as tf
 
-        tensors = [tf.convert_to_tensor(a.astype(self.floatx) if a.dtype.kind == "f" else a) for a in arrays]
-        return self.structure(tensors)
+        return tf.convert_to_tensor(array.astype(self.floatx) if array.dtype.kind == "f" else array)
 
     def structure(self, tensors: list[Any]) -> Any:
         import tensorflow as tf
 
+        tensors = [tf.sparse.from_dense(t) if p.sparse else t for t, p in zip(tensors, self.ports)]
         struct = getattr(self.model, "_inputs_struct", None)
         if struct is None:
             struct = getattr(self.model, "_nested_inputs", None)
@@ -71,15 +74,17 @@ class Subject:
         given = self.spec.shapes
         return [concrete_shape(p, batch, attempt, given[i] if given else None) for i, p in enumerate(self.ports)]
 
-    def draw(self, shapes: list[tuple[int, ...]], rng: np.random.Generator) -> list[np.ndarray]:
+    def draw(self, shapes: list[tuple[int, ...]], rng: np.random.Generator, scale: float = 1.0) -> list[np.ndarray]:
         if self.spec.code is not None:
-            return code_inputs(self.spec.code, rng)
-        return [draw_input(p, s, self.spec, rng) for p, s in zip(self.ports, shapes)]
+            return code_inputs(self.spec.code, rng)[0]
+        return [draw_input(p, s, self.spec, rng, scale) for p, s in zip(self.ports, shapes)]
 
     def cases(self) -> list[list[tuple[int, ...]]]:
         """The shapes of the inputs by case: two batch sizes, and a second size where one is open."""
         sample = max((int(np.prod(s[1:])) for s in self.shapes(1, 0)), default=0)
         big, small = (4, 2) if sample > LARGE_SAMPLE else (8, 3)
+        if any(len(p.shape) == 5 for p in self.ports):  # float64 has only slow kernels for volumes
+            big, small = (3, 2)
         cases = [self.shapes(big, 0), self.shapes(small, 0)]
         return cases if cases[0] != cases[1] else cases[:1]
 
@@ -91,18 +96,13 @@ class Subject:
         return [self.shapes(2, n) for n in attempts]
 
 
-def code_inputs(code: str, rng: np.random.Generator) -> list[np.ndarray]:
-    """Inputs from the user's expression, as a flat list of arrays."""
+def code_inputs(code: str, rng: np.random.Generator) -> tuple[list[np.ndarray], list[bool]]:
+    """Inputs from the user's expression as dense arrays, and which of them are sparse tensors for Keras."""
     import tensorflow as tf
 
-    value = eval(code, {"np": np, "tf": tf, "rng": rng})
-    return [np.asarray(_dense(v)) for v in tf.nest.flatten(value, expand_composites=False)]
-
-
-def _dense(value: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.sparse.to_dense(value) if isinstance(value, tf.sparse.SparseTensor) else value
+    flat = tf.nest.flatten(eval(code, {"np": np, "tf": tf, "rng": rng}))
+    sparse = [isinstance(v, tf.sparse.SparseTensor) for v in flat]
+    return [np.asarray(tf.sparse.to_dense(v) if s else v) for v, s in zip(flat, sparse)], sparse
 
 
 def build(keras: ModuleType, job: Job, floatx: str, recorder: Recorder) -> Subject:
@@ -117,8 +117,8 @@ def build(keras: ModuleType, job: Job, floatx: str, recorder: Recorder) -> Subje
     subject = Subject(keras, model, recorder, floatx, [], job.inputs)
     ports = _ports(model)
     if ports is None:
-        arrays = _arrays_for_unbuilt(job.inputs)
-        subject.ports = [InputPort((None, *a.shape[1:]), a.dtype.name) for a in arrays]
+        arrays, sparse = _arrays_for_unbuilt(job.inputs)
+        subject.ports = [InputPort((None, *a.shape[1:]), a.dtype.name, None, s) for a, s in zip(arrays, sparse)]
         if job.inputs.code is None:
             subject.spec = replace(job.inputs, shapes=tuple(a.shape for a in arrays))
         subject.call(arrays)
@@ -142,14 +142,15 @@ def _ports(model: Any) -> list[InputPort] | None:
     return ports
 
 
-def _arrays_for_unbuilt(spec: InputSpec) -> list[np.ndarray]:
+def _arrays_for_unbuilt(spec: InputSpec) -> tuple[list[np.ndarray], list[bool]]:
     rng = np.random.default_rng(0)
     if spec.code is not None:
         return code_inputs(spec.code, rng)
     if spec.shapes is None:
         raise BuildError("the model has no input shape before it is called: say what it takes (--input-shape)")
     dtype = "int32" if spec.all_ids else "float32"
-    return [draw_input(InputPort((None, *s[1:]), dtype), s, spec, rng) for s in spec.shapes]
+    arrays = [draw_input(InputPort((None, *s[1:]), dtype), s, spec, rng) for s in spec.shapes]
+    return arrays, [False] * len(arrays)
 
 
 @dataclass
@@ -165,8 +166,8 @@ def gradients(subject: Subject, arrays: list[np.ndarray], directions: list[np.nd
     """Outputs and gradients of one call; `directions` are the fixed R, drawn here if None."""
     import tensorflow as tf
 
-    tensors = [tf.convert_to_tensor(a.astype(subject.floatx) if a.dtype.kind == "f" else a) for a in arrays]
-    ids = {i for i, p in enumerate(subject.ports) if p.ids is not None or subject.spec.all_ids}
+    tensors = [subject.tensor(a) for a in arrays]
+    ids = {i for i, p in enumerate(subject.ports) if p.ids is not None or p.sparse or subject.spec.all_ids}
     watched = {i: t for i, t in enumerate(tensors) if t.dtype.is_floating and i not in ids}
     sources = [raw(v) for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:

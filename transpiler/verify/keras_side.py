@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from transpiler.verify import live
-from transpiler.verify.draw import GAINS, acceptable, calibrate, linear_output, randomise
+from transpiler.verify.draw import ATTEMPTS, acceptable, calibrate, linear_output, randomise
 from transpiler.verify.imports import StubFinder, add_roots
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.keras_model import (
@@ -194,23 +194,22 @@ class Work:
 
     def make_draw(self) -> None:
         """Draws weights and inputs until they can tell right from wrong; keeps the best if none can."""
-        best: tuple[float, int, float, str] | None = None
-        for attempt, gain in enumerate(GAINS):
-            kappa, problem = self._attempt(attempt, gain)
+        best: tuple[float, int, str] | None = None
+        for attempt in range(len(ATTEMPTS)):
+            kappa, problem = self._attempt(attempt)
             if not problem:
-                best = None
                 self._keep(kappa, "")
-                break
-            rank = kappa if np.isfinite(kappa) else 1e300
-            best = min(best or (rank, attempt, gain, problem), (rank, attempt, gain, problem))
-        if best is not None:
-            kappa, problem = self._attempt(best[1], best[2])
-            self._keep(kappa, problem)
+                return
+            one = (kappa if np.isfinite(kappa) else 1e300, attempt, problem)
+            best = min(best or one, one)
+        assert best is not None
+        kappa, problem = self._attempt(best[1])
+        self._keep(kappa, problem)
 
-    def _attempt(self, attempt: int, gain: float) -> tuple[float, str]:
+    def _attempt(self, attempt: int) -> tuple[float, str]:
         rng = np.random.default_rng(SEED + attempt)
-        shapes = self.subject.cases()
-        self.cases = [self.subject.draw(s, rng) for s in shapes]
+        gain, self.scale = ATTEMPTS[attempt]
+        self.cases = [self.subject.draw(s, rng, self.scale) for s in self.subject.cases()]
         randomise(self.subject.model, rng, gain)
         first = self.cases[0]
         calibrate(self.subject.model, lambda: self.subject.call(first), self.subject.recorder, rng, gain)
@@ -232,7 +231,7 @@ class Work:
 
     def _second_size(self) -> None:
         for shapes in self.subject.other_sizes():
-            case = self.subject.draw(shapes, np.random.default_rng(SEED + 50))
+            case = self.subject.draw(shapes, np.random.default_rng(SEED + 50), self.scale)
             try:
                 self.subject.call(case)
             except Exception as error:  # the model does not take this size; that is no mistake of anyone

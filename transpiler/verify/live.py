@@ -28,7 +28,7 @@ def import_framework(generation: str) -> ModuleType:
     if generation != KERAS2:
         import keras
 
-        _cache_grouped_convolutions(tf)
+        _speed_up_grouped_convolutions(tf)
         return keras
     import tf_keras
 
@@ -38,8 +38,11 @@ def import_framework(generation: str) -> ModuleType:
     return tf_keras
 
 
-def _cache_grouped_convolutions(tf: ModuleType) -> None:
-    """Keras 3 compiles a grouped convolution anew in every eager call, about a second each; once per shape is enough."""
+def _speed_up_grouped_convolutions(tf: ModuleType) -> None:
+    """Grouped convolutions in eager Keras 3 are compiled anew in every call, and slow in float64.
+
+    With one channel a group they are depthwise ones, which TensorFlow has; others are compiled once per shape.
+    """
     from keras.src.backend.tensorflow import nn
 
     original = nn.conv
@@ -53,6 +56,11 @@ def _cache_grouped_convolutions(tf: ModuleType) -> None:
         grouped = data_format == "channels_last" and inputs.shape[-1] != kernel.shape[-2]
         if not grouped or not tf.executing_eagerly() or not hasattr(inputs, "numpy"):
             return original(inputs, kernel, **options)
+        plain = set(tf.nest.flatten([strides, dilation_rate])) == {1}
+        if len(kernel.shape) == 4 and kernel.shape[2] == 1 and plain:
+            height, width, _, filters = kernel.shape
+            depthwise = tf.reshape(kernel, [height, width, inputs.shape[-1], filters // inputs.shape[-1]])
+            return tf.nn.depthwise_conv2d(inputs, depthwise, [1, 1, 1, 1], padding.upper())
         return compiled(inputs, tf.convert_to_tensor(kernel), **options)
 
     nn.conv = conv

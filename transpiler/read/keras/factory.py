@@ -58,7 +58,7 @@ class FactoryStager(Stager):
             while label in self.input_dims:
                 label = f"{value.hint}_{label.removeprefix('in_')}" if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims else f"{label}2"
             self.input_dims[label] = dim
-            shape.append(Sym.name(label, dim.witness))
+            shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
         self.origins[made] = Origin([], [made], lambda xs: None)
         self.inputs_made.append(made)
@@ -243,6 +243,8 @@ def class_name(function: Function) -> str:
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
     named = cap_words(name)
+    if named in ("Model", "Net", "Network", "Nn"):
+        named = cap_words(function.module.path.stem)
     return f"{named}Model" if named == function.name else named
 
 

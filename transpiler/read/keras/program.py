@@ -76,13 +76,15 @@ def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
 class EntryEnv(Env):
     """The scope of set-up code and entries: its own names, then those of the file being converted."""
 
-    def __init__(self, module: SourceModule, target: Any) -> None:
+    def __init__(self, module: SourceModule, target: Any, builtins: Any) -> None:
         super().__init__(None, "module", module)
-        self._target = target
+        self._target, self._builtins = target, builtins
 
     def scope_of(self, name: str) -> Env | None:
         if name in self.names:
             return self
+        if name in self._builtins:
+            return None
         found = self._target()
         return found.scope_of(name) if found is not None else None
 
@@ -129,7 +131,7 @@ class Program:
     def run_setup(self, setup: str) -> None:
         """Evaluates set-up code, statement by statement; what fails leaves its names unknown."""
         source = parse(setup, Path("<setup>"), "<setup>")
-        self.entry_env = EntryEnv(source, self.target_env)
+        self.entry_env = EntryEnv(source, self.target_env, self.interpreter.builtins)
         self.entry_env.names["__builtins__"] = None
         self.interpreter.exec_module_body(source.tree.body, self.entry_env)
 

@@ -62,7 +62,8 @@ class _Fill(ast.NodeTransformer):
 def fill(template: str, **values: ast.expr) -> ast.expr:
     """`{0}.mean(dim=1)` with its places filled in, parentheses where precedence asks for them."""
     node = ast.parse(ast.unparse(_template(template)), mode="eval").body
-    named = {f"_arg_{k.lstrip('p')}_": v for k, v in values.items()}
+    named = {f"_arg_{k.removeprefix('p')}_": v for k, v in values.items()}
+    named |= {k.removeprefix("p"): v for k, v in values.items() if not k.removeprefix("p").isdigit() and k != "self"}
     return _Fill(named).visit(node)
 
 
@@ -83,6 +84,9 @@ class ClassWriter:
         self.counts: Counter[Value] = use_counts(cls.block)
         self.variables: dict[Value, ast.expr] = {}
         self.flags: dict[Branch, str] = {}
+        self.static_names = {p.name for p in cls.params} | {op.name for op in cls.block.walk() if isinstance(op, Let)}
+        self.stored: dict[str, str] = {}
+        """Static names that `forward` reads → the attributes that hold them."""
 
     # --- attributes --------------------------------------------------------------------------------------------
 
@@ -384,7 +388,17 @@ class ClassWriter:
         self.need(op)
         if step.fn is None:
             raise AssertionError(f"{step} has no function form")
-        return fill_args(step.fn, args)
+        return fill(step.fn, **{f"p{i}": a for i, a in enumerate(args)}, **self.stored_names(step.fn))
+
+    def stored_names(self, template: str) -> dict[str, ast.expr]:
+        """Static names in an expression of `forward`: the constructor keeps them as attributes."""
+        found: dict[str, ast.expr] = {}
+        for node in ast.walk(_template(template)):
+            if isinstance(node, ast.Name) and (node.id in self.static_names):
+                if node.id not in self.stored:
+                    self.stored[node.id] = self.attribute_names.take(VERSION.sub(r"\1", node.id))
+                found[f"p{node.id}"] = ast.Attribute(ast.Name("self", ast.Load()), self.stored[node.id], ast.Load())
+        return found
 
     def inlines(self, ops: list[Any], index: int, op: Apply, expression: ast.expr) -> bool:
         """Whether the result is written into the one expression that uses it, in the next operation."""
@@ -427,19 +441,24 @@ class ClassWriter:
         inner = body.indented()
         inner.add("super().__init__()")
         self.constructor(self.cls.block, inner)
+        forward = self.write_forward(out.level + 1)
+        inner.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
         if self.cls.root and self.initial.shared:
             inner.add("self.apply(init_weights)")
         if self.cls.out_channels is not None:
             inner.add(f"self.out_channels = {code_of(self.cls.out_channels)}")
         body.add("")
+        out.lines += forward.lines
+        return self.final_names(out.text())
+
+    def write_forward(self, level: int) -> Lines:
+        out = Lines([], level)
         names = self.input_names()
         returned = next((op.value for op in self.cls.block.walk() if isinstance(op, Return)), None)
-        body.add(f"def forward(self{''.join(f', {n}: Tensor' for n in names)}) -> {annotation(returned)}:")
-        inner = body.indented()
-        holders = {n: v for n, v in zip(names, self.cls.inputs)}
+        out.add(f"def forward(self{''.join(f', {n}: Tensor' for n in names)}) -> {annotation(returned)}:")
         self.variables = {v: ast.Name(n, ast.Load()) for n, v in zip(names, self.cls.inputs)}
-        self.forward_ops(self.cls.block.ops, inner, holders, set())
-        return self.final_names(out.text())
+        self.forward_ops(self.cls.block.ops, out.indented(), dict(zip(names, self.cls.inputs)), set())
+        return out
 
     def final_names(self, text: str) -> str:
         """Static variables by the names they are printed with, and submodules that are read by their attributes."""
@@ -481,11 +500,9 @@ def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
 
 def flag_name(op: Branch) -> str:
     """The attribute under which `forward` finds the outcome of a test made in the constructor."""
-    if isinstance(op.test.expr, ast.Name):
-        return VERSION.sub(r"\1", op.test.expr.id)
     names = [n.id for n in ast.walk(op.test.expr) if isinstance(n, ast.Name)]
     subject = VERSION.sub(r"\1", names[0]) if names else identifier(op.phis[0][0].hint)
-    return f"use_{subject}"
+    return subject if subject.startswith(("use_", "has_", "include_", "is_", "with_", "no_")) else f"use_{subject}"
 
 
 @functools.lru_cache(maxsize=1024)

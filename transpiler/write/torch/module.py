@@ -35,6 +35,8 @@ class FileEdit:
     removed: set[ast.AST] = field(default_factory=set)
     dropped_names: set[str] = field(default_factory=set)
     """Names that the file imports from the framework."""
+    frameworks: tuple[str, ...] = ()
+    """Packages whose imports go even where the source never used them."""
     helpers: list[str] = field(default_factory=list)
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
@@ -47,13 +49,13 @@ class FileEdit:
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
+            if node not in self.replaced and node not in self.removed:
+                end = start - 1  # an insertion
             new: list[str] = []
             if node in self.before:
                 new += ["\n\n".join(self.before[node]), "", ""]
             if node in self.replaced:
                 new += textwrap.indent(self.replaced[node], " " * node.col_offset).splitlines()  # type: ignore[attr-defined]
-            elif node not in self.removed:
-                new += lines[start - 1 : end]
             if start == first:
                 above = [*helper_texts(self.helpers), *self.preamble]
                 new = [*("\n\n".join(above).splitlines() + ["", ""] if above else []), *new]
@@ -70,12 +72,8 @@ class FileEdit:
         original = used_identifiers(self.tree)
         lines = text.splitlines()
         edits: list[tuple[int, int, list[str]]] = []
-        last_import = 0
-        for node, parent in import_nodes(tree):
+        for node, siblings, top in import_nodes(tree):
             kept = [a for a in node.names if self.keeps(node, a, used, original)]
-            top = parent is tree
-            if top and not isinstance(node, ast.ImportFrom) or top and node.module != "__future__":  # type: ignore[union-attr]
-                last_import = max(last_import, 0)
             if len(kept) == len(node.names):
                 continue
             indent = " " * node.col_offset
@@ -83,12 +81,11 @@ class FileEdit:
                 copy = ast.ImportFrom(node.module, kept, node.level) if isinstance(node, ast.ImportFrom) else ast.Import(kept)
                 new = [indent + ast.unparse(copy)]
             else:
-                alone = not top and len(getattr(parent, "body", [])) == 1
-                new = [indent + "pass"] if alone else []
+                new = [] if top or node is not siblings[0] else [indent + "pass"]
             edits.append((node.lineno, node.end_lineno or node.lineno, new))
         for start, end, new in sorted(edits, reverse=True):
             lines[start - 1 : end] = new
-        text = "\n".join(lines) + "\n"
+        text = without_empty_blocks("\n".join(lines) + "\n") if edits else "\n".join(lines) + "\n"
         return insert_imports(text, torch_imports(used))
 
     def keeps(self, node: Any, alias: ast.alias, used: set[str], original: set[str]) -> bool:
@@ -96,10 +93,11 @@ class FileEdit:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             return True
         if alias.name == "*":
-            return f"*{node.module}" not in self.dropped_names
+            return bool(node.level) or (node.module or "").partition(".")[0] not in self.frameworks
         if name in self.dropped_names:
             return False
-        return name in used or name not in original
+        module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
+        return name in used or name not in original and module.partition(".")[0] not in self.frameworks
 
 
 def _start(node: Any) -> int:
@@ -116,11 +114,33 @@ def used_identifiers(tree: ast.AST) -> set[str]:
     return found
 
 
-def import_nodes(tree: ast.Module) -> Iterable[tuple[Any, ast.AST]]:
+def import_nodes(tree: ast.Module) -> Iterable[tuple[Any, list[ast.stmt], bool]]:
+    """Every import, with the statements it stands among, and whether that is the top level."""
     for parent in ast.walk(tree):
-        for child in ast.iter_child_nodes(parent):
-            if isinstance(child, (ast.Import, ast.ImportFrom)):
-                yield child, parent
+        for name in ("body", "orelse", "finalbody"):
+            siblings = getattr(parent, name, None)
+            for child in siblings if isinstance(siblings, list) else ():
+                if isinstance(child, (ast.Import, ast.ImportFrom)):
+                    yield child, siblings, parent is tree
+
+
+def without_empty_blocks(text: str) -> str:
+    """Drops top-level `if` and `try` statements that are left with nothing to do."""
+    lines = text.splitlines()
+    for statement in reversed(ast.parse(text).body):
+        if isinstance(statement, (ast.If, ast.Try)) and _idle(statement):
+            del lines[statement.lineno - 1 : statement.end_lineno]
+    return "\n".join(lines) + "\n"
+
+
+def _idle(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Pass):
+        return True
+    if isinstance(statement, ast.If):
+        return all(map(_idle, (*statement.body, *statement.orelse)))
+    if isinstance(statement, ast.Try):
+        return all(map(_idle, (*statement.body, *statement.orelse, *statement.finalbody, *(s for h in statement.handlers for s in h.body))))
+    return False
 
 
 def torch_imports(used: set[str]) -> list[str]:
@@ -141,7 +161,7 @@ def torch_imports(used: set[str]) -> list[str]:
 def insert_imports(text: str, imports: list[str]) -> str:
     """Adds import lines where a file's imports stand: after the docstring and `__future__`."""
     tree = ast.parse(text)
-    present = {ast.unparse(n) for n, parent in import_nodes(tree) if parent is tree}
+    present = {ast.unparse(n) for n, _, top in import_nodes(tree) if top}
     imports = [i for i in imports if i not in present]
     if not imports:
         return text

@@ -1063,11 +1063,11 @@ class Interpreter:
             expr = ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
         except TypeError:
             raise NeedsConstant(first_open([*args, *kwargs.values()])) from None
-        if function in (int, float) and len(args) == 1 and type(getattr(args[0], "witness", None)) is function and isinstance(args[0].expr, (ast.BinOp, ast.Name)):
-            if isinstance(args[0].expr, ast.BinOp) and not isinstance(args[0].expr.op, ast.Div) and function is int and is_dim(args[0]):
-                return args[0]
+        if function is int and len(args) == 1 and isinstance(args[0], Sym) and args[0].integer:
+            return args[0]
         witness = observe(lambda a, k: function(*a, **k), list(args), dict(kwargs))
-        return Sym(expr, list(witness) if isinstance(witness, (zip, enumerate, reversed, map, filter)) else witness)
+        whole = function in (int, len, round) and len(args) == 1
+        return Sym(expr, list(witness) if isinstance(witness, (zip, enumerate, reversed, map, filter)) else witness, whole)
 
     def native(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         try:
@@ -1451,10 +1451,6 @@ def first_open(values: list[Any]) -> Sym:
         if isinstance(value, dict) and is_open(value):
             return first_open(list(value.values()))
     return Sym(ast.Constant(None))
-
-
-def is_dim(value: Sym) -> bool:
-    return type(value.witness) is int
 
 
 def _types_ast(kinds: Any, value: Sym) -> ast.expr:

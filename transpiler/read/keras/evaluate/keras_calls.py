@@ -233,6 +233,10 @@ class KerasInterpreter(Interpreter, Emitter):
         return self.ops.get(path.removeprefix("keras."))
 
     def call_op(self, rule: OpRule, leaf: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        for value in (*args, *kwargs.values()):
+            unknown = next((v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Unknown)), None)
+            if unknown is not None:
+                raise self.declined("K2T201", f"an argument of {leaf} cannot be evaluated: {unknown.reason}")
         bound = rule.bind(args, kwargs, self.generation)
         xs = tensors([bound.get(n) for n in bound])
         xs = self.to_layouts(xs, rule.wants(bound, types_of(xs)))
@@ -668,8 +672,7 @@ class KerasInterpreter(Interpreter, Emitter):
     def dynamic_shape(self, x: Value) -> Any:
         from transpiler.rules.ops import DynamicDim
 
-        inner = x.type
-        return [DynamicDim(f"{{0}}.shape[{inner.axis(i)}]") if d is None else d for i, d in enumerate(inner.shape)]
+        return [DynamicDim() if i == 0 else Unknown("an open size") if d is None else d for i, d in enumerate(x.type.shape)]
 
     def api_ndim(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return args[0].type.rank if isinstance(args[0], Value) else Unknown("ndim of something that is not a tensor")

@@ -515,7 +515,7 @@ class Stager(KerasInterpreter):
                     continue
                 label = "channels" if axis == len(dims) - 1 else axis_name(len(dims), axis)
                 slots[name, axis] = self.fresh(label)
-                dims[axis] = Sym.name(slots[name, axis], witness_of(before[name].type.shape[axis]))
+                dims[axis] = Sym.name(slots[name, axis], witness_of(before[name].type.shape[axis]), True)
                 stable = False
             if not all(x is y for x, y in zip(dims, start.type.shape)):
                 fresh = Value(replace(start.type, shape=tuple(dims)), start.hint)
@@ -567,7 +567,7 @@ class Stager(KerasInterpreter):
         dims = list(start.type.shape)
         for axis in range(len(dims)):
             if (name, axis) in slots:
-                dims[axis] = Sym.name(slots[name, axis], witness_of(end.type.shape[axis]))
+                dims[axis] = Sym.name(slots[name, axis], witness_of(end.type.shape[axis]), True)
         return tuple(dims)
 
     def comprehension(self, node: Any, env: Env, emit: Callable[[Env], None]) -> None:
@@ -849,7 +849,7 @@ class Stager(KerasInterpreter):
             while label in dims:
                 label += "_"
             dims[label] = (index, axis)
-            shape.append(Sym.name(label, witness_of(d)))
+            shape.append(Sym.name(label, witness_of(d), True))
         inner = Value(replace(value.type, shape=tuple(shape)).in_layout(layout), name)
         self.origins[inner] = Origin([], [inner], lambda xs: None)
         return inner
@@ -972,7 +972,7 @@ class Stager(KerasInterpreter):
             return None
         staged.cls.out_channels = dim
         member.exposed = True
-        return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), "out_channels", ast.Load()), dim.witness)
+        return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), "out_channels", ast.Load()), dim.witness, True)
 
     def expand_lets(self, dim: Sym, block: Block) -> Sym:
         """`dim` with variables that are assigned once, outside loops and branches, written out."""
@@ -1046,6 +1046,14 @@ def _rebuild(node: ast.expr, values: dict[str, Any], witness: Any = MISSING) -> 
         return values[node.id]
     if isinstance(node, ast.Constant):
         return node.value
+    if isinstance(node, ast.Subscript):
+        owner, index = _rebuild(node.value, values), _rebuild(node.slice, values)
+        if isinstance(owner, (tuple, list)) and isinstance(index, int) and not isinstance(index, bool):
+            return owner[index]
+        if isinstance(owner, Sym) and isinstance(index, int):
+            return owner[index]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value  # type: ignore[operator]
     if isinstance(node, ast.BinOp):
         left, right = _rebuild(node.left, values), _rebuild(node.right, values)
         if not isinstance(left, ast.AST) and not isinstance(right, ast.AST):
