@@ -22,11 +22,6 @@ from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.ir.weights import apply_transform, find
 from transpiler.rules.registry import layer_rules
 
-torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
-keras.config.set_floatx("float64")
-tf_keras.backend.set_floatx("float64")
-
 GENERATIONS = (KERAS3, KERAS2)
 LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
 HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
@@ -280,15 +275,22 @@ def check_type(kind: TensorType, shape: tuple[int, ...]) -> None:
         assert inferred is None or inferred == seen, f"inferred {kind.shape}, real {shape}"
 
 
-def symbolic(code: str, shape: tuple[int, ...], generation: str, names: dict[str, Any]) -> Translation:
-    """The translation of `code` for sizes that are names, evaluated at `shape`."""
+def symbolic(
+    code: str,
+    shape: tuple[int, ...],
+    generation: str,
+    names: dict[str, Any],
+    at: dict[str, Any] | None = None,
+    at_shape: tuple[int, ...] | None = None,
+) -> Translation:
+    """The translation of `code` for sizes that are names, seen to be `shape`, evaluated there or at other values."""
     syms = {n: Sym.name(n, v) for n, v in names.items()}
     dims = tuple(Sym.name(f"size{i}", d) for i, d in enumerate(shape[1:]))
     layer = read(code, generation, **syms)
     x = TensorType((None, *dims), "float32")
     layout = layer.rule.wants(layer.args, [x])
     lowering = layer.rule.lower(layer.args, [x.in_layout(layout) if layout else x])
-    namespace = helper_namespace() | names | {f"size{i}": d for i, d in enumerate(shape[1:])}
+    namespace = helper_namespace() | (at or names) | {f"size{i}": d for i, d in enumerate((at_shape or shape)[1:])}
     return Translation(lowering, layout, namespace=namespace)
 
 

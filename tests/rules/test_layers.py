@@ -265,23 +265,105 @@ SYMBOLIC = [
     ("RepeatVector(n)", (2, 3), {"n": 4}),
     ("Dropout(r)", (2, 3), {"r": 0.4}),
     ("GlobalAveragePooling2D()", (2, 3, 4, 5), {}),
+    ("GroupNormalization(groups)", (2, 3, 4, 6), {"groups": 3}),
+    ("LSTM(units, return_sequences=True)", (2, 5, 3), {"units": 4}),
+    ("GRU(units, reset_after=False)", (2, 5, 3), {"units": 4}),
+    ("Bidirectional(GRU(units, return_sequences=True), merge_mode='sum')", (2, 5, 3), {"units": 4}),
+    ("Bidirectional(LSTM(units))", (2, 5, 3), {"units": 4}),
+    ("TimeDistributed(Dense(units))", (2, 5, 3), {"units": 4}),
+    ("TimeDistributed(Conv1D(filters, 3, strides=2, padding='same'))", (2, 5, 8, 3), {"filters": 4}),
 ]
+
+
+ELSEWHERE = [
+    (
+        "Conv2D(f, k, strides=s, padding='same')",
+        (2, 8, 9, 3),
+        {"f": 4, "k": 3, "s": 2},
+        (2, 7, 8, 5),
+        {"f": 2, "k": 2, "s": 3},
+    ),
+    (
+        "Conv2D(f, k, strides=s, padding='same')",
+        (2, 8, 9, 3),
+        {"f": 4, "k": 3, "s": 1},
+        (2, 7, 9, 3),
+        {"f": 4, "k": 4, "s": 2},
+    ),
+    ("Conv2D(f, k, padding='same')", (2, 8, 9, 3), {"f": 4, "k": 3}, (2, 7, 8, 2), {"f": 4, "k": 4}),
+    ("Conv2D(f, 3, padding=p)", (2, 8, 9, 3), {"f": 4, "p": "same"}, (2, 8, 9, 3), {"f": 4, "p": "valid"}),
+    ("Conv2D(f, 3, strides=2, padding='valid')", (2, 8, 9, 3), {"f": 4}, (2, 7, 12, 3), {"f": 3}),
+    ("Conv2D(f, 3, strides=2, padding='same')", (2, 8, 9, 3), {"f": 4}, (2, 7, 12, 3), {"f": 3}),
+    (
+        "Conv1D(f, k, padding='causal', dilation_rate=d)",
+        (2, 9, 3),
+        {"f": 4, "k": 3, "d": 2},
+        (2, 9, 3),
+        {"f": 4, "k": 2, "d": 1},
+    ),
+    (
+        "DepthwiseConv2D(k, strides=s, padding='same', depth_multiplier=m)",
+        (2, 8, 9, 3),
+        {"k": 3, "s": 1, "m": 1},
+        (2, 7, 8, 2),
+        {"k": 5, "s": 2, "m": 3},
+    ),
+    (
+        "SeparableConv2D(f, k, depth_multiplier=m)",
+        (2, 8, 9, 3),
+        {"f": 4, "k": 3, "m": 1},
+        (2, 7, 8, 2),
+        {"f": 2, "k": 2, "m": 3},
+    ),
+    ("MaxPooling2D(k, strides=s, padding='same')", (2, 8, 9, 3), {"k": 2, "s": 2}, (2, 8, 9, 3), {"k": 3, "s": 1}),
+    ("MaxPooling2D(2, padding='same')", (2, 8, 8, 3), {}, (2, 7, 9, 3), {}),
+    ("MaxPooling2D(k)", (2, 8, 8, 3), {"k": 2}, (2, 7, 9, 3), {"k": 3}),
+    ("AveragePooling2D(3, strides=2, padding='same')", (2, 7, 7, 3), {}, (2, 8, 9, 3), {}),
+    ("AveragePooling2D(2, padding='same')", (2, 8, 8, 3), {}, (2, 7, 9, 3), {}),
+    ("AveragePooling1D(k, strides=1, padding='same')", (2, 8, 3), {"k": 3}, (2, 5, 3), {"k": 2}),
+    ("Conv2DTranspose(f, 3, strides=2, padding='same')", (2, 4, 5, 3), {"f": 4}, (2, 3, 6, 2), {"f": 1}),
+    ("Dense(u, activation=act)", (2, 3), {"u": 4, "act": None}, (2, 5), {"u": 2, "act": "softmax"}),
+    ("Dense(u, use_bias=b)", (2, 3), {"u": 4, "b": True}, (2, 5), {"u": 2, "b": False}),
+    ("Flatten()", (2, 3, 4, 5), {}, (2, 6, 1, 2), {}),
+    ("Reshape((a, -1))", (2, 3, 4), {"a": 2}, (2, 3, 6), {"a": 9}),
+    ("ZeroPadding2D(p)", (2, 3, 4, 5), {"p": 2}, (2, 3, 4, 5), {"p": 0}),
+    ("Cropping2D(p)", (2, 5, 6, 5), {"p": 1}, (2, 5, 6, 5), {"p": 0}),
+    ("UpSampling2D(s)", (2, 3, 4, 2), {"s": 2}, (2, 3, 4, 2), {"s": 3}),
+    ("BatchNormalization(momentum=m, epsilon=e)", (4, 3, 5), {"m": 0.9, "e": 1e-4}, (4, 3, 2), {"m": 0.5, "e": 1e-2}),
+    ("Bidirectional(LSTM(u, return_sequences=True), merge_mode='ave')", (2, 5, 3), {"u": 4}, (2, 3, 2), {"u": 1}),
+    ("TimeDistributed(Conv1D(f, 3, strides=2, padding='same'))", (2, 5, 8, 3), {"f": 4}, (2, 3, 7, 2), {"f": 1}),
+]
+
+
+@pytest.mark.parametrize(
+    "code, shape, names, at_shape, at", ELSEWHERE, ids=[f"{e[0]}-{i}" for i, e in enumerate(ELSEWHERE)]
+)
+def test_code_for_names_holds_at_values_that_were_not_seen(code, shape, names, at_shape, at):
+    concrete = compare(code, at_shape, names=at)
+    abstract = symbolic(code, shape, KERAS3, names, at, at_shape)
+    agree(concrete, abstract, at_shape)
+
+
+def agree(concrete, abstract, shape):
+    """Both translations give the same for the same weights, and the inferred shape is the real one."""
+    x = torch.randn(shape)
+    weights = [t for m in concrete.modules if m for t in m.state_dict().values()]
+    slots = [t for m in abstract.modules if m for t in m.state_dict().values()]
+    assert [w.shape for w in weights] == [s.shape for s in slots]
+    for weight, slot in zip(weights, slots):
+        slot.copy_(weight)
+    concrete.train(False), abstract.train(False)
+    (want,), (have,) = concrete(x), abstract(x)
+    assert want.shape == have.shape
+    assert torch.allclose(want, have, rtol=1e-12, atol=1e-12)
+    inferred = evaluate_shape(abstract.lowering.types[0], abstract.namespace)
+    assert tuple(inferred[1:]) == tuple(want.shape[1:])
 
 
 @pytest.mark.parametrize("code, shape, names", SYMBOLIC, ids=[c for c, _, _ in SYMBOLIC])
 def test_symbolic_sizes_compute_the_same(code, shape, names):
     """Code written for names, run at the values the concrete translation saw, gives its result and its shape."""
-    concrete = compare(code, shape, names=names)
-    abstract = symbolic(code, shape, KERAS3, names)
-    x = torch.randn(shape)
-    for old, new in zip((m for m in concrete.modules if m), (m for m in abstract.modules if m)):
-        if list(old.state_dict()):
-            new.load_state_dict(old.state_dict())
-    concrete.train(False), abstract.train(False)
-    (want,), (have,) = concrete(x), abstract(x)
-    assert torch.allclose(want, have, rtol=1e-12, atol=1e-12)
-    inferred = evaluate_shape(abstract.lowering.types[0], abstract.namespace)
-    assert tuple(inferred[1:]) == tuple(want.shape[1:])
+    agree(compare(code, shape, names=names), symbolic(code, shape, KERAS3, names), shape)
 
 
 @pytest.mark.parametrize(
