@@ -2,11 +2,14 @@
 
 import itertools
 
+import numpy as np
 import pytest
-from harness import GENERATIONS, compare
+import torch
+from harness import GENERATIONS, KERAS3, compare, randomise, read, real, relative, tf, translate
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2
+from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules.registry import layer_rules
 
 
@@ -107,21 +110,42 @@ def test_global_pooling(code, shape):
     compare(code, shape)
 
 
-def test_channels_first_programs_need_no_permute():
-    """Keras itself computes these on a GPU only, so the torch side is compared with the channels-last program."""
-    rule = layer_rules()["Conv2D"]
-    from transpiler.ir.shape import Layout, TensorType
+FIRST = [
+    ("Conv2D(4, 3, strides=2, padding='same'{})", (2, 8, 9, 3)),
+    ("Conv1D(4, 3, padding='causal', activation='relu'{})", (2, 8, 3)),
+    ("Conv3D(2, 2, strides=2{})", (2, 4, 5, 6, 3)),
+    ("Conv2DTranspose(4, 3, strides=2, padding='same'{})", (2, 4, 5, 3)),
+    ("DepthwiseConv2D(3, depth_multiplier=2{})", (2, 8, 9, 3)),
+    ("SeparableConv2D(4, 3, padding='same'{})", (2, 8, 9, 3)),
+    ("MaxPooling2D(3, strides=2, padding='same'{})", (2, 8, 7, 3)),
+    ("AveragePooling2D(3, strides=2, padding='same'{})", (2, 8, 7, 3)),
+    ("GlobalAveragePooling2D(keepdims=True{})", (2, 8, 7, 3)),
+    ("GlobalMaxPooling1D(keepdims=True{})", (2, 8, 3)),
+    ("UpSampling2D((2, 3){})", (2, 4, 3, 2)),
+    ("ZeroPadding2D(((1, 2), (0, 1)){})", (2, 4, 3, 2)),
+    ("Cropping2D(((1, 2), (0, 1)){})", (2, 5, 4, 2)),
+    ("SpatialDropout2D(0.5{})", (2, 5, 4, 2)),
+]
 
-    a = rule.bind((4, 3), {"strides": 2, "padding": "same", "data_format": "channels_first"})
-    x = TensorType((None, 3, 8, 9))
-    assert rule.wants(a, [x]) is Layout.KERAS
-    lowering = rule.lower(a, [x])
-    assert lowering.types[0].shape == (None, 4, 4, 5)
-    assert lowering.types[0].layout is Layout.KERAS
-    assert [s.module for s in lowering.steps] == [
-        "nn.ZeroPad2d((1, 1, 0, 1))",
-        "nn.Conv2d(3, 4, kernel_size=3, stride=2)",
-    ]
+
+@pytest.mark.parametrize("code, shape", FIRST)
+def test_channels_first_programs_need_no_permute(code, shape):
+    """Keras itself computes these on a GPU only, so they are compared with the channels-last layer."""
+    live = real(code.format(""), KERAS3)
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 1, shape)
+    live(tf.constant(x))
+    randomise(live, rng)
+    want = live(tf.constant(x)).numpy()
+    found = translate(
+        read(code.format(", data_format='channels_first'"), KERAS3), [TensorType((None, shape[-1], *shape[1:-1]))]
+    )
+    assert found.layout in (None, Layout.KERAS)
+    found.load(live)
+    found.train(False)
+    (have,) = found(torch.from_numpy(np.moveaxis(x, -1, 1)))
+    assert tuple(have.shape[1:]) == found.lowering.types[0].shape[1:]
+    assert relative(np.moveaxis(want, -1, 1), have.detach().numpy()) < 1e-9
 
 
 def test_keras1_positions_are_not_guessed():

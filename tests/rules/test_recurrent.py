@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from harness import GENERATIONS, KERAS3, compare, read, translate
+from harness import GENERATIONS, KERAS3, compare, randomise, read, real, tf, translate
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.shape import TensorType
@@ -63,8 +63,6 @@ def test_bidirectional_states(generation):
 
 def test_initial_states_are_handed_over():
     """Keras takes them as `initial_state=`; the inputs of the step are the sequence and then the states."""
-    from harness import randomise, real, tf
-
     rng = np.random.default_rng(1)
     for code, count in (
         ("LSTM(3)", 2),
@@ -124,3 +122,12 @@ def test_float_ids_are_truncated_as_in_keras():
 def test_stateful_is_declined():
     with pytest.raises(Declined, match="stateful"):
         read("LSTM(3, stateful=True)", KERAS3)
+
+
+def test_masking_clears_steps_and_leaves_a_mask():
+    layer = read("Masking(2.0)", KERAS3)
+    found = translate(layer, [TensorType((None, 3, 2))])
+    assert found.lowering.types[0].masked
+    x = torch.tensor([[[2.0, 2.0], [2.0, 1.0], [0.0, 3.0]]])
+    assert found(x)[0].tolist() == [[[0, 0], [2, 1], [0, 3]]]
+    assert np.array_equal(real("Masking(2.0)", KERAS3)(tf.constant(x.numpy())).numpy(), found(x)[0].numpy())

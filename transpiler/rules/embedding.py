@@ -1,10 +1,11 @@
-"""Lookups of vectors by id."""
+"""Lookups of vectors by id, and the masks that start with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from transpiler.ir.expr import is_open
 from transpiler.ir.model import Args, Lowering, Step, Weight
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule, call
@@ -54,4 +55,25 @@ class Embedding(LayerRule):
         """As in `LayerRule`; with `mask_zero` a mask rides along with the result."""
         lowering = super().lower(a, xs)
         lowering.types = [replace(t, masked=bool(a.const("mask_zero"))) for t in lowering.types]
+        return lowering
+
+
+class Masking(LayerRule):
+    """Sets steps that hold nothing but `mask_value` to 0; a mask rides along with the result."""
+
+    keras = ("Masking",)
+    signature = "mask_value=0.0"
+    examples = (("Masking(1.0)", (2, 5, 3)),)
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        value = {} if not is_open(a.mask_value) and a.mask_value == 0 else {"value": a.mask_value}
+        text = call("clear_steps", **value).replace("(", "({0}, " if value else "({0}", 1)
+        return [Step(fn=text, hint="x", helpers=("clear_steps",))]
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        lowering = super().lower(a, xs)
+        lowering.types = [replace(t, masked=True) for t in lowering.types]
         return lowering
