@@ -383,3 +383,10 @@ def test_symbolic_sizes_compute_the_same(code, shape, names):
 )
 def test_open_sizes(code, shape):
     compare(code, shape, types=[TensorType((None, *(None,) * (len(shape) - 2), shape[-1]))])
+
+
+def test_small_numbers_read_as_written():
+    for text in ("1e-6", "1e-3", "1.001e-5", "9.5e-4", "1e-12", "0.01"):
+        rule = layer_rules()["LayerNormalization"]
+        lowering = rule.lower(rule.bind((), {"epsilon": float(text)}), [TensorType((None, 4))])
+        assert lowering.steps[0].module == f"nn.LayerNorm(4, eps={text})"

@@ -247,9 +247,8 @@ def format_float(value: float) -> str:
     """A float as a person writes it: 0.5, 1e-3, 1.001e-5."""
     text = repr(value)
     if value and abs(value) < 0.01 and value == value:
-        mantissa, _, exponent = f"{value:.16e}".partition("e")
         for digits in range(17):
-            mantissa = f"{value:.{digits}e}".partition("e")[0]
+            mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
             if float(f"{mantissa}e{exponent}") == value:
                 return f"{mantissa}e{int(exponent)}"
     return text

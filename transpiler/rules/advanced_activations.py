@@ -10,7 +10,7 @@ from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import Args, Step, Weight
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules.activations import activation_steps
-from transpiler.rules.base import LayerRule, call
+from transpiler.rules.base import LayerRule, call, initializer_name
 
 
 def number(value: Any) -> str:
@@ -149,6 +149,8 @@ class PReLU(LayerRule):
             return [Step(module=module, hint="prelu", weights={"weight": weight}, init=init)]
         shape = tuple(x.shape[k] if k in own else 1 for k in range(1, x.rank))
         weights = {"weight": Weight("alpha")}
+        if initializer_name(a.alpha_initializer).lower() == "zeros":
+            init = {}  # as the helper starts anyway
         return [Step(module=call("FullPReLU", shape), hint="prelu", weights=weights, init=init, helpers=("FullPReLU",))]
 
 
