@@ -159,11 +159,20 @@ class Assembly:
         function, name = activation.function, class_name(activation.function)
         base, errors = self.program.interpreter, []
         marks = len(self.findings.items)
-        for attempt in (stage_factory, flat_factory):
+        attempts = [stage_factory, flat_factory]
+        while attempts:
+            attempt = attempts.pop(0)
             try:
                 factory = attempt(base, self.findings, self.memory, function, activation.arguments, name)
                 settler = self.settle([factory.cls])
-            except (StageError, CannotKeep) as error:
+            except CannotKeep as error:
+                source = getattr(getattr(error.cls, "source", None), "node", None)
+                if source is not None and source not in self.memory.inlined:
+                    self.memory.inlined.append(source)
+                    self.memory.classes.clear()
+                    attempts.insert(0, attempt)
+                errors.append(str(error))
+            except StageError as error:
                 errors.append(str(error))
             except ProgramError as error:
                 errors.append(f"{type(error.value).__name__}: {error.value}")
@@ -185,7 +194,7 @@ class Assembly:
             self.findings.add(Finding("K2T303", Severity.WARNING, f"the structure of {factory.function.name} is not kept{why}", "The result is correct for these arguments only.", span, excerpt(span)))
         elif factory.frozen:
             names = ", ".join(factory.frozen)
-            self.findings.add(Finding("K2T301", Severity.WARNING, f"{factory.function.name} is converted for these values only: {names}", "It raises for other values.", span, excerpt(span)))
+            self.findings.add(Finding("K2T301", Severity.WARNING, f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})", "It raises for other values.", span, excerpt(span)))
 
     def settle(self, classes: list[ModuleClass]) -> Settler:
         settler = Settler(classes)

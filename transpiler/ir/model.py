@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Span
@@ -109,6 +109,15 @@ class Weight:
     source: str
     transform: Transform = ()
     optional: bool = False
+
+
+def held_at(weights: Mapping[str, Weight], owner: str) -> dict[str, Weight]:
+    """`weights` as looked up from a layer that holds their own layer as its attribute `owner`."""
+
+    def path(source: str) -> str:
+        return "|".join(f"{owner}.{p}" for p in source.split("|")) if source else ""
+
+    return {k: replace(w, source=path(w.source)) for k, w in weights.items()}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Modu
 from transpiler.passes.chains import group_chains
 from transpiler.ir.liveness import remove_dead
 from transpiler.passes.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
-from transpiler.passes.structure import choose_modules, settle_loops, sink
+from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
 
 
 class Settler:
@@ -40,6 +40,7 @@ class Settler:
         if cls.out_channels is not None:
             cls.out_channels = resolve(cls.out_channels, {})
         self.find_params(cls)
+        check_sizes(cls.block)
         self.printed[cls] = printed_names(cls)
         for param in cls.params:
             param.label = self.printed[cls][param.name]
@@ -71,6 +72,22 @@ class Settler:
             has_default = i >= with_default
             annotation = "int" if name in cls.sizes else annotation_of(cls.defaults.get(name)) if has_default else ""
             cls.params.append(Param(name, cls.defaults.get(name) if has_default else None, has_default, annotation))
+
+
+def check_sizes(block: Block) -> None:
+    """Raises CannotKeep where a class needs a size that its user does not know."""
+
+    def check(member: Any) -> None:
+        if member.construction is not None:
+            for param in member.construction.cls.params:
+                if param.name in member.construction.cls.sizes and member.construction.values.get(param.name) is None:
+                    raise CannotKeep(f"{member.construction.cls.name} needs the {param.name} of its input, which is open", member.construction.cls)
+        for part in (*member.parts, *(member.choice.then if member.choice else ()), *(member.choice.otherwise if member.choice else ())):
+            check(part)
+
+    for op in block.walk():
+        if isinstance(op, Apply) and op.member is not None:
+            check(op.member)
 
 
 def annotation_of(default: Any) -> str:

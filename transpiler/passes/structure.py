@@ -12,7 +12,11 @@ from transpiler.passes.statics import bound_names, used_names
 
 
 class CannotKeep(Exception):
-    """The structure of this part cannot be written as it is."""
+    """The structure of this part cannot be written as it is; `cls` is the class to do without, where that would help."""
+
+    def __init__(self, message: str, cls: ModuleClass | None = None) -> None:
+        super().__init__(message)
+        self.cls = cls
 
 
 def choose_modules(block: Block) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym
-from transpiler.ir.model import KERAS2, ApiValue, Layer, Step
-from transpiler.ir.shape import TensorType
-from transpiler.rules.base import call, show
+from transpiler.ir.model import KERAS2, ApiValue, Layer, Step, held_at
+from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
+from transpiler.rules.base import call, permute_step, show
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
     if isinstance(value, Sym):
         return [open_activation(value, y, generation)]
     if isinstance(value, Layer):
-        return value.rule.lower(value.args, [y]).steps
+        return layer_steps(value, y)
     name = activation_name(value)
     if name is None:
         return []
@@ -106,6 +106,18 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
             helpers=(found.helper,) if found.helper else (),
         )
     ]
+
+
+def layer_steps(layer: Layer, y: TensorType) -> list[Step]:
+    """The steps of a layer given as `activation=`, on a tensor of type `y` and back in its layout."""
+    wanted = layer.rule.wants(layer.args, [y])
+    x = y if wanted is None else y.in_layout(wanted)
+    steps = [replace(s, weights=held_at(s.weights, "activation")) for s in layer.rule.lower(layer.args, [x]).steps]
+    if x.layout is y.layout or not steps:
+        return steps
+    orders = [to_first(y.rank), to_keras(y.rank)]
+    before, after = orders if x.layout is Layout.FIRST else orders[::-1]
+    return [permute_step(before), *steps, permute_step(after)]
 
 
 def forms(activation: Activation, generation: str) -> tuple[str, str | None]:

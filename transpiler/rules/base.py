@@ -202,6 +202,11 @@ def compact(values: Sequence[Any]) -> Any:
     return values[0] if all(same(v, values[0]) for v in values) else values
 
 
+def permute_step(order: Sequence[int]) -> Step:
+    """A bare permute."""
+    return Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=tuple(order), hint="x")
+
+
 def initializer_name(value: Any) -> str:
     """The canonical name of an initializer given by name or as an object without arguments; "" if it is neither."""
     if isinstance(value, ApiObject):

@@ -10,7 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, constant, is_open
 from transpiler.ir.model import KERAS2, Args, Step, Weight
 from transpiler.ir.shape import Dim, Layout, TensorType
-from transpiler.rules.base import LayerRule, call, initializer_name, keywords
+from transpiler.rules.base import LayerRule, call, initializer_name, keywords, permute_step
 from transpiler.rules.initializers import FROZEN_ONES, FROZEN_ZEROS
 
 ONES, ZEROS = ("ones", "Ones", "one"), ("zeros", "Zeros", "zero")
@@ -192,7 +192,7 @@ class LayerNormalization(LayerRule):
         if order == tuple(range(x.rank)):
             return [step]
         back = tuple(order.index(k) for k in range(x.rank))
-        return [permuted(order), step, permuted(back)]
+        return [permute_step(order), step, permute_step(back)]
 
     def norm(self, a: Args, sizes: Any) -> Step:
         scale, center = bool(a.const("scale")), bool(a.const("center"))
@@ -209,11 +209,6 @@ class LayerNormalization(LayerRule):
 def in_shape(weight: Weight, sizes: tuple[Any, ...]) -> Weight:
     """`weight` whose array is given another shape; nothing for a constant."""
     return replace(weight, transform=(("reshape", constant(sizes)),)) if weight.source else weight
-
-
-def permuted(order: tuple[int, ...]) -> Step:
-    """A bare permute."""
-    return Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, hint="x")
 
 
 class UnitNormalization(LayerRule):

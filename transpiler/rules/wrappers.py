@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import Args, Layer, Lowering, Step
+from transpiler.ir.model import Args, Layer, Lowering, Step, held_at
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
-from transpiler.rules.base import LayerRule
+from transpiler.rules.base import LayerRule, permute_step
 
 ELEMENTWISE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianNoise", "Identity", "Rescaling")
 """Layers that act on every value alike: steps make no difference to them."""
@@ -63,9 +63,9 @@ class TimeDistributed(LayerRule):
             raise Declined("K2T102", "TimeDistributed of a layer with several outputs is not translated")
         y, steps = inner.types[0], [below(s) for s in inner.steps]
         if layout is Layout.FIRST and one.rank > 2:
-            steps.insert(0, permute(to_first(one.rank)))
+            steps.insert(0, permute_step(to_first(one.rank)))
         if y.layout is Layout.FIRST and y.rank > 2:
-            steps.append(permute(to_keras(y.rank)))
+            steps.append(permute_step(to_keras(y.rank)))
         out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype, masked=x.masked)
         if not steps:
             return Lowering([], [out])
@@ -82,13 +82,4 @@ class TimeDistributed(LayerRule):
 
 def below(step: Step) -> Step:
     """`step` with its weights looked up on the wrapped layer."""
-    weights = {
-        k: replace(w, source="|".join(f"layer.{p}" for p in w.source.split("|"))) if w.source else w
-        for k, w in step.weights.items()
-    }
-    return replace(step, weights=weights)
-
-
-def permute(order: tuple[int, ...]) -> Step:
-    """A bare permute between the layouts."""
-    return Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, hint="x")
+    return replace(step, weights=held_at(step.weights, "layer"))

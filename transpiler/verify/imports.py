@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import traceback
 import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -151,6 +152,15 @@ def run_entry(module: str, setup: str, expression: str) -> Any:
     names = Names(module)
     exec(compile(setup, "<setup>", "exec", dont_inherit=True), names)
     return eval(compile(expression.strip(), "<entry>", "eval", dont_inherit=True), names)
+
+
+def brief(error: BaseException) -> str:
+    """What was raised, first, and then the line of the program (not of a library) that led to it."""
+    what = "".join(traceback.format_exception_only(error)).strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not any(p in f.filename for p in ("site-packages", "transpiler/verify", "<frozen"))]
+    place = f"\n  at {own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else ""
+    return what[:1200] + place
 
 
 def add_roots(roots: Sequence[str]) -> None:

@@ -84,7 +84,7 @@ class Subject:
         sample = max((int(np.prod(s[1:])) for s in self.shapes(1, 0)), default=0)
         big, small = (4, 2) if sample > LARGE_SAMPLE else (8, 3)
         if any(len(p.shape) == 5 for p in self.ports):  # float64 has only slow kernels for volumes
-            big, small = (3, 2)
+            big, small = (2, 1)
         cases = [self.shapes(big, 0), self.shapes(small, 0)]
         return cases if cases[0] != cases[1] else cases[:1]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from transpiler.verify import live
 from transpiler.verify.draw import ATTEMPTS, acceptable, calibrate, linear_output, randomise
-from transpiler.verify.imports import StubFinder, add_roots
+from transpiler.verify.imports import StubFinder, add_roots, brief
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.keras_model import (
     BatchStatistics,
@@ -70,7 +70,10 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
             _run(keras, job, floatx, out, draw, report)
         except BaseException as error:  # the fork must end here, whatever the user's program raised
             traceback.print_exc()
-            report |= {"ok": False, "error": _brief(error)}
+            report |= {
+                "ok": False,
+                "error": str(error) if isinstance(error, (BuildError, PairingError)) else brief(error),
+            }
         note.write_text(json.dumps(report), encoding="utf-8")
         sys.stderr.flush()
         os._exit(0)
@@ -84,12 +87,6 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
             "error": f"the process ended with status {status}",
         }
     return json.loads(note.read_text(encoding="utf-8"))
-
-
-def _brief(error: BaseException) -> str:
-    if isinstance(error, (BuildError, PairingError)):
-        return str(error)
-    return "\n".join(traceback.format_exception(error)[-3:]).strip()[-1500:]
 
 
 def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, report: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from transpiler.verify.compare import Difference, all_differences, bound, difference, gradient_bound
-from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, run_entry
+from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
 from transpiler.verify.signature import trace_inputs
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         result |= {"stage": "pairing", "error": str(error)}
     except BaseException as error:  # whatever the generated code raised is a finding, not a crash of the verifier
         traceback.print_exc()
-        result["error"] = "\n".join(traceback.format_exception(error)[-3:]).strip()[-1500:]
+        result["error"] = brief(error)
     target.write_text(json.dumps(result), encoding="utf-8")
     return 0 if result["ok"] else 1
 

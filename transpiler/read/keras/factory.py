@@ -32,6 +32,8 @@ class Factory:
     self_names: dict[str, str] = field(default_factory=dict)
     """Numbered names that stand for attributes of `self`."""
     tier: str = "structure"
+    reasons: list[str] = field(default_factory=list)
+    """Why parameters were fixed."""
 
 
 class FactoryStager(Stager):
@@ -111,17 +113,21 @@ def stage_factory(base: Any, findings: Any, memory: Memory, function: Function, 
     Raises StageError, Declined or ProgramError if the structure cannot be kept.
     """
     frozen: dict[str, Any] = {}
+    reasons: list[str] = []
     for _ in range(16):
         stager = FactoryStager(base, findings, memory)
         stager.frozen.update({(0, n): v for n, v in frozen.items() if n.startswith("self.")})
         try:
             factory = _evaluate(stager, function, arguments, name, frozen)
-            factory.tier = "specialised" if any(v is not MISSING for v in frozen.values()) else "structure"
+            factory.tier = "specialised" if frozen else "structure"
+            factory.reasons = reasons
             return factory
         except NeedsConstant as error:
             names = _freezable(error.sym, arguments, stager) - frozen.keys()
             if not names:
                 raise StageError(f"{error} ({error.sym})") from None
+            place = f" at line {stager.where().line}" if stager.stack else ""
+            reasons.append(f"{', '.join(sorted(names))}: {error}{place}")
             for n in names:
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")

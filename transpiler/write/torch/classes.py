@@ -186,15 +186,17 @@ class ClassWriter:
         return self.initial.wrap(member.code, member.step)
 
     def construct_loop(self, op: ForLoop, out: Lines) -> None:
-        name = self.attributes[op.member]
+        attribute = self.attributes[op.member]
         holder = "nn.Sequential(*" if op.sequential else "nn.ModuleList("
         short = self.comprehension(op)
         if short:
-            out.add(f"self.{name} = {holder}[{short}])")
+            out.add(f"self.{attribute} = {holder}[{short}])")
             return
+        taken = {*self.printed.values(), *(p.label for p in self.cls.params)}
+        name = next(n for n in (attribute, "modules", "layers", f"{attribute}_list") if n not in taken)
         out.add(f"{name}: list[nn.Module] = []")
         self.fill_list(op, name, out)
-        out.add(f"self.{name} = {holder}{name})")
+        out.add(f"self.{attribute} = {holder}{name})")
 
     def comprehension(self, op: ForLoop) -> str:
         """The list of a loop that does nothing but construct one submodule, as a comprehension; "" for other loops."""
@@ -243,15 +245,7 @@ class ClassWriter:
         self.constructor(op.then, inner)
         other = Lines([], out.level + 1)
         self.constructor(op.otherwise, other)
-        if inner.lines:
-            out.add(f"if {op.test.code}:")
-            out.lines += inner.lines
-            if other.lines:
-                out.add("else:")
-                out.lines += other.lines
-        elif other.lines:
-            out.add(f"if not ({op.test.code}):")
-            out.lines += other.lines
+        write_if(out, op.test.code, negated(op.test), inner.lines, other.lines)
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -286,15 +280,7 @@ class ClassWriter:
                 lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
             sides.append(lines)
         flag = f"self.{self.flags[op]}" if op in self.flags else ""
-        if sides[0].lines:
-            out.add(f"if {flag}:")
-            out.lines += sides[0].lines
-            if sides[1].lines:
-                out.add("else:")
-                out.lines += sides[1].lines
-        elif sides[1].lines:
-            out.add(f"if not {flag}:")
-            out.lines += sides[1].lines
+        write_if(out, flag, f"not {flag}", sides[0].lines, sides[1].lines)
         for r, n in names.items():
             self.variables[r] = ast.Name(n, ast.Load())
 
@@ -435,7 +421,7 @@ class ClassWriter:
         out.add(f"class {self.cls.name}(nn.Module):")
         body = out.indented()
         if self.cls.doc:
-            body.add(*f'"""{self.cls.doc}"""'.splitlines(), "")
+            body.add(*docstring(self.cls.doc), "")
         params = "".join(f", {p.label}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}" for p in self.cls.params)
         body.add(f"def __init__(self{params}) -> None:")
         inner = body.indented()
@@ -480,6 +466,46 @@ def annotation(value: Any) -> str:
     if isinstance(value, (list, tuple)) and len(value) > 1:
         return f"tuple[{', '.join('Tensor' for _ in tensors(value))}]"
     return "Tensor"
+
+
+def docstring(doc: str) -> list[str]:
+    """The lines of a docstring; the quotes that end a long one stand alone."""
+    quotes = "'''" if '"""' in doc else '"""'
+    raw = "r" if "\\" in doc else ""
+    lines = doc.splitlines()
+    return [f"{raw}{quotes}{doc}{quotes}"] if len(lines) == 1 else [f"{raw}{quotes}{lines[0]}", *lines[1:], quotes]
+
+
+def negated(test: Sym) -> str:
+    """The text of the opposite test."""
+    opposite = {ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In}
+    node = test.expr
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ast.unparse(node.operand)
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in opposite:
+        return ast.unparse(ast.Compare(node.left, [opposite[type(node.ops[0])]()], node.comparators))
+    return ast.unparse(ast.UnaryOp(ast.Not(), node))
+
+
+def write_if(out: Lines, test: str, opposite: str, then: list[str], otherwise: list[str]) -> None:
+    """An `if` with the sides that have something in them; an `if` alone on the other side becomes `elif`."""
+    if not then:
+        if otherwise:
+            out.add(f"if {opposite}:")
+            out.lines += otherwise
+        return
+    out.add(f"if {test}:")
+    out.lines += then
+    if not otherwise:
+        return
+    indent = "    " * (out.level + 1)
+    own = [line for line in otherwise if line.startswith(indent) and not line.startswith(indent + " ")]
+    if own and own[0].startswith(indent + "if ") and all(line.startswith((indent + "elif ", indent + "else:")) for line in own[1:]):
+        out.add("el" + otherwise[0].strip())
+        out.lines += [line[4:] for line in otherwise[1:]]
+    else:
+        out.add("else:")
+        out.lines += otherwise
 
 
 def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:

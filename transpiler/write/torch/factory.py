@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of, to_ast
 from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
-from transpiler.write.torch.classes import VERSION, Lines, construction_code
+from transpiler.write.torch.classes import VERSION, Lines, construction_code, negated, write_if
 
 
 def factory_text(node: ast.FunctionDef, cls: ModuleClass, prologue: Block, epilogue: Block, arguments: dict[str, Any], frozen: dict[str, Any], printed: dict[str, str], known: set[str]) -> str:
@@ -71,15 +71,7 @@ def statements(block: Block, out: Lines) -> None:
             then, otherwise = Lines([], out.level + 1), Lines([], out.level + 1)
             statements(op.then, then)
             statements(op.otherwise, otherwise)
-            if then.lines:
-                out.add(f"if {op.test.code}:")
-                out.lines += then.lines
-                if otherwise.lines:
-                    out.add("else:")
-                    out.lines += otherwise.lines
-            elif otherwise.lines:
-                out.add(f"if {ast.unparse(ast.UnaryOp(ast.Not(), op.test.expr))}:")
-                out.lines += otherwise.lines
+            write_if(out, op.test.code, negated(op.test), then.lines, otherwise.lines)
 
 
 __all__ = ["Sym", "factory_text", "to_ast"]

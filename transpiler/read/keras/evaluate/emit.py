@@ -10,6 +10,7 @@ from transpiler.ir.model import Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.values import Origin
+from transpiler.rules.initializers import init_call
 
 
 @dataclass(eq=False)
@@ -63,6 +64,10 @@ class Emitter:
         first_call = not built.steps
         if not first_call and [s.module for s in built.steps] != [s.module for s in lowering.steps]:
             raise Declined("K2T103", "this layer is shared between inputs that need different modules", "Use one layer for each input size.")
+        if first_call:
+            for step in lowering.steps:
+                for parameter, value in step.init.items():
+                    init_call(value, parameter or "weight", step.fans)  # raises Declined here, where the place is known
         built.steps = list(lowering.steps)
         current = xs
         last = len(lowering.steps) - 1

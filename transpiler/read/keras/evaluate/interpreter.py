@@ -86,6 +86,7 @@ class Interpreter:
         self.stack: list[tuple[SourceModule, ast.AST]] = []
         self.depth = 0
         self.ticks = 0
+        self.in_try = 0
         self.deadline = time.monotonic() + MAX_SECONDS
         self.builtins = self._builtins()
         self.missing_imports: list[str] = []
@@ -215,6 +216,10 @@ class Interpreter:
                         return signal
                     continue
                 queue[:0] = statement.body if test else statement.orelse
+                continue
+            if isinstance(statement, ast.With):
+                self.located(statement, env, lambda s=statement: self.enter(s, env))
+                queue[:0] = statement.body
                 continue
             signal = self.exec(statement, env)
             if signal is not None:
@@ -444,14 +449,18 @@ class Interpreter:
             if isinstance(signal, ReturnSignal):
                 return signal
 
-    def exec_With(self, node: ast.With, env: Env) -> Signal | None:
+    def enter(self, node: ast.With, env: Env) -> None:
+        """The head of a `with` statement: contexts of the program are names and nothing more."""
         for item in node.items:
             value = self.eval(item.context_expr, env)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value, env)
-        return self.exec_block(node.body, env)
+
+    def exec_With(self, node: ast.With, env: Env) -> Signal | None:
+        return self.exec_block([node], env)
 
     def exec_Try(self, node: ast.Try, env: Env) -> Signal | None:
+        self.in_try += 1
         try:
             signal = self.exec_block(node.body, env)
             if signal is None:
@@ -463,6 +472,8 @@ class Interpreter:
             if handler.name:
                 env.assign(handler.name, error.value)
             signal = self.exec_block(handler.body, env)
+        finally:
+            self.in_try -= 1
         finally_signal = self.exec_block(node.finalbody, env)
         return finally_signal or signal
 
@@ -1043,6 +1054,8 @@ class Interpreter:
         owner = getattr(function, "__self__", None)
         if function in (list, tuple) and args and isinstance(args[0], (list, tuple)):
             return function(args[0])
+        if isinstance(function, type) and issubclass(function, BaseException):
+            return function(*args)
         if function in (enumerate, zip, reversed, dict) and all(isinstance(a, (list, tuple, dict)) for a in args):
             return list(function(*args)) if function is not dict else dict(*args, **kwargs)
         if function is len and isinstance(args[0], (list, tuple, dict)):

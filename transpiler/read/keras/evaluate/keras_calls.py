@@ -101,6 +101,7 @@ class KerasInterpreter(Interpreter, Emitter):
         for value in (*args, *kwargs.values()):
             if isinstance(value, Unknown):
                 raise self.declined("K2T201", f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}", "Give its value with --setup.")
+        kwargs = {k: configured(v) for k, v in kwargs.items()}
         data_format = kwargs.get("data_format")
         if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
             kwargs = {**kwargs, "data_format": "channels_first"}
@@ -832,6 +833,13 @@ class KerasInterpreter(Interpreter, Emitter):
             if name in ("__init__", "build"):
                 return Native(name, lambda *a, **k: None)
         return super().super_of_api(value, name)
+
+
+def configured(value: Any) -> Any:
+    """An object given as its configuration, `{"class_name": …, "config": …}`."""
+    if isinstance(value, dict) and isinstance(value.get("class_name"), str) and isinstance(value.get("config", {}), dict):
+        return ApiObject(ApiValue(f"keras.{value['class_name']}"), (), value.get("config", {}))
+    return value
 
 
 def keras_base(cls: Class) -> str | None:

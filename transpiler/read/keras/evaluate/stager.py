@@ -10,6 +10,7 @@ evaluated again; where that does not help, the call is written inline.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,7 +30,7 @@ from transpiler.read.keras.evaluate.interpreter import (
     Signal,
     assigned_names,
 )
-from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.keras_calls import WEIGHT_METHODS, KerasInterpreter
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Bound,
@@ -103,6 +104,8 @@ class Memory:
     static_functions: list[Function] = field(default_factory=list)
     visited: list[Any] = field(default_factory=list)
     """The syntax nodes of functions and classes whose code went into classes."""
+    inlined: list[Any] = field(default_factory=list)
+    """Functions that turned out not to work as classes of their own."""
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
@@ -127,6 +130,9 @@ class Stager(KerasInterpreter):
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
         self.in_side = 0
+        self.in_loop = 0
+        self.facts: list[tuple[str, bool]] = []
+        """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
 
     # --- names ----------------------------------------------------------------------------------------------------
@@ -220,14 +226,16 @@ class Stager(KerasInterpreter):
         if isinstance(then.signal, ReturnSignal) and isinstance(otherwise.signal, ReturnSignal):
             return ReturnSignal(self.merge(branch, then.signal.value, otherwise.signal.value))
         if then.signal is not None or otherwise.signal is not None:
-            if leaves and (isinstance(then.signal, ReturnSignal) or isinstance(otherwise.signal, ReturnSignal)):
-                raise StageError("only one side of a branch returns")
+            if leaves and not self.in_try and BREAK not in (then.signal, otherwise.signal) and not self.in_loop:
+                values = [s.value if isinstance(s, ReturnSignal) else None for s in (then.signal, otherwise.signal)]
+                return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
         self.merge_names(branch, before, then_names, else_names, env)
         return None
 
     def lift(self, branch: Branch, then_failed: bool) -> None:
         """One side raises: the other side's operations go after the branch, so that they are on the main path."""
+        self.facts.append(fact(branch.test.expr, not then_failed))
         live = branch.otherwise if then_failed else branch.then
         operations, live.ops = live.ops, []
         for op in operations:
@@ -237,7 +245,8 @@ class Stager(KerasInterpreter):
         """Evaluates one side of a branch into a block of its own. A side that fails becomes a `raise`."""
         block, outer = Block(), self.block
         self.block = block
-        containers = self.snapshot()
+        facts = list(self.facts)
+        self.facts.append(fact(test.expr, value))
         self.in_side += 1
         taken = test.witness is not MISSING and bool(test.witness) == value
         side = Side(block)
@@ -253,8 +262,7 @@ class Stager(KerasInterpreter):
             block.ops[:] = [Static(self.decline_side(error))]
         finally:
             self.in_side -= 1
-            self.block = outer
-            self.restore(containers)
+            self.block, self.facts = outer, facts
         return side
 
     strict_sides = False
@@ -265,11 +273,14 @@ class Stager(KerasInterpreter):
         self.report("K2T302", f"this side of a branch is not translated and raises when it is reached: {message}")
         return ast.parse(f"raise NotImplementedError({f'{code}: {message}'!r})").body[0]
 
-    def snapshot(self) -> list[Any]:
-        return []
-
-    def restore(self, containers: list[Any]) -> None:
-        return None
+    def truth(self, value: Any) -> Any:
+        test = super().truth(value)
+        if isinstance(test, Sym):
+            key, sign = fact(test.expr, True)
+            for known, outcome in reversed(self.facts):
+                if known == key:
+                    return outcome == sign
+        return test
 
     def merge_names(self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env) -> None:
         env.names.clear()
@@ -425,7 +436,11 @@ class Stager(KerasInterpreter):
         return any("__v" in n for n in error.sym.names())
 
     def unrolled(self, node: ast.For, items: list[Any], env: Env) -> Signal | None:
-        return Interpreter.loop(self, node, items, env)
+        self.in_loop += 1
+        try:
+            return Interpreter.loop(self, node, items, env)
+        finally:
+            self.in_loop -= 1
 
     def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env) -> bool:
         """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
@@ -458,7 +473,11 @@ class Stager(KerasInterpreter):
             body = Block()
             self.block = body
             layers = len(self.layers)
-            signal = self.exec_block(node.body, env)
+            self.in_loop += 1
+            try:
+                signal = self.exec_block(node.body, env)
+            finally:
+                self.in_loop -= 1
             self.block = outer
             if signal is not None:
                 raise StageError("the loop is left early")
@@ -693,14 +712,18 @@ class Stager(KerasInterpreter):
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         self.visit(function.node)
-        return super().run_function(function, args, kwargs)
+        outer, self.in_loop = self.in_loop, 0
+        try:
+            return super().run_function(function, args, kwargs)
+        finally:
+            self.in_loop = outer
 
     def visit(self, node: Any) -> None:
         if node not in self.memory.visited:
             self.memory.visited.append(node)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if self.flat:
+        if self.flat or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
@@ -769,7 +792,7 @@ class Stager(KerasInterpreter):
         def kind(name: str, value: Any) -> Any:
             if isinstance(value, Value):
                 layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
-                return ("tensor", value.type.rank, layout, tuple(d is None for d in value.type.shape[1:]), value.type.masked)
+                return ("tensor", value.type.rank, layout, value.type.masked)
             if has_tensors(value) and isinstance(value, (list, tuple)):
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if (id(function.node), name) in self.memory.frozen:
@@ -802,8 +825,8 @@ class Stager(KerasInterpreter):
                 return value
             return Sym.name(name, witness_of(value))
 
-        outer_frame, outer_block = self.frame, self.block
-        self.frame, self.block = frame, Block()
+        outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts
+        self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
         self.active.append(function.node)
         try:
             env = Env(function.env, "function", function.module)
@@ -823,7 +846,7 @@ class Stager(KerasInterpreter):
         finally:
             self.last_captures = frame.captures
             self.active.pop()
-            self.frame, self.block = outer_frame, outer_block
+            self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
         block.ops.append(Return(result))
         cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.sizes = tuple(dims)
@@ -841,15 +864,12 @@ class Stager(KerasInterpreter):
         """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
         shape: list[Any] = [None]
         for axis, d in enumerate(value.type.shape[1:], start=1):
-            if d is None:
-                shape.append(None)
-                continue
             label = axis_name(value.type.rank, axis)
             label = f"{name}_{label.removeprefix('in_')}" if several else label
             while label in dims:
                 label += "_"
             dims[label] = (index, axis)
-            shape.append(Sym.name(label, witness_of(d), True))
+            shape.append(Sym.name(label, MISSING if d is None else witness_of(d), True))
         inner = Value(replace(value.type, shape=tuple(shape)).in_layout(layout), name)
         self.origins[inner] = Origin([], [inner], lambda xs: None)
         return inner
@@ -873,6 +893,11 @@ class Stager(KerasInterpreter):
         self.emit(Apply(results, xs, step, member, span=self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(outputs, results)))
+
+    def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self.in_side and name in WEIGHT_METHODS:
+            raise self.declined("K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict.")
+        return super().model_method(model, name, args, kwargs)
 
     # --- the program's own layers -------------------------------------------------------------------------------------------------
 
@@ -1020,6 +1045,17 @@ class Side:
     error: Exception | None = None
 
 
+def fact(test: ast.expr, outcome: bool) -> tuple[str, bool]:
+    """A test in one normal form for itself and its negation, and the outcome in that form."""
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, outcome = test.operand, not outcome
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        positive = {ast.IsNot: ast.Is, ast.NotEq: ast.Eq, ast.NotIn: ast.In}.get(type(test.ops[0]))
+        if positive is not None:
+            test, outcome = ast.Compare(test.left, [positive()], test.comparators), not outcome
+    return ast.dump(test), outcome
+
+
 def raise_of(error: ProgramError) -> ast.stmt:
     """The `raise` statement for an exception of the program."""
     value = error.value
@@ -1062,15 +1098,37 @@ def _rebuild(node: ast.expr, values: dict[str, Any], witness: Any = MISSING) -> 
             except TypeError:
                 pass
 
+    if isinstance(node, ast.IfExp):
+        test = _rebuild(node.test, values)
+        if not isinstance(test, Sym):
+            return _rebuild(node.body if test else node.orelse, values, witness)
+
     class Fill(ast.NodeTransformer):
         def visit_Name(self, n: ast.Name) -> ast.expr:
             return to_ast(values[n.id]) if n.id in values else n
 
-    import copy
-
     filled = Fill().visit(copy.deepcopy(node))
+    known = constant_value(filled)
+    if known is not MISSING:
+        return known
     seen = observe_names(node, values)
     return Sym(filled, seen if seen is not MISSING else witness)
+
+
+FOLDED = (
+    ast.Constant, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Tuple, ast.List, ast.Subscript, ast.operator,
+    ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
+
+
+def constant_value(node: ast.expr) -> Any:
+    """The value of an expression of constants; MISSING if it is anything else."""
+    if not all(isinstance(n, FOLDED) for n in ast.walk(node)):
+        return MISSING
+    try:
+        return eval(compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval"), {"__builtins__": {}})  # noqa: S307 - literals and operators only
+    except Exception:
+        return MISSING
 
 
 def observe_names(node: ast.expr, values: dict[str, Any]) -> Any:
