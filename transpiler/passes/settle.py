@@ -10,7 +10,7 @@ from transpiler.ir.expr import Sym
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, ModuleClass, Param, Return, Value, tensors
 from transpiler.passes.chains import group_chains
 from transpiler.ir.liveness import remove_dead
-from transpiler.passes.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
+from transpiler.ir.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
 from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Branch, Choice, Construction, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value
 from transpiler.ir.liveness import all_uses, use_counts
-from transpiler.passes.statics import bound_names, used_names
+from transpiler.ir.statics import bound_names, used_names
 
 
 class CannotKeep(Exception):

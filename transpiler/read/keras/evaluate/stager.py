@@ -22,6 +22,7 @@ from transpiler.ir.liveness import all_uses
 from transpiler.ir.model import ApiObject, ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Block, Branch, Construction, Let, Loop, Member, ModuleClass, Param, Return, Static, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
+from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.interpreter import (
     BREAK,
     Interpreter,
@@ -556,7 +557,9 @@ class Stager(KerasInterpreter):
             end = env.names[name]
             if isinstance(start, Value):
                 initial = self.to_layout(before[name], start.type.layout)
-                result = Value(replace(end.type, shape=self.after_shape(start, end, name, slots)), end.hint)
+                local = bound_names(body) | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)} | set(slots.values()) | {let.name for let in lets}
+                runs = not isinstance(iterable, Sym) or not iterable.names()
+                result = Value(replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)), end.hint)
                 self.origins[result] = Origin([], [result], lambda xs: self.not_again())
                 loop.carried.append((initial, start, end, result))
                 after[name] = result
@@ -582,15 +585,15 @@ class Stager(KerasInterpreter):
             if n not in after and n in env.names and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n)):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
 
-    def after_shape(self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str]) -> tuple[Any, ...]:
+    def after_shape(self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str], local: set[str] | None) -> tuple[Any, ...]:
+        """The sizes after a loop. Where it surely runs (`local` is given), a size that the body alone decides is that size."""
         dims = list(start.type.shape)
-        for axis in range(len(dims)):
+        for axis, last in enumerate(end.type.shape):
             if (name, axis) in slots:
-                dims[axis] = Sym.name(slots[name, axis], witness_of(end.type.shape[axis]), True)
+                dims[axis] = Sym.name(slots[name, axis], witness_of(last), True)
+                if local is not None and last is not None and not (isinstance(last, Sym) and any(n in local or n.startswith("member__") for n in last.names())):
+                    dims[axis] = last
         return tuple(dims)
-
-    def comprehension(self, node: Any, env: Env, emit: Callable[[Env], None]) -> None:
-        super().comprehension(node, env, emit)
 
     def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
         first = self.eval(node.generators[0].iter, env)
