@@ -114,6 +114,12 @@ def test_activation_layer(code, generation):
     compare(code, (6, 20), generation=generation)
 
 
+def test_activation_layer_with_weights_or_another_layout():
+    for code in ("PReLU()", "PReLU(shared_axes=[1, 2])", "Softmax(axis=1)"):
+        compare(f"Conv2D(3, 2, activation={code})", (2, 4, 4, 2))
+    compare("Dense(3, activation=PReLU())", (2, 4))
+
+
 def test_thresholded_relu_of_legacy_keras():
     compare("ThresholdedReLU(theta=0.7)", (6, 20), generation=KERAS2)
 
