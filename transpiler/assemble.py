@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
-from transpiler.ir.model import Layer, Weight
+from transpiler.ir.model import ApiValue, Layer, Weight
 from transpiler.ir.naming import Names, cap_words
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.passes.settle import Settler
@@ -371,6 +371,9 @@ class Assembly:
                 continue
             if not (used_identifiers(statement) & keras_names) and not imports_framework(statement):
                 continue
+            if is_alias(statement, names):
+                edit.removed.add(statement)
+                continue
             found.append(statement)
             if not self.only_entries:
                 self.report_leftover(source, statement, edit)
@@ -491,6 +494,13 @@ def module_names(source: SourceModule) -> set[str]:
         if isinstance(statement, (ast.FunctionDef, ast.Assign, ast.AnnAssign)):
             found |= {statement.name} if isinstance(statement, ast.FunctionDef) else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found
+
+
+def is_alias(statement: ast.stmt, names: dict[str, Any]) -> bool:
+    """`layers = tf.keras.layers`: another name for a part of Keras, which the result does not need."""
+    if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
+        return False
+    return all(isinstance(names.get(t.id), ApiValue) for t in statement.targets)  # type: ignore[attr-defined]
 
 
 def is_import_block(statement: ast.stmt) -> bool:

@@ -187,6 +187,7 @@ class ModuleClass:
     statics: tuple[str, ...] = ()
     """Names that may become constructor parameters, in order, after the sizes."""
     defaults: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     root: bool = False
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
 

@@ -70,7 +70,7 @@ class Settler:
         cls.params = []
         for i, name in enumerate(names):
             has_default = i >= with_default
-            annotation = "int" if name in cls.sizes else annotation_of(cls.defaults.get(name)) if has_default else ""
+            annotation = "int" if name in cls.sizes else annotation_of(cls.defaults.get(name)) if has_default else cls.annotations.get(name, "")
             cls.params.append(Param(name, cls.defaults.get(name) if has_default else None, has_default, annotation))
 
 

@@ -11,3 +11,37 @@ def tcn(steps=40, features=6):
         x = layers.ReLU()(x)
     return tf.keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
 # output
+from torch import Tensor, nn
+
+
+def init_weights(module: nn.Module) -> None:
+    """Starts from the distributions that Keras starts from."""
+    if isinstance(module, nn.Conv1d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class Tcn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for rate in (1, 2, 4):
+            blocks += [
+                nn.ZeroPad1d((2 * rate, 0)),
+                nn.Conv1d(channels, 12, kernel_size=3, dilation=rate, groups=2 if rate > 1 else 1),
+                nn.ReLU(),
+            ]
+            channels = 12
+        self.blocks = nn.Sequential(*blocks)
+        self.apply(init_weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 1)  # NLC -> NCL
+        x = self.blocks(x)
+        return x.mean(dim=2)
+
+
+def tcn(steps=40, features=6) -> Tcn:
+    channels = in_channels
+    return Tcn()

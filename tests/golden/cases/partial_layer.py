@@ -6,3 +6,10 @@ inputs = keras.Input((8, 8, 3))
 x = layers.Wobble(3)(inputs)
 model = keras.Model(inputs, x)
 # output
+raise NotImplementedError("K2T203: this statement uses Keras and is not translated")
+raise NotImplementedError("K2T203: this statement uses Keras and is not translated")
+raise NotImplementedError("K2T203: this statement uses Keras and is not translated")
+# findings
+# error 4:1 K2T203 unsupported-syntax: this statement uses Keras and is not translated
+# error 5:1 K2T203 unsupported-syntax: this statement uses Keras and is not translated
+# error 6:1 K2T203 unsupported-syntax: this statement uses Keras and is not translated

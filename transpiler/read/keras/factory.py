@@ -11,7 +11,7 @@ from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
 from transpiler.ir.program import Apply, Block, Branch, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, ReturnSignal
-from transpiler.read.keras.evaluate.stager import Frame, Memory, StageError, Stager, axis_name, is_static, signature_defaults, substitute
+from transpiler.read.keras.evaluate.stager import Frame, Memory, StageError, Stager, annotations_of, axis_name, is_static, signature_defaults, substitute
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, has_tensors
 from transpiler.read.keras.evaluate.values import Origin
 from transpiler.ir.naming import cap_words
@@ -209,9 +209,11 @@ def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any
     local = tuple(dict.fromkeys(op.name for op in Block(ops[:first]).walk() if hasattr(op, "name")))
     cls.statics = (*[n for n in arguments if n not in frozen], *attributes, *local)
     cls.defaults = _root_defaults(function, stager, arguments)
+    cls.annotations = annotations_of(arguments, {})
     values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
-    fixed = {n: v for n, v in frozen.items() if not n.startswith("self.")} | {f"self.{n}": v for n, v in stager.fixed_attributes.items()}
+    objects = {n: v for n, v in arguments.items() if not is_static(v) and not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)}
+    fixed = {n: v for n, v in {**frozen, **objects}.items() if not n.startswith("self.")} | {f"self.{n}": v for n, v in stager.fixed_attributes.items()}
     return Factory(function, cls, Block(ops[:first]), Block(ops[last:]), values, fixed, self_names)
 
 

@@ -45,8 +45,8 @@ class Recorder(KerasInterpreter):
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
         self.activations: list[Activation] = []
-        self.statement_marks: dict[int, tuple[int, int]] = {}
-        """Top-level statement → the range of layers and models it made."""
+        self.statement_marks: set[int] = set()
+        """Top-level statements that made layers, tensors or models."""
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         before = len(self.models)
@@ -59,10 +59,10 @@ class Recorder(KerasInterpreter):
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
-            before = len(self.layers)
+            before = len(self.layers) + len(self.origins)
             super().exec_module_body([statement], env)
-            if len(self.layers) > before:
-                self.statement_marks[id(statement)] = (before, len(self.layers))
+            if len(self.layers) + len(self.origins) > before:
+                self.statement_marks.add(id(statement))
 
 
 def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:

@@ -19,7 +19,7 @@ def factory_text(node: ast.FunctionDef, cls: ModuleClass, prologue: Block, epilo
     if doc is not None:
         body.lines += _doc_lines(doc)
     for name, value in frozen.items():
-        body.add(*guard(name, value))
+        body.add(*guard(name, value, known))
     statements(prologue, body)
     statements(epilogue, body)
     body.add(f"return {construction_code(cls, {p.name: arguments[p.name] for p in cls.params})}")
@@ -48,10 +48,14 @@ def _names(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def guard(name: str, value: Any) -> list[str]:
+def guard(name: str, value: Any, known: set[str]) -> list[str]:
     """What keeps a frozen parameter from being used with another value."""
     if value is MISSING:
         return []
+    named = getattr(value, "name", None)
+    if isinstance(named, str) and named.isidentifier() and not isinstance(value, (str, Sym)):  # a function or class
+        test = f"{name} is not {named}" if named in known else f"getattr({name}, '__name__', '') != {named!r}"
+        return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={named} only'!r})"]
     try:
         shown = code_of(value)
     except TypeError:

@@ -41,7 +41,8 @@ class Initializers:
         found = cls()
         specs: dict[str, dict[str, Step]] = {}
         for step in steps_of(classes):
-            specs.setdefault(torch_class(step), {})[repr(spec(step))] = step
+            specs.setdefault(torch_class(step), {})["\n".join(found.lines(step, "layer"))] = step
+        found.helpers.clear()
         if all(len(s) == 1 and not is_open_step(next(iter(s.values()))) for s in specs.values()):
             found.shared = {name: next(iter(s.values())) for name, s in specs.items()}
         else:
@@ -126,7 +127,9 @@ def spec(step: Step) -> dict[str, Any]:
 
 
 def is_open_step(step: Step) -> bool:
-    return any(isinstance(v, Sym) for v in spec(step).values()) or step.fans is not None
+    if any(isinstance(v, Sym) for v in spec(step).values()):
+        return True
+    return any(init_call(v, "w", step.fans)[0] != init_call(v, "w", None)[0] for p, v in spec(step).items() if p == "weight")
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:

@@ -49,7 +49,10 @@ class FileEdit:
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
-            if node not in self.replaced and node not in self.removed:
+            if node in self.removed:
+                while start > 1 and lines[start - 2].startswith("#"):
+                    start -= 1
+            elif node not in self.replaced:
                 end = start - 1  # an insertion
             new: list[str] = []
             if node in self.before:

@@ -30,8 +30,14 @@ class Emitter:
         self.origins: dict[Value, Origin] = {}
         self.permuted: dict[Value, Value] = {}
         """A permuted tensor → the tensor it was permuted from."""
+        self.permutes: dict[tuple[Value, Layout], tuple[Block, Value]] = {}
+        """What has been permuted already, and in which block."""
+        self.comments: tuple[str, ...] = ()
+        """Comments of the statement under evaluation, for the first operation it makes."""
 
     def emit(self, op: Any) -> None:
+        if isinstance(op, Apply) and self.comments:
+            op.comments, self.comments = self.comments, ()
         self.block.ops.append(op)
 
     def to_layout(self, x: Value, layout: Layout | None) -> Value:
@@ -41,11 +47,15 @@ class Emitter:
         before = self.permuted.get(x)
         if before is not None and before.type.layout is layout:
             return before
+        known = self.permutes.get((x, layout))
+        if known is not None and known[0] is self.block:
+            return known[1]
         order = to_first(x.type.rank) if layout is Layout.FIRST else to_keras(x.type.rank)
         y = Value(x.type.in_layout(layout), x.hint)
         step = Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, comment=_orders(x.type.rank, layout))
         self.emit(Apply([y], [x], step))
         self.permuted[y] = x
+        self.permutes[x, layout] = (self.block, y)
         return y
 
     def to_layouts(self, xs: list[Value], layout: Layout | None) -> list[Value]:

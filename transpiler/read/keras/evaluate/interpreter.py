@@ -259,6 +259,7 @@ class Interpreter:
         if handler is None:
             raise Declined("K2T203", f"{type(node).__name__} statements are not evaluated", "", env.module.span(node))
         self.stack.append((env.module, node))
+        self.statement_begins(node, env)
         try:
             return handler(node, env)
         except Declined as error:
@@ -267,6 +268,9 @@ class Interpreter:
             raise
         finally:
             self.stack.pop()
+
+    def statement_begins(self, node: ast.stmt, env: Env) -> None:
+        """Called before each statement."""
 
     def exec_Expr(self, node: ast.Expr, env: Env) -> None:
         if not isinstance(node.value, ast.Constant):

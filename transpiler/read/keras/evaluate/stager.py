@@ -187,6 +187,9 @@ class Stager(KerasInterpreter):
             raise StageError("an attribute of self is set while a model is built")
         super().setattr(target, name, value)
 
+    def statement_begins(self, node: ast.stmt, env: Env) -> None:
+        self.comments = env.module.comments_of(node) if env.kind != "module" else ()
+
     # --- assignments --------------------------------------------------------------------------------------------------
 
     def named(self, value: Any, name: str, env: Env) -> Any:
@@ -829,6 +832,7 @@ class Stager(KerasInterpreter):
             return Sym.name(name, witness_of(value))
 
         outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts
+        outer_comments = self.comments
         self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
         self.active.append(function.node)
         try:
@@ -850,9 +854,11 @@ class Stager(KerasInterpreter):
             self.last_captures = frame.captures
             self.active.pop()
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
+            self.comments = outer_comments
         block.ops.append(Return(result))
         cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.sizes = tuple(dims)
+        cls.annotations = annotations_of(arguments, frame.captures)
         cls.defaults = signature_defaults(function)
         statics = [n for n, v in arguments.items() if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen]
         trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
@@ -1017,6 +1023,16 @@ class Stager(KerasInterpreter):
             if not isinstance(dim, Sym):
                 break
         return dim
+
+
+def annotations_of(arguments: dict[str, Any], captures: dict[str, Any]) -> dict[str, str]:
+    """Annotations for parameters whose values were seen: counts and texts, not what may be a rate as well."""
+    found = {}
+    for name, value in {**captures, **arguments}.items():
+        seen = witness_of(value)
+        if isinstance(seen, bool) or isinstance(seen, str) or type(seen) is int and seen > 1:
+            found[name] = type(seen).__name__
+    return found
 
 
 def is_iterable_static(value: Any) -> bool:
