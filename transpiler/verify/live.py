@@ -16,8 +16,18 @@ NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "dr
 """Attributes that are zero when a layer draws no noise."""
 
 
+_imported: dict[str, ModuleType] = {}
+
+
 def import_framework(generation: str) -> ModuleType:
-    """Imports TensorFlow and Keras of the generation, nothing more: no tensor, no layer."""
+    """Imports TensorFlow and Keras of the generation, nothing more: no tensor, no layer. Safe to repeat."""
+    if generation in _imported:
+        return _imported[generation]
+    _imported[generation] = _import(generation)
+    return _imported[generation]
+
+
+def _import(generation: str) -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -14,7 +14,7 @@ from typing import Any
 from transpiler.diagnostics import Finding, Severity
 from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.pipeline import Conversion, EntryPlan
-from transpiler.verify.children import Ended, run_module
+from transpiler.verify.children import Ended, run_side
 from transpiler.verify.job import InputSpec, Job, job_for, module_name
 from transpiler.verify.result import DECLINED, ERROR, FAIL, PASS, Result
 
@@ -155,12 +155,11 @@ def _verify(plan: EntryPlan, conversion: Conversion, generation: str, context: _
 def _compare(job: Job, context: _Context, folder: Path, result: Result) -> None:
     job_file, prefix, verdict = folder / "job.json", folder / "keras", folder / "verdict.json"
     job.write(job_file)
-    ended = run_module("transpiler.verify.keras_side", [str(job_file), str(prefix)], context.timeout, folder)
+    ended = run_side("keras_side", job.generation, [str(job_file), str(prefix)], context.timeout, folder)
     if not _keras_ran(ended, folder / "keras.json", context, result):
         return
-    ended = run_module(
-        "transpiler.verify.torch_side", [str(job_file), str(prefix), str(verdict)], context.timeout, folder
-    )
+    arguments = [str(job_file), str(prefix), str(verdict)]
+    ended = run_side("torch_side", job.generation, arguments, context.timeout, folder)
     if ended.status is None:
         _say(result, "K2T603", f"the result did not finish within {context.timeout:.0f} s")
     elif not verdict.exists():
