@@ -10,6 +10,7 @@ from typing import Any
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.model import ApiValue, Layer, Weight
 from transpiler.ir.naming import Names, cap_words
+from transpiler.ir.weights import by_module
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.passes.settle import Settler
 from transpiler.passes.structure import CannotKeep
@@ -364,7 +365,7 @@ class Assembly:
                 continue
             if is_import_block(statement):
                 continue
-            if statement in self.memory.visited:
+            if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
                 edit.removed.add(statement)
                 if statement in edit.before:
                     edit.replaced[statement] = ""
@@ -451,7 +452,7 @@ def unit_of(layer: Any, interpreter: Any) -> WeightUnit | None:
     """The weights of one layer; None if it has none."""
     if isinstance(layer, Layer):
         built = interpreter.built.get(layer)
-        modules = tuple(s.weights for s in built.steps if s.weights) if built else ()
+        modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
         return WeightUnit(layer.rule.keras[0], layer.name, modules, layer.span) if modules else None
     own: dict[str, Weight] = {}
     inner: list[tuple[int, Any]] = []

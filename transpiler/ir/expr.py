@@ -210,6 +210,12 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
                 return base if total == 0 else binary(ast.Add(), base, total)
     if kind is ast.Add and _is_int(left) and left == 0 and type(witness_of(right)) is int:
         return right
+    if kind is ast.Add and isinstance(left, Sym) and isinstance(right, Sym) and surely_int(left) and surely_int(right):
+        if same(left, right):
+            return left * 2
+        tail = _const_tail(left, ast.Mult)
+        if tail and ast.dump(tail[0]) == ast.dump(right.expr):
+            return right * (tail[1] + 1)
     if kind in (ast.Mult, ast.FloorDiv) and _is_int(right) and right == 1 and type(witness_of(left)) is int:
         return left
     if kind is ast.Mult and _is_int(left) and left == 1:

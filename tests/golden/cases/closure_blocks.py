@@ -38,8 +38,9 @@ class Apply(nn.Module):
 
 
 class Build(nn.Module):
-    def __init__(self, widths=(8, 16)) -> None:
+    def __init__(self, in_channels: int = 1, widths=(8, 16)) -> None:
         super().__init__()
+        channels = in_channels
         blocks: list[nn.Module] = []
         for width in widths:
             blocks.append(Apply(channels, width))
@@ -55,5 +56,4 @@ class Build(nn.Module):
 
 
 def build(widths=(8, 16), input_shape=(12, 12, 1)) -> Build:
-    channels = in_channels
-    return Build(widths=widths)
+    return Build(in_channels=input_shape[-1], widths=widths)

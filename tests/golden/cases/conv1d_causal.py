@@ -23,8 +23,9 @@ def init_weights(module: nn.Module) -> None:
 
 
 class Tcn(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int = 6) -> None:
         super().__init__()
+        channels = in_channels
         blocks: list[nn.Module] = []
         for rate in (1, 2, 4):
             blocks += [
@@ -43,5 +44,4 @@ class Tcn(nn.Module):
 
 
 def tcn(steps=40, features=6) -> Tcn:
-    channels = in_channels
-    return Tcn()
+    return Tcn(in_channels=features)

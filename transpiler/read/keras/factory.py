@@ -8,8 +8,9 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
-from transpiler.ir.program import Apply, Block, Branch, Loop, ModuleClass, Return, Value, replace_tensors, tensors
+from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
+from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.stager import Frame, Memory, StageError, Stager, annotations_of, axis_name, is_static, signature_defaults, substitute
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, has_tensors
@@ -201,12 +202,17 @@ def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any
     live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
     first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
     region = Block(ops[first:last])
+    prologue = Block(ops[:first])
+    changed = bound_names(region)
+    early = [op for op in prologue.ops if isinstance(op, Let) and op.name in changed]  # the start of a loop's variables
+    prologue.ops = [op for op in prologue.ops if op not in early]
+    region.ops[:0] = early
     moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
     region.ops.append(Return(replace_tensors(outputs, moved)))
     cls = ModuleClass(name, [], tensors(inputs), region, root=True)
     cls.sizes = tuple(stager.input_dims)
     attributes = tuple(s.expr.id for s in stager.self_names.values())  # type: ignore[attr-defined]
-    local = tuple(dict.fromkeys(op.name for op in Block(ops[:first]).walk() if hasattr(op, "name")))
+    local = tuple(dict.fromkeys(op.name for op in prologue.walk() if isinstance(op, Let)))
     cls.statics = (*[n for n in arguments if n not in frozen], *attributes, *local)
     cls.defaults = _root_defaults(function, stager, arguments)
     cls.annotations = annotations_of(arguments, {})
@@ -214,7 +220,7 @@ def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any
     self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
     objects = {n: v for n, v in arguments.items() if not is_static(v) and not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)}
     fixed = {n: v for n, v in {**frozen, **objects}.items() if not n.startswith("self.")} | {f"self.{n}": v for n, v in stager.fixed_attributes.items()}
-    return Factory(function, cls, Block(ops[:first]), Block(ops[last:]), values, fixed, self_names)
+    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, self_names)
 
 
 def _root_defaults(function: Function, stager: FactoryStager, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.model import ApiObject, ApiValue, Step
 from transpiler.ir.program import Apply, Member, ModuleClass
-from transpiler.rules.initializers import canonical, init_call
+from transpiler.rules.initializers import canonical, fans_of, init_call
 
 TORCH_DEFAULTS = {"zeros": ("beta", "running_mean"), "ones": ("gamma", "running_var")}
 NORMALS = ("nn.BatchNorm", "nn.LayerNorm", "nn.GroupNorm", "nn.RMSNorm", "nn.PReLU")
@@ -66,7 +66,7 @@ class Initializers:
     def lines(self, step: Step, owner: str) -> list[str]:
         lines = []
         for parameter, value in spec(step).items():
-            code, helpers = init_call(value, f"{owner}.{parameter}", step.fans if parameter == "weight" else None)
+            code, helpers = init_call(value, f"{owner}.{parameter}", fans_of(step, parameter))
             self.helpers += [h for h in helpers if h not in self.helpers]
             optional = parameter in step.weights and step.weights[parameter].optional and "bias" in parameter
             lines += [f"if {owner}.{parameter} is not None:", f"    {code}"] if optional else [code]
@@ -104,7 +104,7 @@ def _named(step: Step) -> Step:
     from dataclasses import replace
 
     init = {p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()}
-    return replace(step, init=init, fans=None if step.fans is not None and any(isinstance(f, Sym) for f in step.fans) else step.fans)
+    return replace(step, init=init)
 
 
 def _leaf(value: Any) -> str:
@@ -129,7 +129,7 @@ def spec(step: Step) -> dict[str, Any]:
 def is_open_step(step: Step) -> bool:
     if any(isinstance(v, Sym) for v in spec(step).values()):
         return True
-    return any(init_call(v, "w", step.fans)[0] != init_call(v, "w", None)[0] for p, v in spec(step).items() if p == "weight")
+    return any(init_call(v, p, fans_of(step, p))[0] != init_call(v, p, None)[0] for p, v in spec(step).items())
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:

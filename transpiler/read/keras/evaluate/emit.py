@@ -10,7 +10,7 @@ from transpiler.ir.model import Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.values import Origin
-from transpiler.rules.initializers import init_call
+from transpiler.rules.initializers import fans_of, init_call
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class Emitter:
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
-                    init_call(value, parameter or "weight", step.fans)  # raises Declined here, where the place is known
+                    init_call(value, parameter or "weight", fans_of(step, parameter))  # raises Declined here, where the place is known
         built.steps = list(lowering.steps)
         current = xs
         last = len(lowering.steps) - 1

@@ -269,9 +269,15 @@ class KerasInterpreter(Interpreter, Emitter):
             return self.split(inputs, lambda v: self.call_layer(layer, [v, *args[1:]], kwargs))
         if isinstance(inputs, Unknown):
             raise self.declined("K2T201", f"the input of this layer cannot be evaluated: {inputs.reason}")
-        self.check_call_arguments(layer, args[1:], kwargs)
-        xs = [x for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-        if not xs or not all(map(is_tensor, xs)):
+        given = {"inputs": inputs} if layer.rule.call_tensors == ("inputs",) else {layer.rule.call_tensors[0]: inputs}
+        rest = list(args[1:])
+        for name in layer.rule.call_tensors[1:]:
+            value = rest.pop(0) if rest else kwargs.pop(name, None)
+            if value is not None:
+                given[name] = value
+        self.check_call_arguments(layer, rest, kwargs)
+        xs = tensors(list(given.values()))
+        if not xs or not all(is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()):
             if has_tensors(inputs) or not inputs:
                 raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))

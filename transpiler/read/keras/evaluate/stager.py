@@ -329,7 +329,7 @@ class Stager(KerasInterpreter):
     def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
         if a is b:
             return a
-        layout = a.type.layout if a.type.layout is b.type.layout else Layout.KERAS
+        layout = a.type.layout if a.type.layout is b.type.layout else Layout.FIRST
         poly = a.type.rank != b.type.rank
         if poly:
             layout = Layout.KERAS
