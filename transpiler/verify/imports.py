@@ -60,9 +60,13 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         top = fullname.partition(".")[0]
         if self.tops is not None and top not in self.tops or self.converted(fullname):
             return None
-        if self.tops is None and (top in NEVER_STUBBED or top in sys.stdlib_module_names or _is_real(fullname)):
+        if self.tops is None and not self._may_stand_in(fullname, top):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def _may_stand_in(self, fullname: str, top: str) -> bool:
+        known = top in NEVER_STUBBED or top in sys.stdlib_module_names or top.startswith("_")
+        return not (known or _is_real(fullname) or _asked_by_library())
 
     def create_module(self, spec: Any) -> types.ModuleType:
         module = types.ModuleType(spec.name)
@@ -82,6 +86,15 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         pass
+
+
+def _asked_by_library() -> bool:
+    """Whether the import comes from inside a framework, which tries what is optional and must see that it is missing."""
+    frame = sys._getframe(2)
+    while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
+        frame = frame.f_back  # type: ignore[assignment]
+    folders = [f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in NEVER_STUBBED]
+    return frame is not None and any(folder in frame.f_code.co_filename for folder in folders)
 
 
 def _is_real(fullname: str) -> bool:

@@ -31,7 +31,7 @@ from transpiler.verify.keras_model import (
     gradients,
     set_floatx,
 )
-from transpiler.verify.promote import promote
+from transpiler.verify.promote import exact_constants, promote
 from transpiler.verify.signature import signature, trace_inputs
 
 SEED = 20240
@@ -94,6 +94,8 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     sys.meta_path.append(missing)
     add_roots(job.roots)
     set_floatx(keras, job.generation, floatx)
+    if floatx == "float64":
+        exact_constants()
     if report["promoted"]:
         promote(keras)
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
@@ -300,6 +302,7 @@ class Work:
         trained, _ = gradients(self.subject, self.cases[0], self.directions, self.variables, True)
         for v in self.variables:
             v.assign(before[id(v)])
+        self.meta["training_kappa"] = conditioning(trained, self.variables)
         self.meta["insensitive"] = self._insensitive(trained)
         for mode, found in (("grad", self.inference), ("tgrad", trained)):
             for key, variable in self.sources.items():

@@ -14,6 +14,28 @@ from typing import Any
 MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
 
 
+def exact_constants() -> None:
+    """Makes `tf.cast(1 / 255, "float64")` exact: TensorFlow makes a float32 of the number first.
+
+    Keras casts its own constants so (Rescaling); in float64 that is an error of 1e-8 which is nobody's mistake.
+    """
+    import tensorflow as tf
+
+    for module in {id(m): m for m in (tf, tf.compat.v2)}.values():
+        module.cast = _exact_cast(tf, module.cast)
+
+
+def _exact_cast(tf: ModuleType, cast: Any) -> Any:
+    @functools.wraps(cast)
+    def wrapped(x: Any, dtype: Any, name: Any = None) -> Any:
+        items = x if isinstance(x, (list, tuple)) else [x]
+        if items and all(type(i) is float for i in items) and tf.as_dtype(dtype) == tf.dtypes.double:
+            return tf.constant(x, tf.dtypes.double)
+        return cast(x, dtype, name)
+
+    return wrapped
+
+
 def promote(keras: ModuleType) -> None:
     """Patches TensorFlow and Keras; call it after `set_floatx("float64")` and before the user's program."""
     import tensorflow as tf
@@ -24,9 +46,10 @@ def promote(keras: ModuleType) -> None:
     for name in ("normal", "uniform", "truncated_normal"):
         setattr(tf.random, name, _promoted(getattr(tf.random, name)))
     _patch_keras(keras)
-    tf.nn.max_pool3d = _max_pool3d(tf, tf.nn.max_pool3d)
+    for nn in {id(n): n for n in (tf.nn, tf.compat.v2.nn, tf.compat.v1.nn)}.values():
+        nn.max_pool3d = _max_pool3d(tf, nn.max_pool3d)
+        nn.lrn = nn.local_response_normalization = functools.partial(_lrn, tf)
     tf.nn.max_pool = _max_pool3d(tf, tf.nn.max_pool)
-    tf.nn.lrn = tf.nn.local_response_normalization = functools.partial(_lrn, tf)
     tf.float32 = tf.float64
 
 

@@ -74,7 +74,8 @@ def _problem(row: Mapping[str, Any]) -> str:
         if one.get("error") or one.get("problem"):
             return str(one.get("error") or one["problem"])
     texts = []
-    for name, one in (("", row), (" in float32", row.get("float32") or {})):
+    modes = [(f" in {mode}", row[mode]) for mode in ("inference", "training") if mode in row]
+    for name, one in (("", row), (" in float32", row.get("float32") or {}), *modes):
         if one.get("max_rel", 0.0) > one.get("bound", math.inf):
             texts.append(f"relative error {one['max_rel']:.1e}{name} (bound {one['bound']:.1e})")
         if (one.get("state") or {}).get("wrong"):

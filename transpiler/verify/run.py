@@ -178,10 +178,10 @@ def _keras_ran(ended: Ended, report: Path, context: _Context, result: Result) ->
     attempts = json.loads(report.read_text(encoding="utf-8"))
     done = [a for a in attempts if a["ok"]]
     for attempt in attempts:
-        floatx = "float64 by promotion" if attempt["promoted"] else attempt["floatx"]
-        if not attempt["ok"] and done:
-            last = attempt["error"].strip().splitlines()[-1:]
-            result.assumptions.append(f"the original does not run in {floatx}: {''.join(last)[:300]}")
+        floatx = attempt["floatx"]
+        if not attempt["ok"] and done and floatx not in {a["floatx"] for a in done}:
+            why = attempt["error"].strip().splitlines()[:1]
+            result.assumptions.append(f"the original does not run in {floatx}: {''.join(why)[:300]}")
         if attempt["ok"] and attempt["promoted"]:
             result.assumptions.append("what the original asks for in float32 was promoted to float64")
         if attempt.get("draw"):

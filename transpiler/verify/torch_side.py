@@ -35,6 +35,7 @@ from transpiler.verify.torch_model import (
     tensors,
 )
 
+CHAOS = 0.05
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -74,7 +75,9 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         torch.set_default_dtype(DTYPES[dtype])
         model.to(DTYPES[dtype])
         merged = {**first, **arrays, "meta": None}
-        second = Check(model, paired, {**meta, "kappa": first_meta["kappa"]}, merged, noise)
+        conditions = {k: first_meta[k] for k in ("kappa", "training_kappa")}
+        second = Check(model, paired, {**meta, **conditions}, merged, noise)
+        second.allow_for_rounding(check.keras("train"))
         second.add_precision(result)
         model.to(DTYPES[first_meta["floatx"]])
     torch.set_default_dtype(DTYPES[first_meta["floatx"]])
@@ -119,6 +122,17 @@ class Check:
         self.floatx: str = meta["floatx"]
         self.dtype = DTYPES[self.floatx]
         self.limit = bound(self.floatx, meta["kappa"])
+        self.training_kappa = max(meta["kappa"], meta["training_kappa"])
+        self.training_limit = bound(self.floatx, self.training_kappa)
+
+    def allow_for_rounding(self, exact: list[np.ndarray]) -> None:
+        """Widens the bound of training mode by how far this precision moves Keras itself from `exact`.
+
+        Statistics of a small batch can make a deep model chaotic in a way that no gradient shows.
+        """
+        moved = all_differences(exact, self.keras("train"))
+        if not moved.problem and moved.max_rel < CHAOS:
+            self.training_limit = max(self.training_limit, 10 * moved.max_rel)
 
     def inputs(self, case: int, grad: bool = False) -> list[Tensor]:
         shapes = self.meta["cases"][case]
@@ -207,13 +221,19 @@ class Check:
             self.model.eval()
         found = all_differences(self.keras("train"), outputs)
         state, state_same = self.state(before)
-        row = {**_numbers(found), "bound": self.limit, "state": state, "noise": noise}
+        row = {
+            **_numbers(found),
+            "bound": self.training_limit,
+            "kappa": self.training_kappa,
+            "state": state,
+            "noise": noise,
+        }
         if random != self.meta["random_inference"]:
             row["error"] = f"random at inference: Keras {self.meta['random_inference']}, torch {random}"
         if self.meta["training_random"]:
             row["error"] = "Keras is random in training mode although all noise is off: not compared"
             return row, same and state_same
-        return row, same and state_same and found.within(self.limit)
+        return row, same and state_same and found.within(self.training_limit)
 
     def random_inference(self) -> bool:
         if not self.noise:
@@ -239,10 +259,10 @@ class Check:
             found = difference(slot.convert(self.arrays[f"state|{slot.key}"]), actual)
             if f"unbiased|{slot.key}" in self.arrays:
                 unbiased = difference(slot.convert(self.arrays[f"unbiased|{slot.key}"]), actual)
-                accepted = not found.within(self.limit) and unbiased.within(self.limit)
+                accepted = not found.within(self.training_limit) and unbiased.within(self.training_limit)
                 variance.add("unbiased" if accepted else "as in Keras")
                 found = unbiased if accepted else found
-            if not found.within(self.limit):
+            if not found.within(self.training_limit):
                 same = False
                 wrong.append(f"{slot.name}: {found.problem or f'{found.max_rel:.1e}'}")
             worst = worst.worst(found)
@@ -251,15 +271,15 @@ class Check:
 
     def gradients(self) -> tuple[dict[str, Any], bool]:
         """Gradients of every parameter and of the inputs, in both modes, against the largest one."""
-        limit = gradient_bound(self.floatx, self.meta["kappa"])
-        row: dict[str, Any] = {"bound": limit, "dtype": self.floatx}
+        row: dict[str, Any] = {"dtype": self.floatx}
         same = True
         for mode, training in (("grad", False), ("tgrad", True)):
             if training and self.meta["training_random"]:
                 continue
+            limit = gradient_bound(self.floatx, self.training_kappa if training else self.meta["kappa"])
             found, worst, count = self.gradient(mode, training)
             name = "training" if training else "inference"
-            row[name] = {**_numbers(found), "worst": worst, "compared": count}
+            row[name] = {**_numbers(found), "bound": limit, "worst": worst, "compared": count}
             same = same and found.within(limit)
         row["max_rel"] = max(row[m]["max_rel"] for m in ("training", "inference") if m in row)
         row["insensitive"] = self.meta.get("insensitive", [])

@@ -1,0 +1,77 @@
+"""Models that ask for float32 by name, or that TensorFlow computes in float32 only, are proved in float64 as well."""
+
+from __future__ import annotations
+
+import pytest
+from verify_plans import unit
+
+RESCALED = """
+    import keras
+    from keras import layers
+
+    def build():
+        inputs = keras.Input((4, 4, 3))
+        x = layers.Rescaling(1 / 255)(inputs)
+        return keras.Model(inputs, layers.Conv2D(2, 3)(x))
+"""
+RESCALED_TORCH = """
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+
+        def forward(self, x):
+            return self.conv((x / 255).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    build = Net
+"""
+
+
+@pytest.mark.parametrize("generation", ["keras3", "tf_keras"])
+def test_constants_that_keras_casts_are_exact(verify, generation):
+    result = verify(RESCALED, RESCALED_TORCH, [unit("Conv2D")], generation=generation)
+    assert result.status == "pass", result.reason
+    assert result.forward["max_rel"] < 1e-12
+    wrong = verify(RESCALED, RESCALED_TORCH.replace("/ 255", "/ 255.001"), [unit("Conv2D")], generation=generation)
+    assert wrong.status == "fail"
+    assert wrong.first_divergence["part"] == "input"
+    assert "Rescaling" in wrong.first_divergence["after"][0]
+
+
+SINGLE = """
+    import tensorflow as tf
+    import keras
+    from keras import layers
+
+    def build():
+        inputs = keras.Input((6, 6, 6, 2))
+        x = layers.Lambda(lambda t: tf.cast(t, tf.float32) * tf.ones((2,), tf.float32))(inputs)
+        x = layers.MaxPooling3D(2, padding="same", strides=(1, 2, 2))(x)
+        return keras.Model(inputs, layers.Dense(3)(x))
+"""
+SINGLE_TORCH = """
+    import torch.nn.functional as F
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dense = nn.Linear(2, 3)
+
+        def forward(self, x):
+            x = F.pad(x.permute(0, 4, 1, 2, 3), (0, 0, 0, 0, 0, 1), value=float("-inf"))
+            return self.dense(F.max_pool3d(x, 2, (1, 2, 2)).permute(0, 2, 3, 4, 1))
+
+    build = Net
+"""
+
+
+@pytest.mark.parametrize("generation", ["keras3", "tf_keras"])
+def test_what_asks_for_float32_is_promoted(verify, generation):
+    result = verify(SINGLE, SINGLE_TORCH, [unit("Dense")], generation=generation)
+    assert result.status == "pass", result.reason
+    assert result.forward["dtype"] == "float64"
+    assert result.forward["max_rel"] < 1e-12
+    assert "what the original asks for in float32 was promoted to float64" in result.assumptions
