@@ -81,4 +81,4 @@ def build_model(input_shape=INPUT_SHAPE, num_classes=NUM_CLASSES, dropout=0.5) -
 
 
 if __name__ == "__main__":
-    build_model().summary()
+    print(build_model())

@@ -16,13 +16,14 @@ from transpiler.passes.settle import Settler
 from transpiler.passes.structure import CannotKeep
 from transpiler.pipeline import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.read.keras.evaluate.interpreter import ProgramError
-from transpiler.read.keras.evaluate.keras_calls import keras_base
+from transpiler.read.keras.evaluate.keras_calls import WEIGHT_METHODS, keras_base
 from transpiler.read.keras.evaluate.stager import Memory, StageError
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS
 from transpiler.read.keras.parse import SourceModule, parse
 from transpiler.read.keras.program import Activation, Program, is_open_graph, models_at_top, uses_keras
+from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import factory_text
 from transpiler.write.torch.initial import Initializers
@@ -103,7 +104,7 @@ class Assembly:
     def plan_all(self) -> list[EntryPlan]:
         """Every model that the file builds at its top level, and every function that builds one."""
         plans: list[EntryPlan] = []
-        module = self.program.evaluate()
+        self.program.evaluate_main()
         for name, model in models_at_top(self.program):
             if model.inputs is None:
                 self.findings.add(Finding("K2T202", Severity.ERROR, f"the input shape of {name} is not known", "Give the first layer an input_shape, or put keras.Input first.", model.span, excerpt(model.span)))
@@ -131,7 +132,6 @@ class Assembly:
             plan = self.plan_function(name, activation, receiver)
             if plan is not None:
                 plans.append(plan)
-        _ = module
         return plans
 
     def plan_function(self, name: str, activation: Activation, receiver: Any) -> EntryPlan | None:
@@ -269,12 +269,18 @@ class Assembly:
         edit = FileEdit(source.text, source.tree, frameworks=FRAMEWORKS)
         if items:
             self.write_items(source, items, edit)
+        self.calls_on_models(source, edit)
         leftovers = self.leftovers(source, edit)
         if not items and not leftovers:
             return source.text
         if not items and self.only_entries:
             return source.text
-        return edit.apply()
+        text = edit.apply()
+        unknown = undefined_names(text) - undefined_names(source.text)
+        if unknown and items and not self.only_entries and not self.allow_partial and not any(f.severity is Severity.ERROR for f in self.findings.items):
+            message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
+            self.findings.add(Finding("K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)))
+        return text
 
     def write_items(self, source: SourceModule, items: list[Written], edit: FileEdit) -> None:
         taken = Names(frozenset(module_names(source)) | frozenset(("nn", "F", "torch", "Tensor", "math")))
@@ -353,6 +359,37 @@ class Assembly:
             return next((s for s in source.tree.body if s is node or any(n is node for n in ast.walk(s))), None)
         return source.tree.body[-1] if source.tree.body else None
 
+    def calls_on_models(self, source: SourceModule, edit: FileEdit) -> None:
+        """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""
+        interpreter = self.program.interpreter
+        gone = {n for root in (*edit.replaced, *edit.removed) for n in ast.walk(root)}
+        for statement in source.tree.body:
+            if statement in self.memory.visited:
+                continue
+            for node in ast.walk(statement):
+                if node in gone or not isinstance(node, ast.stmt):
+                    continue
+                call = node.value if isinstance(node, (ast.Expr, ast.Assign, ast.Return)) else None
+                if isinstance(node, ast.Expr) and call in interpreter.rewritten:
+                    edit.replaced[node] = interpreter.rewritten[call]  # type: ignore[index]
+                    continue
+                own = [n for n in expressions_of(node) if n in interpreter.left_out]
+                for n in own:
+                    self.report_call(source, node, n, edit)
+
+    def report_call(self, source: SourceModule, statement: ast.stmt, call: Any, edit: FileEdit) -> None:
+        name = self.program.interpreter.left_out[call]
+        span = source.span(call)
+        code = "K2T403" if name in WEIGHT_METHODS else "K2T401"
+        finding = Finding(code, Severity.ERROR, f"{name}() of the model is not translated", "Write the training loop, or load the weights, around the converted model.", span, excerpt(span))
+        if self.only_entries:
+            edit.removed.add(statement) if statement in source.tree.body else None
+            return
+        self.findings.items[:] = [f for f in self.findings.items if f.span != span]
+        self.findings.add(finding)
+        if self.allow_partial and statement not in edit.replaced:
+            edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
+
     def leftovers(self, source: SourceModule, edit: FileEdit) -> list[ast.stmt]:
         """Top-level statements that still use Keras: consumed helpers go, the rest is reported."""
         names = self.names_of(source)
@@ -361,7 +398,7 @@ class Assembly:
         for statement in source.tree.body:
             if statement in edit.replaced or statement in edit.removed or isinstance(statement, (ast.Import, ast.ImportFrom)):
                 continue
-            if any(n in edit.replaced for n in ast.walk(statement)):
+            if any(n in edit.replaced for n in ast.walk(statement)) or any(n in self.program.interpreter.left_out for n in ast.walk(statement)):
                 continue
             if is_import_block(statement):
                 continue
@@ -494,6 +531,17 @@ def module_names(source: SourceModule) -> set[str]:
     for statement in source.tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.Assign, ast.AnnAssign)):
             found |= {statement.name} if isinstance(statement, ast.FunctionDef) else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return found
+
+
+def expressions_of(statement: ast.stmt) -> list[ast.AST]:
+    """The expression nodes of a statement, those of statements inside it left out."""
+    found: list[ast.AST] = []
+    todo: list[ast.AST] = [c for c in ast.iter_child_nodes(statement) if not isinstance(c, (ast.stmt, ast.ExceptHandler))]
+    while todo:
+        node = todo.pop()
+        found.append(node)
+        todo += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.stmt)]
     return found
 
 

@@ -12,8 +12,8 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity
 from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
-from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError
-from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, assigned_names
+from transpiler.read.keras.evaluate.keras_calls import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS, KerasInterpreter
 from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Model, Module, Unknown, has_tensors
 from transpiler.read.keras.names import Loader
 from transpiler.read.keras.parse import SourceModule, parse
@@ -45,8 +45,21 @@ class Recorder(KerasInterpreter):
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
         self.activations: list[Activation] = []
+        self.rewritten: dict[ast.Call, str] = {}
+        """Calls on models that have a torch idiom → its text."""
+        self.left_out: dict[ast.Call, str] = {}
+        """Calls on models that are not translated → the method."""
         self.statement_marks: set[int] = set()
         """Top-level statements that made layers, tensors or models."""
+
+    def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        node = self.stack[-1][1] if self.stack else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if name == "summary":
+                self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
+            elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
+                self.left_out[node] = name
+        return super().model_method(model, name, args, kwargs)
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         before = len(self.models)
@@ -124,6 +137,22 @@ class Program:
                     self.module = self.interpreter.evaluate_module(self.source)
         return self.module
 
+    def evaluate_main(self) -> None:
+        """The part of the file that runs only as a script, beside the module's own names: its calls are witnesses."""
+        module = self.evaluate()
+        outer = Env(None, "module", self.source, module.names)
+        scope = Env(outer, "function", self.source)
+        items = len(self.findings.items)
+        for statement in self.source.tree.body:
+            if is_main_block(statement):
+                for inner in statement.body:  # type: ignore[attr-defined]
+                    try:
+                        self.interpreter.exec(inner, scope)
+                    except (Declined, ProgramError, NeedsConstant):
+                        for name in assigned_names([inner]):
+                            scope.names.setdefault(name, Unknown("its definition could not be evaluated"))
+        del self.findings.items[items:]
+
     def target_env(self) -> Env:
         module = self.evaluate()
         return Env(None, "module", self.source, module.names)
@@ -198,6 +227,11 @@ class Program:
             made[-1].assumed = assumed
             return made[-1]
         return None
+
+
+def is_main_block(statement: ast.stmt) -> bool:
+    """`if __name__ == "__main__":`"""
+    return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test) and "__main__" in ast.unparse(statement.test)
 
 
 def models_at_top(program: Program) -> list[tuple[str, Model]]:

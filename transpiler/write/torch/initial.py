@@ -77,6 +77,9 @@ class Initializers:
         if not self.wrapped or step is None or not spec(step):
             return code
         arguments = [v for v in spec(step).values() if isinstance(v, Sym)]
+        fans = fans_of(step, "weight")
+        if fans is not None and is_fan_dependent(step):
+            arguments.append(fans)
         lines = self.lines(_named(step), "layer")
         if "bias=False" in code:
             lines = [line for line in lines if "bias" not in line]
@@ -85,6 +88,7 @@ class Initializers:
             self.wrappers[body] = self.wrapper_name(step, set(self.wrappers.values()))
             name = self.wrappers[body]
             params = "".join(f", {p}: str" for p, v in spec(step).items() if isinstance(v, Sym))
+            params += ", fans: tuple[int, int]" if fans is not None and is_fan_dependent(step) else ""
             text = [f"def {name}(layer: nn.Module{params.replace('weight', 'kernel')}) -> nn.Module:", '    """The layer with the initial weights that Keras gives it."""']
             self.texts.append("\n".join([*text, *("    " + line for line in lines), "    return layer"]))
         return f"{self.wrappers[body]}({', '.join([code, *map(code_of, arguments)])})"
@@ -104,7 +108,15 @@ def _named(step: Step) -> Step:
     from dataclasses import replace
 
     init = {p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()}
-    return replace(step, init=init)
+    fans = step.fans
+    if isinstance(fans, tuple):
+        fans = Sym.name("fans") if is_fan_dependent(step) else None  # type: ignore[assignment]
+    return replace(step, init=init, fans=fans)
+
+
+def is_fan_dependent(step: Step) -> bool:
+    """Whether Keras counts the fans of this layer's weights in its own way, and the initializer depends on them."""
+    return any(init_call(v, p, fans_of(step, p))[0] != init_call(v, p, None)[0] for p, v in spec(step).items())
 
 
 def _leaf(value: Any) -> str:
@@ -129,7 +141,7 @@ def spec(step: Step) -> dict[str, Any]:
 def is_open_step(step: Step) -> bool:
     if any(isinstance(v, Sym) for v in spec(step).values()):
         return True
-    return any(init_call(v, p, fans_of(step, p))[0] != init_call(v, p, None)[0] for p, v in spec(step).items())
+    return is_fan_dependent(step)
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:
