@@ -182,6 +182,13 @@ class Assembly:
                 if attempt is flat_factory:
                     return declined
             else:
+                wanted = settler.reads() - self.memory.demands
+                if wanted:  # sizes that only an inner class knows: evaluate again, now that it shows them
+                    self.memory.demands |= wanted
+                    self.memory.classes.clear()
+                    attempts.insert(0, attempt)
+                    del self.findings.items[marks:]
+                    continue
                 self.report_tier(factory, errors)
                 return Written(function.module, settler.classes, settler, factory, factory.cls)
             del self.findings.items[marks:]
@@ -198,7 +205,7 @@ class Assembly:
             self.findings.add(Finding("K2T301", Severity.WARNING, f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})", "It raises for other values.", span, excerpt(span)))
 
     def settle(self, classes: list[ModuleClass]) -> Settler:
-        settler = Settler(classes)
+        settler = Settler(classes, self.memory.demands)
         for cls in classes:
             settler.settle(cls)
         return settler

@@ -52,8 +52,8 @@ class Sym:
         return Sym(ast.Name(name, ast.Load()), witness, integer)
 
     @staticmethod
-    def parse(code: str, witness: Any = MISSING) -> Sym:
-        return Sym(ast.parse(code, mode="eval").body, witness)
+    def parse(code: str, witness: Any = MISSING, integer: bool = False) -> Sym:
+        return Sym(ast.parse(code, mode="eval").body, witness, integer)
 
     @property
     def code(self) -> str:

@@ -65,7 +65,7 @@ class Member:
     parts: list[Member] = field(default_factory=list)
     """The submodules of an `nn.Sequential`."""
     exposed: bool = False
-    """Its `out_channels` is read: it has to stay an attribute of its own."""
+    """A size of its result is read: it has to stay an attribute of its own."""
 
 
 @dataclass(eq=False)
@@ -180,8 +180,10 @@ class ModuleClass:
     inputs: list[Value]
     block: Block
     doc: str = ""
-    out_channels: Any = None
-    """What the class has to expose as `self.out_channels`, if a caller reads it."""
+    outs: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the result that only the class knows, by attribute (`out_channels`); written where a caller reads them."""
+    key: Any = None
+    """What the class was made from, the same in every evaluation of the program."""
     sizes: tuple[str, ...] = ()
     """Names of constructor parameters that are sizes of inputs, in order."""
     statics: tuple[str, ...] = ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import Sym
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, ModuleClass, Param, Return, Value, tensors
+from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Param, Return, Value, tensors
 from transpiler.passes.chains import group_chains
 from transpiler.ir.liveness import remove_dead
 from transpiler.ir.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
@@ -17,7 +19,8 @@ from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops
 class Settler:
     """Settles classes, those that others construct first."""
 
-    def __init__(self, classes: list[ModuleClass]) -> None:
+    def __init__(self, classes: list[ModuleClass], demands: set[tuple[Any, str]]) -> None:
+        self.demands = demands
         self.classes: list[ModuleClass] = []
         self.taken = {c.name for c in classes}
         self.done: set[ModuleClass] = set()
@@ -33,12 +36,11 @@ class Settler:
         remove_dead(cls.block, set())
         sink(cls.block)
         choose_modules(cls.block)
-        remove_dead_lets(cls.block, names_in(cls.out_channels) if cls.out_channels is not None else ())
+        cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
+        remove_dead_lets(cls.block, names_in(list(cls.outs.values())))
         coalesce(cls.block)
         settle_loops(cls.block, cls, self.new_class)
         group_chains(cls.block, cls.root)
-        if cls.out_channels is not None:
-            cls.out_channels = resolve(cls.out_channels, {})
         self.find_params(cls)
         check_sizes(cls.block)
         self.printed[cls] = printed_names(cls)
@@ -46,20 +48,33 @@ class Settler:
             param.label = self.printed[cls][param.name]
         self.classes.append(cls)
 
-    def new_class(self, name: str, inputs: list[Value], block: Block, free: list[str]) -> ModuleClass:
+    def reads(self) -> set[tuple[Any, str]]:
+        """The sizes that settled classes read from the objects they construct: (key of the class, attribute)."""
+        found: set[tuple[Any, str]] = set()
+        for cls in self.classes:
+            owners = {str(id(m)): m.construction.cls.key for m in all_members(cls.block) if m.construction is not None}
+            for text in static_texts(cls):
+                for number, label in re.findall(r"\bmember__(\d+)\.(\w+)", text):
+                    if number in owners:
+                        found.add((owners[number], label))
+        return found
+
+    def new_class(self, name: str, inputs: list[Value], block: Block, free: list[str], outs: dict[str, Any]) -> ModuleClass:
         """A class outlined from a loop's body; its parameters are the static names that the body reads."""
         base, count = name, 1
         while name in self.taken:
             count += 1
             name = f"{base}{count}"
         self.taken.add(name)
-        cls = ModuleClass(name, [], inputs, block, statics=tuple(free))
+        cls = ModuleClass(name, [], inputs, block, statics=tuple(free), outs=outs)
+        cls.key = cls
+        self.demands |= {(cls, label) for label in outs}
         self.settle(cls)
         return cls
 
     def find_params(self, cls: ModuleClass) -> None:
         """The constructor's parameters: sizes first, then what the source's function took, then what it captured."""
-        keep = names_in(cls.out_channels) if cls.out_channels is not None else set()
+        keep = names_in(list(cls.outs.values()))
         remove_dead_lets(cls.block, keep)
         coalesce(cls.block)
         free = (used_names(cls.block, let_values=True) | keep) - bound_names(cls.block)
@@ -88,6 +103,44 @@ def check_sizes(block: Block) -> None:
     for op in block.walk():
         if isinstance(op, Apply) and op.member is not None:
             check(op.member)
+
+
+def all_members(block: Block) -> Iterable[Member]:
+    """Every submodule of a block, those inside others included."""
+
+    def inside(member: Member) -> Iterable[Member]:
+        yield member
+        for part in (*member.parts, *(member.choice.then if member.choice else ()), *(member.choice.otherwise if member.choice else ())):
+            yield from inside(part)
+
+    for op in block.walk():
+        if isinstance(op, Apply) and op.member is not None:
+            yield from inside(op.member)
+
+
+def static_texts(cls: ModuleClass) -> Iterable[str]:
+    """The expressions that the constructor of a class computes, as text."""
+    for member in all_members(cls.block):
+        yield member.code
+        if member.choice is not None:
+            yield member.choice.test.code
+        if member.construction is not None:
+            yield from (text_of(member.construction.values.get(p.name)) for p in member.construction.cls.params)
+    for op in cls.block.walk():
+        if isinstance(op, Let):
+            yield text_of(op.value)
+        elif isinstance(op, Branch):
+            yield op.test.code
+        elif isinstance(op, (Loop, ForLoop)):
+            yield text_of(op.iterable)
+    yield from map(text_of, cls.outs.values())
+
+
+def text_of(value: Any) -> str:
+    try:
+        return code_of(value)
+    except TypeError:
+        return ""
 
 
 def annotation_of(default: Any) -> str:
@@ -134,8 +187,6 @@ def _coalesce_end(body: Block) -> None:
 
 def rename_static(block: Block, old: str, new: str) -> None:
     """Renames a static variable in every expression of a block, in place."""
-    import re
-
     word = re.compile(rf"\b{re.escape(old)}\b")
 
     def text(code: str) -> str:
@@ -173,10 +224,6 @@ def rename_static(block: Block, old: str, new: str) -> None:
             op.test = value(op.test)
         elif isinstance(op, (Loop, ForLoop)):
             op.iterable = value(op.iterable)
-
-
-def resolve(value: Any, values: dict[str, Any]) -> Any:
-    return values.get(value.code, value) if isinstance(value, Sym) else value
 
 
 def printed_names(cls: ModuleClass) -> dict[str, str]:
@@ -227,10 +274,7 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
         last[p.name] = 0
     walk(cls.block)
     position += 1
-    use(names_in(cls.out_channels) if cls.out_channels is not None else set())
-    for op in cls.block.walk():
-        if isinstance(op, Branch):  # flags are read where forward is prepared
-            pass
+    use(names_in(list(cls.outs.values())))
     printed: dict[str, str] = {p.name: p.name for p in cls.params if "__v" not in p.name}
     for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
         base = name.split("__v")[0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
+
+from transpiler.ir.expr import Sym
 
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Branch, Choice, Construction, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value
@@ -173,15 +176,19 @@ def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value]
     left = Block([op for op in loop.body.ops if op not in ops])
     if moved & used_names(left, let_values=True):
         raise CannotKeep("a size decided inside a branch of a loop is used after it")
+    step = Step(module="", hint="block", stateful=True)
+    member = Member("", "block", None, None, step, order=_order(ops))
+    outs = {}
     for op in left.walk():
-        if isinstance(op, Let) and any(n.startswith("member__") for n in used_names(Block([op]), True)):
-            raise CannotKeep("a size known to a submodule of the loop is used outside it")
+        if isinstance(op, Let) and isinstance(op.value, Sym):  # a size that a moved submodule knows: the new class passes it on
+            for name in [n for n in used_names(Block([op]), True) if n.startswith("member__")]:
+                for label in re.findall(rf"\b{name}\.(\w+)", op.value.code):
+                    outs[label] = Sym.parse(f"{name}.{label}", integer=True)
+                op.value = Sym.parse(op.value.code.replace(name, f"member__{id(member)}"), op.value.witness, True)
     visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
     free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
-    inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free)
+    inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free, outs)
     results = [Value(e.type, e.hint) for e in ends]
-    step = Step(module=f"{inner.name}()", hint="block", stateful=True)
-    member = Member("", "block", None, None, step, order=_order(ops))
     values = {n: _name(n) for n in free}
     member.construction = Construction(inner, values)
     loop.carried = [(i, s, r, a) for (i, s, _, a), r in zip(loop.carried, results)]
@@ -189,8 +196,6 @@ def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value]
 
 
 def _name(name: str) -> Any:
-    from transpiler.ir.expr import Sym
-
     return Sym.name(name)
 
 

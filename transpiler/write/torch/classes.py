@@ -213,6 +213,7 @@ class ClassWriter:
         """The loop that appends submodules to the list `name`; nested loops append to the same list."""
         inner = Lines([], out.level + 1)
         codes: list[str] = []
+        made: list[int] = []
 
         def flush() -> None:
             if codes:
@@ -224,12 +225,17 @@ class ClassWriter:
                 self.need(o)
                 assert o.member is not None
                 codes.append(self.member_code(o.member))
+                made.append(id(o.member))
                 continue
             flush()
             if isinstance(o, ForLoop):
                 self.fill_list(o, name, inner)
-            else:
-                self.construct_other(o, inner)
+                made.clear()
+                continue
+            at = len(inner.lines)
+            self.construct_other(o, inner)
+            for place, number in enumerate(reversed(made), start=1):  # what this iteration appended
+                inner.lines[at:] = [line.replace(f"member__{number}.", f"{name}[-{place}].") for line in inner.lines[at:]]
         flush()
         target = ast.unparse(op.target)
         used = names_of("\n".join(inner.lines))
@@ -431,8 +437,7 @@ class ClassWriter:
         inner.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
         if self.cls.root and self.initial.shared:
             inner.add("self.apply(init_weights)")
-        if self.cls.out_channels is not None:
-            inner.add(f"self.out_channels = {code_of(self.cls.out_channels)}")
+        inner.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
         body.add("")
         out.lines += forward.lines
         return self.final_names(out.text())

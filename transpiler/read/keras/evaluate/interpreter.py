@@ -87,6 +87,8 @@ class Interpreter:
         self.depth = 0
         self.ticks = 0
         self.in_try = 0
+        self.handled: list[Any] = []
+        """The exceptions whose handlers are running, the innermost last."""
         self.deadline = time.monotonic() + MAX_SECONDS
         self.builtins = self._builtins()
         self.missing_imports: list[str] = []
@@ -218,7 +220,12 @@ class Interpreter:
                 queue[:0] = statement.body if test else statement.orelse
                 continue
             if isinstance(statement, ast.With):
-                self.located(statement, env, lambda s=statement: self.enter(s, env))
+                managers = self.located(statement, env, lambda s=statement: self.enter(s, env))
+                if managers:
+                    signal = self.managed(managers, statement.body, env)
+                    if signal is not None:
+                        return signal
+                    continue
                 queue[:0] = statement.body
                 continue
             signal = self.exec(statement, env)
@@ -301,8 +308,14 @@ class Interpreter:
         load = ast.copy_location(_as_load(node.target), node.target)
         current = self.eval(load, env)
         value = self.eval(node.value, env)
-        if isinstance(current, list) and isinstance(node.op, ast.Add) and isinstance(value, (list, tuple)):
-            current.extend(value)
+        if type(current) is list and isinstance(node.op, ast.Add) and not isinstance(value, (Sym, *OPAQUE)):
+            current.extend(self.iterate(value))
+            return
+        if type(current) is list and isinstance(node.op, ast.Mult) and type(value) is int:
+            current *= value
+            return
+        if isinstance(current, (dict, set)) and isinstance(node.op, ast.BitOr) and isinstance(value, (dict, set)):
+            current.update(value)  # type: ignore[arg-type]
             return
         self.assign(node.target, self.binop(node.op, current, value), env)
 
@@ -325,7 +338,7 @@ class Interpreter:
         return CONTINUE
 
     def exec_Raise(self, node: ast.Raise, env: Env) -> None:
-        value = self.eval(node.exc, env) if node.exc else RuntimeError("re-raised")
+        value = self.eval(node.exc, env) if node.exc else self.handled[-1] if self.handled else RuntimeError("No active exception to reraise")
         if isinstance(value, type) and issubclass(value, BaseException):
             value = value()
         raise ProgramError(value)
@@ -335,7 +348,7 @@ class Interpreter:
         if isinstance(test, (Sym, Unknown)):
             self.open_assert(node, test, env)
         elif not test:
-            raise ProgramError(AssertionError(ast.unparse(node.test)))
+            raise ProgramError(AssertionError(self.eval(node.msg, env) if node.msg else ast.unparse(node.test)))
 
     def open_assert(self, node: ast.Assert, test: Any, env: Env) -> None:
         """An assertion that is not decided here."""
@@ -453,33 +466,69 @@ class Interpreter:
             if isinstance(signal, ReturnSignal):
                 return signal
 
-    def enter(self, node: ast.With, env: Env) -> None:
-        """The head of a `with` statement: contexts of the program are names and nothing more."""
+    def enter(self, node: ast.With, env: Env) -> list[Instance]:
+        """The head of a `with` statement. Returns the objects of the program to leave; other contexts are names only."""
+        managers = []
         for item in node.items:
             value = self.eval(item.context_expr, env)
+            if isinstance(value, Instance) and value.cls.lookup("__enter__"):
+                managers.append(value)
+                value = self.call(Bound(value.cls.lookup("__enter__"), value), [], {})
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value, env)
+        return managers
+
+    def managed(self, managers: list[Instance], body: list[ast.stmt], env: Env) -> Signal | None:
+        """The body of a `with` statement over objects of the program, and the end of their contexts."""
+        raised: ProgramError | None = None
+        signal = None
+        try:
+            signal = self.exec_block(body, env)
+        except ProgramError as error:
+            raised = error
+        for manager in reversed(managers):
+            leave = manager.cls.lookup("__exit__")
+            details = [type(raised.value), raised.value, None] if raised else [None, None, None]
+            if leave is not None and self.truth(self.call(Bound(leave, manager), details, {})) is True:
+                raised = None
+        if raised:
+            raise raised
+        return signal
 
     def exec_With(self, node: ast.With, env: Env) -> Signal | None:
         return self.exec_block([node], env)
 
     def exec_Try(self, node: ast.Try, env: Env) -> Signal | None:
+        raised: ProgramError | None = None
+        signal: Signal | None = None
+        try:
+            signal = self.attempt(node, env)
+        except ProgramError as error:
+            raised = error
+        finally_signal = self.exec_block(node.finalbody, env)
+        if finally_signal is None and raised is not None:
+            raise raised
+        return finally_signal or signal
+
+    def attempt(self, node: ast.Try, env: Env) -> Signal | None:
+        """A `try` statement up to its `finally`."""
         self.in_try += 1
         try:
             signal = self.exec_block(node.body, env)
-            if signal is None:
-                signal = self.exec_block(node.orelse, env)
         except ProgramError as error:
             handler = next((h for h in node.handlers if self.catches(h, error.value, env)), None)
             if handler is None:
                 raise
             if handler.name:
                 env.assign(handler.name, error.value)
-            signal = self.exec_block(handler.body, env)
+            self.handled.append(error.value)
+            try:
+                return self.exec_block(handler.body, env)
+            finally:
+                self.handled.pop()
         finally:
             self.in_try -= 1
-        finally_signal = self.exec_block(node.finalbody, env)
-        return finally_signal or signal
+        return signal if signal is not None else self.exec_block(node.orelse, env)
 
     def catches(self, handler: ast.ExceptHandler, value: Any, env: Env) -> bool:
         if handler.type is None:
@@ -518,7 +567,54 @@ class Interpreter:
         if isinstance(pattern, ast.MatchAs):
             inner = {} if pattern.pattern is None else self.match_pattern(pattern.pattern, subject, env)
             return inner if inner is None or pattern.name is None else {**inner, pattern.name: subject}
+        if isinstance(pattern, ast.MatchSequence):
+            return self.match_sequence(pattern, subject, env)
+        if isinstance(pattern, ast.MatchMapping) and (pattern.rest is None or isinstance(subject, dict)):
+            keys = [self.eval(k, env) for k in pattern.keys]
+            if not isinstance(subject, dict) or any(k not in subject for k in keys):
+                return None
+            rest = {pattern.rest: {k: v for k, v in subject.items() if k not in keys}} if pattern.rest else {}
+            return self.match_all(pattern.patterns, [subject[k] for k in keys], env, rest)
+        if isinstance(pattern, ast.MatchClass):
+            return self.match_class(pattern, subject, env)
         raise self.declined("K2T203", f"{type(pattern).__name__} patterns are not evaluated")
+
+    def match_sequence(self, pattern: Any, subject: Any, env: Env) -> dict[str, Any] | None:
+        if not isinstance(subject, (list, tuple)):
+            return None
+        parts = pattern.patterns
+        star = next((i for i, p in enumerate(parts) if isinstance(p, ast.MatchStar)), None)
+        if star is None:
+            return self.match_all(parts, list(subject), env, {}) if len(parts) == len(subject) else None
+        tail = len(parts) - star - 1
+        if len(subject) < star + tail:
+            return None
+        middle = list(subject[star : len(subject) - tail])
+        rest = {parts[star].name: middle} if parts[star].name else {}
+        return self.match_all([*parts[:star], *parts[star + 1 :]], [*subject[:star], *subject[len(subject) - tail :]], env, rest)
+
+    def match_class(self, pattern: Any, subject: Any, env: Env) -> dict[str, Any] | None:
+        kind = self.eval(pattern.cls, env)
+        if self.truth(self.is_instance(subject, kind)) is not True:
+            return None
+        if isinstance(kind, type) and len(pattern.patterns) == 1 and not pattern.kwd_attrs:
+            return self.match_pattern(pattern.patterns[0], subject, env)
+        names = kind.lookup("__match_args__") or () if isinstance(kind, Class) else ()
+        if len(names) < len(pattern.patterns):
+            raise self.declined("K2T203", "this class pattern is not evaluated")
+        attributes = [*names[: len(pattern.patterns)], *pattern.kwd_attrs]
+        values = [self.getattr_default(subject, a, MISSING) for a in attributes]
+        if any(v is MISSING for v in values):
+            return None
+        return self.match_all([*pattern.patterns, *pattern.kwd_patterns], values, env, {})
+
+    def match_all(self, patterns: list[Any], values: list[Any], env: Env, found: dict[str, Any]) -> dict[str, Any] | None:
+        for pattern, value in zip(patterns, values):
+            bindings = self.match_pattern(pattern, value, env)
+            if bindings is None:
+                return None
+            found = {**found, **bindings}
+        return found
 
     # --- assignment ------------------------------------------------------------------------------------------------
 
@@ -780,6 +876,10 @@ class Interpreter:
             right = right.dims
         if isinstance(left, ApiValue) and isinstance(right, ApiValue):
             return (left.path == right.path) != negated
+        if isinstance(left, Instance) or isinstance(right, Instance):
+            outcome = self.compare_instances(op, left, right)
+            if outcome is not NotImplemented:
+                return outcome
         if (isinstance(left, Value) or isinstance(right, Value)) and not isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)):
             return self.tensor_compare(op, left, right)
         if is_open(left) or is_open(right):
@@ -798,6 +898,21 @@ class Interpreter:
             return COMPARISONS[type(op)](left, right)
         except Exception as error:
             raise ProgramError(error) from None
+
+    def compare_instances(self, op: ast.cmpop, left: Any, right: Any) -> Any:
+        """A comparison by the program's own method; NotImplemented if it has none."""
+        if isinstance(op, (ast.In, ast.NotIn)):
+            left, right = right, left
+        method = left.cls.lookup(COMPARISON_METHODS.get(type(op), "")) if isinstance(left, Instance) else None
+        if method is None and isinstance(op, ast.NotEq) and isinstance(left, Instance):
+            method = left.cls.lookup("__eq__")
+        if method is None:
+            return NotImplemented
+        outcome = self.call(Bound(method, left), [right], {})
+        if not isinstance(op, ast.NotIn) and not (isinstance(op, ast.NotEq) and method is left.cls.lookup("__eq__")):
+            return outcome
+        test = self.truth(outcome)
+        return Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test)) if isinstance(test, Sym) else test if isinstance(test, Unknown) else not test
 
     def tensor_compare(self, op: ast.cmpop, left: Any, right: Any) -> Any:
         raise self.declined("K2T103", "comparing tensors is not translated")
@@ -919,6 +1034,8 @@ class Interpreter:
             method = value.cls.lookup("__iter__")
             if method:
                 return self.iterate(self.call(Bound(method, value), [], {}))
+            if value.cls.lookup("__getitem__"):
+                return self.items_of(value)
         if isinstance(value, OPAQUE):
             return self.iterate_opaque(value)
         try:
@@ -927,6 +1044,18 @@ class Interpreter:
             raise
         except Exception as error:
             raise ProgramError(error) from None
+
+    def items_of(self, value: Instance) -> list[Any]:
+        """What an object with `__getitem__` alone yields: its items from 0 on, until there is none."""
+        found: list[Any] = []
+        while True:
+            self.tick()
+            try:
+                found.append(self.getitem(value, len(found)))
+            except ProgramError as error:
+                if isinstance(error.value, IndexError):
+                    return found
+                raise
 
     def iterate_opaque(self, value: Any) -> Iterable[Any]:
         raise ProgramError(TypeError(f"{value!r} is not iterable"))
@@ -1048,6 +1177,8 @@ class Interpreter:
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
         if unknown is not None and function not in (isinstance, callable, hasattr):
             return unknown
+        if function in ITERATING:
+            args = [list(self.iterate(a)) if isinstance(a, Instance) and (a.cls.lookup("__iter__") or a.cls.lookup("__getitem__")) else a for a in args]
         if is_open(args) or is_open(list(kwargs.values())):
             return self.call_real_open(function, args, kwargs)
         return self.native(function, args, kwargs)
@@ -1321,7 +1452,7 @@ class Interpreter:
             "getattr": Native("getattr", self.getattr_default),
             "hasattr": Native("hasattr", self.has_attribute),
             "setattr": Native("setattr", lambda o, n, v: self.setattr(o, n, v)),
-            "callable": Native("callable", lambda v: isinstance(v, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(v)),
+            "callable": Native("callable", lambda v: v.cls.lookup("__call__") is not None if isinstance(v, Instance) else isinstance(v, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(v)),
             "super": Native("super", None),  # type: ignore[arg-type]
             "globals": Native("globals", None),  # type: ignore[arg-type]
             "locals": Native("locals", None),  # type: ignore[arg-type]
@@ -1445,6 +1576,8 @@ class OpenMethod:
         return Sym(expr, list(witness) if isinstance(witness, (type({}.items()), type({}.keys()), type({}.values()))) else witness)
 
 
+ITERATING = (list, tuple, set, frozenset, sorted, enumerate, zip, map, filter, sum, any, all, min, max, reversed, iter, dict)
+
 COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b,
     ast.NotEq: lambda a, b: a != b,
@@ -1456,6 +1589,18 @@ COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.IsNot: lambda a, b: a is not b,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
+}
+
+
+COMPARISON_METHODS: dict[type, str] = {
+    ast.Eq: "__eq__",
+    ast.NotEq: "__ne__",
+    ast.Lt: "__lt__",
+    ast.LtE: "__le__",
+    ast.Gt: "__gt__",
+    ast.GtE: "__ge__",
+    ast.In: "__contains__",
+    ast.NotIn: "__contains__",
 }
 
 

@@ -31,11 +31,29 @@ PURE = {
     )
 }  # fmt: skip
 
+
+
+def _wraps(wrapped: Any, *_: Any, **__: Any) -> Any:
+    """`functools.wraps` for functions of the program: the wrapper takes over the name."""
+
+    def decorate(wrapper: Any) -> Any:
+        if hasattr(wrapper, "attributes"):
+            wrapper.attributes.update({"__name__": getattr(wrapped, "name", ""), "__wrapped__": wrapped})
+        return wrapper
+
+    return decorate
+
+
+FUNCTOOLS = types.SimpleNamespace(
+    **{**vars(functools), "wraps": _wraps, "update_wrapper": lambda wrapper, wrapped, *_: _wraps(wrapped)(wrapper)}
+)
+"""functools, without what copies the insides of one function of the program over another's."""
+
 MODULES: dict[str, Any] = {
     "math": math,
     "operator": operator,
     "itertools": itertools,
-    "functools": functools,
+    "functools": FUNCTOOLS,
     "collections": collections,
     "copy": copy,
     "re": re,

@@ -50,6 +50,9 @@ from transpiler.read.keras.evaluate.values import (
 )
 
 AXIS_NAMES = {3: ("length", "in_channels"), 4: ("height", "width", "in_channels"), 5: ("depth", "height", "width", "in_channels")}
+MAX_SIZE_TEXT = 40
+"""Longest size that is written out; a longer one is read from the submodule that has it."""
+
 STATIC = (int, float, str, bool, type(None), bytes)
 
 
@@ -107,6 +110,8 @@ class Memory:
     """The syntax nodes of functions and classes whose code went into classes."""
     inlined: list[Any] = field(default_factory=list)
     """Functions that turned out not to work as classes of their own."""
+    demands: set[tuple[Any, str]] = field(default_factory=set)
+    """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
@@ -354,8 +359,11 @@ class Stager(KerasInterpreter):
     def merge_dim(self, test: Sym, a: Any, b: Any) -> Any:
         if a is None or b is None:
             return None
-        if same(a, b) or equal_on_other_side(test.expr, a, b):
+        if same(a, b):
             return a
+        equal = decided_equal(test.expr, a, b)
+        if equal is not MISSING:
+            return equal
         return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), observe(lambda t, x, y: x if t else y, test, a, b))
 
     def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
@@ -857,7 +865,7 @@ class Stager(KerasInterpreter):
             self.comments = outer_comments
         block.ops.append(Return(result))
         cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
-        cls.sizes = tuple(dims)
+        cls.sizes, cls.key = tuple(dims), function.node
         cls.annotations = annotations_of(arguments, frame.captures)
         cls.defaults = signature_defaults(function)
         statics = [n for n, v in arguments.items() if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen]
@@ -957,7 +965,7 @@ class Stager(KerasInterpreter):
             self.frame, self.block = outer_frame, outer_block
         block.ops.append(Return(result))
         doc = ast.get_docstring(layer.cls.node) or ""
-        cls = ModuleClass(layer.cls.name, [], inputs, block, doc=doc, sizes=tuple(dims), statics=tuple(frame.captures))
+        cls = ModuleClass(layer.cls.name, [], inputs, block, doc=doc, sizes=tuple(dims), statics=tuple(frame.captures), key=layer.cls.node)
         return Staged(cls, inputs, result, [], dict(frame.captures), outer_frame, dims)
 
     def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
@@ -993,20 +1001,22 @@ class Stager(KerasInterpreter):
 
     def outside(self, shape: tuple[Any, ...], staged: Staged, values: dict[str, Any], member: Member, output: int) -> tuple[Any, ...]:
         """The sizes of a result in the caller's terms."""
-        return tuple(self.outside_dim(d, staged, values, member, axis == len(shape) - 1) for axis, d in enumerate(shape))
+        suffix = "" if len(tensors(staged.result)) == 1 else str(output + 1)
+        labels = [f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" if axis else "" for axis in range(len(shape))]
+        return tuple(self.outside_dim(d, staged, values, member, label) for d, label in zip(shape, labels))
 
-    def outside_dim(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, channels: bool) -> Any:
+    def outside_dim(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
         if not isinstance(dim, Sym):
             return dim
         dim = self.expand_lets(dim, staged.cls.block)
         names = dim.names()
         if names <= values.keys():
-            return substitute(dim, values)
-        if not channels:
-            return None
-        staged.cls.out_channels = dim
-        member.exposed = True
-        return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), "out_channels", ast.Load()), dim.witness, True)
+            known = substitute(dim, values)
+            if is_short(known):
+                return known
+        staged.cls.outs[label] = dim
+        member.exposed |= (staged.cls.key, label) in self.memory.demands
+        return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
 
     def expand_lets(self, dim: Sym, block: Block) -> Sym:
         """`dim` with variables that are assigned once, outside loops and branches, written out."""
@@ -1156,18 +1166,26 @@ def observe_names(node: ast.expr, values: dict[str, Any]) -> Any:
     return MISSING
 
 
-def equal_on_other_side(test: ast.expr, a: Any, b: Any) -> bool:
-    """Whether the test being decided one way makes `a` and `b` equal: `a != b` in the test means `a == b` elsewhere."""
-    def dump(v: Any) -> str:
-        return ast.dump(to_ast(v))
+def decided_equal(test: ast.expr, a: Any, b: Any) -> Any:
+    """The one size that `a` (where the test holds) and `b` (elsewhere) are, if the test compares them; else MISSING.
 
-    pair = {dump(a), dump(b)}
-    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
-    for part in parts:
-        if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], ast.NotEq):
-            if {ast.dump(part.left), ast.dump(part.comparators[0])} == pair:
-                return True
-    return False
+    `a != b` in the test makes them equal where it fails, `a == b` where it holds.
+    """
+    pair = {ast.dump(to_ast(a)), ast.dump(to_ast(b))}
+    for joined, op, value in ((ast.Or, ast.NotEq, a), (ast.And, ast.Eq, b)):
+        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, joined) else [test]
+        for part in parts:
+            if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], op):
+                if {ast.dump(part.left), ast.dump(part.comparators[0])} == pair:
+                    return value
+    return MISSING
+
+
+def is_short(value: Any) -> bool:
+    """Whether a size reads well where it is used: a name, a number, or a little arithmetic."""
+    if not isinstance(value, Sym):
+        return True
+    return len(value.code) <= MAX_SIZE_TEXT and not any(isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in ast.walk(value.expr))
 
 
 def axis_name(rank: int, axis: int) -> str:

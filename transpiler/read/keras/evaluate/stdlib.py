@@ -94,6 +94,10 @@ def _logging(interpreter: Interpreter) -> dict[str, Any]:
     return {**logger.names, "getLogger": Native("getLogger", lambda *a: logger), "INFO": 20, "DEBUG": 10, "WARNING": 30, "ERROR": 40}
 
 
+def _contextlib(interpreter: Interpreter) -> dict[str, Any]:
+    return {"nullcontext": Native("nullcontext", lambda enter_result=None: enter_result)}
+
+
 def _inspect(interpreter: Interpreter) -> dict[str, Any]:
     return {"isclass": Native("isclass", lambda v: not isinstance(v, Instance) and hasattr(v, "mro"))}
 
@@ -124,4 +128,5 @@ _MAKERS = {
     "warnings": _warnings,
     "logging": _logging,
     "inspect": _inspect,
+    "contextlib": _contextlib,
 }

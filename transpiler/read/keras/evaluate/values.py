@@ -144,6 +144,13 @@ class Instance:
     attributes: dict[str, Any] = field(default_factory=dict)
     code: Sym | None = None
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Lets real functions (`map`, `functools.reduce`) call an object of the program."""
+        method = self.cls.lookup("__call__")
+        if not isinstance(method, Function):
+            raise TypeError(f"{self!r} is not callable")
+        return method.interpreter.call(self, list(args), kwargs)
+
     def __repr__(self) -> str:
         return f"<{self.cls.name} object>"
 
