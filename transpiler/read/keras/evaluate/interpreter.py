@@ -73,7 +73,22 @@ class ReturnSignal(Signal):
 
 BREAK, CONTINUE = Signal(), Signal()
 
-OPAQUE = (Value, Layer, Model, Function, Class, Instance, Bound, Module, ApiValue, ApiObject, Unknown, Alternative, Method, Native)
+OPAQUE = (
+    Value,
+    Layer,
+    Model,
+    Function,
+    Class,
+    Instance,
+    Bound,
+    Module,
+    ApiValue,
+    ApiObject,
+    Unknown,
+    Alternative,
+    Method,
+    Native,
+)
 
 
 class Interpreter:
@@ -139,7 +154,11 @@ class Interpreter:
             if name in self.modules:
                 return self.modules[name]
         path = self.modules.get(parent)
-        source = self._load_below(path, name) if isinstance(path, Module) and "__path__" in path.names else self.loader.load(name)
+        source = (
+            self._load_below(path, name)
+            if isinstance(path, Module) and "__path__" in path.names
+            else self.loader.load(name)
+        )
         if source is None:
             if name not in self.missing_imports:
                 self.missing_imports.append(name)
@@ -153,7 +172,10 @@ class Interpreter:
 
         leaf = name.rpartition(".")[2]
         for folder in package.names["__path__"]:
-            for candidate, is_package in ((Path(folder) / leaf / "__init__.py", True), (Path(folder) / f"{leaf}.py", False)):
+            for candidate, is_package in (
+                (Path(folder) / leaf / "__init__.py", True),
+                (Path(folder) / f"{leaf}.py", False),
+            ):
                 if candidate.is_file():
                     return self.loader.parse_file(candidate, name, is_package)
         return None
@@ -203,7 +225,9 @@ class Interpreter:
     def tick(self) -> None:
         self.ticks += 1
         if self.ticks > MAX_STEPS or (self.ticks & 1023 == 0 and time.monotonic() > self.deadline):
-            raise self.declined("K2T005", "evaluating this program takes too long", "Convert a smaller part, or name an entry.")
+            raise self.declined(
+                "K2T005", "evaluating this program takes too long", "Convert a smaller part, or name an entry."
+            )
 
     def exec_block(self, body: list[ast.stmt], env: Env) -> Signal | None:
         """Runs statements in order. Bodies of decided `if`s are spliced in, so that an open branch sees all that follows."""
@@ -244,7 +268,11 @@ class Interpreter:
         if all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in bodies):
             return self.exec_block(node.body, env)
         if any(isinstance(n, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for b in bodies for n in ast.walk(b)):
-            raise self.declined("K2T201", f"this condition cannot be evaluated: {test.reason}", "Give its value with --setup, or rewrite it.")
+            raise self.declined(
+                "K2T201",
+                f"this condition cannot be evaluated: {test.reason}",
+                "Give its value with --setup, or rewrite it.",
+            )
         for name in assigned_names(bodies):
             env.assign(name, Unknown(test.reason))
         return None
@@ -338,7 +366,11 @@ class Interpreter:
         return CONTINUE
 
     def exec_Raise(self, node: ast.Raise, env: Env) -> None:
-        value = self.eval(node.exc, env) if node.exc else self.handled[-1] if self.handled else RuntimeError("No active exception to reraise")
+        value = (
+            self.eval(node.exc, env)
+            if node.exc
+            else self.handled[-1] if self.handled else RuntimeError("No active exception to reraise")
+        )
         if isinstance(value, type) and issubclass(value, BaseException):
             value = value()
         raise ProgramError(value)
@@ -431,7 +463,12 @@ class Interpreter:
         scope.names["__module__"] = env.module.name
         self.exec_block(node.body, scope)
         for value in scope.names.values():
-            for function in (value, getattr(value, "function", None), getattr(value, "getter", None), getattr(value, "setter", None)):
+            for function in (
+                value,
+                getattr(value, "function", None),
+                getattr(value, "getter", None),
+                getattr(value, "setter", None),
+            ):
                 if isinstance(function, Function) and function.owner is None:
                     function.owner = cls
         env.assign(node.name, self.decorate(node.decorator_list, cls, env))
@@ -537,7 +574,11 @@ class Interpreter:
         for kind in kinds if isinstance(kinds, tuple) else (kinds,):
             if isinstance(kind, type) and isinstance(value, kind):
                 return True
-            if isinstance(kind, type) and isinstance(value, Instance) and any(isinstance(b, type) and issubclass(b, kind) for b in value.cls.mro()):
+            if (
+                isinstance(kind, type)
+                and isinstance(value, Instance)
+                and any(isinstance(b, type) and issubclass(b, kind) for b in value.cls.mro())
+            ):
                 return True
             if isinstance(kind, Class) and isinstance(value, Instance) and kind in value.cls.mro():
                 return True
@@ -563,7 +604,9 @@ class Interpreter:
         if isinstance(pattern, ast.MatchSingleton):
             return {} if pattern.value is subject else None
         if isinstance(pattern, ast.MatchOr):
-            return next((b for b in (self.match_pattern(p, subject, env) for p in pattern.patterns) if b is not None), None)
+            return next(
+                (b for b in (self.match_pattern(p, subject, env) for p in pattern.patterns) if b is not None), None
+            )
         if isinstance(pattern, ast.MatchAs):
             inner = {} if pattern.pattern is None else self.match_pattern(pattern.pattern, subject, env)
             return inner if inner is None or pattern.name is None else {**inner, pattern.name: subject}
@@ -591,7 +634,9 @@ class Interpreter:
             return None
         middle = list(subject[star : len(subject) - tail])
         rest = {parts[star].name: middle} if parts[star].name else {}
-        return self.match_all([*parts[:star], *parts[star + 1 :]], [*subject[:star], *subject[len(subject) - tail :]], env, rest)
+        return self.match_all(
+            [*parts[:star], *parts[star + 1 :]], [*subject[:star], *subject[len(subject) - tail :]], env, rest
+        )
 
     def match_class(self, pattern: Any, subject: Any, env: Env) -> dict[str, Any] | None:
         kind = self.eval(pattern.cls, env)
@@ -608,7 +653,9 @@ class Interpreter:
             return None
         return self.match_all([*pattern.patterns, *pattern.kwd_patterns], values, env, {})
 
-    def match_all(self, patterns: list[Any], values: list[Any], env: Env, found: dict[str, Any]) -> dict[str, Any] | None:
+    def match_all(
+        self, patterns: list[Any], values: list[Any], env: Env, found: dict[str, Any]
+    ) -> dict[str, Any] | None:
         for pattern, value in zip(patterns, values):
             bindings = self.match_pattern(pattern, value, env)
             if bindings is None:
@@ -631,6 +678,8 @@ class Interpreter:
                 raise NeedsConstant(container)
             if isinstance(container, (list, dict)):
                 self.native(container.__setitem__, [key, value], {})
+            elif isinstance(container, Instance) and container.cls.lookup("__setitem__"):
+                self.call(Bound(container.cls.lookup("__setitem__"), container), [key, value], {})
             elif not isinstance(container, (Unknown, ApiValue)):
                 raise self.declined("K2T203", f"assigning to an item of {container!r} is not evaluated")
         elif isinstance(target, ast.Starred):
@@ -728,7 +777,9 @@ class Interpreter:
                 parts[-1].witness = value  # type: ignore[attr-defined]
             else:
                 convert = {115: str, 114: repr, 97: ascii}.get(piece.conversion, lambda v: v)  # type: ignore[attr-defined]
-                parts.append(self.native(format, [convert(value) if not isinstance(value, OPAQUE) else repr(value), spec], {}))
+                parts.append(
+                    self.native(format, [convert(value) if not isinstance(value, OPAQUE) else str(value), spec], {})
+                )
         if all(isinstance(p, str) for p in parts):
             return "".join(parts)
         witnesses = [p if isinstance(p, str) else p.witness for p in parts]
@@ -775,9 +826,15 @@ class Interpreter:
 
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(left, Alternative) or isinstance(right, Alternative):
-            return self.split(left, lambda v: self.binop(op, v, right)) if isinstance(left, Alternative) else self.split(right, lambda v: self.binop(op, left, v))
+            return (
+                self.split(left, lambda v: self.binop(op, v, right))
+                if isinstance(left, Alternative)
+                else self.split(right, lambda v: self.binop(op, left, v))
+            )
         if has_tensors(left) or has_tensors(right):
-            if not (isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))) and not isinstance(op, ast.Mod):
+            if not (isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))) and not isinstance(
+                op, ast.Mod
+            ):
                 return self.tensor_binary(op, left, right)
         for operand in (left, right):
             if isinstance(operand, Unknown):
@@ -851,7 +908,10 @@ class Interpreter:
                 if result is True:
                     result = outcome
                 else:
-                    result = Sym(ast.BoolOp(ast.And(), [to_ast(parts[0]), outcome.expr]), observe(lambda a, b: a and b, result, outcome))
+                    result = Sym(
+                        ast.BoolOp(ast.And(), [to_ast(parts[0]), outcome.expr]),
+                        observe(lambda a, b: a and b, result, outcome),
+                    )
             elif isinstance(outcome, Value):
                 return outcome
             elif not outcome:
@@ -863,7 +923,11 @@ class Interpreter:
         negated = isinstance(op, (ast.NotEq, ast.IsNot, ast.NotIn))
         if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
             for a, b in ((left, right), (right, left)):
-                if b is None and isinstance(a, (*OPAQUE, list, tuple, dict, str)) and not isinstance(a, (Unknown, Alternative)):
+                if (
+                    b is None
+                    and isinstance(a, (*OPAQUE, list, tuple, dict, str))
+                    and not isinstance(a, (Unknown, Alternative))
+                ):
                     return negated
                 if isinstance(a, Alternative):
                     return self.split_test(a, lambda v, b=b: self.compare(op, v, b))
@@ -880,7 +944,9 @@ class Interpreter:
             outcome = self.compare_instances(op, left, right)
             if outcome is not NotImplemented:
                 return outcome
-        if (isinstance(left, Value) or isinstance(right, Value)) and not isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)):
+        if (isinstance(left, Value) or isinstance(right, Value)) and not isinstance(
+            op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)
+        ):
             return self.tensor_compare(op, left, right)
         if is_open(left) or is_open(right):
             if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
@@ -912,7 +978,11 @@ class Interpreter:
         if not isinstance(op, ast.NotIn) and not (isinstance(op, ast.NotEq) and method is left.cls.lookup("__eq__")):
             return outcome
         test = self.truth(outcome)
-        return Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test)) if isinstance(test, Sym) else test if isinstance(test, Unknown) else not test
+        return (
+            Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test))
+            if isinstance(test, Sym)
+            else test if isinstance(test, Unknown) else not test
+        )
 
     def tensor_compare(self, op: ast.cmpop, left: Any, right: Any) -> Any:
         raise self.declined("K2T103", "comparing tensors is not translated")
@@ -983,7 +1053,9 @@ class Interpreter:
 
     def open_item(self, value: Any, index: Any) -> Any:
         try:
-            return Sym(ast.Subscript(to_ast(value), to_ast(index), ast.Load()), observe(lambda v, i: v[i], value, index))
+            return Sym(
+                ast.Subscript(to_ast(value), to_ast(index), ast.Load()), observe(lambda v, i: v[i], value, index)
+            )
         except TypeError:
             raise NeedsConstant(index if isinstance(index, Sym) else value) from None
 
@@ -1020,7 +1092,9 @@ class Interpreter:
 
     def eval_DictComp(self, node: ast.DictComp, env: Env) -> Any:
         result: dict[Any, Any] = {}
-        self.comprehension(node, env, lambda scope: result.__setitem__(self.eval(node.key, scope), self.eval(node.value, scope)))
+        self.comprehension(
+            node, env, lambda scope: result.__setitem__(self.eval(node.key, scope), self.eval(node.value, scope))
+        )
         return result
 
     def iterate(self, value: Any) -> Iterable[Any]:
@@ -1158,7 +1232,11 @@ class Interpreter:
 
     def call_unknown(self, function: Unknown, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if has_tensors(args) or has_tensors(kwargs):
-            raise self.declined("K2T106", f"a tensor is passed to something that cannot be evaluated: {function.reason}", "Make its source available with --path.")
+            raise self.declined(
+                "K2T106",
+                f"a tensor is passed to something that cannot be evaluated: {function.reason}",
+                "Make its source available with --path.",
+            )
         return function
 
     def call_keras(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -1178,7 +1256,14 @@ class Interpreter:
         if unknown is not None and function not in (isinstance, callable, hasattr):
             return unknown
         if function in ITERATING:
-            args = [list(self.iterate(a)) if isinstance(a, Instance) and (a.cls.lookup("__iter__") or a.cls.lookup("__getitem__")) else a for a in args]
+            args = [
+                (
+                    list(self.iterate(a))
+                    if isinstance(a, Instance) and (a.cls.lookup("__iter__") or a.cls.lookup("__getitem__"))
+                    else a
+                )
+                for a in args
+            ]
         if is_open(args) or is_open(list(kwargs.values())):
             return self.call_real_open(function, args, kwargs)
         return self.native(function, args, kwargs)
@@ -1201,8 +1286,33 @@ class Interpreter:
             callee: ast.expr = ast.Name(name, ast.Load())
         elif getattr(function, "__module__", "") == "math":
             callee = ast.Attribute(ast.Name("math", ast.Load()), name, ast.Load())
-        elif owner is not None and not isinstance(owner, type) and not hasattr(owner, "__path__") and type(owner).__name__ != "module":
-            if isinstance(owner, (list, dict)) and name in ("append", "extend", "insert", "update", "setdefault", "pop", "get", "copy", "items", "keys", "values", "index") and not any(isinstance(a, Sym) for a in args[:1] if name in ("pop", "insert", "get", "setdefault", "index")):
+        elif (
+            owner is not None
+            and not isinstance(owner, type)
+            and not hasattr(owner, "__path__")
+            and type(owner).__name__ != "module"
+        ):
+            if (
+                isinstance(owner, (list, dict))
+                and name
+                in (
+                    "append",
+                    "extend",
+                    "insert",
+                    "update",
+                    "setdefault",
+                    "pop",
+                    "get",
+                    "copy",
+                    "items",
+                    "keys",
+                    "values",
+                    "index",
+                )
+                and not any(
+                    isinstance(a, Sym) for a in args[:1] if name in ("pop", "insert", "get", "setdefault", "index")
+                )
+            ):
                 return self.native(function, args, kwargs)
             callee = ast.Attribute(to_ast(owner), name, ast.Load())
         else:
@@ -1215,7 +1325,9 @@ class Interpreter:
             return args[0]
         witness = observe(lambda a, k: function(*a, **k), list(args), dict(kwargs))
         whole = function in (int, len, round) and len(args) == 1
-        return Sym(expr, list(witness) if isinstance(witness, (zip, enumerate, reversed, map, filter)) else witness, whole)
+        return Sym(
+            expr, list(witness) if isinstance(witness, (zip, enumerate, reversed, map, filter)) else witness, whole
+        )
 
     def native(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         try:
@@ -1263,7 +1375,9 @@ class Interpreter:
             env.names[name] = value
         if len(args) > len(names):
             if a.vararg is None:
-                raise ProgramError(TypeError(f"{function.name}() takes {len(names)} positional arguments but {len(args)} were given"))
+                raise ProgramError(
+                    TypeError(f"{function.name}() takes {len(names)} positional arguments but {len(args)} were given")
+                )
             env.names[a.vararg.arg] = tuple(args[len(names) :])
         elif a.vararg is not None:
             env.names[a.vararg.arg] = ()
@@ -1285,7 +1399,9 @@ class Interpreter:
         if a.kwarg is not None:
             env.names[a.kwarg.arg] = kwargs
         elif kwargs:
-            raise ProgramError(TypeError(f"{function.name}() got an unexpected keyword argument {next(iter(kwargs))!r}"))
+            raise ProgramError(
+                TypeError(f"{function.name}() got an unexpected keyword argument {next(iter(kwargs))!r}")
+            )
         return env
 
     # --- classes and attributes ----------------------------------------------------------------------------------------------
@@ -1317,7 +1433,11 @@ class Interpreter:
                 return value.names[name]
             if "__getattr__" in value.names and not name.startswith("__"):
                 return self.call(value.names["__getattr__"], [name], {})
-            return self.import_name(value.name, value, name) if value.source or "__path__" in value.names else self.inert_attribute(value, name)
+            return (
+                self.import_name(value.name, value, name)
+                if value.source or "__path__" in value.names
+                else self.inert_attribute(value, name)
+            )
         if isinstance(value, Alternative):
             return Alternative(value.test, self.getattr(value.then, name), self.getattr(value.otherwise, name))
         if isinstance(value, (ApiValue, ApiObject, Layer, Model, Value, TensorShape)):
@@ -1391,7 +1511,11 @@ class Interpreter:
             return value.name
         if any(isinstance(c, Class) and name in c.names for c in value.mro()):
             found = value.lookup(name)
-            return Bound(found.function, value) if isinstance(found, Wrapped) and found.kind == "classmethod" else getattr(found, "function", found) if isinstance(found, Wrapped) else found
+            return (
+                Bound(found.function, value)
+                if isinstance(found, Wrapped) and found.kind == "classmethod"
+                else getattr(found, "function", found) if isinstance(found, Wrapped) else found
+            )
         if any(isinstance(b, (ApiValue, Unknown)) for b in value.mro()):
             return self.base_class_attribute(value, name)
         if name in ("__init__", "__call__"):
@@ -1424,9 +1548,7 @@ class Interpreter:
         elif isinstance(target, (Function, Layer)):
             target.attributes[name] = value
             self.attribute_set(target, name, value)
-        elif isinstance(target, Class):
-            target.names[name] = value
-        elif isinstance(target, Module):
+        elif isinstance(target, Class) or isinstance(target, Module):
             target.names[name] = value
         elif isinstance(target, Model):
             target.attributes[name] = value
@@ -1452,7 +1574,14 @@ class Interpreter:
             "getattr": Native("getattr", self.getattr_default),
             "hasattr": Native("hasattr", self.has_attribute),
             "setattr": Native("setattr", lambda o, n, v: self.setattr(o, n, v)),
-            "callable": Native("callable", lambda v: v.cls.lookup("__call__") is not None if isinstance(v, Instance) else isinstance(v, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(v)),
+            "callable": Native(
+                "callable",
+                lambda v: (
+                    v.cls.lookup("__call__") is not None
+                    if isinstance(v, Instance)
+                    else isinstance(v, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(v)
+                ),
+            ),
             "super": Native("super", None),  # type: ignore[arg-type]
             "globals": Native("globals", None),  # type: ignore[arg-type]
             "locals": Native("locals", None),  # type: ignore[arg-type]
@@ -1573,10 +1702,31 @@ class OpenMethod:
         except TypeError:
             raise NeedsConstant(self.receiver) from None
         witness = observe(lambda r, a, k: getattr(r, self.name)(*a, **k), self.receiver, list(args), dict(kwargs))
-        return Sym(expr, list(witness) if isinstance(witness, (type({}.items()), type({}.keys()), type({}.values()))) else witness)
+        return Sym(
+            expr,
+            list(witness) if isinstance(witness, (type({}.items()), type({}.keys()), type({}.values()))) else witness,
+        )
 
 
-ITERATING = (list, tuple, set, frozenset, sorted, enumerate, zip, map, filter, sum, any, all, min, max, reversed, iter, dict)
+ITERATING = (
+    list,
+    tuple,
+    set,
+    frozenset,
+    sorted,
+    enumerate,
+    zip,
+    map,
+    filter,
+    sum,
+    any,
+    all,
+    min,
+    max,
+    reversed,
+    iter,
+    dict,
+)
 
 COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b,

@@ -19,7 +19,8 @@ from transpiler.read.keras.evaluate.values import Unknown
 EXCEPTIONS = {
     n: getattr(__import__("builtins"), n)
     for n in dir(__import__("builtins"))
-    if isinstance(getattr(__import__("builtins"), n), type) and issubclass(getattr(__import__("builtins"), n), BaseException)
+    if isinstance(getattr(__import__("builtins"), n), type)
+    and issubclass(getattr(__import__("builtins"), n), BaseException)
 }
 
 PURE = {
@@ -30,7 +31,6 @@ PURE = {
         sorted, str, sum, tuple, zip, object,
     )
 }  # fmt: skip
-
 
 
 def _wraps(wrapped: Any, *_: Any, **__: Any) -> Any:
@@ -149,7 +149,15 @@ class Numpy:
     def issubdtype(a: Any, b: Any) -> bool:
         return False
 
-    sqrt, log, log2, log10, exp, floor, ceil = math.sqrt, math.log, math.log2, math.log10, math.exp, math.floor, math.ceil
+    sqrt, log, log2, log10, exp, floor, ceil = (
+        math.sqrt,
+        math.log,
+        math.log2,
+        math.log10,
+        math.exp,
+        math.floor,
+        math.ceil,
+    )
     power, abs, absolute, maximum, minimum, round, max, min = pow, abs, abs, max, min, round, max, min
     int32 = int64 = int8 = int16 = uint8 = int_ = int
     float32 = float64 = float16 = float_ = float

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transpiler.read.keras.evaluate.values import Bound, Instance, Module, Native, Unknown
+from transpiler.read.keras.evaluate.values import Bound, Class, Instance, Module, Native, Unknown
 
 if TYPE_CHECKING:
     from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -26,17 +28,33 @@ def _path(interpreter: Interpreter) -> dict[str, Any]:
     names = ("join", "basename", "dirname", "splitext", "split", "normpath")
     found: dict[str, Any] = {n: Native(n, getattr(posixpath, n)) for n in names}
     found |= {n: Native(n, lambda p, n=n: p) for n in ("abspath", "expanduser", "realpath")}
-    found |= {n: Native(n, lambda p, n=n: Unknown(f"os.path.{n} looks at the disk")) for n in ("exists", "isfile", "isdir", "getsize")}
+    found |= {
+        n: Native(n, lambda p, n=n: Unknown(f"os.path.{n} looks at the disk"))
+        for n in ("exists", "isfile", "isdir", "getsize")
+    }
     return {**found, "sep": "/"}
 
 
 def _os(interpreter: Interpreter) -> dict[str, Any]:
     found: dict[str, Any] = {n: _nothing(n) for n in ("makedirs", "mkdir", "remove", "putenv", "chdir")}
-    return {**found, "path": interpreter.import_module("os.path"), "environ": {}, "sep": "/", "getenv": Native("getenv", lambda key, default=None: default)}
+    return {
+        **found,
+        "path": interpreter.import_module("os.path"),
+        "environ": {},
+        "sep": "/",
+        "getenv": Native("getenv", lambda key, default=None: default),
+    }
 
 
 def _sys(interpreter: Interpreter) -> dict[str, Any]:
-    return {"modules": interpreter.modules, "version_info": (3, 11, 0), "path": [], "maxsize": 2**63 - 1, "argv": [], "platform": "linux"}
+    return {
+        "modules": interpreter.modules,
+        "version_info": (3, 11, 0),
+        "path": [],
+        "maxsize": 2**63 - 1,
+        "argv": [],
+        "platform": "linux",
+    }
 
 
 def _types(interpreter: Interpreter) -> dict[str, Any]:
@@ -91,11 +109,88 @@ def _warnings(interpreter: Interpreter) -> dict[str, Any]:
 def _logging(interpreter: Interpreter) -> dict[str, Any]:
     names = ("debug", "info", "warning", "error", "basicConfig", "setLevel")
     logger = Module("logger", {n: _nothing(n) for n in names})
-    return {**logger.names, "getLogger": Native("getLogger", lambda *a: logger), "INFO": 20, "DEBUG": 10, "WARNING": 30, "ERROR": 40}
+    return {
+        **logger.names,
+        "getLogger": Native("getLogger", lambda *a: logger),
+        "INFO": 20,
+        "DEBUG": 10,
+        "WARNING": 30,
+        "ERROR": 40,
+    }
 
 
 def _contextlib(interpreter: Interpreter) -> dict[str, Any]:
     return {"nullcontext": Native("nullcontext", lambda enter_result=None: enter_result)}
+
+
+def _dataclasses(interpreter: Interpreter) -> dict[str, Any]:
+    def dataclass(cls: Any = None, **options: Any) -> Any:
+        if cls is None:
+            return Native("dataclass", dataclass)
+        if isinstance(cls, Class) and "__init__" not in cls.names and options.get("init", True):
+            cls.names["__init__"] = Native(
+                "__init__", lambda *args, **kwargs: _fill_fields(interpreter, cls, args[0], args[1:], kwargs)
+            )
+        return cls
+
+    def field(**options: Any) -> Any:
+        return _Field(options)
+
+    def asdict(instance: Any) -> Any:
+        return (
+            dict(instance.attributes)
+            if isinstance(instance, Instance)
+            else Unknown("dataclasses.asdict of an unknown object")
+        )
+
+    return {
+        "dataclass": Native("dataclass", dataclass),
+        "field": Native("field", field),
+        "asdict": Native("asdict", asdict),
+    }
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What `dataclasses.field(...)` returned."""
+
+    options: dict[str, Any]
+
+
+def _fill_fields(
+    interpreter: Interpreter, cls: Class, instance: Instance, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """The constructor that `dataclass` writes: one parameter for each annotated name, those of base classes first."""
+    names: list[str] = []
+    for c in reversed([c for c in cls.mro() if isinstance(c, Class)]):
+        fields = [
+            s.target.id
+            for s in c.node.body
+            if isinstance(s, ast.AnnAssign)
+            and isinstance(s.target, ast.Name)
+            and "ClassVar" not in ast.unparse(s.annotation)
+        ]
+        names += [n for n in fields if n not in names]
+    options = {n: cls.lookup(n).options for n in names if isinstance(cls.lookup(n), _Field)}
+    taken = [n for n in names if options.get(n, {}).get("init", True)]
+    given = dict(zip(taken, args))
+    if len(args) > len(taken) or not kwargs.keys() <= set(taken) - given.keys():
+        raise TypeError(f"{cls.name}() got arguments that do not fit its fields")
+    given |= kwargs
+    for name in names:
+        if name not in given:
+            if "default_factory" in options.get(name, {}):
+                given[name] = interpreter.call(options[name]["default_factory"], [], {})
+            elif "default" in options.get(name, {}):
+                given[name] = options[name]["default"]
+            elif name in options or not any(name in c.names for c in cls.mro() if isinstance(c, Class)):
+                raise TypeError(f"{cls.name}() misses the argument {name!r}")
+            else:
+                given[name] = cls.lookup(name)
+        instance.attributes[name] = given[name]
+    after = cls.lookup("__post_init__")
+    if after is not None:
+        interpreter.call(Bound(after, instance), [], {})
 
 
 def _inspect(interpreter: Interpreter) -> dict[str, Any]:
@@ -129,4 +224,5 @@ _MAKERS = {
     "logging": _logging,
     "inspect": _inspect,
     "contextlib": _contextlib,
+    "dataclasses": _dataclasses,
 }

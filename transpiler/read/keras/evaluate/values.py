@@ -28,7 +28,9 @@ class Unknown:
 class Env:
     """The names of one scope, and the scope around it."""
 
-    def __init__(self, parent: Env | None, kind: str, module: SourceModule, names: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, parent: Env | None, kind: str, module: SourceModule, names: dict[str, Any] | None = None
+    ) -> None:
         self.parent, self.kind, self.module = parent, kind, module
         self.names: dict[str, Any] = names if names is not None else {}
         self.globals: set[str] = set()
@@ -152,6 +154,16 @@ class Instance:
         return method.interpreter.call(self, list(args), kwargs)
 
     def __repr__(self) -> str:
+        return self._text("__repr__")
+
+    def __str__(self) -> str:
+        return self._text("__str__", "__repr__")
+
+    def _text(self, *methods: str) -> str:
+        for found in map(self.cls.lookup, methods):
+            text = found.interpreter.call(found, [self], {}) if isinstance(found, Function) else None
+            if isinstance(text, str):
+                return text
         return f"<{self.cls.name} object>"
 
 
