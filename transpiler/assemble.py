@@ -8,21 +8,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
+from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.model import ApiValue, Layer, Weight
 from transpiler.ir.naming import Names, cap_words
-from transpiler.ir.weights import by_module
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
+from transpiler.ir.weights import by_module
 from transpiler.passes.settle import Settler
 from transpiler.passes.structure import CannotKeep
-from transpiler.pipeline import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.read.keras.evaluate.interpreter import ProgramError
-from transpiler.read.keras.evaluate.keras_calls import WEIGHT_METHODS, keras_base
+from transpiler.read.keras.evaluate.keras_calls import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.stager import Memory, StageError
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS
-from transpiler.read.keras.parse import SourceModule, parse
-from transpiler.read.keras.program import Activation, Program, is_open_graph, models_at_top, uses_keras
+from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import Activation, Program, models_at_top, uses_keras
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import factory_text
@@ -79,7 +79,9 @@ class Assembly:
         if builder is not None and torch_expression is not None:
             written = self.convert_builder(builder)
             if isinstance(written, Written) and written.factory is not None:
-                return EntryPlan(expression, setup, torch_expression, setup, written.factory.tier, units, tuple(self.findings.items))
+                return EntryPlan(
+                    expression, setup, torch_expression, setup, written.factory.tier, units, tuple(self.findings.items)
+                )
         for name, found in models_at_top(self.program):
             if found is model and expression == name:
                 written = self.convert_script_model(name, model)
@@ -92,7 +94,9 @@ class Assembly:
         try:
             node = ast.parse(expression, mode="eval").body
             assert self.program.entry_env is not None
-            cls = flat_expression(self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name)
+            cls = flat_expression(
+                self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name
+            )
             settler = self.settle([cls])
         except (StageError, CannotKeep, ProgramError) as error:
             raise Declined("K2T203", f"{expression}: {error}") from None
@@ -107,7 +111,16 @@ class Assembly:
         self.program.evaluate_main()
         for name, model in models_at_top(self.program):
             if model.inputs is None:
-                self.findings.add(Finding("K2T202", Severity.ERROR, f"the input shape of {name} is not known", "Give the first layer an input_shape, or put keras.Input first.", model.span, excerpt(model.span)))
+                self.findings.add(
+                    Finding(
+                        "K2T202",
+                        Severity.ERROR,
+                        f"the input shape of {name} is not known",
+                        "Give the first layer an input_shape, or put keras.Input first.",
+                        model.span,
+                        excerpt(model.span),
+                    )
+                )
                 continue
             made = [a for a in self.program.interpreter.activations if a.result is model]
             try:
@@ -118,7 +131,9 @@ class Assembly:
             except Declined as declined:
                 self.findings.add(declined.finding())
         for name, function, receiver in self.program.functions():
-            if function.node in [w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory]:
+            if function.node in [
+                w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
+            ]:
                 continue
             known = [a for a in self.program.interpreter.activations if a.function.node is function.node]
             try:
@@ -140,7 +155,15 @@ class Assembly:
             self.findings.add(written.finding())
             return None
         for parameter, value in activation.assumed.items():
-            self.findings.add(Finding("K2T304", Severity.NOTE, f"{name}: {parameter}={value!r} was assumed, as nothing supplies it", "Pass --entry with the arguments you use.", activation.function.module.span(activation.function.node)))
+            self.findings.add(
+                Finding(
+                    "K2T304",
+                    Severity.NOTE,
+                    f"{name}: {parameter}={value!r} was assumed, as nothing supplies it",
+                    "Pass --entry with the arguments you use.",
+                    activation.function.module.span(activation.function.node),
+                )
+            )
         if receiver is not None or not isinstance(activation.result, Model) or activation.assumed:
             return None
         expression = f"{name}()"
@@ -199,10 +222,28 @@ class Assembly:
         span = factory.function.module.span(factory.function.node)
         if factory.tier == "flat":
             why = f": {errors[0]}" if errors else ""
-            self.findings.add(Finding("K2T303", Severity.WARNING, f"the structure of {factory.function.name} is not kept{why}", "The result is correct for these arguments only.", span, excerpt(span)))
+            self.findings.add(
+                Finding(
+                    "K2T303",
+                    Severity.WARNING,
+                    f"the structure of {factory.function.name} is not kept{why}",
+                    "The result is correct for these arguments only.",
+                    span,
+                    excerpt(span),
+                )
+            )
         elif factory.frozen:
             names = ", ".join(factory.frozen)
-            self.findings.add(Finding("K2T301", Severity.WARNING, f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})", "It raises for other values.", span, excerpt(span)))
+            self.findings.add(
+                Finding(
+                    "K2T301",
+                    Severity.WARNING,
+                    f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})",
+                    "It raises for other values.",
+                    span,
+                    excerpt(span),
+                )
+            )
 
     def settle(self, classes: list[ModuleClass]) -> Settler:
         settler = Settler(classes, self.memory.demands)
@@ -214,7 +255,11 @@ class Assembly:
         """A model that a script builds at its top level: one class, and the statement that makes it."""
         source = self.program.source
         marks = self.program.interpreter.statement_marks
-        statements = [s for s in source.tree.body if id(s) in marks and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))]
+        statements = [
+            s
+            for s in source.tree.body
+            if id(s) in marks and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+        ]
         if name in self.done:
             return self.done[name]  # type: ignore[return-value]
         body = [*statements, ast.Return(ast.Name(name, ast.Load()))]
@@ -225,13 +270,24 @@ class Assembly:
         errors = []
         for attempt in (stage_factory, flat_factory):
             try:
-                factory = attempt(self.program.interpreter, self.findings, self.memory, function, {}, cap_words(model.name or name, "Model") if name != "model" or model.name else "Net")
+                factory = attempt(
+                    self.program.interpreter,
+                    self.findings,
+                    self.memory,
+                    function,
+                    {},
+                    cap_words(model.name or name, "Model") if name != "model" or model.name else "Net",
+                )
                 settler = self.settle([factory.cls])
                 break
             except (StageError, CannotKeep, ProgramError, Declined) as error:
                 errors.append(error)
         else:
-            raise errors[-1] if isinstance(errors[-1], Declined) else Declined("K2T203", f"{name}: {errors[-1]}", "", source.span(statements[0]))
+            raise (
+                errors[-1]
+                if isinstance(errors[-1], Declined)
+                else Declined("K2T203", f"{name}: {errors[-1]}", "", source.span(statements[0]))
+            )
         written = Written(source, settler.classes, settler, factory, factory.cls, statements, name)
         self.done[name] = written
         return written
@@ -255,7 +311,9 @@ class Assembly:
             todo += origin.inputs
             if origin.layer is not None and origin.layer not in layers:
                 layers.append(origin.layer)
-        found = [(order_of(layer), unit_of(layer, interpreter)) for layer in layers if isinstance(layer, (Layer, Instance))]
+        found = [
+            (order_of(layer), unit_of(layer, interpreter)) for layer in layers if isinstance(layer, (Layer, Instance))
+        ]
         return tuple(u for _, u in sorted(((o, u) for o, u in found if u is not None), key=lambda p: p[0]))
 
     # --- files ------------------------------------------------------------------------------------------------------------
@@ -284,9 +342,19 @@ class Assembly:
             return source.text
         text = edit.apply()
         unknown = undefined_names(text) - undefined_names(source.text)
-        if unknown and items and not self.only_entries and not self.allow_partial and not any(f.severity is Severity.ERROR for f in self.findings.items):
+        if (
+            unknown
+            and items
+            and not self.only_entries
+            and not self.allow_partial
+            and not any(f.severity is Severity.ERROR for f in self.findings.items)
+        ):
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
-            self.findings.add(Finding("K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)))
+            self.findings.add(
+                Finding(
+                    "K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)
+                )
+            )
         return text
 
     def write_items(self, source: SourceModule, items: list[Written], edit: FileEdit) -> None:
@@ -309,7 +377,15 @@ class Assembly:
         function = initial.function()
         edit.preamble += [*initial.texts, *([function] if function else [])]
         edit.helpers += [h for h in initial.helpers if h not in edit.helpers]
-        known = {n for n, v in self.names_of(source).items() if not uses_keras(v) and not isinstance(v, Unknown)} | {"int", "float", "str", "bool", "tuple", "list", "dict"}
+        known = {n for n, v in self.names_of(source).items() if not uses_keras(v) and not isinstance(v, Unknown)} | {
+            "int",
+            "float",
+            "str",
+            "bool",
+            "tuple",
+            "list",
+            "dict",
+        }
         placed: set[ModuleClass] = set()
         for item in items:
             self.place(source, item, texts, placed, edit, known)
@@ -319,7 +395,15 @@ class Assembly:
         module = self.program.interpreter.modules.get(source.name)
         return module.names if isinstance(module, Module) else {}
 
-    def place(self, source: SourceModule, item: Written, texts: dict[ModuleClass, str], placed: set[ModuleClass], edit: FileEdit, known: set[str]) -> None:
+    def place(
+        self,
+        source: SourceModule,
+        item: Written,
+        texts: dict[ModuleClass, str],
+        placed: set[ModuleClass],
+        edit: FileEdit,
+        known: set[str],
+    ) -> None:
         """Puts classes where the functions they come from stood, others above the function that needs them."""
         anchor = self.anchor(source, item)
         for cls in item.classes:
@@ -388,7 +472,14 @@ class Assembly:
         name = self.program.interpreter.left_out[call]
         span = source.span(call)
         code = "K2T403" if name in WEIGHT_METHODS else "K2T401"
-        finding = Finding(code, Severity.ERROR, f"{name}() of the model is not translated", "Write the training loop, or load the weights, around the converted model.", span, excerpt(span))
+        finding = Finding(
+            code,
+            Severity.ERROR,
+            f"{name}() of the model is not translated",
+            "Write the training loop, or load the weights, around the converted model.",
+            span,
+            excerpt(span),
+        )
         if self.only_entries:
             edit.removed.add(statement) if statement in source.tree.body else None
             return
@@ -403,9 +494,15 @@ class Assembly:
         keras_names = {n for n, v in names.items() if uses_keras(v)}
         found: list[ast.stmt] = []
         for statement in source.tree.body:
-            if statement in edit.replaced or statement in edit.removed or isinstance(statement, (ast.Import, ast.ImportFrom)):
+            if (
+                statement in edit.replaced
+                or statement in edit.removed
+                or isinstance(statement, (ast.Import, ast.ImportFrom))
+            ):
                 continue
-            if any(n in edit.replaced for n in ast.walk(statement)) or any(n in self.program.interpreter.left_out for n in ast.walk(statement)):
+            if any(n in edit.replaced for n in ast.walk(statement)) or any(
+                n in self.program.interpreter.left_out for n in ast.walk(statement)
+            ):
                 continue
             if is_import_block(statement):
                 continue
@@ -433,17 +530,34 @@ class Assembly:
             finding = known.finding()
         else:
             name = getattr(statement, "name", "")
-            what = f"{name}() was not converted: it builds no model that could be evaluated" if isinstance(statement, ast.FunctionDef) else f"the class {name} is not translated" if name else "this statement uses Keras and is not translated"
+            what = (
+                f"{name}() was not converted: it builds no model that could be evaluated"
+                if isinstance(statement, ast.FunctionDef)
+                else (
+                    f"the class {name} is not translated" if name else "this statement uses Keras and is not translated"
+                )
+            )
             code = "K2T107" if isinstance(statement, ast.ClassDef) else "K2T203"
-            finding = Finding(code, Severity.ERROR, what, "Name a call of it with --entry, or translate it by hand.", span, excerpt(span))
+            finding = Finding(
+                code,
+                Severity.ERROR,
+                what,
+                "Name a call of it with --entry, or translate it by hand.",
+                span,
+                excerpt(span),
+            )
         self.findings.add(finding)
         if not self.allow_partial:
             return
         message = f"{finding.code}: {finding.message}"
         if isinstance(statement, ast.FunctionDef):
-            edit.replaced[statement] = f"def {statement.name}(*args, **kwargs):\n    raise NotImplementedError({message!r})"
+            edit.replaced[statement] = (
+                f"def {statement.name}(*args, **kwargs):\n    raise NotImplementedError({message!r})"
+            )
         elif isinstance(statement, ast.ClassDef):
-            edit.replaced[statement] = f"class {statement.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError({message!r})"
+            edit.replaced[statement] = (
+                f"class {statement.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError({message!r})"
+            )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
 
@@ -459,7 +573,11 @@ def builder_of(model: Model, activations: list[Activation]) -> Activation | None
             return activation
     ends = [*tensors(model.inputs), *tensors(model.outputs)]
     for activation in reversed(activations):
-        if not isinstance(activation.result, Model) and isinstance(activation.result, (tuple, list)) and [*tensors(activation.result[0:1]), *tensors(activation.result[1:])] == ends:
+        if (
+            not isinstance(activation.result, Model)
+            and isinstance(activation.result, (tuple, list))
+            and [*tensors(activation.result[0:1]), *tensors(activation.result[1:])] == ends
+        ):
             return activation
     return None
 
@@ -471,7 +589,13 @@ def torch_entry(expression: str, builder: Activation, program: Program) -> str |
         calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
         framework = [c for c in calls if mentions_framework(c.func, program)]
         return None if framework else expression
-    if isinstance(node, ast.Call) and mentions_framework(node.func, program) and len(node.args) == 1 and isinstance(node.args[0], ast.Starred) and not node.keywords:
+    if (
+        isinstance(node, ast.Call)
+        and mentions_framework(node.func, program)
+        and len(node.args) == 1
+        and isinstance(node.args[0], ast.Starred)
+        and not node.keywords
+    ):
         inner = node.args[0].value
         if not any(mentions_framework(n, program) for n in ast.walk(inner) if isinstance(n, (ast.Name, ast.Attribute))):
             return ast.unparse(inner)
@@ -509,11 +633,23 @@ def unit_of(layer: Any, interpreter: Any) -> WeightUnit | None:
             elif isinstance(item, Layer):
                 unit = unit_of(item, interpreter)
                 if unit is not None:
-                    inner += [(item.index, {p: replace(w, source=f"{path}.{w.source}") for p, w in m.items()}) for m in unit.modules]
+                    inner += [
+                        (item.index, {p: replace(w, source=f"{path}.{w.source}") for p, w in m.items()})
+                        for m in unit.modules
+                    ]
     modules = [own] if own else []
     modules += [m for _, m in sorted(inner, key=lambda p: p[0])]
     name = layer.attributes["__common__"].get("name")
-    return WeightUnit(layer.cls.name, name if isinstance(name, str) else None, tuple(modules), layer.attributes["__common__"]["span"]) if modules else None
+    return (
+        WeightUnit(
+            layer.cls.name,
+            name if isinstance(name, str) else None,
+            tuple(modules),
+            layer.attributes["__common__"]["span"],
+        )
+        if modules
+        else None
+    )
 
 
 def _items(name: str, value: Any) -> list[tuple[str, Any]]:
@@ -523,7 +659,14 @@ def _items(name: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _weight_name(weight: Value, interpreter: Any) -> str:
-    return next((identifier_of(op.member.hint) for op in interpreter.block.ops if isinstance(op, Apply) and weight in op.results and op.member is not None), "weight")
+    return next(
+        (
+            identifier_of(op.member.hint)
+            for op in interpreter.block.ops
+            if isinstance(op, Apply) and weight in op.results and op.member is not None
+        ),
+        "weight",
+    )
 
 
 def identifier_of(hint: str) -> str:
@@ -537,14 +680,20 @@ def module_names(source: SourceModule) -> set[str]:
     found: set[str] = set()
     for statement in source.tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.Assign, ast.AnnAssign)):
-            found |= {statement.name} if isinstance(statement, ast.FunctionDef) else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            found |= (
+                {statement.name}
+                if isinstance(statement, ast.FunctionDef)
+                else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            )
     return found
 
 
 def expressions_of(statement: ast.stmt) -> list[ast.AST]:
     """The expression nodes of a statement, those of statements inside it left out."""
     found: list[ast.AST] = []
-    todo: list[ast.AST] = [c for c in ast.iter_child_nodes(statement) if not isinstance(c, (ast.stmt, ast.ExceptHandler))]
+    todo: list[ast.AST] = [
+        c for c in ast.iter_child_nodes(statement) if not isinstance(c, (ast.stmt, ast.ExceptHandler))
+    ]
     while todo:
         node = todo.pop()
         found.append(node)
@@ -562,9 +711,17 @@ def is_alias(statement: ast.stmt, names: dict[str, Any]) -> bool:
 def is_import_block(statement: ast.stmt) -> bool:
     """An `if` or `try` that only chooses between imports."""
     if isinstance(statement, ast.If):
-        return all(isinstance(s, (ast.Import, ast.ImportFrom)) or is_import_block(s) for s in (*statement.body, *statement.orelse))
+        return all(
+            isinstance(s, (ast.Import, ast.ImportFrom)) or is_import_block(s)
+            for s in (*statement.body, *statement.orelse)
+        )
     if isinstance(statement, ast.Try):
-        parts = [*statement.body, *statement.orelse, *statement.finalbody, *(s for h in statement.handlers for s in h.body)]
+        parts = [
+            *statement.body,
+            *statement.orelse,
+            *statement.finalbody,
+            *(s for h in statement.handlers for s in h.body),
+        ]
         return all(isinstance(s, (ast.Import, ast.ImportFrom, ast.Pass)) for s in parts)
     return False
 
@@ -578,6 +735,3 @@ def imports_framework(statement: ast.stmt) -> bool:
         if isinstance(node, ast.ImportFrom) and node.level == 0 and is_framework(node.module or ""):
             return True
     return False
-
-
-_KEPT = (Class, Span, is_open_graph, keras_base, parse)

@@ -206,7 +206,8 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
             tail = _const_tail(left, inner)
             if tail:
                 total = sign * tail[1] + (right if kind is ast.Add else -right)
-                base = Sym(tail[0], observe(lambda w: w - sign * tail[1], left), surely_int(left))
+                offset = sign * tail[1]
+                base = Sym(tail[0], observe(lambda w, offset=offset: w - offset, left), surely_int(left))
                 return base if total == 0 else binary(ast.Add(), base, total)
     if kind is ast.Add and _is_int(left) and left == 0 and type(witness_of(right)) is int:
         return right
@@ -258,7 +259,6 @@ def format_float(value: float) -> str:
             if float(f"{mantissa}e{exponent}") == value:
                 return f"{mantissa}e{int(exponent)}"
     return text
-
 
 
 def to_ast(value: Any) -> ast.expr:

@@ -7,12 +7,63 @@ import keyword
 import re
 
 MODULE_NAMES = frozenset(
-    "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval extra_repr float forward "
-    "get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers named_children "
-    "named_modules named_parameters parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "
-    "register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook "
-    "register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state "
-    "set_submodule share_memory state_dict to to_empty train training type xpu zero_grad T_destination self".split()
+    [
+        "add_module",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extra_repr",
+        "float",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "ipu",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+        "T_destination",
+        "self",
+    ]
 )
 """What an attribute of an `nn.Module` must not be called."""
 
@@ -63,7 +114,11 @@ class Names:
         result = []
         for name in names:
             seen[name] = seen.get(name, 0) + 1
-            wanted = name if total[name] == 1 else f"{name}{seen[name]}" if not name[-1].isdigit() else f"{name}_{seen[name]}"
+            wanted = (
+                name
+                if total[name] == 1
+                else f"{name}{seen[name]}" if not name[-1].isdigit() else f"{name}_{seen[name]}"
+            )
             result.append(self.take(wanted))
         return result
 

@@ -41,7 +41,10 @@ class Printer:
             lines = [f"if {op.test}:", *self.block(op.then, "  "), "else:", *self.block(op.otherwise, "  "), *phis]
             return lines
         if isinstance(op, (Loop, ForLoop)):
-            carried = [f"  carried {self.value(i)} -> {self.typed(s)} .. {self.value(e)} -> {self.typed(r)}" for i, s, e, r in op.carried]
+            carried = [
+                f"  carried {self.value(i)} -> {self.typed(s)} .. {self.value(e)} -> {self.typed(r)}"
+                for i, s, e, r in op.carried
+            ]
             return [f"for {ast.unparse(op.target)} in {op.iterable}:", *carried, *self.block(op.body, "  ")]
         return [repr(op)]
 
@@ -54,7 +57,9 @@ class Printer:
 
     def member(self, m: Member) -> str:
         if m.choice is not None:
-            then, otherwise = (" > ".join(map(self.member, side)) or "identity" for side in (m.choice.then, m.choice.otherwise))
+            then, otherwise = (
+                " > ".join(map(self.member, side)) or "identity" for side in (m.choice.then, m.choice.otherwise)
+            )
             return f"({then} if {m.choice.test} else {otherwise})"
         if m.construction is not None:
             return f"{m.construction.cls.name}({', '.join(f'{k}={v}' for k, v in m.construction.values.items())})"

@@ -10,6 +10,7 @@ from typing import Any
 from transpiler.ir.expr import Sym
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, Static
 
+
 @functools.lru_cache(maxsize=4096)
 def names_in_code(code: str) -> frozenset[str]:
     """The names that a piece of generated code reads."""
@@ -25,7 +26,13 @@ def names_in(value: Any) -> set[str]:
     """The names that a static value reads."""
     if isinstance(value, Sym):
         bound = {n.id for n in ast.walk(value.expr) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        bound |= {n.id for c in ast.walk(value.expr) if isinstance(c, ast.comprehension) for n in ast.walk(c.target) if isinstance(n, ast.Name)}
+        bound |= {
+            n.id
+            for c in ast.walk(value.expr)
+            if isinstance(c, ast.comprehension)
+            for n in ast.walk(c.target)
+            if isinstance(n, ast.Name)
+        }
         return value.names() - bound
     if isinstance(value, (list, tuple, set)):
         return set().union(*map(names_in, value)) if value else set()
@@ -62,7 +69,11 @@ def used_names(block: Block, let_values: bool) -> set[str]:
             if op.member is not None:
                 found |= member_names(op.member)
             if op.step.fn and (op.member is None or op.step.module is None):
-                found |= {n for n in names_in_code(op.step.fn.replace("{", "_arg_").replace("}", "_")) if not n.startswith("_arg_")}
+                found |= {
+                    n
+                    for n in names_in_code(op.step.fn.replace("{", "_arg_").replace("}", "_"))
+                    if not n.startswith("_arg_")
+                }
         elif isinstance(op, Branch):
             found |= names_in(op.test)
         elif isinstance(op, (Loop, ForLoop)):
@@ -134,8 +145,13 @@ def propagate_copies(block: Block) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in stable:
         value = values[name]
-        if isinstance(value, Sym) and isinstance(value.expr, ast.Name) and count.get(value.expr.id, 1) == 1 and value.expr.id not in targets:
-            found[name] = value
-        elif isinstance(value, (int, float, str, bool)) or value is None:
+        if (
+            isinstance(value, Sym)
+            and isinstance(value.expr, ast.Name)
+            and count.get(value.expr.id, 1) == 1
+            and value.expr.id not in targets
+            or isinstance(value, (int, float, str, bool))
+            or value is None
+        ):
             found[name] = value
     return found

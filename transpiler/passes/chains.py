@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from transpiler.ir.liveness import use_counts
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Member, Value
-from transpiler.ir.liveness import use_counts
 
 MIN_CHAIN = 3
 MIN_CHAIN_INSIDE = 6

@@ -9,10 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Param, Return, Value, tensors
-from transpiler.passes.chains import group_chains
 from transpiler.ir.liveness import remove_dead
-from transpiler.ir.statics import bound_names, member_names, names_in, propagate_copies, remove_dead_lets, used_names
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    ForLoop,
+    Let,
+    Loop,
+    Member,
+    ModuleClass,
+    Param,
+    Return,
+    Value,
+)
+from transpiler.ir.statics import bound_names, member_names, names_in, remove_dead_lets, used_names
+from transpiler.passes.chains import group_chains
 from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
 
 
@@ -59,7 +71,9 @@ class Settler:
                         found.add((owners[number], label))
         return found
 
-    def new_class(self, name: str, inputs: list[Value], block: Block, free: list[str], outs: dict[str, Any]) -> ModuleClass:
+    def new_class(
+        self, name: str, inputs: list[Value], block: Block, free: list[str], outs: dict[str, Any]
+    ) -> ModuleClass:
         """A class outlined from a loop's body; its parameters are the static names that the body reads."""
         base, count = name, 1
         while name in self.taken:
@@ -85,7 +99,11 @@ class Settler:
         cls.params = []
         for i, name in enumerate(names):
             has_default = i >= with_default
-            annotation = "int" if name in cls.sizes else annotation_of(cls.defaults.get(name)) if has_default else cls.annotations.get(name, "")
+            annotation = (
+                "int"
+                if name in cls.sizes
+                else annotation_of(cls.defaults.get(name)) if has_default else cls.annotations.get(name, "")
+            )
             cls.params.append(Param(name, cls.defaults.get(name) if has_default else None, has_default, annotation))
 
 
@@ -96,8 +114,15 @@ def check_sizes(block: Block) -> None:
         if member.construction is not None:
             for param in member.construction.cls.params:
                 if param.name in member.construction.cls.sizes and member.construction.values.get(param.name) is None:
-                    raise CannotKeep(f"{member.construction.cls.name} needs the {param.name} of its input, which is open", member.construction.cls)
-        for part in (*member.parts, *(member.choice.then if member.choice else ()), *(member.choice.otherwise if member.choice else ())):
+                    raise CannotKeep(
+                        f"{member.construction.cls.name} needs the {param.name} of its input, which is open",
+                        member.construction.cls,
+                    )
+        for part in (
+            *member.parts,
+            *(member.choice.then if member.choice else ()),
+            *(member.choice.otherwise if member.choice else ()),
+        ):
             check(part)
 
     for op in block.walk():
@@ -110,7 +135,11 @@ def all_members(block: Block) -> Iterable[Member]:
 
     def inside(member: Member) -> Iterable[Member]:
         yield member
-        for part in (*member.parts, *(member.choice.then if member.choice else ()), *(member.choice.otherwise if member.choice else ())):
+        for part in (
+            *member.parts,
+            *(member.choice.then if member.choice else ()),
+            *(member.choice.otherwise if member.choice else ()),
+        ):
             yield from inside(part)
 
     for op in block.walk():
@@ -171,7 +200,9 @@ def _coalesce_end(body: Block) -> None:
         source = next((x for x in lets if x.name == value.expr.id), None)
         if source is not None and isinstance(source.value, Sym) and source.value.code == last.name:  # a = b; …; b = a
             between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
-            if last.name not in used_names(Block(between), let_values=True) and last.name not in bound_names(Block(between)):
+            if last.name not in used_names(Block(between), let_values=True) and last.name not in bound_names(
+                Block(between)
+            ):
                 body.ops.remove(last)
                 body.ops.remove(source)
                 rename_static(body, source.name, last.name)
@@ -279,11 +310,13 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
     for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
         base = name.split("__v")[0]
         candidate, i = base, 1
-        while any(shown == candidate and (first[n] < last[name] or first[n] == first[name]) and first[name] < max(last[n], first[n] + 1) for n, shown in printed.items()):
+        while any(
+            shown == candidate
+            and (first[n] < last[name] or first[n] == first[name])
+            and first[name] < max(last[n], first[n] + 1)
+            for n, shown in printed.items()
+        ):
             i += 1
             candidate = f"{base}{i}"
         printed[name] = candidate
     return printed
-
-
-__all__ = ["Settler", "printed_names", "propagate_copies", "tensors"]

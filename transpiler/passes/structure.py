@@ -7,10 +7,22 @@ import re
 from typing import Any
 
 from transpiler.ir.expr import Sym
-
+from transpiler.ir.liveness import all_uses
 from transpiler.ir.model import Step
-from transpiler.ir.program import Apply, Block, Branch, Choice, Construction, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value
-from transpiler.ir.liveness import all_uses, use_counts
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    Choice,
+    Construction,
+    ForLoop,
+    Let,
+    Loop,
+    Member,
+    ModuleClass,
+    Return,
+    Value,
+)
 from transpiler.ir.statics import bound_names, used_names
 
 
@@ -73,7 +85,14 @@ def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
     start: Value | None = None
     current: Value | None = None
     for op in block.ops:
-        if not isinstance(op, Apply) or op.step.module is None or op.step.result or op.outputs or len(op.args) != 1 or len(op.results) != 1:
+        if (
+            not isinstance(op, Apply)
+            or op.step.module is None
+            or op.step.result
+            or op.outputs
+            or len(op.args) != 1
+            or len(op.results) != 1
+        ):
             return None
         if op.member is None or op.member.shared or op.member.exposed or op.member.code.startswith("nn.Parameter"):
             return None
@@ -121,12 +140,18 @@ def settle_loops(block: Block, cls: ModuleClass, new_class: Any) -> None:
 
 
 def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) -> Any:
-    tensor_ops = [op for op in loop.body.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)]
+    tensor_ops = [
+        op for op in loop.body.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)
+    ]
     lets = [op for op in loop.body.ops if op not in tensor_ops]
     if not loop.carried:
         raise CannotKeep("a loop that carries no tensor")
     starts = [c[1] for c in loop.carried]
-    extra = [v for v in dict.fromkeys(all_uses(Loop(loop.target, (), loop.body, loop.carried))) if v not in [c[0] for c in loop.carried]]
+    extra = [
+        v
+        for v in dict.fromkeys(all_uses(Loop(loop.target, (), loop.body, loop.carried)))
+        if v not in [c[0] for c in loop.carried]
+    ]
     hint = "blocks"
     if len(loop.carried) == 1 and not extra and _is_chain(tensor_ops, loop.carried[0]):
         member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
@@ -135,15 +160,27 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
     after = [op for op in lets if isinstance(op, Let) and op.name in _outer_slots(loop, around)]
     before = [op for op in lets if op not in after]
-    return ForLoop(loop.target, loop.iterable, Block([*before, call, *after]), member, loop.carried, extra, len(loop.carried) == 1 and not extra)
+    return ForLoop(
+        loop.target,
+        loop.iterable,
+        Block([*before, call, *after]),
+        member,
+        loop.carried,
+        extra,
+        len(loop.carried) == 1 and not extra,
+    )
 
 
 def _has_tensors(branch: Branch) -> bool:
-    return bool(branch.phis) or any(isinstance(op, (Apply, ForLoop)) for side in (branch.then, branch.otherwise) for op in side.walk())
+    return bool(branch.phis) or any(
+        isinstance(op, (Apply, ForLoop)) for side in (branch.then, branch.otherwise) for op in side.walk()
+    )
 
 
 def _order(ops: list[Any]) -> int:
-    orders = [op.member.order for b in ops for op in (Block([b]).walk()) if isinstance(op, Apply) and op.member is not None]
+    orders = [
+        op.member.order for b in ops for op in (Block([b]).walk()) if isinstance(op, Apply) and op.member is not None
+    ]
     return min(orders, default=0)
 
 
@@ -160,7 +197,14 @@ def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> boo
         if isinstance(op, ForLoop) and op.sequential and op.carried[0][0] is current:
             current = op.carried[0][3]
             continue
-        if not isinstance(op, Apply) or op.step.module is None or op.step.result or op.outputs or op.args != [current] or len(op.results) != 1:
+        if (
+            not isinstance(op, Apply)
+            or op.step.module is None
+            or op.step.result
+            or op.outputs
+            or op.args != [current]
+            or len(op.results) != 1
+        ):
             return False
         if op.member is None or op.member.shared or op.member.exposed:
             return False
@@ -168,7 +212,9 @@ def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> boo
     return current is carried[2] and bool(ops)
 
 
-def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value], cls: ModuleClass, new_class: Any) -> Apply:
+def _outline(
+    loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value], cls: ModuleClass, new_class: Any
+) -> Apply:
     """Moves the tensor operations of a loop's body into a class; the call that stays in their place."""
     ends = [c[2] for c in loop.carried]
     body = Block([*ops, Return(ends[0] if len(ends) == 1 else tuple(ends))])
@@ -180,12 +226,18 @@ def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value]
     member = Member("", "block", None, None, step, order=_order(ops))
     outs = {}
     for op in left.walk():
-        if isinstance(op, Let) and isinstance(op.value, Sym):  # a size that a moved submodule knows: the new class passes it on
+        if isinstance(op, Let) and isinstance(
+            op.value, Sym
+        ):  # a size that a moved submodule knows: the new class passes it on
             for name in [n for n in used_names(Block([op]), True) if n.startswith("member__")]:
                 for label in re.findall(rf"\b{name}\.(\w+)", op.value.code):
                     outs[label] = Sym.parse(f"{name}.{label}", integer=True)
                 op.value = Sym.parse(op.value.code.replace(name, f"member__{id(member)}"), op.value.witness, True)
-    visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    visible = (
+        bound_names(cls.block)
+        | {*cls.sizes, *cls.statics}
+        | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    )
     free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
     inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free, outs)
     results = [Value(e.type, e.hint) for e in ends]
@@ -197,6 +249,3 @@ def _outline(loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value]
 
 def _name(name: str) -> Any:
     return Sym.name(name)
-
-
-__all__ = ["CannotKeep", "choose_modules", "settle_loops", "Static", "ast", "use_counts"]

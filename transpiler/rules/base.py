@@ -34,7 +34,7 @@ TRAINING_ONLY = ("regularizer", "constraint")
 """Arguments by suffix that act in training alone; the reader reports them."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse_signature(text: str) -> inspect.Signature:
     """The signature written as in a `def`: "units, activation=None"."""
     node = ast.parse(f"def f({text}): pass").body[0].args  # type: ignore[attr-defined]

@@ -135,7 +135,7 @@ class Unary(OpRule):
 
 def scalar(value: Any) -> str:
     """A Python number or kept parameter as an operand."""
-    if isinstance(value, Sym) or isinstance(value, (int, float)):
+    if isinstance(value, (Sym, int, float)):
         text = code_of(value)
         return text if isinstance(value, (int, float)) and not text.startswith("-") else f"({text})"
     raise Declined("K2T103", f"{show(value)} as an operand of a tensor is not translated")

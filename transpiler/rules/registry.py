@@ -23,7 +23,7 @@ def _load() -> None:
         importlib.import_module(module.name)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def layer_rules() -> dict[str, LayerRule]:
     """Layer class name → its rule."""
     _load()

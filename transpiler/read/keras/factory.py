@@ -6,16 +6,24 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.diagnostics import Declined
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, witness_of
+from transpiler.ir.naming import cap_words
 from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names
-from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, ReturnSignal
-from transpiler.read.keras.evaluate.stager import Frame, Memory, StageError, Stager, annotations_of, axis_name, is_static, signature_defaults, substitute
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, has_tensors
-from transpiler.read.keras.evaluate.values import Origin
-from transpiler.ir.naming import cap_words
+from transpiler.read.keras.evaluate.interpreter import Interpreter, ReturnSignal
+from transpiler.read.keras.evaluate.stager import (
+    Frame,
+    Memory,
+    StageError,
+    Stager,
+    annotations_of,
+    axis_name,
+    is_static,
+    signature_defaults,
+    substitute,
+)
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Origin, has_tensors
 
 PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 
@@ -59,7 +67,11 @@ class FactoryStager(Stager):
                 continue
             label = axis_name(value.type.rank, axis)
             while label in self.input_dims:
-                label = f"{value.hint}_{label.removeprefix('in_')}" if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims else f"{label}2"
+                label = (
+                    f"{value.hint}_{label.removeprefix('in_')}"
+                    if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims
+                    else f"{label}2"
+                )
             self.input_dims[label] = dim
             shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
@@ -82,10 +94,16 @@ class FactoryStager(Stager):
         return symbol if self.frame.kind == "factory" else self.capture(name, symbol, None)
 
 
-def flat_factory(base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str) -> Factory:
+def flat_factory(
+    base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str
+) -> Factory:
     """The function with every parameter fixed at the value seen, and its model as one class, one line a layer."""
     stager = FactoryStager(base, findings, memory, flat=True)
-    fixed = {n: v for n, v in arguments.items() if not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)}
+    fixed = {
+        n: v
+        for n, v in arguments.items()
+        if not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)
+    }
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
     except NeedsConstant as error:
@@ -108,7 +126,9 @@ def flat_expression(base: Any, findings: Any, memory: Memory, expression: ast.ex
     return ModuleClass(name, [], tensors(inputs), region, root=True)
 
 
-def stage_factory(base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str) -> Factory:
+def stage_factory(
+    base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str
+) -> Factory:
     """The function as a factory and a class that keep its parameters.
 
     Raises StageError, Declined or ProgramError if the structure cannot be kept.
@@ -156,7 +176,9 @@ def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> se
     return found
 
 
-def _evaluate(stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]) -> Factory:
+def _evaluate(
+    stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
+) -> Factory:
     env = Env(function.env, "function", function.module)
     for n, v in arguments.items():
         if isinstance(v, Instance) and next(iter(arguments)) == n:
@@ -197,7 +219,15 @@ def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
     raise StageError("the function does not return one model")
 
 
-def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any], inputs: Any, outputs: Any, name: str, frozen: dict[str, Any]) -> Factory:
+def _extract(
+    stager: FactoryStager,
+    function: Function,
+    arguments: dict[str, Any],
+    inputs: Any,
+    outputs: Any,
+    name: str,
+    frozen: dict[str, Any],
+) -> Factory:
     ops = stager.block.ops
     live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
     first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
@@ -218,8 +248,16 @@ def _extract(stager: FactoryStager, function: Function, arguments: dict[str, Any
     cls.annotations = annotations_of(arguments, {})
     values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
-    objects = {n: v for n, v in arguments.items() if not is_static(v) and not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)}
-    fixed = {n: v for n, v in {**frozen, **objects}.items() if not n.startswith("self.")} | {f"self.{n}": v for n, v in stager.fixed_attributes.items()}
+    objects = {
+        n: v
+        for n, v in arguments.items()
+        if not is_static(v)
+        and not _is_rest(function, n)
+        and not (isinstance(v, Instance) and next(iter(arguments)) == n)
+    }
+    fixed = {n: v for n, v in {**frozen, **objects}.items() if not n.startswith("self.")} | {
+        f"self.{n}": v for n, v in stager.fixed_attributes.items()
+    }
     return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, self_names)
 
 
@@ -231,7 +269,9 @@ def _root_defaults(function: Function, stager: FactoryStager, arguments: dict[st
             known = substitute(value, defaults)
             if isinstance(known, Sym) and not known.names():
                 try:
-                    known = ast.literal_eval(known.expr) if not isinstance(known.expr, ast.Subscript) else _item(known.expr)
+                    known = (
+                        ast.literal_eval(known.expr) if not isinstance(known.expr, ast.Subscript) else _item(known.expr)
+                    )
                 except (ValueError, TypeError, IndexError):
                     continue
             if isinstance(known, int):
@@ -252,14 +292,30 @@ def _makes_tensors(op: Any) -> bool:
 def class_name(function: Function) -> str:
     """The class's name, from the function's: build_unet → Unet, VGG16 → VGG16Model."""
     name = function.name.strip("_")
-    if name in ("__init__", "init", "build_network", "build_model", "build", "create_model", "get_model", "make_model", "load_model", "model") and function.owner is not None:
-        return cap_words(f"{function.owner.name}Model" if not function.owner.name.lower().endswith("model") else f"{function.owner.name}Net")
+    if (
+        name
+        in (
+            "__init__",
+            "init",
+            "build_network",
+            "build_model",
+            "build",
+            "create_model",
+            "get_model",
+            "make_model",
+            "load_model",
+            "model",
+        )
+        and function.owner is not None
+    ):
+        return cap_words(
+            f"{function.owner.name}Model"
+            if not function.owner.name.lower().endswith("model")
+            else f"{function.owner.name}Net"
+        )
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
     named = cap_words(name)
     if named in ("Model", "Net", "Network", "Nn"):
         named = cap_words(function.module.path.stem)
     return f"{named}Model" if named == function.name else named
-
-
-__all__ = ["Declined", "Factory", "FactoryStager", "ProgramError", "class_name", "is_open", "stage_factory"]

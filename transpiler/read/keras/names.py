@@ -14,7 +14,20 @@ from transpiler.read.keras.parse import SourceModule, parse, read_text
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
 """Top-level packages whose names are known by path; their source is not evaluated (but for keras.applications)."""
 
-_PREFIXES = ("tensorflow.python.keras", "tensorflow.keras", "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras", "keras.src", "keras.api", "keras.legacy", "tf_keras.src", "tf_keras.api", "tf_keras", "keras_core", "keras._tf_keras.keras")
+_PREFIXES = (
+    "tensorflow.python.keras",
+    "tensorflow.keras",
+    "tensorflow.compat.v1.keras",
+    "tensorflow.compat.v2.keras",
+    "keras.src",
+    "keras.api",
+    "keras.legacy",
+    "tf_keras.src",
+    "tf_keras.api",
+    "tf_keras",
+    "keras_core",
+    "keras._tf_keras.keras",
+)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -25,8 +38,14 @@ def canonical(path: str) -> str:
     for prefix in _PREFIXES:
         if path == prefix or path.startswith(prefix + "."):
             path = "keras" + path[len(prefix) :]
-            return canonical(path) if path.startswith(("keras.src.", "keras.api.", "keras._tf_keras")) else _shorten(path)
-    for old, new in (("tensorflow.compat.v1.", "tensorflow."), ("tensorflow.compat.v2.", "tensorflow."), ("tensorflow.math.", "tensorflow.math.")):
+            return (
+                canonical(path) if path.startswith(("keras.src.", "keras.api.", "keras._tf_keras")) else _shorten(path)
+            )
+    for old, new in (
+        ("tensorflow.compat.v1.", "tensorflow."),
+        ("tensorflow.compat.v2.", "tensorflow."),
+        ("tensorflow.math.", "tensorflow.math."),
+    ):
         if path.startswith(old):
             return new + path[len(old) :]
     return _shorten(path) if path.startswith("keras.") else path
@@ -34,9 +53,29 @@ def canonical(path: str) -> str:
 
 def _shorten(path: str) -> str:
     parts = path.split(".")
-    if len(parts) > 3 and parts[1] in ("layers", "initializers", "regularizers", "constraints", "optimizers", "losses", "metrics", "models", "activations", "callbacks") and parts[-1][:1].isupper():
+    if (
+        len(parts) > 3
+        and parts[1]
+        in (
+            "layers",
+            "initializers",
+            "regularizers",
+            "constraints",
+            "optimizers",
+            "losses",
+            "metrics",
+            "models",
+            "activations",
+            "callbacks",
+        )
+        and parts[-1][:1].isupper()
+    ):
         return f"keras.{parts[1]}.{parts[-1]}"
-    if len(parts) > 2 and parts[1] in ("engine", "models") and parts[-1] in ("Model", "Functional", "Sequential", "Input", "Layer", "InputSpec", "InputLayer"):
+    if (
+        len(parts) > 2
+        and parts[1] in ("engine", "models")
+        and parts[-1] in ("Model", "Functional", "Sequential", "Input", "Layer", "InputSpec", "InputLayer")
+    ):
         home = "models" if parts[-1] in ("Model", "Functional", "Sequential") else "layers"
         return f"keras.{home}.{parts[-1]}"
     return path

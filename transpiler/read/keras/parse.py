@@ -28,7 +28,12 @@ class SourceModule:
 
     def span(self, node: ast.AST) -> Span:
         """The place of `node`, columns counted from 1."""
-        return Span(str(self.path), getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, getattr(node, "end_lineno", 0) or 0)
+        return Span(
+            str(self.path),
+            getattr(node, "lineno", 1),
+            getattr(node, "col_offset", 0) + 1,
+            getattr(node, "end_lineno", 0) or 0,
+        )
 
     @functools.cached_property
     def lines(self) -> list[str]:
@@ -88,7 +93,9 @@ def decode(data: bytes, label: str) -> str:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return data.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise Declined("K2T002", f"{label} cannot be decoded: {error}", "Save it as UTF-8, or name its encoding in a coding line.") from None
+        raise Declined(
+            "K2T002", f"{label} cannot be decoded: {error}", "Save it as UTF-8, or name its encoding in a coding line."
+        ) from None
 
 
 def parse(text: str, path: Path, name: str, package: bool = False) -> SourceModule:
@@ -97,7 +104,12 @@ def parse(text: str, path: Path, name: str, package: bool = False) -> SourceModu
         tree = ast.parse(text.lstrip("\ufeff"), filename=str(path))
     except SyntaxError as error:
         span = Span(str(path), error.lineno or 1, error.offset or 1)
-        raise Declined("K2T001", f"this is not valid Python 3: {error.msg}", "Fix the syntax, or convert Python 2 code with a tool such as 2to3 first.", span) from None
+        raise Declined(
+            "K2T001",
+            f"this is not valid Python 3: {error.msg}",
+            "Fix the syntax, or convert Python 2 code with a tool such as 2to3 first.",
+            span,
+        ) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise Declined("K2T001", f"{path} cannot be parsed: {error}") from None
     return SourceModule(name, path, text, tree, package)

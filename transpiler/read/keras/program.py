@@ -8,13 +8,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transpiler.diagnostics import Declined, Finding, Findings, Severity
-from transpiler.ir.expr import NeedsConstant, Sym
+from transpiler.diagnostics import Declined, Findings
+from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, assigned_names
-from transpiler.read.keras.evaluate.keras_calls import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS, KerasInterpreter
-from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Model, Module, Unknown, has_tensors
+from transpiler.read.keras.evaluate.keras_calls import (
+    REPORT_METHODS,
+    TRAINING_METHODS,
+    WEIGHT_METHODS,
+    KerasInterpreter,
+)
+from transpiler.read.keras.evaluate.values import (
+    Bound,
+    Class,
+    Env,
+    Function,
+    Instance,
+    Model,
+    Module,
+    Unknown,
+    has_tensors,
+)
 from transpiler.read.keras.names import Loader
 from transpiler.read.keras.parse import SourceModule, parse
 
@@ -67,7 +82,13 @@ class Recorder(KerasInterpreter):
         made = self.models[before:]
         if isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__"):
             bound = Interpreter.bind(self, function, args, kwargs).names
-            self.activations.append(Activation(function, {k: v for k, v in bound.items() if not k.startswith("__")}, result if has_tensors(result) or isinstance(result, Model) else made))
+            self.activations.append(
+                Activation(
+                    function,
+                    {k: v for k, v in bound.items() if not k.startswith("__")},
+                    result if has_tensors(result) or isinstance(result, Model) else made,
+                )
+            )
         return result
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
@@ -80,7 +101,12 @@ class Recorder(KerasInterpreter):
 
 def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
     """Whether a function returned the inputs and the outputs of a graph."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2 or not has_tensors(value[0]) or not has_tensors(value[1]):
+    if (
+        not isinstance(value, (tuple, list))
+        or len(value) != 2
+        or not has_tensors(value[0])
+        or not has_tensors(value[1])
+    ):
         return False
     origins = [interpreter.origins.get(x) for x in tensors(value[0])]
     return all(o is not None and not o.inputs for o in origins)
@@ -105,7 +131,9 @@ class EntryEnv(Env):
 class Program:
     """The file being converted and everything it is evaluated with."""
 
-    def __init__(self, path: Path, text: str | None, name: str, roots: Sequence[Path], generation: str, findings: Findings) -> None:
+    def __init__(
+        self, path: Path, text: str | None, name: str, roots: Sequence[Path], generation: str, findings: Findings
+    ) -> None:
         self.findings = findings
         self.loader = Loader(roots)
         self.interpreter = Recorder(self.loader, generation, findings)
@@ -178,7 +206,11 @@ class Program:
         try:
             value = self.interpreter.eval(source.tree.body[0].value, env)
         except ProgramError as error:
-            shown = f"{type(error.value).__name__}: {error.value}" if isinstance(error.value, BaseException) else str(error.value)
+            shown = (
+                f"{type(error.value).__name__}: {error.value}"
+                if isinstance(error.value, BaseException)
+                else str(error.value)
+            )
             raise Declined("K2T201", f"the entry {expression} raises {shown}") from None
         except NeedsConstant as error:
             raise Declined("K2T201", str(error)) from None
@@ -218,7 +250,11 @@ class Program:
                     return None
                 assumed[name] = MADE_UP[name]
                 args.append(MADE_UP[name])
-            interpreter.call(Bound(function, args[0]) if receiver is not None else function, args[1:] if receiver is not None else args, {})
+            interpreter.call(
+                Bound(function, args[0]) if receiver is not None else function,
+                args[1:] if receiver is not None else args,
+                {},
+            )
         except (ProgramError, NeedsConstant):
             del interpreter.findings.items[marks[0] :]
             return None
@@ -231,7 +267,11 @@ class Program:
 
 def is_main_block(statement: ast.stmt) -> bool:
     """`if __name__ == "__main__":`"""
-    return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test) and "__main__" in ast.unparse(statement.test)
+    return (
+        isinstance(statement, ast.If)
+        and "__name__" in ast.unparse(statement.test)
+        and "__main__" in ast.unparse(statement.test)
+    )
 
 
 def models_at_top(program: Program) -> list[tuple[str, Model]]:
@@ -250,6 +290,3 @@ def uses_keras(value: Any) -> bool:
 
 def skipped(text: str) -> bool:
     return "# keras2torch: skip" in text
-
-
-_UNUSED = (Finding, Severity, Sym, Unknown)

@@ -18,7 +18,9 @@ def undefined_names(text: str) -> set[str]:
 
 
 def _free(table: symtable.SymbolTable, known: set[str]) -> list[str]:
-    found = [s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced() and s.get_name() not in known]
+    found = [
+        s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced() and s.get_name() not in known
+    ]
     for child in table.get_children():
         found += _free(child, known)
     return found

@@ -10,12 +10,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of, is_open, to_ast
+from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.liveness import all_uses, use_counts
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Return, Static, Value, tensors
+from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    ForLoop,
+    Let,
+    Loop,
+    Member,
+    ModuleClass,
+    Return,
+    Static,
+    Value,
+    tensors,
+)
 from transpiler.rules.base import call
 from transpiler.write.torch.initial import Initializers
-from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier
 
 MAX_NESTED = 76
 """Longest expression that a further call is wrapped around."""
@@ -74,7 +87,9 @@ def fill_args(template: str, args: Iterable[ast.expr]) -> ast.expr:
 class ClassWriter:
     """Writes one class. `helpers` collects the names of helper classes it needs."""
 
-    def __init__(self, cls: ModuleClass, printed: dict[str, str] | None = None, initial: Initializers | None = None) -> None:
+    def __init__(
+        self, cls: ModuleClass, printed: dict[str, str] | None = None, initial: Initializers | None = None
+    ) -> None:
         self.cls = cls
         self.printed = printed or {}
         self.initial = initial or Initializers()
@@ -105,7 +120,13 @@ class ClassWriter:
             if isinstance(op, ForLoop) and op.member not in looped:
                 members.append(op.member)
                 looped.update(o.member for o in op.body.walk() if isinstance(o, (Apply, ForLoop)))
-            if isinstance(op, Apply) and op.member is not None and op.member not in members and op.member not in looped and self.as_module(op):
+            if (
+                isinstance(op, Apply)
+                and op.member is not None
+                and op.member not in members
+                and op.member not in looped
+                and self.as_module(op)
+            ):
                 members.append(op.member)
         explicit = [m for m in members if m.name is not None]
         for m in explicit:
@@ -235,7 +256,9 @@ class ClassWriter:
             at = len(inner.lines)
             self.construct_other(o, inner)
             for place, number in enumerate(reversed(made), start=1):  # what this iteration appended
-                inner.lines[at:] = [line.replace(f"member__{number}.", f"{name}[-{place}].") for line in inner.lines[at:]]
+                inner.lines[at:] = [
+                    line.replace(f"member__{number}.", f"{name}[-{place}].") for line in inner.lines[at:]
+                ]
         flush()
         target = ast.unparse(op.target)
         used = names_of("\n".join(inner.lines))
@@ -270,7 +293,9 @@ class ClassWriter:
             elif isinstance(op, Return):
                 out.add(f"return {self.structure(op.value)}")
 
-    def forward_branch(self, op: Branch, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+    def forward_branch(
+        self, op: Branch, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
+    ) -> None:
         live = {v for v, last in last_use.items() if last > index}
         names = {r: self.variable(r, index, holders, last_use) for r, _, _ in op.phis}
         sides: list[Lines] = []
@@ -290,7 +315,9 @@ class ClassWriter:
         for r, n in names.items():
             self.variables[r] = ast.Name(n, ast.Load())
 
-    def forward_loop(self, op: ForLoop, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+    def forward_loop(
+        self, op: ForLoop, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
+    ) -> None:
         own = f"self.{self.attributes[op.member]}"
         if op.sequential:
             initial, _, _, result = op.carried[0]
@@ -322,7 +349,9 @@ class ClassWriter:
             last[v] = len(ops)
         return last
 
-    def forward_apply(self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+    def forward_apply(
+        self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
+    ) -> None:
         expression = self.expression(op)
         if self.inlines(ops, index, op, expression):
             self.variables[op.results[0]] = expression
@@ -340,7 +369,15 @@ class ClassWriter:
     def comment(self, op: Apply, out: Lines) -> None:
         out.add(*op.comments)
 
-    def forward_several(self, op: Apply, expression: ast.expr, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]) -> None:
+    def forward_several(
+        self,
+        op: Apply,
+        expression: ast.expr,
+        index: int,
+        out: Lines,
+        holders: dict[str, Value],
+        last_use: dict[Value, int],
+    ) -> None:
         used = [r for r in op.results if self.counts[r]]
         outputs = op.outputs or tuple(f"{{0}}[{i}]" for i in range(len(op.results)))
         if len(used) == 1:
@@ -394,7 +431,13 @@ class ClassWriter:
 
     def inlines(self, ops: list[Any], index: int, op: Apply, expression: ast.expr) -> bool:
         """Whether the result is written into the one expression that uses it, in the next operation."""
-        if len(op.results) != 1 or op.outputs or self.counts[op.results[0]] != 1 or index + 1 >= len(ops) or op.comments:
+        if (
+            len(op.results) != 1
+            or op.outputs
+            or self.counts[op.results[0]] != 1
+            or index + 1 >= len(ops)
+            or op.comments
+        ):
             return False
         if op.step.comment:
             return False
@@ -405,9 +448,14 @@ class ClassWriter:
             return False
         if following.step.comment:
             return False
-        if len(following.args) > 1 and any(isinstance(self.variables.get(a), ast.Call) for a in following.args if a is not value):
+        if len(following.args) > 1 and any(
+            isinstance(self.variables.get(a), ast.Call) for a in following.args if a is not value
+        ):
             return False
-        return len(ast.unparse(expression)) + len(self.attributes.get(following.member, following.step.fn or "")) < MAX_NESTED
+        return (
+            len(ast.unparse(expression)) + len(self.attributes.get(following.member, following.step.fn or ""))
+            < MAX_NESTED
+        )
 
     def structure(self, value: Any) -> str:
         if isinstance(value, Value):
@@ -428,7 +476,10 @@ class ClassWriter:
         body = out.indented()
         if self.cls.doc:
             body.add(*docstring(self.cls.doc), "")
-        params = "".join(f", {p.label}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}" for p in self.cls.params)
+        params = "".join(
+            f", {p.label}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}"
+            for p in self.cls.params
+        )
         body.add(f"def __init__(self{params}) -> None:")
         inner = body.indented()
         inner.add("super().__init__()")
@@ -483,7 +534,14 @@ def docstring(doc: str) -> list[str]:
 
 def negated(test: Sym) -> str:
     """The text of the opposite test."""
-    opposite = {ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In}
+    opposite = {
+        ast.Is: ast.IsNot,
+        ast.IsNot: ast.Is,
+        ast.Eq: ast.NotEq,
+        ast.NotEq: ast.Eq,
+        ast.In: ast.NotIn,
+        ast.NotIn: ast.In,
+    }
     node = test.expr
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return ast.unparse(node.operand)
@@ -505,7 +563,11 @@ def write_if(out: Lines, test: str, opposite: str, then: list[str], otherwise: l
         return
     indent = "    " * (out.level + 1)
     own = [line for line in otherwise if line.startswith(indent) and not line.startswith(indent + " ")]
-    if own and own[0].startswith(indent + "if ") and all(line.startswith((indent + "elif ", indent + "else:")) for line in own[1:]):
+    if (
+        own
+        and own[0].startswith(indent + "if ")
+        and all(line.startswith((indent + "elif ", indent + "else:")) for line in own[1:])
+    ):
         out.add("el" + otherwise[0].strip())
         out.lines += [line[4:] for line in otherwise[1:]]
     else:
@@ -539,6 +601,3 @@ def flag_name(op: Branch) -> str:
 @functools.lru_cache(maxsize=1024)
 def names_of(code: str) -> frozenset[str]:
     return frozenset(re.findall(r"[A-Za-z_]\w*", code))
-
-
-__all__ = ["ClassWriter", "Sym", "to_ast"]

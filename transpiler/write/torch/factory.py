@@ -5,12 +5,21 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, code_of, to_ast
+from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
 from transpiler.write.torch.classes import VERSION, Lines, construction_code, negated, write_if
 
 
-def factory_text(node: ast.FunctionDef, cls: ModuleClass, prologue: Block, epilogue: Block, arguments: dict[str, Any], frozen: dict[str, Any], printed: dict[str, str], known: set[str]) -> str:
+def factory_text(
+    node: ast.FunctionDef,
+    cls: ModuleClass,
+    prologue: Block,
+    epilogue: Block,
+    arguments: dict[str, Any],
+    frozen: dict[str, Any],
+    printed: dict[str, str],
+    known: set[str],
+) -> str:
     """The function `node` as it stands in the result. `known` are the names that annotations and defaults may use."""
     out = Lines()
     out.add(*signature(node, cls.name, known))
@@ -76,6 +85,3 @@ def statements(block: Block, out: Lines) -> None:
             statements(op.then, then)
             statements(op.otherwise, otherwise)
             write_if(out, op.test.code, negated(op.test), then.lines, otherwise.lines)
-
-
-__all__ = ["Sym", "factory_text", "to_ast"]

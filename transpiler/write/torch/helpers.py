@@ -11,7 +11,7 @@ from transpiler.resources import template_dir
 _NEEDS = re.compile(r"\{#\s*needs:\s*([\w, ]+)#\}\s*")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _helper(name: str) -> tuple[str, tuple[str, ...]]:
     text = (template_dir() / "torch" / "helpers" / f"{name}.py.j2").read_text(encoding="utf-8")
     needs = tuple(n.strip() for m in _NEEDS.finditer(text) for n in m.group(1).split(","))

@@ -15,7 +15,9 @@ from transpiler.ir.model import ApiObject, ApiValue, Step
 from transpiler.ir.program import Apply, Member, ModuleClass
 from transpiler.rules.initializers import canonical, fans_of, init_call
 
-TORCH_DEFAULTS = {"zeros": ("beta", "running_mean"), "ones": ("gamma", "running_var")}
+TORCH_DEFAULTS = {"zeros": ("bias", "running_mean"), "ones": ("weight", "running_var")}
+"""What torch's normalizations start with by themselves."""
+
 NORMALS = ("nn.BatchNorm", "nn.LayerNorm", "nn.GroupNorm", "nn.RMSNorm", "nn.PReLU")
 
 
@@ -56,7 +58,10 @@ class Initializers:
         bodies: dict[str, list[str]] = {}
         for name, step in self.shared.items():
             bodies.setdefault("\n".join(self.lines(step, "module")), []).append(name)
-        lines = ["def init_weights(module: nn.Module) -> None:", '    """Starts from the distributions that Keras starts from."""']
+        lines = [
+            "def init_weights(module: nn.Module) -> None:",
+            '    """Starts from the distributions that Keras starts from."""',
+        ]
         for i, (body, names) in enumerate(bodies.items()):
             kinds = names[0] if len(names) == 1 else f"({', '.join(names)})"
             lines.append(f"    {'if' if i == 0 else 'elif'} isinstance(module, {kinds}):")
@@ -89,7 +94,10 @@ class Initializers:
             name = self.wrappers[body]
             params = "".join(f", {p}: str" for p, v in spec(step).items() if isinstance(v, Sym))
             params += ", fans: tuple[int, int]" if fans is not None and is_fan_dependent(step) else ""
-            text = [f"def {name}(layer: nn.Module{params.replace('weight', 'kernel')}) -> nn.Module:", '    """The layer with the initial weights that Keras gives it."""']
+            text = [
+                f"def {name}(layer: nn.Module{params.replace('weight', 'kernel')}) -> nn.Module:",
+                '    """The layer with the initial weights that Keras gives it."""',
+            ]
             self.texts.append("\n".join([*text, *("    " + line for line in lines), "    return layer"]))
         return f"{self.wrappers[body]}({', '.join([code, *map(code_of, arguments)])})"
 
@@ -107,7 +115,9 @@ def _named(step: Step) -> Step:
     """The step with open initializers under the names of the wrapper's parameters."""
     from dataclasses import replace
 
-    init = {p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()}
+    init = {
+        p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()
+    }
     fans = step.fans
     if isinstance(fans, tuple):
         fans = Sym.name("fans") if is_fan_dependent(step) else None  # type: ignore[assignment]
@@ -130,10 +140,8 @@ def spec(step: Step) -> dict[str, Any]:
     found = {}
     for parameter, value in step.init.items():
         name = canonical(_leaf(value)) if not isinstance(value, Sym) else ""
-        if torch_class(step).startswith(NORMALS):
-            if (name == "zeros" and parameter in ("bias", "running_mean")) or (name == "ones" and parameter in ("weight", "running_var")):
-                continue
-        if parameter:
+        own = TORCH_DEFAULTS.get(name, ()) if torch_class(step).startswith(NORMALS) else ()
+        if parameter and parameter not in own:
             found[parameter] = value
     return found
 

@@ -81,7 +81,11 @@ class FileEdit:
                 continue
             indent = " " * node.col_offset
             if kept:
-                copy = ast.ImportFrom(node.module, kept, node.level) if isinstance(node, ast.ImportFrom) else ast.Import(kept)
+                copy = (
+                    ast.ImportFrom(node.module, kept, node.level)
+                    if isinstance(node, ast.ImportFrom)
+                    else ast.Import(kept)
+                )
                 new = [indent + ast.unparse(copy)]
             else:
                 new = [] if top or node is not siblings[0] else [indent + "pass"]
@@ -142,7 +146,17 @@ def _idle(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.If):
         return all(map(_idle, (*statement.body, *statement.orelse)))
     if isinstance(statement, ast.Try):
-        return all(map(_idle, (*statement.body, *statement.orelse, *statement.finalbody, *(s for h in statement.handlers for s in h.body))))
+        return all(
+            map(
+                _idle,
+                (
+                    *statement.body,
+                    *statement.orelse,
+                    *statement.finalbody,
+                    *(s for h in statement.handlers for s in h.body),
+                ),
+            )
+        )
     return False
 
 
@@ -170,7 +184,12 @@ def insert_imports(text: str, imports: list[str]) -> str:
         return text
     line = 0
     body = list(tree.body)
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+    if (
+        body
+        and isinstance(body[0], ast.Expr)
+        and isinstance(body[0].value, ast.Constant)
+        and isinstance(body[0].value.value, str)
+    ):
         line = body.pop(0).end_lineno or 0
     while body and isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__":
         line = body.pop(0).end_lineno or 0

@@ -52,7 +52,9 @@ class Emitter:
             return known[1]
         order = to_first(x.type.rank) if layout is Layout.FIRST else to_keras(x.type.rank)
         y = Value(x.type.in_layout(layout), x.hint)
-        step = Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, comment=_orders(x.type.rank, layout))
+        step = Step(
+            fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, comment=_orders(x.type.rank, layout)
+        )
         self.emit(Apply([y], [x], step))
         self.permuted[y] = x
         self.permutes[x, layout] = (self.block, y)
@@ -68,16 +70,24 @@ class Emitter:
             layout = Layout.FIRST if same_rank and any(x.type.layout is Layout.FIRST for x in wide) else Layout.KERAS
         return [self.to_layout(x, layout) for x in xs]
 
-    def emit_lowering(self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None) -> list[Value]:
+    def emit_lowering(
+        self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None
+    ) -> list[Value]:
         """Writes the steps of one call and returns its outputs."""
         built = self.built.setdefault(layer, Built()) if layer is not None else Built()
         first_call = not built.steps
         if not first_call and [s.module for s in built.steps] != [s.module for s in lowering.steps]:
-            raise Declined("K2T103", "this layer is shared between inputs that need different modules", "Use one layer for each input size.")
+            raise Declined(
+                "K2T103",
+                "this layer is shared between inputs that need different modules",
+                "Use one layer for each input size.",
+            )
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
-                    init_call(value, parameter or "weight", fans_of(step, parameter))  # raises Declined here, where the place is known
+                    init_call(
+                        value, parameter or "weight", fans_of(step, parameter)
+                    )  # raises Declined here, where the place is known
         built.steps = list(lowering.steps)
         current = xs
         last = len(lowering.steps) - 1
@@ -89,7 +99,9 @@ class Emitter:
                 member = built.members.get(i)
                 if member is None:
                     name = layer.name if layer is not None and i == _main_step(lowering.steps) else None
-                    member = built.members[i] = Member(step.module, step.hint, name, layer, step, order=layer.index if layer is not None else 0)
+                    member = built.members[i] = Member(
+                        step.module, step.hint, name, layer, step, order=layer.index if layer is not None else 0
+                    )
                 else:
                     member.shared = True
             self.emit(Apply(results, current, step, member, lowering.outputs if final else (), span))

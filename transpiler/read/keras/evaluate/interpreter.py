@@ -831,11 +831,9 @@ class Interpreter:
                 if isinstance(left, Alternative)
                 else self.split(right, lambda v: self.binop(op, left, v))
             )
-        if has_tensors(left) or has_tensors(right):
-            if not (isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))) and not isinstance(
-                op, ast.Mod
-            ):
-                return self.tensor_binary(op, left, right)
+        listed = isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))
+        if (has_tensors(left) or has_tensors(right)) and not listed and not isinstance(op, ast.Mod):
+            return self.tensor_binary(op, left, right)
         for operand in (left, right):
             if isinstance(operand, Unknown):
                 return operand
@@ -1548,7 +1546,7 @@ class Interpreter:
         elif isinstance(target, (Function, Layer)):
             target.attributes[name] = value
             self.attribute_set(target, name, value)
-        elif isinstance(target, Class) or isinstance(target, Module):
+        elif isinstance(target, (Class, Module)):
             target.names[name] = value
         elif isinstance(target, Model):
             target.attributes[name] = value

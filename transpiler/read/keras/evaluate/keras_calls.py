@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Findings, Severity
 from transpiler.ir.expr import NeedsConstant, Sym, is_open
-from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Args, Layer, Lowering, Step, Weight
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step, Weight
 from transpiler.ir.program import Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
-from transpiler.read.keras.evaluate.emit import Built, Emitter, types_of
+from transpiler.read.keras.evaluate.emit import Emitter, types_of
 from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -46,12 +45,31 @@ TRAINING_METHODS = (
 WEIGHT_METHODS = ("load_weights", "save_weights", "save", "set_weights", "get_weights")
 REPORT_METHODS = ("summary", "get_config", "to_json", "count_params", "reset_states")
 EXPORTS = {
-    "keras.layers": lambda: (*layer_rules(), "Input", "Layer", "Lambda", "InputSpec", "Wrapper", "RNN", *layer_functions()),
+    "keras.layers": lambda: (
+        *layer_rules(),
+        "Input",
+        "Layer",
+        "Lambda",
+        "InputSpec",
+        "Wrapper",
+        "RNN",
+        *layer_functions(),
+    ),
     "keras.models": lambda: ("Model", "Sequential", "load_model", "model_from_json", "clone_model"),
-    "keras.backend": lambda: tuple(n.rpartition(".")[2] for n in op_rules() if n.startswith("backend.")) + tuple(CONSTANTS),
+    "keras.backend": lambda: tuple(n.rpartition(".")[2] for n in op_rules() if n.startswith("backend."))
+    + tuple(CONSTANTS),
     "keras.optimizers": lambda: ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam"),
     "keras.regularizers": lambda: ("l1", "l2", "l1_l2", "L1", "L2"),
-    "keras.initializers": lambda: ("he_normal", "he_uniform", "glorot_uniform", "glorot_normal", "RandomNormal", "Constant", "Zeros", "Ones"),
+    "keras.initializers": lambda: (
+        "he_normal",
+        "he_uniform",
+        "glorot_uniform",
+        "glorot_normal",
+        "RandomNormal",
+        "Constant",
+        "Zeros",
+        "Ones",
+    ),
 }
 CONSTANTS = {
     "image_data_format": "channels_last",
@@ -100,7 +118,11 @@ class KerasInterpreter(Interpreter, Emitter):
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         for value in (*args, *kwargs.values()):
             if isinstance(value, Unknown):
-                raise self.declined("K2T201", f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}", "Give its value with --setup.")
+                raise self.declined(
+                    "K2T201",
+                    f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}",
+                    "Give its value with --setup.",
+                )
         kwargs = {k: configured(v) for k, v in kwargs.items()}
         data_format = kwargs.get("data_format")
         if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
@@ -139,7 +161,11 @@ class KerasInterpreter(Interpreter, Emitter):
         if batch_shape is not None:
             shape = tuple(batch_shape)[1:]
         if isinstance(shape, Unknown) or shape is None:
-            raise self.declined("K2T202", "the shape of this input cannot be evaluated", "Give it with --setup or an --entry that passes it.")
+            raise self.declined(
+                "K2T202",
+                "the shape of this input cannot be evaluated",
+                "Give it with --setup or an --entry that passes it.",
+            )
         if isinstance(shape, (int, Sym)) and not self.has_length(shape):
             shape = (shape,)
         dims = self.dims_of(shape)
@@ -217,10 +243,21 @@ class KerasInterpreter(Interpreter, Emitter):
                 steps = self.activation_function(api, args[0])
                 if steps is not None:
                     return self.emit_lowering(Lowering(steps, [args[0].type]), args, None, span=self.where())[0]
-            raise self.declined("K2T106", f"{path} on tensors is not translated", "Rewrite this part with layers, or translate it by hand.")
-        if leaf[:1].isupper() or path.split(".")[1:2] in (["initializers"], ["regularizers"], ["constraints"], ["optimizers"]):
+            raise self.declined(
+                "K2T106",
+                f"{path} on tensors is not translated",
+                "Rewrite this part with layers, or translate it by hand.",
+            )
+        if leaf[:1].isupper() or path.split(".")[1:2] in (
+            ["initializers"],
+            ["regularizers"],
+            ["constraints"],
+            ["optimizers"],
+        ):
             if path.startswith("keras.layers.") and leaf not in ("InputSpec",):
-                raise self.declined("K2T101", f"the layer {leaf} has no translation yet", "Replace it, or translate it by hand.")
+                raise self.declined(
+                    "K2T101", f"the layer {leaf} has no translation yet", "Replace it, or translate it by hand."
+                )
             return ApiObject(api, tuple(args), kwargs)
         return Unknown(f"{path}() is not evaluated")
 
@@ -235,7 +272,9 @@ class KerasInterpreter(Interpreter, Emitter):
 
     def call_op(self, rule: OpRule, leaf: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         for value in (*args, *kwargs.values()):
-            unknown = next((v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Unknown)), None)
+            unknown = next(
+                (v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Unknown)), None
+            )
             if unknown is not None:
                 raise self.declined("K2T201", f"an argument of {leaf} cannot be evaluated: {unknown.reason}")
         bound = rule.bind(args, kwargs, self.generation)
@@ -277,7 +316,9 @@ class KerasInterpreter(Interpreter, Emitter):
                 given[name] = value
         self.check_call_arguments(layer, rest, kwargs)
         xs = tensors(list(given.values()))
-        if not xs or not all(is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()):
+        if not xs or not all(
+            is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
+        ):
             if has_tensors(inputs) or not inputs:
                 raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
@@ -287,25 +328,44 @@ class KerasInterpreter(Interpreter, Emitter):
         training = kwargs.pop("training", None)
         if training is not None and layer.rule.steps is not LayerRule.steps and self.depends_on_training(layer):
             self.training_flag(training)
-        if kwargs.get("mask", None) is None:
+        if kwargs.get("mask") is None:
             kwargs.pop("mask", None)
         if args or kwargs:
             names = ", ".join(kwargs) or "a second positional argument"
             raise self.declined("K2T102", f"calling {layer.rule.keras[0]} with {names} is not translated")
 
     def depends_on_training(self, layer: Layer) -> bool:
-        return layer.rule.keras[0] in ("BatchNormalization", "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout") or layer.rule.keras[0].startswith("SpatialDropout")
+        return layer.rule.keras[0] in (
+            "BatchNormalization",
+            "Dropout",
+            "GaussianNoise",
+            "GaussianDropout",
+            "AlphaDropout",
+        ) or layer.rule.keras[0].startswith("SpatialDropout")
 
     def training_flag(self, training: Any) -> None:
         if self.generation == KERAS2 and not isinstance(training, (Unknown, Value)):
-            raise self.declined("K2T404", "training= fixed at a call is not translated", "Call .train() or .eval() on that part yourself.")
-        self.report("K2T404", "training= at this call is left to .train() and .eval(), which Keras 3 lets override it too", "", Severity.NOTE)
+            raise self.declined(
+                "K2T404",
+                "training= fixed at a call is not translated",
+                "Call .train() or .eval() on that part yourself.",
+            )
+        self.report(
+            "K2T404",
+            "training= at this call is left to .train() and .eval(), which Keras 3 lets override it too",
+            "",
+            Severity.NOTE,
+        )
 
     def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
         rule, given = layer.rule, list(xs)
         masked = [x for x in xs if x.type.masked]
         if masked and rule.mask == "consumes":
-            raise self.declined("K2T105", f"{rule.keras[0]} acts on the mask of its input, and masks are not translated yet", "Drop mask_zero/Masking, or translate this part by hand.")
+            raise self.declined(
+                "K2T105",
+                f"{rule.keras[0]} acts on the mask of its input, and masks are not translated yet",
+                "Drop mask_zero/Masking, or translate this part by hand.",
+            )
         wanted = rule.wants(layer.args, types_of(xs))
         xs = self.to_layouts(xs, wanted)
         lowering = rule.lower(layer.args, types_of(xs))
@@ -338,7 +398,12 @@ class KerasInterpreter(Interpreter, Emitter):
         if not has_tensors(result):
             raise self.declined("K2T106", "this Lambda does not return a tensor")
         outputs = tensors(result)
-        self.remember(inputs, outputs, lambda new: self.call_lambda(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs), layer)
+        self.remember(
+            inputs,
+            outputs,
+            lambda new: self.call_lambda(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            layer,
+        )
         return result
 
     # --- models ---------------------------------------------------------------------------------------------------------
@@ -353,9 +418,13 @@ class KerasInterpreter(Interpreter, Emitter):
             if isinstance(value, Unknown):
                 raise self.declined("K2T201", f"the model's tensors cannot be evaluated: {value.reason}")
             if not has_tensors(value):
-                raise self.declined("K2T103", "a Model needs input and output tensors here", "Subclassed models are not translated yet.")
+                raise self.declined(
+                    "K2T103", "a Model needs input and output tensors here", "Subclassed models are not translated yet."
+                )
         name = given.get("name")
-        model = Model(inputs, outputs, name if isinstance(name, str) else None, span=self.where(), index=len(self.layers))
+        model = Model(
+            inputs, outputs, name if isinstance(name, str) else None, span=self.where(), index=len(self.layers)
+        )
         self.layers.append(model)
         self.models.append(model)
         self.model_made(model)
@@ -367,7 +436,9 @@ class KerasInterpreter(Interpreter, Emitter):
     def make_sequential(self, args: list[Any], kwargs: dict[str, Any]) -> Model:
         given = {**dict(zip(("layers", "name"), args)), **kwargs}
         name = given.get("name")
-        model = Model(name=name if isinstance(name, str) else None, layers=[], span=self.where(), index=len(self.layers))
+        model = Model(
+            name=name if isinstance(name, str) else None, layers=[], span=self.where(), index=len(self.layers)
+        )
         self.layers.append(model)
         self.models.append(model)
         for layer in given.get("layers") or []:
@@ -444,7 +515,11 @@ class KerasInterpreter(Interpreter, Emitter):
     def call_application(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         module = self.loader.application(name)
         if module is None:
-            raise self.declined("K2T106", f"the source of keras.applications.{name} was not found", "Install keras, or name its folder with --path.")
+            raise self.declined(
+                "K2T106",
+                f"the source of keras.applications.{name} was not found",
+                "Install keras, or name its folder with --path.",
+            )
         return self.call(self.getattr(self.import_module(module), name), args, kwargs)
 
     # --- attributes --------------------------------------------------------------------------------------------------------
@@ -468,11 +543,18 @@ class KerasInterpreter(Interpreter, Emitter):
 
     def api_attribute(self, value: ApiValue, name: str) -> Any:
         if name == "__version__":
-            return {"tensorflow": "2.21.0", "keras": "2.15.0" if self.generation == KERAS2 else "3.15.1"}.get(value.path, "9.9.9")
+            return {"tensorflow": "2.21.0", "keras": "2.15.0" if self.generation == KERAS2 else "3.15.1"}.get(
+                value.path, "9.9.9"
+            )
         if name in ("__name__", "__path__", "__file__"):
             return value.leaf
         path = canonical(f"{value.path}.{name}")
-        if value.path == "keras.applications" or path.startswith("keras.applications.") and path.count(".") == 2 and name[:1].islower():
+        if (
+            value.path == "keras.applications"
+            or path.startswith("keras.applications.")
+            and path.count(".") == 2
+            and name[:1].islower()
+        ):
             found = self.loader.find(path) or self.loader.find(path.replace("keras.", "keras.src.", 1))
             if found and name != "applications":
                 source = self.loader.parse_file(found[0], path, found[1])
@@ -555,7 +637,11 @@ class KerasInterpreter(Interpreter, Emitter):
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable" and value is not True:
-            self.report("K2T404", "trainable=False is left to the training code", "Set requires_grad_(False) and .eval() on that part yourself.")
+            self.report(
+                "K2T404",
+                "trainable=False is left to the training code",
+                "Set requires_grad_(False) and .eval() on that part yourself.",
+            )
 
     # --- methods --------------------------------------------------------------------------------------------------------------
 
@@ -595,10 +681,16 @@ class KerasInterpreter(Interpreter, Emitter):
         if name == "get_layer":
             return self.get_layer(model, *args, **kwargs)
         if name in TRAINING_METHODS:
-            self.report("K2T401", f"{name}() is training code, which is not translated", "Write the training loop around the converted model.")
+            self.report(
+                "K2T401",
+                f"{name}() is training code, which is not translated",
+                "Write the training loop around the converted model.",
+            )
             return Unknown(f"the result of {name}()")
         if name in WEIGHT_METHODS:
-            self.report("K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict / torch.save.")
+            self.report(
+                "K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict / torch.save."
+            )
             return Unknown(f"the result of {name}()")
         if name == "build" and model.sequential and model.inputs is None:
             shape = args[0] if args else kwargs.get("input_shape")
@@ -648,7 +740,11 @@ class KerasInterpreter(Interpreter, Emitter):
         moved = dict(zip(inputs, xs))
         lowering = operator_lowering(template, [moved[o].type if isinstance(o, Value) else o for o in operands], dtype)
         result = self.emit_lowering(lowering, xs, None, span=self.where())
-        self.remember(inputs, result, lambda new: self.apply_operator(template, replace_tensors(operands, dict(zip(inputs, new))), dtype))
+        self.remember(
+            inputs,
+            result,
+            lambda new: self.apply_operator(template, replace_tensors(operands, dict(zip(inputs, new))), dtype),
+        )
         return result[0]
 
     def tensor_getitem(self, value: Value, index: Any) -> Any:
@@ -679,7 +775,9 @@ class KerasInterpreter(Interpreter, Emitter):
     def dynamic_shape(self, x: Value) -> Any:
         from transpiler.rules.ops import DynamicDim
 
-        return [DynamicDim() if i == 0 else Unknown("an open size") if d is None else d for i, d in enumerate(x.type.shape)]
+        return [
+            DynamicDim() if i == 0 else Unknown("an open size") if d is None else d for i, d in enumerate(x.type.shape)
+        ]
 
     def api_ndim(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return args[0].type.rank if isinstance(args[0], Value) else Unknown("ndim of something that is not a tensor")
@@ -692,9 +790,8 @@ class KerasInterpreter(Interpreter, Emitter):
 
         def visit(x: Value) -> None:
             origin = self.origins.get(x)
-            if origin is None or not origin.inputs:
-                if x not in found:
-                    found.append(x)
+            if (origin is None or not origin.inputs) and x not in found:
+                found.append(x)
             for i in origin.inputs if origin else ():
                 visit(i)
 
@@ -759,7 +856,9 @@ class KerasInterpreter(Interpreter, Emitter):
     def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
         layer = Instance(cls)
         common = {k: kwargs[k] for k in kwargs if k in COMMON}
-        layer.attributes.update(name=common.get("name") or cls.name.lower(), built=False, trainable=True, supports_masking=False)
+        layer.attributes.update(
+            name=common.get("name") or cls.name.lower(), built=False, trainable=True, supports_masking=False
+        )
         layer.attributes["__common__"] = {**common, "index": len(self.layers), "span": self.where()}
         self.layers.append(layer)
         init = cls.lookup("__init__")
@@ -770,7 +869,11 @@ class KerasInterpreter(Interpreter, Emitter):
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function, LambdaLayer):
             return self.call_lambda(function, args, kwargs)
-        if isinstance(function, Instance) and keras_base(function.cls) == "Layer" and function.cls.lookup("__call__") is None:
+        if (
+            isinstance(function, Instance)
+            and keras_base(function.cls) == "Layer"
+            and function.cls.lookup("__call__") is None
+        ):
             return self.call_custom_layer(function, args, kwargs)
         return super().call(function, args, kwargs)
 
@@ -778,7 +881,9 @@ class KerasInterpreter(Interpreter, Emitter):
         kwargs = {k: v for k, v in kwargs.items() if k not in ("training",) and not (k == "mask" and v is None)}
         inputs = tensors(args)
         if any(x.type.masked for x in inputs):
-            raise self.declined("K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet")
+            raise self.declined(
+                "K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet"
+            )
         xs = {x: self.to_layout(x, Layout.KERAS) for x in inputs}
         moved = replace_tensors(args, xs)
         if not layer.attributes["built"]:
@@ -793,12 +898,20 @@ class KerasInterpreter(Interpreter, Emitter):
         accepted = {a.arg for a in (*method.node.args.args, *method.node.args.kwonlyargs)}
         result = self.call(Bound(method, layer), moved, {k: v for k, v in kwargs.items() if k in accepted})
         outputs = tensors(result)
-        self.remember(inputs, outputs, lambda new: self.call_custom_layer(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs), layer)
+        self.remember(
+            inputs,
+            outputs,
+            lambda new: self.call_custom_layer(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            layer,
+        )
         return result
 
     def add_weight(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Value:
         """A weight of a custom layer: a parameter of the class under construction."""
-        given = {**dict(zip(("shape", "initializer"), args if not args or not isinstance(args[0], str) else args[1:])), **kwargs}
+        given = {
+            **dict(zip(("shape", "initializer"), args if not args or not isinstance(args[0], str) else args[1:])),
+            **kwargs,
+        }
         if args and isinstance(args[0], str):
             given["name"] = args[0]
         shape = given.get("shape") or ()
@@ -843,7 +956,11 @@ class KerasInterpreter(Interpreter, Emitter):
 
 def configured(value: Any) -> Any:
     """An object given as its configuration, `{"class_name": …, "config": …}`."""
-    if isinstance(value, dict) and isinstance(value.get("class_name"), str) and isinstance(value.get("config", {}), dict):
+    if (
+        isinstance(value, dict)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config", {}), dict)
+    ):
         return ApiObject(ApiValue(f"keras.{value['class_name']}"), (), value.get("config", {}))
     return value
 
@@ -851,7 +968,11 @@ def configured(value: Any) -> Any:
 def keras_base(cls: Class) -> str | None:
     """The Keras class that a class of the program derives from: "Layer", "Model", "Conv2D" …"""
     for base in cls.mro():
-        if isinstance(base, ApiValue) and base.path.startswith("keras.") and base.leaf in ("Layer", "Model", "Sequential", "Functional", *layer_rules(), "RNN", "Wrapper"):
+        if (
+            isinstance(base, ApiValue)
+            and base.path.startswith("keras.")
+            and base.leaf in ("Layer", "Model", "Sequential", "Functional", *layer_rules(), "RNN", "Wrapper")
+        ):
             return base.leaf
     return None
 
@@ -884,7 +1005,13 @@ def _sliced(size: Any, item: slice) -> Any:
     if size is None or is_open((item.start, item.stop, item.step)) or isinstance(size, Sym):
         if not is_open((item.start, item.step)) and isinstance(item.stop, Sym) and item.start in (None, 0):
             return item.stop
-        if isinstance(size, Sym) and item.step is None and isinstance(item.start, int) and item.stop is None and item.start >= 0:
+        if (
+            isinstance(size, Sym)
+            and item.step is None
+            and isinstance(item.start, int)
+            and item.stop is None
+            and item.start >= 0
+        ):
             return size - item.start
         return None
     return len(range(*item.indices(size)))
@@ -899,6 +1026,3 @@ def _index_text(item: Any) -> str:
         start, stop, step = ("" if p is None else code_of(p) for p in (item.start, item.stop, item.step))
         return f"{start}:{stop}" + (f":{step}" if step else "")
     return code_of(item)
-
-
-__all__ = ["KerasInterpreter", "Built", "Args", "replace", "Member"]

@@ -15,13 +15,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transpiler.diagnostics import Declined, Findings, Severity
+from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, same, to_ast, witness_of
-from transpiler.ir.naming import cap_words, identifier
 from transpiler.ir.liveness import all_uses
-from transpiler.ir.model import ApiObject, ApiValue, Layer, Step
-from transpiler.ir.program import Apply, Block, Branch, Construction, Let, Loop, Member, ModuleClass, Param, Return, Static, Value, replace_tensors, tensors
-from transpiler.ir.shape import Layout, TensorType
+from transpiler.ir.model import ApiValue, Layer, Step
+from transpiler.ir.naming import cap_words, identifier
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    Construction,
+    Let,
+    Loop,
+    Member,
+    ModuleClass,
+    Return,
+    Static,
+    Value,
+    replace_tensors,
+    tensors,
+)
+from transpiler.ir.shape import Layout
 from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.interpreter import (
     BREAK,
@@ -39,17 +53,17 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
     Instance,
-    LambdaLayer,
     Model,
-    Module,
-    Native,
     Origin,
-    TensorShape,
     Unknown,
     has_tensors,
 )
 
-AXIS_NAMES = {3: ("length", "in_channels"), 4: ("height", "width", "in_channels"), 5: ("depth", "height", "width", "in_channels")}
+AXIS_NAMES = {
+    3: ("length", "in_channels"),
+    4: ("height", "width", "in_channels"),
+    5: ("depth", "height", "width", "in_channels"),
+}
 MAX_SIZE_TEXT = 40
 """Longest size that is written out; a longer one is read from the submodule that has it."""
 
@@ -177,16 +191,6 @@ class Stager(KerasInterpreter):
     def read_global(self, name: str, value: Any, scope: Env) -> Any:
         return value
 
-    def instance_attribute(self, value: Instance, name: str) -> Any:
-        found = super().instance_attribute(value, name)
-        if value.code is None or not is_static(found) or name.startswith("__"):
-            return found
-        frozen = self.frozen.get((id(value), name), MISSING)
-        if frozen is not MISSING:
-            return frozen
-        code = Sym(ast.Attribute(value.code.expr, name, ast.Load()), witness_of(found))
-        return code if self.frame.kind == "factory" else self.capture(name, code, None)
-
     def setattr(self, target: Any, name: str, value: Any) -> None:
         if isinstance(target, Instance) and target.code is not None:
             raise StageError("an attribute of self is set while a model is built")
@@ -211,7 +215,11 @@ class Stager(KerasInterpreter):
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         if isinstance(test, Unknown):
             return self.unknown_branch(test, node, rest, env)
-        leaves = any(isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in (*node.body, *node.orelse) for n in ast.walk(s))
+        leaves = any(
+            isinstance(n, (ast.Return, ast.Break, ast.Continue))
+            for s in (*node.body, *node.orelse)
+            for n in ast.walk(s)
+        )
         tail = list(rest) if leaves else []
         if leaves:
             rest.clear()
@@ -291,7 +299,9 @@ class Stager(KerasInterpreter):
                     return outcome == sign
         return test
 
-    def merge_names(self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env) -> None:
+    def merge_names(
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
+    ) -> None:
         env.names.clear()
         env.names.update(before)
         for name in dict.fromkeys((*then, *otherwise)):
@@ -310,7 +320,12 @@ class Stager(KerasInterpreter):
         test = branch.test
         if isinstance(a, Value) and isinstance(b, Value):
             return self.merge_tensors(branch, a, b)
-        if isinstance(a, (list, tuple)) and type(a) is type(b) and len(a) == len(b) and (has_tensors(a) or not is_static(a) or not is_static(b)):
+        if (
+            isinstance(a, (list, tuple))
+            and type(a) is type(b)
+            and len(a) == len(b)
+            and (has_tensors(a) or not is_static(a) or not is_static(b))
+        ):
             return type(a)(self.merge(branch, x, y) for x, y in zip(a, b))
         if isinstance(a, Model) and isinstance(b, Model) and not a.sequential and not b.sequential:
             return self.merge_models(branch, a, b)
@@ -338,7 +353,9 @@ class Stager(KerasInterpreter):
         poly = a.type.rank != b.type.rank
         if poly:
             layout = Layout.KERAS
-        a, b = self.in_block(branch.then, lambda: self.to_layout(a, layout)), self.in_block(branch.otherwise, lambda: self.to_layout(b, layout))
+        a, b = self.in_block(branch.then, lambda: self.to_layout(a, layout)), self.in_block(
+            branch.otherwise, lambda: self.to_layout(b, layout)
+        )
         chosen = a if branch.test.witness is MISSING or branch.test.witness else b
         if poly:
             kind = chosen.type
@@ -405,7 +422,9 @@ class Stager(KerasInterpreter):
         if isinstance(test, Sym):
             self.emit(Static(ast.Assert(test.expr, None)))
 
-    def emit_lowering(self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None) -> list[Value]:
+    def emit_lowering(
+        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
+    ) -> list[Value]:
         for x in xs:
             if x in self.poly:
                 raise NeedsConstant(self.poly[x], "the rank of this tensor depends on a parameter")
@@ -432,7 +451,9 @@ class Stager(KerasInterpreter):
         except (StageError, NeedsConstant) as error:
             self.block = outer
             if not closed:
-                raise error if isinstance(error, NeedsConstant) and not self.of_loop(error, layers) else NeedsConstant(iterable, str(error))
+                if isinstance(error, NeedsConstant) and not self.of_loop(error, layers):
+                    raise
+                raise NeedsConstant(iterable, str(error)) from None
             kept = False
         if kept:
             return None
@@ -456,7 +477,9 @@ class Stager(KerasInterpreter):
 
     def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env) -> bool:
         """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
-        if node.orelse or any(isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in ast.walk(s)):
+        if node.orelse or any(
+            isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in ast.walk(s)
+        ):
             raise StageError("the loop is left early")
         if mutates_containers(node.body, env):
             raise StageError("the loop fills a list")
@@ -519,7 +542,9 @@ class Stager(KerasInterpreter):
             for t, v in zip(target.elts, value):
                 self.assign_target(t, v, env)
 
-    def generalise(self, general: dict[str, Any], env: Env, slots: dict[tuple[str, int], str], before: dict[str, Any], body: Block) -> bool:
+    def generalise(
+        self, general: dict[str, Any], env: Env, slots: dict[tuple[str, int], str], before: dict[str, Any], body: Block
+    ) -> bool:
         """Compares the tensors at the end of the body with those at its start; axes that differ become variables."""
         stable = True
         for name, start in list(general.items()):
@@ -558,7 +583,11 @@ class Stager(KerasInterpreter):
         self, node: ast.For, iterable: Any, body: Block, general: dict[str, Any], before: dict[str, Any], lets: list[Let],
         slots: dict[tuple[str, int], str], env: Env, target: Any,
     ) -> None:  # fmt: skip
-        loop = Loop(to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load()), iterable, body)
+        loop = Loop(
+            to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load()),
+            iterable,
+            body,
+        )
         after: dict[str, Any] = {}
         for let in lets:
             self.emit(let)
@@ -568,9 +597,17 @@ class Stager(KerasInterpreter):
             end = env.names[name]
             if isinstance(start, Value):
                 initial = self.to_layout(before[name], start.type.layout)
-                local = bound_names(body) | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)} | set(slots.values()) | {let.name for let in lets}
+                local = (
+                    bound_names(body)
+                    | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+                    | set(slots.values())
+                    | {let.name for let in lets}
+                )
                 runs = not isinstance(iterable, Sym) or not iterable.names()
-                result = Value(replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)), end.hint)
+                result = Value(
+                    replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)),
+                    end.hint,
+                )
                 self.origins[result] = Origin([], [result], lambda xs: self.not_again())
                 loop.carried.append((initial, start, end, result))
                 after[name] = result
@@ -593,16 +630,28 @@ class Stager(KerasInterpreter):
             env.names[n] = v if not has_tensors(v) and not is_open(v) else Unknown(f"{n} belongs to the body of a loop")
         env.names.update(after)
         for n in assigned_names([node]):
-            if n not in after and n in env.names and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n)):
+            if (
+                n not in after
+                and n in env.names
+                and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
+            ):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
 
-    def after_shape(self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str], local: set[str] | None) -> tuple[Any, ...]:
+    def after_shape(
+        self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str], local: set[str] | None
+    ) -> tuple[Any, ...]:
         """The sizes after a loop. Where it surely runs (`local` is given), a size that the body alone decides is that size."""
         dims = list(start.type.shape)
         for axis, last in enumerate(end.type.shape):
             if (name, axis) in slots:
                 dims[axis] = Sym.name(slots[name, axis], witness_of(last), True)
-                if local is not None and last is not None and not (isinstance(last, Sym) and any(n in local or n.startswith("member__") for n in last.names())):
+                if (
+                    local is not None
+                    and last is not None
+                    and not (
+                        isinstance(last, Sym) and any(n in local or n.startswith("member__") for n in last.names())
+                    )
+                ):
                     dims[axis] = last
         return tuple(dims)
 
@@ -637,14 +686,25 @@ class Stager(KerasInterpreter):
             witness = [element] * len(items)
         else:
             witness = self.comprehension_witness(node, items, env)
-        target_ast = to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load())
-        return Sym(ast.ListComp(to_ast(element), [ast.comprehension(target_ast, iterable.expr, [to_ast(t) for t in tests], 0)]), witness)
+        target_ast = (
+            to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load())
+        )
+        return Sym(
+            ast.ListComp(
+                to_ast(element), [ast.comprehension(target_ast, iterable.expr, [to_ast(t) for t in tests], 0)]
+            ),
+            witness,
+        )
 
     def comprehension_witness(self, node: Any, items: list[Any], env: Env) -> Any:
         result = []
         for item in items:
             scope = Env(env, "comprehension", env.module)
-            self.assign_target(node.generators[0].target, item if isinstance(node.generators[0].target, ast.Name) else list(item), scope)
+            self.assign_target(
+                node.generators[0].target,
+                item if isinstance(node.generators[0].target, ast.Name) else list(item),
+                scope,
+            )
             outer, self.block = self.block, Block()
             try:
                 if all(witness_of(self.truth(self.eval(c, scope))) for c in node.generators[0].ifs):
@@ -659,14 +719,27 @@ class Stager(KerasInterpreter):
     # --- calls ----------------------------------------------------------------------------------------------------------------
 
     def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if function in (enumerate, zip, reversed) and args and all(map(is_iterable_static, args)) and is_static(list(kwargs.values())):
+        if (
+            function in (enumerate, zip, reversed)
+            and args
+            and all(map(is_iterable_static, args))
+            and is_static(list(kwargs.values()))
+        ):
             name = function.__name__  # type: ignore[attr-defined]
-            call = ast.Call(ast.Name(name, ast.Load()), [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
+            call = ast.Call(
+                ast.Name(name, ast.Load()),
+                [to_ast(a) for a in args],
+                [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()],
+            )
             return Sym(call, observe(lambda a, k: list(function(*a, **k)), list(args), dict(kwargs)))
         return super().call_real(function, args, kwargs)
 
     def iterate(self, value: Any) -> Any:
-        if isinstance(value, Sym) and not value.names() - {"enumerate", "zip", "reversed", "range"} and value.witness is not MISSING:
+        if (
+            isinstance(value, Sym)
+            and not value.names() - {"enumerate", "zip", "reversed", "range"}
+            and value.witness is not MISSING
+        ):
             return list(value.witness)
         return super().iterate(value)
 
@@ -701,7 +774,9 @@ class Stager(KerasInterpreter):
                 self.block = outer
         self.use_static(function)
         callee = ast.Name(function.name, ast.Load())
-        return Sym(ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()]), witness)
+        return Sym(
+            ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()]), witness
+        )
 
     def use_static(self, function: Function) -> None:
         if function not in self.memory.static_functions:
@@ -709,9 +784,15 @@ class Stager(KerasInterpreter):
 
     def exportable(self, function: Function) -> bool:
         """Whether the function can stand in the output as it is: module level, and free of Keras and of the unknown."""
-        if function.env.kind != "module" or function.owner is not None or not isinstance(function.node, ast.FunctionDef):
+        if (
+            function.env.kind != "module"
+            or function.owner is not None
+            or not isinstance(function.node, ast.FunctionDef)
+        ):
             return False
-        own = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} | set(assigned_names(function.node.body))
+        own = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} | set(
+            assigned_names(function.node.body)
+        )
         for node in ast.walk(function.node):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 return False
@@ -751,9 +832,13 @@ class Stager(KerasInterpreter):
             return self.run_function(function, args, kwargs)
         return self.construct(staged, arguments)
 
-    def stage_class(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> tuple[Staged | None, dict[str, Any]]:
+    def stage_class(
+        self, function: Function, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged | None, dict[str, Any]]:
         """The class for a call of `function` with arguments of these kinds, made now or found again."""
-        arguments = {k: v for k, v in Interpreter.bind(self, function, args, kwargs).names.items() if not k.startswith("__")}
+        arguments = {
+            k: v for k, v in Interpreter.bind(self, function, args, kwargs).names.items() if not k.startswith("__")
+        }
         for _ in range(12):
             key = self.class_key(function, arguments)
             if key in self.memory.classes:
@@ -781,7 +866,9 @@ class Stager(KerasInterpreter):
             uses = [op for op in staged.cls.block.walk() if x in all_uses(op)]
             known = self.memory.preferred.get((id(function.node), x.hint))
             if known is None and uses and all(isinstance(op, Apply) and op.step.permutes for op in uses):
-                self.memory.preferred[id(function.node), x.hint] = Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
+                self.memory.preferred[id(function.node), x.hint] = (
+                    Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
+                )
                 found = True
         return found
 
@@ -868,7 +955,11 @@ class Stager(KerasInterpreter):
         cls.sizes, cls.key = tuple(dims), function.node
         cls.annotations = annotations_of(arguments, frame.captures)
         cls.defaults = signature_defaults(function)
-        statics = [n for n, v in arguments.items() if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen]
+        statics = [
+            n
+            for n, v in arguments.items()
+            if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
+        ]
         trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
         cls.statics = (*statics, *frame.captures)
         staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial)
@@ -877,7 +968,9 @@ class Stager(KerasInterpreter):
             cls.staged = staged  # type: ignore[attr-defined]
         return staged
 
-    def general_input(self, name: str, value: Value, layout: Layout, index: int, dims: dict[str, tuple[int, int]], several: bool) -> Value:
+    def general_input(
+        self, name: str, value: Value, layout: Layout, index: int, dims: dict[str, tuple[int, int]], several: bool
+    ) -> Value:
         """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
         shape: list[Any] = [None]
         for axis, d in enumerate(value.type.shape[1:], start=1):
@@ -899,14 +992,21 @@ class Stager(KerasInterpreter):
         for label, (index, axis) in staged.dims.items():
             values[label] = xs[index].type.shape[axis]
         for name, outer in staged.captures.items():
-            values[name] = outer if self.frame is staged.home or self.frame.kind == "factory" else self.capture(name, outer, staged.home)
+            values[name] = (
+                outer
+                if self.frame is staged.home or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.home)
+            )
         member = Member("", staged_hint(staged.cls.name), None, None, None, order=len(self.layers))
         member.construction = Construction(staged.cls, values)
         self.layers.append(member)
         step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         member.step = step
         outputs = tensors(staged.result)
-        results = [Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint) for i, o in enumerate(outputs)]
+        results = [
+            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
+            for i, o in enumerate(outputs)
+        ]
         self.emit(Apply(results, xs, step, member, span=self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(outputs, results)))
@@ -965,15 +1065,33 @@ class Stager(KerasInterpreter):
             self.frame, self.block = outer_frame, outer_block
         block.ops.append(Return(result))
         doc = ast.get_docstring(layer.cls.node) or ""
-        cls = ModuleClass(layer.cls.name, [], inputs, block, doc=doc, sizes=tuple(dims), statics=tuple(frame.captures), key=layer.cls.node)
+        cls = ModuleClass(
+            layer.cls.name,
+            [],
+            inputs,
+            block,
+            doc=doc,
+            sizes=tuple(dims),
+            statics=tuple(frame.captures),
+            key=layer.cls.node,
+        )
         return Staged(cls, inputs, result, [], dict(frame.captures), outer_frame, dims)
 
     def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
         values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         for name, outer in staged.captures.items():
-            values[name] = outer if self.frame is staged.home or self.frame.kind == "factory" else self.capture(name, outer, staged.home)
+            values[name] = (
+                outer
+                if self.frame is staged.home or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.home)
+            )
         name = layer.attributes["__common__"].get("name")
-        member = Member("", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=layer.attributes["__common__"]["index"])
+        member = Member(
+            "",
+            staged_hint(staged.cls.name),
+            name if isinstance(name, str) else None,
+            order=layer.attributes["__common__"]["index"],
+        )
         member.construction = Construction(staged.cls, values)
         member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         layer.attributes["__member__"] = member
@@ -985,7 +1103,10 @@ class Stager(KerasInterpreter):
         values = dict(member.construction.values) if member.construction else {}
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         outputs = tensors(staged.result)
-        results = [Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint) for i, o in enumerate(outputs)]
+        results = [
+            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
+            for i, o in enumerate(outputs)
+        ]
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, span=self.where()))
         self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
@@ -993,16 +1114,24 @@ class Stager(KerasInterpreter):
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(new, staged.inputs)]
-        results = [Value(replace(o.type, shape=(o.type.shape if x is None else o.type.shape)), o.hint) for o, x in zip(old, old)]
+        results = [
+            Value(replace(o.type, shape=(o.type.shape if x is None else o.type.shape)), o.hint)
+            for o, x in zip(old, old)
+        ]
         member.shared = True
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member))
         return results
 
-    def outside(self, shape: tuple[Any, ...], staged: Staged, values: dict[str, Any], member: Member, output: int) -> tuple[Any, ...]:
+    def outside(
+        self, shape: tuple[Any, ...], staged: Staged, values: dict[str, Any], member: Member, output: int
+    ) -> tuple[Any, ...]:
         """The sizes of a result in the caller's terms."""
         suffix = "" if len(tensors(staged.result)) == 1 else str(output + 1)
-        labels = [f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" if axis else "" for axis in range(len(shape))]
+        labels = [
+            f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" if axis else ""
+            for axis in range(len(shape))
+        ]
         return tuple(self.outside_dim(d, staged, values, member, label) for d, label in zip(shape, labels))
 
     def outside_dim(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
@@ -1040,7 +1169,7 @@ def annotations_of(arguments: dict[str, Any], captures: dict[str, Any]) -> dict[
     found = {}
     for name, value in {**captures, **arguments}.items():
         seen = witness_of(value)
-        if isinstance(seen, bool) or isinstance(seen, str) or type(seen) is int and seen > 1:
+        if isinstance(seen, (bool, str)) or type(seen) is int and seen > 1:
             found[name] = type(seen).__name__
     return found
 
@@ -1155,7 +1284,10 @@ def constant_value(node: ast.expr) -> Any:
     if not all(isinstance(n, FOLDED) for n in ast.walk(node)):
         return MISSING
     try:
-        return eval(compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval"), {"__builtins__": {}})  # noqa: S307 - literals and operators only
+        return eval(
+            compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval"),
+            {"__builtins__": {}},
+        )  # noqa: S307 - literals and operators only
     except Exception:
         return MISSING
 
@@ -1175,9 +1307,9 @@ def decided_equal(test: ast.expr, a: Any, b: Any) -> Any:
     for joined, op, value in ((ast.Or, ast.NotEq, a), (ast.And, ast.Eq, b)):
         parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, joined) else [test]
         for part in parts:
-            if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], op):
-                if {ast.dump(part.left), ast.dump(part.comparators[0])} == pair:
-                    return value
+            compared = isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], op)
+            if compared and {ast.dump(part.left), ast.dump(part.comparators[0])} == pair:
+                return value
     return MISSING
 
 
@@ -1185,7 +1317,9 @@ def is_short(value: Any) -> bool:
     """Whether a size reads well where it is used: a name, a number, or a little arithmetic."""
     if not isinstance(value, Sym):
         return True
-    return len(value.code) <= MAX_SIZE_TEXT and not any(isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in ast.walk(value.expr))
+    return len(value.code) <= MAX_SIZE_TEXT and not any(
+        isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in ast.walk(value.expr)
+    )
 
 
 def axis_name(rank: int, axis: int) -> str:
@@ -1212,7 +1346,11 @@ def mutates_containers(body: list[ast.stmt], env: Env) -> bool:
                 for t in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(t, ast.Subscript):
                         return True
-                    if isinstance(node, ast.AugAssign) and isinstance(t, ast.Name) and isinstance(env.names.get(t.id), list):
+                    if (
+                        isinstance(node, ast.AugAssign)
+                        and isinstance(t, ast.Name)
+                        and isinstance(env.names.get(t.id), list)
+                    ):
                         return True
     return False
 
@@ -1222,6 +1360,3 @@ def first_symbol(value: Any) -> Sym:
         return value
     items = value.values() if isinstance(value, dict) else value
     return next(first_symbol(v) for v in items if is_open(v))
-
-
-_KEPT = (Param, ApiObject, LambdaLayer, Module, Native, TensorShape, TensorType, Severity, BREAK, Bound)

@@ -1,0 +1,60 @@
+"""What a conversion yields: texts, and for every model how to build it on both sides and how its weights correspond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transpiler.diagnostics import Finding, Span
+from transpiler.ir.model import Weight
+
+
+@dataclass(frozen=True)
+class WeightUnit:
+    """One Keras layer with variables, and the torch modules that hold its parameters.
+
+    `modules` has, for each torch module of the layer in construction order, its parameters and buffers by name.
+    """
+
+    keras_class: str
+    name: str | None
+    modules: tuple[Mapping[str, Weight], ...]
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class EntryPlan:
+    """One model of the program: how to build it on either side, and how its weights correspond.
+
+    `setup` and `expression` are Keras code; `torch_setup` and `torch_expression` do the same with the result.
+    `units` are in construction order, as are the layers of the Keras program and the modules of the torch one.
+    """
+
+    expression: str
+    setup: str
+    torch_expression: str
+    torch_setup: str
+    tier: str
+    units: tuple[WeightUnit, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConvertedModule:
+    """The PyTorch text of one source file, by the dotted name it is imported under."""
+
+    name: str
+    path: Path
+    text: str
+    changed: bool = True
+
+
+@dataclass
+class Conversion:
+    """What one run of the converter yields."""
+
+    modules: list[ConvertedModule] = field(default_factory=list)
+    entries: list[EntryPlan] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
