@@ -15,9 +15,9 @@ from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.weights import by_module
 from transpiler.passes.settle import Settler
 from transpiler.passes.structure import CannotKeep
-from transpiler.read.keras.evaluate.interpreter import ProgramError
-from transpiler.read.keras.evaluate.keras_calls import WEIGHT_METHODS
-from transpiler.read.keras.evaluate.stager import Memory, StageError
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.staging import Memory, StageError
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS

@@ -12,7 +12,7 @@ import pytest
 
 from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.model import KERAS3
-from transpiler.read.keras.evaluate import interpreter as engine
+from transpiler.read.keras.evaluate import statements as engine
 from transpiler.read.keras.evaluate.values import Unknown
 from transpiler.read.keras.program import Program
 

@@ -11,12 +11,13 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names
-from transpiler.read.keras.evaluate.interpreter import Interpreter, ReturnSignal
-from transpiler.read.keras.evaluate.stager import (
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.signals import ReturnSignal
+from transpiler.read.keras.evaluate.stager import Stager
+from transpiler.read.keras.evaluate.staging import (
     Frame,
     Memory,
     StageError,
-    Stager,
     annotations_of,
     axis_name,
     is_static,

@@ -12,13 +12,11 @@ from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
-from transpiler.read.keras.evaluate.interpreter import Interpreter, ProgramError, assigned_names
-from transpiler.read.keras.evaluate.keras_calls import (
-    REPORT_METHODS,
-    TRAINING_METHODS,
-    WEIGHT_METHODS,
-    KerasInterpreter,
-)
+from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,

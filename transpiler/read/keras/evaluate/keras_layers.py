@@ -1,0 +1,330 @@
+"""Layers: constructing them and calling them on tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transpiler.diagnostics import Declined, Severity
+from transpiler.ir.expr import NeedsConstant, Sym
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step
+from transpiler.ir.program import Value, replace_tensors, tensors
+from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.api import (
+    CONSTANTS,
+    MODEL_CLASSES,
+    layer_functions,
+)
+from transpiler.read.keras.evaluate.emit import types_of
+from transpiler.read.keras.evaluate.program_classes import configured
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.values import (
+    Alternative,
+    Bound,
+    Class,
+    Function,
+    LambdaLayer,
+    Method,
+    Model,
+    Origin,
+    TensorShape,
+    Unknown,
+    has_tensors,
+    is_tensor,
+)
+from transpiler.rules.activations import activation_steps
+from transpiler.rules.base import TRAINING_ONLY, LayerRule
+from transpiler.rules.ops import OpRule
+from transpiler.rules.registry import layer_rules
+
+
+class KerasLayers:
+    """The part of the interpreter that knows layers."""
+
+    def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Unknown):
+                raise self.declined(
+                    "K2T201",
+                    f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}",
+                    "Give its value with --setup.",
+                )
+        kwargs = {k: configured(v) for k, v in kwargs.items()}
+        data_format = kwargs.get("data_format")
+        if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
+            kwargs = {**kwargs, "data_format": "channels_first"}
+        bound = rule.bind(args, kwargs, self.generation)
+        name = bound.get("name")
+        layer = Layer(rule, bound, name if isinstance(name, str) else None, len(self.layers), self.where())
+        self.layers.append(layer)
+        self.check_training_arguments(layer)
+        activation = bound.get("activation")
+        if isinstance(activation, (Function, Bound)):
+            layer.args = bound.replace(activation=None)
+            layer.attributes["activation_function"] = activation
+        return layer
+
+    def check_training_arguments(self, layer: Layer) -> None:
+        for name in layer.args:
+            if name.endswith(TRAINING_ONLY) and layer.args.get(name) is not None:
+                self.report(
+                    "K2T402",
+                    f"{name} of this {layer.rule.keras[0]} acts on the training loss and is left out",
+                    "Add the term to your loss, or use the optimizer's weight_decay.",
+                )
+        if layer.args.get("trainable") is False:
+            layer.attributes["trainable"] = False
+        if layer.args.get("weights") is not None:
+            self.report("K2T403", "weights= is not carried over", "Load the converted weights with load_state_dict.")
+
+    def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
+        names = ("shape", "batch_size", "name", "dtype", "sparse", "tensor")
+        given = {**dict(zip(names, args)), **kwargs}
+        if given.get("tensor") is not None:
+            raise self.declined("K2T102", "Input(tensor=…) wraps a value that exists only at run time")
+        shape = given.get("shape", given.get("input_shape"))
+        batch_shape = given.get("batch_shape", given.get("batch_input_shape"))
+        if batch_shape is not None:
+            shape = tuple(batch_shape)[1:]
+        if isinstance(shape, Unknown) or shape is None:
+            raise self.declined(
+                "K2T202",
+                "the shape of this input cannot be evaluated",
+                "Give it with --setup or an --entry that passes it.",
+            )
+        if isinstance(shape, (int, Sym)) and not self.has_length(shape):
+            shape = (shape,)
+        dims = self.dims_of(shape)
+        dtype = given.get("dtype")
+        dtype = dtype if isinstance(dtype, str) else getattr(dtype, "leaf", None) or "float32"
+        name = given.get("name")
+        value = Value(TensorType((None, *dims), dtype), name if isinstance(name, str) and name.isidentifier() else "x")
+        self.origins[value] = Origin([], [value], lambda xs: None)
+        return value
+
+    def has_length(self, shape: Any) -> bool:
+        return not isinstance(shape, int) and isinstance(getattr(shape, "witness", None), (list, tuple, TensorShape))
+
+    def dims_of(self, shape: Any) -> tuple[Any, ...]:
+        """A shape argument as dims; an open one gives an item for each observed axis."""
+        if isinstance(shape, Sym):
+            if not self.has_length(shape):
+                raise NeedsConstant(shape)
+            dims = []
+            last = len(shape.witness) - 1
+            for i, w in enumerate(shape.witness):
+                dims.append(None if w is None else shape[-1 if i == last else i])
+            return tuple(dims)
+        return tuple(shape)
+
+    def call_keras(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if isinstance(function, ApiValue):
+            return self.call_api(function, args, kwargs)
+        if isinstance(function, Layer):
+            return self.call_layer(function, args, kwargs)
+        if isinstance(function, LambdaLayer):
+            return self.call_lambda(function, args, kwargs)
+        if isinstance(function, Model):
+            return self.call_model(function, args, kwargs)
+        if isinstance(function, Method):
+            return self.call_method(function, args, kwargs)
+        if isinstance(function, ApiObject):
+            if has_tensors(args):
+                raise self.declined("K2T106", f"{function} called on a tensor is not translated")
+            if args and isinstance(args[0], (Class, Function)):
+                return args[0]
+            return Unknown(f"the result of {function}")
+        raise ProgramError(TypeError(f"{function!r} is not callable"))
+
+    def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        leaf, path = api.leaf, api.path
+        if path.startswith("keras."):
+            if leaf in layer_rules() and leaf != "InputLayer":
+                return self.make_layer(layer_rules()[leaf], args, kwargs)
+            if leaf in ("Input", "InputLayer"):
+                value = self.make_input(kwargs, args)
+                return value
+            if leaf in MODEL_CLASSES:
+                return self.make_model(args, kwargs)
+            if leaf == "Sequential":
+                return self.make_sequential(args, kwargs)
+            if leaf == "Lambda":
+                return self.make_lambda(args, kwargs)
+            if leaf in layer_functions() and ".layers" in path and (has_tensors(args) or has_tensors(kwargs)):
+                return self.call_layer_function(layer_functions()[leaf], args, kwargs)
+            if path.startswith("keras.applications."):
+                return self.call_application(leaf, args, kwargs)
+        handler = getattr(self, "api_" + leaf, None)
+        if handler is not None:
+            return handler(path, args, kwargs)
+        if leaf in CONSTANTS and not has_tensors(args):
+            return CONSTANTS[leaf]
+        rule = self.op_rule(path)
+        if rule is not None and (has_tensors(args) or has_tensors(kwargs)):
+            return self.call_op(rule, leaf, args, kwargs)
+        if has_tensors(args) or has_tensors(kwargs):
+            if len(args) == 1 and isinstance(args[0], Value) and not kwargs:
+                steps = self.activation_function(api, args[0])
+                if steps is not None:
+                    return self.emit_lowering(Lowering(steps, [args[0].type]), args, None, span=self.where())[0]
+            raise self.declined(
+                "K2T106",
+                f"{path} on tensors is not translated",
+                "Rewrite this part with layers, or translate it by hand.",
+            )
+        if leaf[:1].isupper() or path.split(".")[1:2] in (
+            ["initializers"],
+            ["regularizers"],
+            ["constraints"],
+            ["optimizers"],
+        ):
+            if path.startswith("keras.layers.") and leaf not in ("InputSpec",):
+                raise self.declined(
+                    "K2T101", f"the layer {leaf} has no translation yet", "Replace it, or translate it by hand."
+                )
+            return ApiObject(api, tuple(args), kwargs)
+        return Unknown(f"{path}() is not evaluated")
+
+    def activation_function(self, api: ApiValue, x: Value) -> list[Step] | None:
+        try:
+            return activation_steps(api, x.type, self.generation)
+        except Declined:
+            return None
+
+    def op_rule(self, path: str) -> OpRule | None:
+        return self.ops.get(path.removeprefix("keras."))
+
+    def call_op(self, rule: OpRule, leaf: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        for value in (*args, *kwargs.values()):
+            unknown = next(
+                (v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Unknown)), None
+            )
+            if unknown is not None:
+                raise self.declined("K2T201", f"an argument of {leaf} cannot be evaluated: {unknown.reason}")
+        bound = rule.bind(args, kwargs, self.generation)
+        xs = tensors([bound.get(n) for n in bound])
+        xs = self.to_layouts(xs, rule.wants(bound, types_of(xs)))
+        lowering = rule.lower_named(leaf, bound, types_of(xs))  # type: ignore[attr-defined]
+        result = self.emit_lowering(lowering, xs, None, span=self.where())
+        inputs = tensors([bound.get(n) for n in bound])
+
+        def replay(new: list[Value]) -> Any:
+            mapping = dict(zip(inputs, new))
+            return self.call_op(rule, leaf, replace_tensors(args, mapping), replace_tensors(kwargs, mapping))
+
+        self.remember(inputs, result, replay)
+        return result[0] if len(result) == 1 else result
+
+    def remember(self, inputs: list[Value], outputs: list[Value], replay: Any, layer: Any = None) -> None:
+        for y in outputs:
+            if y not in inputs:
+                self.origins[y] = Origin(inputs, outputs, replay, layer)
+
+    def call_layer_function(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs = dict(kwargs)
+        inputs, rest = (args[0], args[1:]) if args else (kwargs.pop("inputs"), [])
+        return self.call(self.make_layer(rule, list(rest), kwargs), [inputs], {})
+
+    def call_layer(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs = dict(kwargs)
+        inputs = args[0] if args else kwargs.pop("inputs", None)
+        if isinstance(inputs, Alternative):
+            return self.split(inputs, lambda v: self.call_layer(layer, [v, *args[1:]], kwargs))
+        if isinstance(inputs, Unknown):
+            raise self.declined("K2T201", f"the input of this layer cannot be evaluated: {inputs.reason}")
+        given = {"inputs": inputs} if layer.rule.call_tensors == ("inputs",) else {layer.rule.call_tensors[0]: inputs}
+        rest = list(args[1:])
+        for name in layer.rule.call_tensors[1:]:
+            value = rest.pop(0) if rest else kwargs.pop(name, None)
+            if value is not None:
+                given[name] = value
+        self.check_call_arguments(layer, rest, kwargs)
+        xs = tensors(list(given.values()))
+        if not xs or not all(
+            is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
+        ):
+            if has_tensors(inputs) or not inputs:
+                raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
+            raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
+        return self.apply_layer(layer, xs)
+
+    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
+        training = kwargs.pop("training", None)
+        if training is not None and layer.rule.steps is not LayerRule.steps and self.depends_on_training(layer):
+            self.training_flag(training)
+        if kwargs.get("mask") is None:
+            kwargs.pop("mask", None)
+        if args or kwargs:
+            names = ", ".join(kwargs) or "a second positional argument"
+            raise self.declined("K2T102", f"calling {layer.rule.keras[0]} with {names} is not translated")
+
+    def depends_on_training(self, layer: Layer) -> bool:
+        return layer.rule.keras[0] in (
+            "BatchNormalization",
+            "Dropout",
+            "GaussianNoise",
+            "GaussianDropout",
+            "AlphaDropout",
+        ) or layer.rule.keras[0].startswith("SpatialDropout")
+
+    def training_flag(self, training: Any) -> None:
+        if self.generation == KERAS2 and not isinstance(training, (Unknown, Value)):
+            raise self.declined(
+                "K2T404",
+                "training= fixed at a call is not translated",
+                "Call .train() or .eval() on that part yourself.",
+            )
+        self.report(
+            "K2T404",
+            "training= at this call is left to .train() and .eval(), which Keras 3 lets override it too",
+            "",
+            Severity.NOTE,
+        )
+
+    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+        rule, given = layer.rule, list(xs)
+        masked = [x for x in xs if x.type.masked]
+        if masked and rule.mask == "consumes":
+            raise self.declined(
+                "K2T105",
+                f"{rule.keras[0]} acts on the mask of its input, and masks are not translated yet",
+                "Drop mask_zero/Masking, or translate this part by hand.",
+            )
+        wanted = rule.wants(layer.args, types_of(xs))
+        xs = self.to_layouts(xs, wanted)
+        lowering = rule.lower(layer.args, types_of(xs))
+        result = self.emit_lowering(lowering, xs, layer, span=layer.span)
+        activation = layer.attributes.get("activation_function")
+        if activation is not None:
+            result = [self.in_keras_order(activation, y) for y in result]
+        self.remember(given, result, lambda new: self.apply_layer(layer, new), layer)
+        layer.attributes.setdefault("calls", []).append((given, result))
+        return result[0] if len(result) == 1 and not lowering.outputs else list(result)
+
+    def in_keras_order(self, function: Any, x: Value) -> Value:
+        """Calls a function of the program on a tensor: its axes are then those the program knows."""
+        result = self.call(function, [x], {})
+        if not isinstance(result, Value):
+            raise self.declined("K2T106", "an activation function has to return one tensor")
+        return result
+
+    def make_lambda(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs = dict(kwargs)
+        function = args[0] if args else kwargs.pop("function")
+        layer = LambdaLayer(function, dict(kwargs.get("arguments") or {}), kwargs.get("name"))
+        self.layers.append(layer)
+        return layer
+
+    def call_lambda(self, layer: LambdaLayer, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
+        inputs = tensors(args)
+        result = self.call(layer.function, list(args), {**layer.kwargs, **kwargs})
+        if not has_tensors(result):
+            raise self.declined("K2T106", "this Lambda does not return a tensor")
+        outputs = tensors(result)
+        self.remember(
+            inputs,
+            outputs,
+            lambda new: self.call_lambda(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            layer,
+        )
+        return result

@@ -1,0 +1,208 @@
+"""Models: functional, Sequential, nested; what the program asks of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transpiler.ir.model import Layer
+from transpiler.ir.program import Value, replace_tensors, tensors
+from transpiler.read.keras.evaluate.api import (
+    REPORT_METHODS,
+    TRAINING_METHODS,
+    WEIGHT_METHODS,
+)
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.values import (
+    Alternative,
+    Method,
+    Model,
+    TensorShape,
+    Unknown,
+    has_tensors,
+)
+
+
+class KerasModels:
+    """The part of the interpreter that knows models."""
+
+    def make_model(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        aliases = {"input": "inputs", "output": "outputs"}
+        given = {**dict(zip(("inputs", "outputs", "name"), args)), **{aliases.get(k, k): v for k, v in kwargs.items()}}
+        inputs, outputs = given.get("inputs"), given.get("outputs")
+        if isinstance(outputs, Alternative):
+            return self.split(outputs, lambda v: self.make_model([inputs, v], {}))
+        for value in (inputs, outputs):
+            if isinstance(value, Unknown):
+                raise self.declined("K2T201", f"the model's tensors cannot be evaluated: {value.reason}")
+            if not has_tensors(value):
+                raise self.declined(
+                    "K2T103", "a Model needs input and output tensors here", "Subclassed models are not translated yet."
+                )
+        name = given.get("name")
+        model = Model(
+            inputs, outputs, name if isinstance(name, str) else None, span=self.where(), index=len(self.layers)
+        )
+        self.layers.append(model)
+        self.models.append(model)
+        self.model_made(model)
+        return model
+
+    def model_made(self, model: Model) -> None:
+        """Called for each functional model."""
+
+    def make_sequential(self, args: list[Any], kwargs: dict[str, Any]) -> Model:
+        given = {**dict(zip(("layers", "name"), args)), **kwargs}
+        name = given.get("name")
+        model = Model(
+            name=name if isinstance(name, str) else None, layers=[], span=self.where(), index=len(self.layers)
+        )
+        self.layers.append(model)
+        self.models.append(model)
+        for layer in given.get("layers") or []:
+            self.sequential_add(model, layer)
+        return model
+
+    def sequential_add(self, model: Model, layer: Any) -> None:
+        assert model.layers is not None
+        if isinstance(layer, Unknown):
+            raise self.declined("K2T201", f"this layer cannot be evaluated: {layer.reason}")
+        if isinstance(layer, Value):  # keras.Input(...)
+            model.inputs = model.outputs = layer
+            return
+        model.layers.append(layer)
+        if model.inputs is None:
+            shape = self.first_shape(layer)
+            if shape is not None:
+                model.inputs = model.outputs = self.make_input({"shape": shape[0], "dtype": shape[1]}, [])
+        if model.outputs is not None:
+            model.outputs = self.call(layer, [model.outputs], {})
+
+    def first_shape(self, layer: Any) -> tuple[Any, Any] | None:
+        """The input shape (without batch) that a Sequential's first layer declares, and its dtype."""
+        if isinstance(layer, Layer):
+            a = layer.args
+            dtype = "int32" if layer.rule.keras[0] == "Embedding" else None
+            if a.get("batch_input_shape") is not None:
+                return a.get("batch_input_shape")[1:], dtype
+            if a.get("input_shape") is not None:
+                return a.get("input_shape"), dtype
+            if a.get("input_dim") is not None and layer.rule.keras[0] != "Embedding":
+                length = a.get("input_length")
+                return ((a.input_dim,) if length is None else (length, a.input_dim)), dtype
+            if layer.rule.keras[0] == "Embedding":
+                return (a.get("input_length"),), dtype
+            inner = a.get("layer")
+            return self.first_shape(inner) if isinstance(inner, Layer) else None
+        if isinstance(layer, Model) and layer.inputs is not None:
+            xs = tensors(layer.inputs)
+            return xs[0].type.shape[1:], xs[0].type.dtype
+        return None
+
+    def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("training") is not None:
+            self.training_flag(kwargs["training"])
+        inputs = args[0] if args else kwargs.get("inputs")
+        if model.sequential and model.inputs is None:
+            result = inputs
+            for layer in model.layers or []:
+                result = self.call(layer, [result], {})
+            return result
+        return self.replay(model, inputs)
+
+    def replay(self, model: Model, inputs: Any) -> Any:
+        """The model's graph once more, from other inputs: the same layers are called again."""
+        old, new = tensors(model.inputs), tensors(inputs)
+        if len(old) != len(new):
+            raise ProgramError(ValueError(f"the model takes {len(old)} inputs, {len(new)} were given"))
+        mapping: dict[Value, Any] = dict(zip(old, new))
+
+        def value_of(x: Value) -> Any:
+            if x not in mapping:
+                origin = self.origins.get(x)
+                if origin is None or not origin.inputs:
+                    raise self.declined("K2T103", "this model depends on a tensor that is not one of its inputs")
+                result = tensors(origin.replay([value_of(i) for i in origin.inputs]))
+                mapping.update(zip(origin.outputs, result))
+            return mapping[x]
+
+        outputs = {x: value_of(x) for x in tensors(model.outputs)}
+        result = replace_tensors(model.outputs, outputs)
+        return result[0] if isinstance(result, (list, tuple)) and len(result) == 1 else result
+
+    def call_application(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        module = self.loader.application(name)
+        if module is None:
+            raise self.declined(
+                "K2T106",
+                f"the source of keras.applications.{name} was not found",
+                "Install keras, or name its folder with --path.",
+            )
+        return self.call(self.getattr(self.import_module(module), name), args, kwargs)
+
+    def call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        receiver, name = method.receiver, method.name
+        if isinstance(receiver, TensorShape):
+            if name in ("as_list", "as_proto", "to_list"):
+                return list(receiver.dims)
+            if name == "num_elements":
+                return None
+            if name == "count":
+                return receiver.dims.count(*args)
+        if isinstance(receiver, Value):
+            if name in ("get_shape", "_shape_tuple"):
+                return TensorShape(receiver.type.shape)
+            rule = self.op_rule(f"ops.{name}")
+            if rule is not None:
+                return self.call_op(rule, name, [receiver, *args], kwargs)
+            if name in ("set_shape",):
+                return None
+        if isinstance(receiver, Model):
+            return self.model_method(receiver, name, args, kwargs)
+        if isinstance(receiver, Layer):
+            if name == "call" or name == "__call__":
+                return self.call_layer(receiver, args, kwargs)
+            if name in ("build", "set_weights", "get_weights", "compute_output_shape", "get_config"):
+                return Unknown(f"{name}() of a layer")
+            if name == "get_output_at":
+                return receiver.attributes["calls"][args[0]][1][0]
+        raise self.declined("K2T103", f"the method {name}() of {receiver!r} is not translated")
+
+    def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if name == "add" and model.sequential:
+            return self.sequential_add(model, args[0] if args else kwargs["layer"])
+        if name == "call":
+            return self.call_model(model, args, kwargs)
+        if name == "get_layer":
+            return self.get_layer(model, *args, **kwargs)
+        if name in TRAINING_METHODS:
+            self.report(
+                "K2T401",
+                f"{name}() is training code, which is not translated",
+                "Write the training loop around the converted model.",
+            )
+            return Unknown(f"the result of {name}()")
+        if name in WEIGHT_METHODS:
+            self.report(
+                "K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict / torch.save."
+            )
+            return Unknown(f"the result of {name}()")
+        if name == "build" and model.sequential and model.inputs is None:
+            shape = args[0] if args else kwargs.get("input_shape")
+            model.inputs = model.outputs = self.make_input({"shape": tuple(shape)[1:]}, [])
+            for layer in model.layers or []:
+                model.outputs = self.call(layer, [model.outputs], {})
+            return None
+        if name in REPORT_METHODS or name == "build":
+            return Unknown(f"the result of {name}()")
+        if name == "pop" and model.sequential and model.layers:
+            raise self.declined("K2T103", "taking layers off a model is not translated yet")
+        raise self.declined("K2T103", f"the method {name}() of a model is not translated")
+
+    def get_layer(self, model: Model, name: Any = None, index: Any = None) -> Any:
+        layers = self.model_layers(model)
+        if isinstance(name, str):
+            for layer in layers:
+                if getattr(layer, "name", None) == name:
+                    return layer
+            raise ProgramError(ValueError(f"No such layer: {name}."))
+        raise self.declined("K2T103", "get_layer by index is not translated yet")

@@ -1,0 +1,191 @@
+"""Attributes of layers, models and tensors; operators on tensors."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.ir.expr import is_open
+from transpiler.ir.model import KERAS2, ApiValue, Layer, Lowering, Step
+from transpiler.ir.program import Value, replace_tensors, tensors
+from transpiler.ir.shape import Layout, TensorType
+from transpiler.read.keras.evaluate.indexing import _index_text, indexed_shape
+from transpiler.read.keras.evaluate.values import (
+    Instance,
+    Method,
+    Model,
+    Module,
+    TensorShape,
+    Unknown,
+)
+from transpiler.read.keras.names import canonical
+from transpiler.rules.ops import OPERATOR, operator_lowering
+
+
+class KerasTensors:
+    """The part of the interpreter that knows tensors."""
+
+    def keras_attribute(self, value: Any, name: str) -> Any:
+        if isinstance(value, ApiValue):
+            return self.api_attribute(value, name)
+        if isinstance(value, Value):
+            return self.tensor_attribute(value, name)
+        if isinstance(value, TensorShape):
+            if name == "dims":
+                return list(value.dims)
+            if name in ("rank", "ndims"):
+                return len(value.dims)
+            return Method(name, value)
+        if isinstance(value, Layer):
+            return self.layer_attribute(value, name)
+        if isinstance(value, Model):
+            return self.model_attribute(value, name)
+        return Unknown(f"{value!r}.{name} is not evaluated")
+
+    def api_attribute(self, value: ApiValue, name: str) -> Any:
+        if name == "__version__":
+            return {"tensorflow": "2.21.0", "keras": "2.15.0" if self.generation == KERAS2 else "3.15.1"}.get(
+                value.path, "9.9.9"
+            )
+        if name in ("__name__", "__path__", "__file__"):
+            return value.leaf
+        path = canonical(f"{value.path}.{name}")
+        if (
+            value.path == "keras.applications"
+            or path.startswith("keras.applications.")
+            and path.count(".") == 2
+            and name[:1].islower()
+        ):
+            found = self.loader.find(path) or self.loader.find(path.replace("keras.", "keras.src.", 1))
+            if found and name != "applications":
+                source = self.loader.parse_file(found[0], path, found[1])
+                return self.modules.get(path) or self.evaluate_module(source)
+        return ApiValue(path)
+
+    def tensor_attribute(self, x: Value, name: str) -> Any:
+        if name == "shape":
+            return TensorShape(x.type.shape)
+        if name in ("_keras_shape", "_shape"):
+            return x.type.shape
+        if name == "dtype":
+            return x.type.dtype
+        if name in ("ndim", "rank"):
+            return x.type.rank
+        if name == "name":
+            return x.hint
+        if name in ("_keras_history", "_keras_mask", "op", "graph"):
+            return Unknown(f"a tensor's {name}")
+        return Method(name, x)
+
+    def layer_attribute(self, layer: Layer, name: str) -> Any:
+        if name in layer.attributes and name not in ("calls", "activation_function"):
+            return layer.attributes[name]
+        if name == "name":
+            return layer.name or f"{layer.rule.keras[0].lower()}_{layer.index}"
+        calls = layer.attributes.get("calls", [])
+        if name in ("output", "input", "output_shape", "input_shape") and calls:
+            found = calls[0][1] if name.startswith("output") else calls[0][0]
+            value = found[0] if len(found) == 1 else list(found)
+            return value if not name.endswith("shape") else value.type.shape
+        if name == "trainable":
+            return layer.attributes.get("trainable", True)
+        if name in layer.args:
+            return layer.args.get(name)
+        if name == "__class__":
+            return ApiValue(f"keras.layers.{layer.rule.keras[0]}")
+        return Method(name, layer)
+
+    def model_attribute(self, model: Model, name: str) -> Any:
+        if name in model.attributes:
+            return model.attributes[name]
+        if name in ("input", "output", "inputs", "outputs"):
+            value = model.inputs if name.startswith("in") else model.outputs
+            flat = tensors(value)
+            return flat if name.endswith("s") else (flat[0] if len(flat) == 1 else flat)
+        if name in ("input_shape", "output_shape"):
+            flat = tensors(model.inputs if name.startswith("in") else model.outputs)
+            return flat[0].type.shape if len(flat) == 1 else [t.type.shape for t in flat]
+        if name == "layers":
+            return self.model_layers(model)
+        if name == "name":
+            return model.name or "model"
+        if model.cls is not None:
+            found = model.cls.lookup(name)
+            if found is not None:
+                return self.bind_member(found, model, model.cls)
+        return Method(name, model)
+
+    def model_layers(self, model: Model) -> list[Any]:
+        """The layers of a model, inputs left out, in the order in which its graph first reaches them."""
+        if model.sequential:
+            return list(model.layers or [])
+        order: list[Any] = []
+        seen: set[Value] = set()
+
+        def visit(x: Value) -> None:
+            if x in seen:
+                return
+            seen.add(x)
+            origin = self.origins.get(x)
+            for i in origin.inputs if origin else ():
+                visit(i)
+            if origin and origin.layer is not None and origin.layer not in order:
+                order.append(origin.layer)
+
+        for y in tensors(model.outputs):
+            visit(y)
+        return order
+
+    def attribute_set(self, target: Any, name: str, value: Any) -> None:
+        if name == "trainable" and value is not True:
+            self.report(
+                "K2T404",
+                "trainable=False is left to the training code",
+                "Set requires_grad_(False) and .eval() on that part yourself.",
+            )
+
+    def tensor_binary(self, op: ast.operator, left: Any, right: Any) -> Any:
+        template = OPERATOR.get(type(op).__name__)
+        if template is None:
+            raise self.declined("K2T103", f"the operator {type(op).__name__} on tensors is not translated")
+        return self.apply_operator(template, [left, right])
+
+    def tensor_unary(self, op: ast.unaryop, value: Value) -> Any:
+        template = {"USub": "-{0}", "UAdd": "{0}", "Invert": "~{0}"}[type(op).__name__]
+        return self.apply_operator(template, [value])
+
+    def tensor_compare(self, op: ast.cmpop, left: Any, right: Any) -> Any:
+        sign = {"Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=", "Eq": "==", "NotEq": "!="}[type(op).__name__]
+        return self.apply_operator(f"{{0}} {sign} {{1}}", [left, right], "bool")
+
+    def apply_operator(self, template: str, operands: list[Any], dtype: str | None = None) -> Value:
+        for operand in operands:
+            if isinstance(operand, Unknown):
+                raise self.declined("K2T201", f"an operand cannot be evaluated: {operand.reason}")
+            if isinstance(operand, (list, tuple, Instance, Module)):
+                raise self.declined("K2T103", f"{operand!r} as an operand of a tensor is not translated")
+        inputs = tensors(operands)
+        xs = self.to_layouts(inputs, None if len({x.type.rank for x in inputs}) == 1 else Layout.KERAS)
+        moved = dict(zip(inputs, xs))
+        lowering = operator_lowering(template, [moved[o].type if isinstance(o, Value) else o for o in operands], dtype)
+        result = self.emit_lowering(lowering, xs, None, span=self.where())
+        self.remember(
+            inputs,
+            result,
+            lambda new: self.apply_operator(template, replace_tensors(operands, dict(zip(inputs, new))), dtype),
+        )
+        return result[0]
+
+    def tensor_getitem(self, value: Value, index: Any) -> Any:
+        """Indexing by ints, slices, None and `...`, in Keras order."""
+        items = list(index) if isinstance(index, tuple) else [index]
+        if any(not isinstance(i, (int, slice, type(None), type(Ellipsis))) or isinstance(i, bool) for i in items):
+            raise self.declined("K2T103", "this way of indexing a tensor is not translated")
+        if any(isinstance(i, slice) and i.step is not None and (is_open(i.step) or i.step < 0) for i in items):
+            raise self.declined("K2T103", "a negative step over a tensor is not translated")
+        x = self.to_layout(value, Layout.KERAS)
+        shape = indexed_shape(x.type.shape, items)
+        text = ", ".join(_index_text(i) for i in items)
+        result = self.emit_lowering(Lowering([Step(fn=f"{{0}}[{text}]")], [TensorType(shape, x.type.dtype)]), [x], None)
+        self.remember([value], result, lambda new: self.tensor_getitem(new[0], index))
+        return result[0]

@@ -1,0 +1,259 @@
+"""Branches that stay open: both sides are evaluated, what they compute is joined."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe, same, to_ast
+from transpiler.ir.program import (
+    Block,
+    Branch,
+    Let,
+    Static,
+    Value,
+    tensors,
+)
+from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
+from transpiler.read.keras.evaluate.staging import (
+    Side,
+    StageError,
+    decided_equal,
+    fact,
+    is_static,
+    raise_of,
+)
+from transpiler.read.keras.evaluate.values import (
+    Alternative,
+    Env,
+    Model,
+    Origin,
+    Unknown,
+    has_tensors,
+)
+
+
+class StagedBranches:
+    """The part of the stager that keeps branches."""
+
+    def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
+        if isinstance(test, Unknown):
+            return self.unknown_branch(test, node, rest, env)
+        leaves = any(
+            isinstance(n, (ast.Return, ast.Break, ast.Continue))
+            for s in (*node.body, *node.orelse)
+            for n in ast.walk(s)
+        )
+        tail = list(rest) if leaves else []
+        if leaves:
+            rest.clear()
+        before = dict(env.names)
+        then = self.side(lambda: self.exec_block([*node.body, *tail], env), test, True)
+        then_names = dict(env.names)
+        env.names.clear()
+        env.names.update(before)
+        otherwise = self.side(lambda: self.exec_block([*node.orelse, *tail], env), test, False)
+        else_names = dict(env.names)
+        branch = Branch(test, then.block, otherwise.block)
+        if then.failed and otherwise.failed:
+            raise then.error or StageError("both sides of a branch fail")
+        self.emit(branch)
+        if then.failed or otherwise.failed:
+            live = otherwise if then.failed else then
+            env.names.clear()
+            env.names.update(else_names if then.failed else then_names)
+            self.lift(branch, then.failed)
+            return live.signal
+        if isinstance(then.signal, ReturnSignal) and isinstance(otherwise.signal, ReturnSignal):
+            return ReturnSignal(self.merge(branch, then.signal.value, otherwise.signal.value))
+        if then.signal is not None or otherwise.signal is not None:
+            if leaves and not self.in_try and BREAK not in (then.signal, otherwise.signal) and not self.in_loop:
+                values = [s.value if isinstance(s, ReturnSignal) else None for s in (then.signal, otherwise.signal)]
+                return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
+            raise StageError("break or continue under an open condition")
+        self.merge_names(branch, before, then_names, else_names, env)
+        return None
+
+    def lift(self, branch: Branch, then_failed: bool) -> None:
+        """One side raises: the other side's operations go after the branch, so that they are on the main path."""
+        self.facts.append(fact(branch.test.expr, not then_failed))
+        live = branch.otherwise if then_failed else branch.then
+        operations, live.ops = live.ops, []
+        for op in operations:
+            self.emit(op)
+
+    def side(self, run: Callable[[], Signal | None], test: Sym, value: bool) -> Side:
+        """Evaluates one side of a branch into a block of its own. A side that fails becomes a `raise`."""
+        block, outer = Block(), self.block
+        self.block = block
+        facts = list(self.facts)
+        self.facts.append(fact(test.expr, value))
+        self.in_side += 1
+        taken = test.witness is not MISSING and bool(test.witness) == value
+        side = Side(block)
+        try:
+            side.signal = run()
+        except ProgramError as error:
+            side.failed, side.error = True, error
+            block.ops.append(Static(raise_of(error)))
+        except (Declined, StageError) as error:
+            if taken or isinstance(error, StageError) and self.strict_sides:
+                raise
+            side.failed, side.error = True, error
+            block.ops[:] = [Static(self.decline_side(error))]
+        finally:
+            self.in_side -= 1
+            self.block, self.facts = outer, facts
+        return side
+
+    strict_sides = False
+
+    def decline_side(self, error: Exception) -> ast.stmt:
+        code = error.code if isinstance(error, Declined) else "K2T302"
+        message = error.message if isinstance(error, Declined) else str(error)
+        self.report("K2T302", f"this side of a branch is not translated and raises when it is reached: {message}")
+        return ast.parse(f"raise NotImplementedError({f'{code}: {message}'!r})").body[0]
+
+    def truth(self, value: Any) -> Any:
+        test = super().truth(value)
+        if isinstance(test, Sym):
+            key, sign = fact(test.expr, True)
+            for known, outcome in reversed(self.facts):
+                if known == key:
+                    return outcome == sign
+        return test
+
+    def merge_names(
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
+    ) -> None:
+        env.names.clear()
+        env.names.update(before)
+        for name in dict.fromkeys((*then, *otherwise)):
+            if name.startswith("__"):
+                continue
+            a, b = then.get(name, MISSING), otherwise.get(name, MISSING)
+            if a is b:
+                env.names[name] = a
+            elif a is MISSING or b is MISSING:
+                env.names[name] = Unknown(f"{name} is bound on one side of a branch only")
+            else:
+                env.names[name] = self.merge(branch, a, b, name)
+
+    def merge(self, branch: Branch, a: Any, b: Any, name: str = "") -> Any:
+        """One value for what two sides of a branch computed."""
+        test = branch.test
+        if isinstance(a, Value) and isinstance(b, Value):
+            return self.merge_tensors(branch, a, b)
+        if (
+            isinstance(a, (list, tuple))
+            and type(a) is type(b)
+            and len(a) == len(b)
+            and (has_tensors(a) or not is_static(a) or not is_static(b))
+        ):
+            return type(a)(self.merge(branch, x, y) for x, y in zip(a, b))
+        if isinstance(a, Model) and isinstance(b, Model) and not a.sequential and not b.sequential:
+            return self.merge_models(branch, a, b)
+        if is_static(a) and is_static(b):
+            if same(a, b):
+                return a
+            witness = observe(lambda t, x, y: x if t else y, test, a, b)
+            if not name:
+                return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness)
+            slot = self.fresh(name)
+            branch.then.ops.append(Let(slot, a, name))
+            branch.otherwise.ops.append(Let(slot, b, name))
+            return Sym.name(slot, witness)
+        return a if a is b else Alternative(test, a, b)
+
+    def merge_models(self, branch: Branch, a: Model, b: Model) -> Model:
+        if tensors(a.inputs) != tensors(b.inputs):
+            raise StageError("the sides of a branch build models with different inputs")
+        return Model(a.inputs, self.merge(branch, a.outputs, b.outputs), a.name or b.name, span=a.span)
+
+    def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
+        if a is b:
+            return a
+        layout = a.type.layout if a.type.layout is b.type.layout else Layout.FIRST
+        poly = a.type.rank != b.type.rank
+        if poly:
+            layout = Layout.KERAS
+        a, b = self.in_block(branch.then, lambda: self.to_layout(a, layout)), self.in_block(
+            branch.otherwise, lambda: self.to_layout(b, layout)
+        )
+        chosen = a if branch.test.witness is MISSING or branch.test.witness else b
+        if poly:
+            kind = chosen.type
+        else:
+            dims = tuple(self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape))
+            kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
+        result = Value(kind, chosen.hint)
+        branch.phis.append((result, a, b))
+        if poly or a in self.poly or b in self.poly:
+            self.poly[result] = branch.test
+        inputs = [a, b]
+        self.origins[result] = Origin(inputs, [result], lambda new: self.not_again())
+        return result
+
+    def not_again(self) -> Any:
+        raise StageError("a model with open branches is used again as a layer")
+
+    def merge_dim(self, test: Sym, a: Any, b: Any) -> Any:
+        if a is None or b is None:
+            return None
+        if same(a, b):
+            return a
+        equal = decided_equal(test.expr, a, b)
+        if equal is not MISSING:
+            return equal
+        return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), observe(lambda t, x, y: x if t else y, test, a, b))
+
+    def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
+        outer, self.block = self.block, block
+        try:
+            return action()
+        finally:
+            self.block = outer
+
+    def open_ifexp(self, test: Sym, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        return self.split_on(test, then, otherwise)
+
+    def split(self, value: Alternative, use: Callable[[Any], Any]) -> Any:
+        return self.split_on(value.test, lambda: use(value.then), lambda: use(value.otherwise))
+
+    def split_on(self, test: Sym, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        results: list[Any] = []
+
+        def run(action: Callable[[], Any]) -> Callable[[], None]:
+            return lambda: results.append(action())
+
+        first = self.side(run(then), test, True)
+        if first.failed:
+            results.append(None)
+        second = self.side(run(otherwise), test, False)
+        if second.failed:
+            results.append(None)
+        branch = Branch(test, first.block, second.block)
+        if first.failed and second.failed:
+            raise first.error or StageError("both sides of a branch fail")
+        if first.block.ops or second.block.ops or any(map(has_tensors, results)):
+            self.emit(branch)
+        if first.failed or second.failed:
+            self.lift(branch, first.failed)
+            return results[1] if first.failed else results[0]
+        return self.merge(branch, results[0], results[1])
+
+    def open_assert(self, node: ast.Assert, test: Any, env: Env) -> None:
+        if isinstance(test, Sym):
+            self.emit(Static(ast.Assert(test.expr, None)))
+
+    def emit_lowering(
+        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
+    ) -> list[Value]:
+        for x in xs:
+            if x in self.poly:
+                raise NeedsConstant(self.poly[x], "the rank of this tensor depends on a parameter")
+        return super().emit_lowering(lowering, xs, layer, hint, span)

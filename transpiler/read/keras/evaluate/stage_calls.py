@@ -1,0 +1,356 @@
+"""Calls of functions of the program: those on tensors become classes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, to_ast, witness_of
+from transpiler.ir.liveness import all_uses
+from transpiler.ir.model import ApiValue, Layer, Step
+from transpiler.ir.naming import cap_words
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Construction,
+    Member,
+    ModuleClass,
+    Return,
+    Value,
+    replace_tensors,
+    tensors,
+)
+from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
+from transpiler.read.keras.evaluate.staging import (
+    Frame,
+    Staged,
+    StageError,
+    annotations_of,
+    axis_name,
+    first_symbol,
+    is_iterable_static,
+    is_static,
+    signature_defaults,
+    staged_hint,
+)
+from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.values import (
+    Alternative,
+    Bound,
+    Class,
+    Env,
+    Function,
+    Instance,
+    Model,
+    Origin,
+    Unknown,
+    has_tensors,
+)
+
+
+class StagedCalls:
+    """The part of the stager that keeps functions."""
+
+    def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if (
+            function in (enumerate, zip, reversed)
+            and args
+            and all(map(is_iterable_static, args))
+            and is_static(list(kwargs.values()))
+        ):
+            name = function.__name__  # type: ignore[attr-defined]
+            call = ast.Call(
+                ast.Name(name, ast.Load()),
+                [to_ast(a) for a in args],
+                [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()],
+            )
+            return Sym(call, observe(lambda a, k: list(function(*a, **k)), list(args), dict(kwargs)))
+        return super().call_real(function, args, kwargs)
+
+    def iterate(self, value: Any) -> Any:
+        if (
+            isinstance(value, Sym)
+            and not value.names() - {"enumerate", "zip", "reversed", "range"}
+            and value.witness is not MISSING
+        ):
+            return list(value.witness)
+        return super().iterate(value)
+
+    def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if isinstance(function.node, ast.Lambda):
+            return self.run_function(function, args, kwargs)
+        values = [*args, *kwargs.values()]
+        if any(map(has_tensors, values)):
+            return self.call_tensor_function(function, args, kwargs)
+        if any(map(is_open, values)) and all(is_static(v) or isinstance(v, Instance) for v in values):
+            found = self.static_call(function, args, kwargs)
+            if found is not None:
+                return found
+        return self.run_function(function, args, kwargs)
+
+    def static_call(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A call of a function that has nothing to do with tensors stays a call; None if it has."""
+        if not self.exportable(function):
+            return None
+        seen, seen_kwargs = [witness_of(a) for a in args], {k: witness_of(v) for k, v in kwargs.items()}
+        if any(v is MISSING for v in (*seen, *seen_kwargs.values())):
+            witness: Any = MISSING
+        else:
+            outer, self.block = self.block, Block()
+            try:
+                witness = self.run_function(function, seen, seen_kwargs)
+                if self.block.ops or not is_static(witness):
+                    return None
+            except (ProgramError, Declined, NeedsConstant):
+                return None
+            finally:
+                self.block = outer
+        self.use_static(function)
+        callee = ast.Name(function.name, ast.Load())
+        return Sym(
+            ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()]), witness
+        )
+
+    def use_static(self, function: Function) -> None:
+        if function not in self.memory.static_functions:
+            self.memory.static_functions.append(function)
+
+    def exportable(self, function: Function) -> bool:
+        """Whether the function can stand in the output as it is: module level, and free of Keras and of the unknown."""
+        if (
+            function.env.kind != "module"
+            or function.owner is not None
+            or not isinstance(function.node, ast.FunctionDef)
+        ):
+            return False
+        own = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} | set(
+            assigned_names(function.node.body)
+        )
+        for node in ast.walk(function.node):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                return False
+            if isinstance(node, ast.Name) and node.id not in own and node.id not in self.builtins:
+                value = function.env.names.get(node.id, MISSING)
+                if isinstance(value, Function) and value is not function:
+                    if not self.exportable(value):
+                        return False
+                elif isinstance(value, (ApiValue, Unknown, Class, Instance, Model, Layer)) or value is MISSING:
+                    return False
+        return True
+
+    def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        self.visit(function.node)
+        outer, self.in_loop = self.in_loop, 0
+        try:
+            return super().run_function(function, args, kwargs)
+        finally:
+            self.in_loop = outer
+
+    def visit(self, node: Any) -> None:
+        if node not in self.memory.visited:
+            self.memory.visited.append(node)
+
+    def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self.flat or function.node in self.memory.inlined:
+            return self.run_function(function, args, kwargs)
+        if function.node in self.active:
+            raise StageError(f"{function.name} calls itself")
+        if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(function.node)):
+            raise StageError("generators are not kept")
+        try:
+            staged, arguments = self.stage_class(function, args, kwargs)
+        except StageError:
+            staged = None
+        if staged is None or staged.trivial:
+            return self.run_function(function, args, kwargs)
+        return self.construct(staged, arguments)
+
+    def stage_class(
+        self, function: Function, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged | None, dict[str, Any]]:
+        """The class for a call of `function` with arguments of these kinds, made now or found again."""
+        arguments = {
+            k: v for k, v in Interpreter.bind(self, function, args, kwargs).names.items() if not k.startswith("__")
+        }
+        for _ in range(12):
+            key = self.class_key(function, arguments)
+            if key in self.memory.classes:
+                return self.memory.classes[key], arguments
+            try:
+                self.memory.classes[key] = None
+                staged = self.evaluate_class(function, arguments)
+                if self.takes_permuted(function, staged):
+                    del self.memory.classes[key]
+                    continue
+                self.memory.classes[key] = staged
+                return staged, arguments
+            except NeedsConstant as error:
+                del self.memory.classes[key]
+                self.freeze(function, arguments, error)
+            except (StageError, Declined, ProgramError):
+                del self.memory.classes[key]
+                raise
+        raise StageError("too many parameters decide the structure")
+
+    def takes_permuted(self, function: Function, staged: Staged) -> bool:
+        """Whether the function only ever permutes one of its tensors: it is then given that tensor permuted."""
+        found = False
+        for x in staged.inputs:
+            uses = [op for op in staged.cls.block.walk() if x in all_uses(op)]
+            known = self.memory.preferred.get((id(function.node), x.hint))
+            if known is None and uses and all(isinstance(op, Apply) and op.step.permutes for op in uses):
+                self.memory.preferred[id(function.node), x.hint] = (
+                    Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
+                )
+                found = True
+        return found
+
+    def freeze(self, function: Function, arguments: dict[str, Any], error: NeedsConstant) -> None:
+        """Fixes the parameters that a decision depends on at the values of this call."""
+        fixed = False
+        for name in error.sym.names():
+            if name in arguments and (id(function.node), name) not in self.memory.frozen:
+                if is_open(arguments[name]):
+                    raise NeedsConstant(first_symbol(arguments[name]), str(error))
+                self.memory.frozen[id(function.node), name] = True
+                fixed = True
+        if not fixed:
+            captured = self.last_captures.get(next(iter(error.sym.names()), ""))
+            if captured is not None:
+                raise NeedsConstant(captured, str(error))
+            raise StageError(f"the value of {error.sym} decides the structure") from None
+
+    last_captures: dict[str, Sym] = {}
+
+    def class_key(self, function: Function, arguments: dict[str, Any]) -> Any:
+        def kind(name: str, value: Any) -> Any:
+            if isinstance(value, Value):
+                layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
+                return ("tensor", value.type.rank, layout, value.type.masked)
+            if has_tensors(value) and isinstance(value, (list, tuple)):
+                return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if (id(function.node), name) in self.memory.frozen:
+                return ("frozen", repr(value))
+            if is_static(value):
+                return "static"
+            return ("object", id(value.function) if isinstance(value, Bound) else id(value))
+
+        closure = id(function.env) if function.env.kind != "module" else 0
+        return (id(function.node), closure, tuple((n, kind(n, v)) for n, v in arguments.items()))
+
+    def evaluate_class(self, function: Function, arguments: dict[str, Any]) -> Staged:
+        self.visit(function.node)
+        frame = Frame(function, "class", outer=self.frame)
+        inputs: list[Value] = []
+        dims: dict[str, tuple[int, int]] = {}
+        several = len(tensors(list(arguments.values()))) > 1
+
+        def general(name: str, value: Any) -> Any:
+            if isinstance(value, Value):
+                layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
+                inner = self.general_input(name, value, layout, len(inputs), dims, several)
+                inputs.append(inner)
+                return inner
+            if isinstance(value, (list, tuple)) and has_tensors(value):
+                return type(value)(general(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if isinstance(value, Instance) and value.code is None and not is_static(value):
+                return value
+            if not is_static(value) or (id(function.node), name) in self.memory.frozen:
+                return value
+            return Sym.name(name, witness_of(value))
+
+        outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts
+        outer_comments = self.comments
+        self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
+        self.active.append(function.node)
+        try:
+            env = Env(function.env, "function", function.module)
+            env.names.update({n: general(n, v) for n, v in arguments.items()})
+            env.names["__function__"] = function
+            receiver = next(iter(arguments.values()), None)
+            env.names["__receiver__"] = receiver
+            self.frames[id(env)] = frame
+            env.names["__env__"] = env
+            signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
+            result = signal.value if isinstance(signal, ReturnSignal) else None
+            if not has_tensors(result) or isinstance(result, Alternative):
+                raise StageError(f"{function.name} does not return a tensor")
+            if isinstance(result, Model):
+                raise StageError("a model is returned")
+            block = self.block
+        finally:
+            self.last_captures = frame.captures
+            self.active.pop()
+            self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
+            self.comments = outer_comments
+        block.ops.append(Return(result))
+        cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
+        cls.sizes, cls.key = tuple(dims), function.node
+        cls.annotations = annotations_of(arguments, frame.captures)
+        cls.defaults = signature_defaults(function)
+        statics = [
+            n
+            for n, v in arguments.items()
+            if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
+        ]
+        trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
+        cls.statics = (*statics, *frame.captures)
+        staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial)
+        if not trivial:
+            cls.source = function  # type: ignore[attr-defined]
+            cls.staged = staged  # type: ignore[attr-defined]
+        return staged
+
+    def general_input(
+        self, name: str, value: Value, layout: Layout, index: int, dims: dict[str, tuple[int, int]], several: bool
+    ) -> Value:
+        """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
+        shape: list[Any] = [None]
+        for axis, d in enumerate(value.type.shape[1:], start=1):
+            label = axis_name(value.type.rank, axis)
+            label = f"{name}_{label.removeprefix('in_')}" if several else label
+            while label in dims:
+                label += "_"
+            dims[label] = (index, axis)
+            shape.append(Sym.name(label, MISSING if d is None else witness_of(d), True))
+        inner = Value(replace(value.type, shape=tuple(shape)).in_layout(layout), name)
+        self.origins[inner] = Origin([], [inner], lambda xs: None)
+        return inner
+
+    def construct(self, staged: Staged, arguments: dict[str, Any]) -> Any:
+        """A call of a staged function: its class is constructed here, and called on the tensors."""
+        given = tensors(list(arguments.values()))
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
+        values: dict[str, Any] = {n: arguments[n] for n in staged.statics}
+        for label, (index, axis) in staged.dims.items():
+            values[label] = xs[index].type.shape[axis]
+        for name, outer in staged.captures.items():
+            values[name] = (
+                outer
+                if self.frame is staged.home or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.home)
+            )
+        member = Member("", staged_hint(staged.cls.name), None, None, None, order=len(self.layers))
+        member.construction = Construction(staged.cls, values)
+        self.layers.append(member)
+        step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
+        member.step = step
+        outputs = tensors(staged.result)
+        results = [
+            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
+            for i, o in enumerate(outputs)
+        ]
+        self.emit(Apply(results, xs, step, member, span=self.where()))
+        self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
+        return replace_tensors(staged.result, dict(zip(outputs, results)))
+
+    def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self.in_side and name in WEIGHT_METHODS:
+            raise self.declined("K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict.")
+        return super().model_method(model, name, args, kwargs)

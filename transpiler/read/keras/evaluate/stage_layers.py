@@ -1,0 +1,184 @@
+"""The program's own layers as classes."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import Any
+
+from transpiler.ir.expr import NeedsConstant, Sym
+from transpiler.ir.model import Step
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Construction,
+    Let,
+    Member,
+    ModuleClass,
+    Return,
+    Value,
+    replace_tensors,
+    tensors,
+)
+from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.staging import (
+    Frame,
+    Staged,
+    axis_name,
+    is_short,
+    staged_hint,
+    substitute,
+)
+from transpiler.read.keras.evaluate.values import (
+    Class,
+    Instance,
+)
+
+
+class StagedLayers:
+    """The part of the stager that keeps custom layers."""
+
+    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
+        layer = super().make_custom_layer(cls, args, kwargs)
+        layer.attributes["__home__"] = self.frame
+        return layer
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        found = super().instance_attribute(value, name)
+        home = value.attributes.get("__home__")
+        if isinstance(found, Sym) and home is not None and home is not self.frame and self.frame.kind == "class":
+            return self.capture(name, found, home)
+        return found
+
+    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A layer of the program becomes a class: `build` and `__init__` are its constructor, `call` is `forward`."""
+        known = layer.attributes.get("__staged__")
+        given = tensors(args)
+        if known is None:
+            self.visit(layer.cls.node)
+            known = layer.attributes["__staged__"] = self.stage_custom_layer(layer, args, kwargs)
+            member = self.construct_custom(layer, known, given)
+        else:
+            member = layer.attributes["__member__"]
+            member.shared = True
+        return self.apply_custom(known, member, given, args)
+
+    def stage_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Staged:
+        frame = Frame(None, "class", outer=self.frame)
+        outer_frame, outer_block = self.frame, self.block
+        dims: dict[str, tuple[int, int]] = {}
+        given = tensors(args)
+        inputs = [self.general_input(x.hint, x, Layout.KERAS, i, dims, len(given) > 1) for i, x in enumerate(given)]
+        self.frame, self.block = frame, Block()
+        try:
+            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            block = self.block
+        except NeedsConstant:
+            self.frame, self.block = frame, Block()
+            layer.attributes["built"] = False
+            layer.attributes.pop("__weights__", None)
+            dims.clear()
+            inputs = [Value(x.type.in_layout(Layout.KERAS), x.hint) for x in given]
+            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            block = self.block
+        finally:
+            self.frame, self.block = outer_frame, outer_block
+        block.ops.append(Return(result))
+        doc = ast.get_docstring(layer.cls.node) or ""
+        cls = ModuleClass(
+            layer.cls.name,
+            [],
+            inputs,
+            block,
+            doc=doc,
+            sizes=tuple(dims),
+            statics=tuple(frame.captures),
+            key=layer.cls.node,
+        )
+        return Staged(cls, inputs, result, [], dict(frame.captures), outer_frame, dims)
+
+    def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
+        values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+        for name, outer in staged.captures.items():
+            values[name] = (
+                outer
+                if self.frame is staged.home or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.home)
+            )
+        name = layer.attributes["__common__"].get("name")
+        member = Member(
+            "",
+            staged_hint(staged.cls.name),
+            name if isinstance(name, str) else None,
+            order=layer.attributes["__common__"]["index"],
+        )
+        member.construction = Construction(staged.cls, values)
+        member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
+        layer.attributes["__member__"] = member
+        layer.attributes["__values__"] = values
+        return member
+
+    def apply_custom(self, staged: Staged, member: Member, given: list[Value], args: list[Any]) -> Any:
+        xs = [self.to_layout(x, Layout.KERAS) for x in given]
+        values = dict(member.construction.values) if member.construction else {}
+        values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+        outputs = tensors(staged.result)
+        results = [
+            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
+            for i, o in enumerate(outputs)
+        ]
+        assert member.step is not None
+        self.emit(Apply(results, xs, member.step, member, span=self.where()))
+        self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
+        return replace_tensors(staged.result, dict(zip(outputs, results)))
+
+    def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(new, staged.inputs)]
+        results = [
+            Value(replace(o.type, shape=(o.type.shape if x is None else o.type.shape)), o.hint)
+            for o, x in zip(old, old)
+        ]
+        member.shared = True
+        assert member.step is not None
+        self.emit(Apply(results, xs, member.step, member))
+        return results
+
+    def outside(
+        self, shape: tuple[Any, ...], staged: Staged, values: dict[str, Any], member: Member, output: int
+    ) -> tuple[Any, ...]:
+        """The sizes of a result in the caller's terms."""
+        suffix = "" if len(tensors(staged.result)) == 1 else str(output + 1)
+        labels = [
+            f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" if axis else ""
+            for axis in range(len(shape))
+        ]
+        return tuple(self.outside_dim(d, staged, values, member, label) for d, label in zip(shape, labels))
+
+    def outside_dim(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
+        if not isinstance(dim, Sym):
+            return dim
+        dim = self.expand_lets(dim, staged.cls.block)
+        names = dim.names()
+        if names <= values.keys():
+            known = substitute(dim, values)
+            if is_short(known):
+                return known
+        staged.cls.outs[label] = dim
+        member.exposed |= (staged.cls.key, label) in self.memory.demands
+        return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+    def expand_lets(self, dim: Sym, block: Block) -> Sym:
+        """`dim` with variables that are assigned once, outside loops and branches, written out."""
+        lets: dict[str, list[Let]] = {}
+        for op in block.walk():
+            if isinstance(op, Let):
+                lets.setdefault(op.name, []).append(op)
+        top = {op.name for op in block.ops if isinstance(op, Let)}
+        for _ in range(8):
+            found = [n for n in dim.names() if len(lets.get(n, ())) == 1 and n in top]
+            if not found:
+                break
+            dim = substitute(dim, {n: lets[n][0].value for n in found})
+            if not isinstance(dim, Sym):
+                break
+        return dim

@@ -1,0 +1,321 @@
+"""Loops that stay loops: the body is evaluated once, with what changes in it as variables."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import Any
+
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Let,
+    Loop,
+    Value,
+)
+from transpiler.ir.statics import bound_names
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.signals import Signal
+from transpiler.read.keras.evaluate.staging import (
+    STATIC,
+    StageError,
+    axis_name,
+    is_static,
+    mutates_containers,
+)
+from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.values import (
+    Env,
+    Origin,
+    Unknown,
+    has_tensors,
+)
+
+
+class StagedLoops:
+    """The part of the stager that keeps loops."""
+
+    def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
+        closed = not isinstance(iterable, Sym) or not iterable.names() - {"enumerate", "zip", "reversed", "range"}
+        if isinstance(iterable, Sym) and isinstance(iterable.witness, (list, tuple, range)):
+            items: list[Any] = list(iterable.witness)
+        elif isinstance(iterable, Sym):
+            raise NeedsConstant(iterable)
+        else:
+            items = list(self.iterate(iterable))
+            if not items or has_tensors(items) or not is_static(items) or len(items) < 2:
+                return self.unrolled(node, items, env)
+        if self.flat:
+            return self.unrolled(node, items, env)
+        names = dict(env.names)
+        layers, outer = len(self.layers), self.block
+        try:
+            kept = self.keep_loop(node, iterable, items, env)
+        except (StageError, NeedsConstant) as error:
+            self.block = outer
+            if not closed:
+                if isinstance(error, NeedsConstant) and not self.of_loop(error, layers):
+                    raise
+                raise NeedsConstant(iterable, str(error)) from None
+            kept = False
+        if kept:
+            return None
+        env.names.clear()
+        env.names.update(names)
+        del self.layers[layers:]
+        if not closed:
+            raise NeedsConstant(iterable)
+        return self.unrolled(node, items, env)
+
+    def of_loop(self, error: NeedsConstant, layers: int) -> bool:
+        """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
+        return any("__v" in n for n in error.sym.names())
+
+    def unrolled(self, node: ast.For, items: list[Any], env: Env) -> Signal | None:
+        self.in_loop += 1
+        try:
+            return Interpreter.loop(self, node, items, env)
+        finally:
+            self.in_loop -= 1
+
+    def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env) -> bool:
+        """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
+        if node.orelse or any(
+            isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in ast.walk(s)
+        ):
+            raise StageError("the loop is left early")
+        if mutates_containers(node.body, env):
+            raise StageError("the loop fills a list")
+        if not items:
+            raise StageError("the loop did not run")
+        outer, before = self.block, dict(env.names)
+        changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
+        general: dict[str, Any] = {}
+        lets: list[Let] = []
+        for n in changed:  # what the body may change is a variable of the loop
+            value = before[n]
+            if isinstance(value, Value):
+                start = Value(value.type, value.hint)
+                self.origins[start] = self.origins.get(value, Origin([], [start], lambda xs: self.not_again()))
+                general[n] = start
+            else:
+                slot = self.fresh(n)
+                lets.append(Let(slot, value, n))
+                general[n] = Sym.name(slot, witness_of(value))
+        slots: dict[tuple[str, int], str] = {}
+        for _ in range(6):
+            target = self.loop_target(node.target, items[0])
+            env.names.clear()
+            env.names.update({**before, **general})
+            self.assign_target(node.target, target, env)
+            body = Block()
+            self.block = body
+            layers = len(self.layers)
+            self.in_loop += 1
+            try:
+                signal = self.exec_block(node.body, env)
+            finally:
+                self.in_loop -= 1
+            self.block = outer
+            if signal is not None:
+                raise StageError("the loop is left early")
+            if not any(isinstance(op, Apply) for op in body.walk()):
+                return False
+            stable = self.generalise(general, env, slots, before, body)
+            if stable:
+                break
+            del self.layers[layers:]
+        else:
+            raise StageError("the sizes in this loop do not settle")
+        self.close_loop(node, iterable, body, general, before, lets, slots, env, target)
+        return True
+
+    def loop_target(self, target: ast.expr, item: Any) -> Any:
+        if isinstance(target, ast.Name):
+            return Sym.name(self.fresh(target.id), item)
+        if isinstance(target, (ast.Tuple, ast.List)):
+            items = list(item) if isinstance(item, (list, tuple)) else [MISSING] * len(target.elts)
+            return tuple(self.loop_target(t, i) for t, i in zip(target.elts, items))
+        raise StageError("this loop variable is not kept")
+
+    def assign_target(self, target: ast.expr, value: Any, env: Env) -> None:
+        if isinstance(target, ast.Name):
+            env.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for t, v in zip(target.elts, value):
+                self.assign_target(t, v, env)
+
+    def generalise(
+        self, general: dict[str, Any], env: Env, slots: dict[tuple[str, int], str], before: dict[str, Any], body: Block
+    ) -> bool:
+        """Compares the tensors at the end of the body with those at its start; axes that differ become variables."""
+        stable = True
+        for name, start in list(general.items()):
+            end = env.names.get(name)
+            if not isinstance(start, Value):
+                continue
+            if not isinstance(end, Value):
+                raise StageError(f"{name} stops being a tensor in the loop")
+            if end.type.rank != start.type.rank:
+                raise StageError(f"the rank of {name} changes in the loop")
+            if end.type.layout is not start.type.layout:
+                general[name] = Value(replace(start.type, layout=end.type.layout), start.hint)
+                stable = False
+                continue
+            dims = list(start.type.shape)
+            for axis, (a, b) in enumerate(zip(start.type.shape, end.type.shape)):
+                if a is None and b is None or a is not None and b is not None and same(a, b):
+                    continue
+                if a is None or b is None:
+                    dims[axis] = None
+                    stable &= a is None
+                    continue
+                if (name, axis) in slots:
+                    continue
+                label = "channels" if axis == len(dims) - 1 else axis_name(len(dims), axis)
+                slots[name, axis] = self.fresh(label)
+                dims[axis] = Sym.name(slots[name, axis], witness_of(before[name].type.shape[axis]), True)
+                stable = False
+            if not all(x is y for x, y in zip(dims, start.type.shape)):
+                fresh = Value(replace(start.type, shape=tuple(dims)), start.hint)
+                self.origins[fresh] = Origin([], [fresh], lambda xs: self.not_again())
+                general[name] = fresh
+        return stable
+
+    def close_loop(
+        self, node: ast.For, iterable: Any, body: Block, general: dict[str, Any], before: dict[str, Any], lets: list[Let],
+        slots: dict[tuple[str, int], str], env: Env, target: Any,
+    ) -> None:  # fmt: skip
+        loop = Loop(
+            to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load()),
+            iterable,
+            body,
+        )
+        after: dict[str, Any] = {}
+        for let in lets:
+            self.emit(let)
+        for (name, axis), slot in slots.items():
+            self.emit(Let(slot, before[name].type.shape[axis], slot))
+        for name, start in general.items():
+            end = env.names[name]
+            if isinstance(start, Value):
+                initial = self.to_layout(before[name], start.type.layout)
+                local = (
+                    bound_names(body)
+                    | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+                    | set(slots.values())
+                    | {let.name for let in lets}
+                )
+                runs = not isinstance(iterable, Sym) or not iterable.names()
+                result = Value(
+                    replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)),
+                    end.hint,
+                )
+                self.origins[result] = Origin([], [result], lambda xs: self.not_again())
+                loop.carried.append((initial, start, end, result))
+                after[name] = result
+                for (n, axis), slot in slots.items():
+                    if n == name:
+                        body.ops.append(Let(slot, end.type.shape[axis], slot))
+            else:
+                slot = start.expr.id
+                if isinstance(end, Sym) or is_static(end):
+                    if not same(end, start):
+                        body.ops.append(Let(slot, end, name))
+                    after[name] = Sym.name(slot, witness_of(end))
+                else:
+                    raise StageError(f"{name} changes its kind in the loop")
+        self.emit(loop)
+        new = {n: v for n, v in env.names.items() if n not in before}
+        env.names.clear()
+        env.names.update(before)
+        for n, v in new.items():
+            env.names[n] = v if not has_tensors(v) and not is_open(v) else Unknown(f"{n} belongs to the body of a loop")
+        env.names.update(after)
+        for n in assigned_names([node]):
+            if (
+                n not in after
+                and n in env.names
+                and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
+            ):
+                env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+
+    def after_shape(
+        self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str], local: set[str] | None
+    ) -> tuple[Any, ...]:
+        """The sizes after a loop. Where it surely runs (`local` is given), a size that the body alone decides is that size."""
+        dims = list(start.type.shape)
+        for axis, last in enumerate(end.type.shape):
+            if (name, axis) in slots:
+                dims[axis] = Sym.name(slots[name, axis], witness_of(last), True)
+                if (
+                    local is not None
+                    and last is not None
+                    and not (
+                        isinstance(last, Sym) and any(n in local or n.startswith("member__") for n in last.names())
+                    )
+                ):
+                    dims[axis] = last
+        return tuple(dims)
+
+    def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
+        first = self.eval(node.generators[0].iter, env)
+        if not isinstance(first, Sym):
+            return super().eval_ListComp(node, env)
+        return self.open_comprehension(node, first, env)
+
+    eval_GeneratorExp = eval_ListComp
+
+    def open_comprehension(self, node: Any, iterable: Sym, env: Env) -> Sym:
+        """A comprehension over an open iterable of static values stays a comprehension."""
+        if len(node.generators) != 1 or not isinstance(iterable.witness, (list, tuple, range)):
+            raise NeedsConstant(iterable)
+        generator = node.generators[0]
+        scope = Env(env, "comprehension", env.module)
+        self.frames[id(scope)] = self.frame
+        items = list(iterable.witness)
+        target = self.loop_target(generator.target, items[0] if items else MISSING)
+        self.assign_target(generator.target, target, scope)
+        outer, self.block = self.block, Block()
+        try:
+            element = self.eval(node.elt, scope)
+            tests = [self.truth(self.eval(c, scope)) for c in generator.ifs]
+            if self.block.ops or not is_static(element):
+                raise NeedsConstant(iterable)
+        finally:
+            self.block = outer
+        witness: Any = MISSING
+        if not isinstance(element, Sym):
+            witness = [element] * len(items)
+        else:
+            witness = self.comprehension_witness(node, items, env)
+        target_ast = (
+            to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load())
+        )
+        return Sym(
+            ast.ListComp(
+                to_ast(element), [ast.comprehension(target_ast, iterable.expr, [to_ast(t) for t in tests], 0)]
+            ),
+            witness,
+        )
+
+    def comprehension_witness(self, node: Any, items: list[Any], env: Env) -> Any:
+        result = []
+        for item in items:
+            scope = Env(env, "comprehension", env.module)
+            self.assign_target(
+                node.generators[0].target,
+                item if isinstance(node.generators[0].target, ast.Name) else list(item),
+                scope,
+            )
+            outer, self.block = self.block, Block()
+            try:
+                if all(witness_of(self.truth(self.eval(c, scope))) for c in node.generators[0].ifs):
+                    value = witness_of(self.eval(node.elt, scope))
+                    if value is MISSING:
+                        return MISSING
+                    result.append(value)
+            finally:
+                self.block = outer
+        return result

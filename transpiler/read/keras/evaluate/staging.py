@@ -1,0 +1,293 @@
+"""What the stager keeps of the functions it has seen, and the expressions it writes."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.expr import MISSING, Sym, is_open, to_ast, witness_of
+from transpiler.ir.naming import identifier
+from transpiler.ir.program import (
+    Block,
+    ModuleClass,
+    Value,
+)
+from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.values import (
+    Env,
+    Function,
+)
+
+AXIS_NAMES = {
+    3: ("length", "in_channels"),
+    4: ("height", "width", "in_channels"),
+    5: ("depth", "height", "width", "in_channels"),
+}
+MAX_SIZE_TEXT = 40
+"""Longest size that is written out; a longer one is read from the submodule that has it."""
+
+STATIC = (int, float, str, bool, type(None), bytes)
+
+
+class StageError(Exception):
+    """The structure of this part cannot be kept; a lower tier is used."""
+
+
+@dataclass(eq=False)
+class Frame:
+    """One class or factory under construction."""
+
+    function: Function | None
+    kind: str
+    captures: dict[str, Sym] = field(default_factory=dict)
+    outer: Frame | None = None
+    versions: int = 0
+    dims: dict[str, Any] = field(default_factory=dict)
+    """Names made for the sizes of inputs → the expression or size that the caller passes."""
+
+
+@dataclass(eq=False)
+class Staged:
+    """A function that became a class: what a call of it needs to know."""
+
+    cls: ModuleClass
+    inputs: list[Value]
+    result: Any
+    statics: list[str]
+    """Constructor parameters that come from the function's own, in order."""
+    captures: dict[str, Sym]
+    home: Frame | None
+    dims: dict[str, tuple[int, int]]
+    """Constructor parameters that are sizes: name → (input, axis)."""
+    trivial: bool = False
+
+
+def is_static(value: Any) -> bool:
+    """Whether a value can be a parameter of a generated class."""
+    if isinstance(value, Sym):
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(map(is_static, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, STATIC) and is_static(v) for k, v in value.items())
+    return isinstance(value, STATIC)
+
+
+@dataclass(eq=False)
+class Memory:
+    """What all stagers of one conversion share, so that a helper becomes one class however many models use it."""
+
+    classes: dict[Any, Staged | None] = field(default_factory=dict)
+    static_functions: list[Function] = field(default_factory=list)
+    visited: list[Any] = field(default_factory=list)
+    """The syntax nodes of functions and classes whose code went into classes."""
+    inlined: list[Any] = field(default_factory=list)
+    """Functions that turned out not to work as classes of their own."""
+    demands: set[tuple[Any, str]] = field(default_factory=set)
+    """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
+    counter: int = 0
+    frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
+    """Parameters fixed at the value seen: (function node, name) → value."""
+    preferred: dict[tuple[int, str], Layout] = field(default_factory=dict)
+    """The layout in which a function takes a tensor: (function node, parameter) → layout."""
+
+
+def annotations_of(arguments: dict[str, Any], captures: dict[str, Any]) -> dict[str, str]:
+    """Annotations for parameters whose values were seen: counts and texts, not what may be a rate as well."""
+    found = {}
+    for name, value in {**captures, **arguments}.items():
+        seen = witness_of(value)
+        if isinstance(seen, (bool, str)) or type(seen) is int and seen > 1:
+            found[name] = type(seen).__name__
+    return found
+
+
+def is_iterable_static(value: Any) -> bool:
+    """A sequence of static values, known or open."""
+    if isinstance(value, Sym):
+        return isinstance(value.witness, (list, tuple, range))
+    return isinstance(value, range) or isinstance(value, (list, tuple)) and is_static(value)
+
+
+def signature_defaults(function: Function) -> dict[str, Any]:
+    """The literal defaults of a function's parameters."""
+    a = function.node.args
+    names = [p.arg for p in (*a.posonlyargs, *a.args)]
+    found = dict(zip(names[len(names) - len(function.defaults) :], function.defaults))
+    found |= {p.arg: d for p, d in zip(a.kwonlyargs, function.kw_defaults) if d is not MISSING}
+    return {n: d for n, d in found.items() if is_static(d) and not is_open(d) and not isinstance(d, (list, dict))}
+
+
+CUSTOM_INPUT = "inputs"
+
+
+@dataclass(eq=False)
+class Side:
+    """One side of a branch after its evaluation."""
+
+    block: Block
+    signal: Signal | None = None
+    failed: bool = False
+    error: Exception | None = None
+
+
+def fact(test: ast.expr, outcome: bool) -> tuple[str, bool]:
+    """A test in one normal form for itself and its negation, and the outcome in that form."""
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, outcome = test.operand, not outcome
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        positive = {ast.IsNot: ast.Is, ast.NotEq: ast.Eq, ast.NotIn: ast.In}.get(type(test.ops[0]))
+        if positive is not None:
+            test, outcome = ast.Compare(test.left, [positive()], test.comparators), not outcome
+    return ast.dump(test), outcome
+
+
+def raise_of(error: ProgramError) -> ast.stmt:
+    """The `raise` statement for an exception of the program."""
+    value = error.value
+    if isinstance(value, Sym):
+        return ast.Raise(value.expr, None)
+    if isinstance(value, BaseException):
+        name = type(value).__name__
+        parts = [to_ast(a) for a in value.args if is_static(a)]
+        return ast.Raise(ast.Call(ast.Name(name, ast.Load()), parts, []), None)
+    return ast.Raise(ast.Call(ast.Name("ValueError", ast.Load()), [ast.Constant(str(value))], []), None)
+
+
+def substitute(value: Any, values: dict[str, Any]) -> Any:
+    """An expression with names replaced by values; simplified again."""
+    if not isinstance(value, Sym):
+        return value
+    return _rebuild(value.expr, values, value.witness)
+
+
+def _rebuild(node: ast.expr, values: dict[str, Any], witness: Any = MISSING) -> Any:
+    from transpiler.ir.expr import binary
+
+    if isinstance(node, ast.Name) and node.id in values:
+        return values[node.id]
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Subscript):
+        owner, index = _rebuild(node.value, values), _rebuild(node.slice, values)
+        if isinstance(owner, (tuple, list)) and isinstance(index, int) and not isinstance(index, bool):
+            return owner[index]
+        if isinstance(owner, Sym) and isinstance(index, int):
+            return owner[index]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value  # type: ignore[operator]
+    if isinstance(node, ast.BinOp):
+        left, right = _rebuild(node.left, values), _rebuild(node.right, values)
+        if not isinstance(left, ast.AST) and not isinstance(right, ast.AST):
+            try:
+                return binary(node.op, left, right)
+            except TypeError:
+                pass
+
+    if isinstance(node, ast.IfExp):
+        test = _rebuild(node.test, values)
+        if not isinstance(test, Sym):
+            return _rebuild(node.body if test else node.orelse, values, witness)
+
+    class Fill(ast.NodeTransformer):
+        def visit_Name(self, n: ast.Name) -> ast.expr:
+            return to_ast(values[n.id]) if n.id in values else n
+
+    filled = Fill().visit(copy.deepcopy(node))
+    known = constant_value(filled)
+    if known is not MISSING:
+        return known
+    seen = observe_names(node, values)
+    return Sym(filled, seen if seen is not MISSING else witness)
+
+
+FOLDED = (
+    ast.Constant, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Tuple, ast.List, ast.Subscript, ast.operator,
+    ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
+
+
+def constant_value(node: ast.expr) -> Any:
+    """The value of an expression of constants; MISSING if it is anything else."""
+    if not all(isinstance(n, FOLDED) for n in ast.walk(node)):
+        return MISSING
+    try:
+        return eval(
+            compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval"),
+            {"__builtins__": {}},
+        )  # noqa: S307 - literals and operators only
+    except Exception:
+        return MISSING
+
+
+def observe_names(node: ast.expr, values: dict[str, Any]) -> Any:
+    if isinstance(node, ast.Name):
+        return witness_of(values[node.id]) if node.id in values else MISSING
+    return MISSING
+
+
+def decided_equal(test: ast.expr, a: Any, b: Any) -> Any:
+    """The one size that `a` (where the test holds) and `b` (elsewhere) are, if the test compares them; else MISSING.
+
+    `a != b` in the test makes them equal where it fails, `a == b` where it holds.
+    """
+    pair = {ast.dump(to_ast(a)), ast.dump(to_ast(b))}
+    for joined, op, value in ((ast.Or, ast.NotEq, a), (ast.And, ast.Eq, b)):
+        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, joined) else [test]
+        for part in parts:
+            compared = isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], op)
+            if compared and {ast.dump(part.left), ast.dump(part.comparators[0])} == pair:
+                return value
+    return MISSING
+
+
+def is_short(value: Any) -> bool:
+    """Whether a size reads well where it is used: a name, a number, or a little arithmetic."""
+    if not isinstance(value, Sym):
+        return True
+    return len(value.code) <= MAX_SIZE_TEXT and not any(
+        isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in ast.walk(value.expr)
+    )
+
+
+def axis_name(rank: int, axis: int) -> str:
+    names = AXIS_NAMES.get(rank)
+    if names:
+        return names[axis - 1]
+    return "in_features" if axis == rank - 1 else f"size{axis}"
+
+
+def staged_hint(name: str) -> str:
+    return identifier(name)
+
+
+def mutates_containers(body: list[ast.stmt], env: Env) -> bool:
+    """Whether the body changes a list, dict or set that lives outside it."""
+    methods = ("append", "extend", "insert", "pop", "remove", "update", "add", "setdefault", "clear")
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+                owner = node.func.value
+                if isinstance(owner, ast.Name) and isinstance(env.names.get(owner.id), (list, dict, set)):
+                    return True
+            if isinstance(node, (ast.Assign, ast.AugAssign)):
+                for t in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(t, ast.Subscript):
+                        return True
+                    if (
+                        isinstance(node, ast.AugAssign)
+                        and isinstance(t, ast.Name)
+                        and isinstance(env.names.get(t.id), list)
+                    ):
+                        return True
+    return False
+
+
+def first_symbol(value: Any) -> Sym:
+    if isinstance(value, Sym):
+        return value
+    items = value.values() if isinstance(value, dict) else value
+    return next(first_symbol(v) for v in items if is_open(v))

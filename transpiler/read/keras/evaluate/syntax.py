@@ -1,0 +1,150 @@
+"""Questions about syntax, and methods of values that the generated code keeps open."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from transpiler.ir.expr import (
+    NeedsConstant,
+    Sym,
+    is_open,
+    observe,
+    to_ast,
+)
+
+if TYPE_CHECKING:
+    from transpiler.read.keras.evaluate.interpreter import Interpreter
+
+
+class OpenMethod:
+    """A method of a value that the generated code keeps open: calling it writes the call."""
+
+    def __init__(self, interpreter: Interpreter, receiver: Sym, name: str) -> None:
+        self.interpreter, self.receiver, self.name = interpreter, receiver, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            expr = ast.Call(
+                ast.Attribute(self.receiver.expr, self.name, ast.Load()),
+                [to_ast(a) for a in args],
+                [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()],
+            )
+        except TypeError:
+            raise NeedsConstant(self.receiver) from None
+        witness = observe(lambda r, a, k: getattr(r, self.name)(*a, **k), self.receiver, list(args), dict(kwargs))
+        return Sym(
+            expr,
+            list(witness) if isinstance(witness, (type({}.items()), type({}.keys()), type({}.values()))) else witness,
+        )
+
+
+ITERATING = (
+    list,
+    tuple,
+    set,
+    frozenset,
+    sorted,
+    enumerate,
+    zip,
+    map,
+    filter,
+    sum,
+    any,
+    all,
+    min,
+    max,
+    reversed,
+    iter,
+    dict,
+)
+
+COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+    ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b,
+    ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b,
+    ast.Is: lambda a, b: a is b,
+    ast.IsNot: lambda a, b: a is not b,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+
+COMPARISON_METHODS: dict[type, str] = {
+    ast.Eq: "__eq__",
+    ast.NotEq: "__ne__",
+    ast.Lt: "__lt__",
+    ast.LtE: "__le__",
+    ast.Gt: "__gt__",
+    ast.GtE: "__ge__",
+    ast.In: "__contains__",
+    ast.NotIn: "__contains__",
+}
+
+
+def first_open(values: list[Any]) -> Sym:
+    for value in values:
+        if isinstance(value, Sym):
+            return value
+        if isinstance(value, (list, tuple)) and is_open(value):
+            return first_open(list(value))
+        if isinstance(value, dict) and is_open(value):
+            return first_open(list(value.values()))
+    return Sym(ast.Constant(None))
+
+
+def _types_ast(kinds: Any, value: Sym) -> ast.expr:
+    items = kinds if isinstance(kinds, tuple) else (kinds,)
+    if not all(isinstance(k, type) and k.__module__ == "builtins" for k in items):
+        raise NeedsConstant(value)
+    names: list[ast.expr] = [ast.Name(k.__name__, ast.Load()) for k in items]
+    return names[0] if len(names) == 1 else ast.Tuple(names, ast.Load())
+
+
+def _as_load(target: ast.expr) -> ast.expr:
+    if isinstance(target, ast.Name):
+        return ast.Name(target.id, ast.Load())
+    if isinstance(target, ast.Attribute):
+        return ast.Attribute(target.value, target.attr, ast.Load())
+    assert isinstance(target, ast.Subscript)
+    return ast.Subscript(target.value, target.slice, ast.Load())
+
+
+def walk_own(node: ast.AST) -> Iterable[ast.AST]:
+    """The nodes of a function's own body, nested functions and classes left out."""
+    todo: list[ast.AST] = list(getattr(node, "body", []))
+    while todo:
+        current = todo.pop()
+        yield current
+        if not isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            todo.extend(ast.iter_child_nodes(current))
+
+
+def assigned_names(body: list[ast.stmt]) -> list[str]:
+    """The names that running `body` may bind, in order of appearance."""
+    found: list[str] = []
+
+    def add(name: str) -> None:
+        if name not in found:
+            found.append(name)
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            add(node.name)
+            return
+        elif isinstance(node, ast.alias):
+            add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            return
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    for statement in body:
+        visit(statement)
+    return found
