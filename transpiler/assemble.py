@@ -30,6 +30,10 @@ from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
 
+GENERATED = frozenset(("torch", "nn", "F", "Tensor", "math", "init_weights"))
+"""Names that every generated file may use."""
+
+
 @dataclass(eq=False)
 class Written:
     """A factory or a lone class, settled and ready to be written into one file."""
@@ -249,7 +253,21 @@ class Assembly:
         settler = Settler(classes, self.memory.demands)
         for cls in classes:
             settler.settle(cls)
+        self.try_out(settler)
         return settler
+
+    def try_out(self, settler: Settler) -> None:
+        """Writes settled classes for a look at the text: what cannot be written is not kept. Raises CannotKeep."""
+        known = {f.name for f in self.memory.static_functions} | {c.name for c in settler.classes} | GENERATED
+        for cls in settler.classes:
+            writer = ClassWriter(cls, settler.printed[cls])
+            try:
+                text = writer.write()
+                unknown = undefined_names(text) - known - set(writer.helpers)
+            except (KeyError, AssertionError, SyntaxError) as error:
+                raise CannotKeep(f"{cls.name} cannot be written ({type(error).__name__}: {error})") from None
+            if unknown:
+                raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 
     def convert_script_model(self, name: str, model: Model) -> Written:
         """A model that a script builds at its top level: one class, and the statement that makes it."""

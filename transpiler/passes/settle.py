@@ -55,6 +55,7 @@ class Settler:
         group_chains(cls.block, cls.root)
         self.find_params(cls)
         check_sizes(cls.block)
+        check_reads(cls)
         self.printed[cls] = printed_names(cls)
         for param in cls.params:
             param.label = self.printed[cls][param.name]
@@ -149,20 +150,24 @@ def all_members(block: Block) -> Iterable[Member]:
 
 def static_texts(cls: ModuleClass) -> Iterable[str]:
     """The expressions that the constructor of a class computes, as text."""
-    for member in all_members(cls.block):
+    yield from block_texts(cls.block)
+    yield from map(text_of, cls.outs.values())
+
+
+def block_texts(block: Block) -> Iterable[str]:
+    for member in all_members(block):
         yield member.code
         if member.choice is not None:
             yield member.choice.test.code
         if member.construction is not None:
             yield from (text_of(member.construction.values.get(p.name)) for p in member.construction.cls.params)
-    for op in cls.block.walk():
+    for op in block.walk():
         if isinstance(op, Let):
             yield text_of(op.value)
         elif isinstance(op, Branch):
             yield op.test.code
         elif isinstance(op, (Loop, ForLoop)):
             yield text_of(op.iterable)
-    yield from map(text_of, cls.outs.values())
 
 
 def text_of(value: Any) -> str:
@@ -170,6 +175,24 @@ def text_of(value: Any) -> str:
         return code_of(value)
     except TypeError:
         return ""
+
+
+def check_reads(cls: ModuleClass) -> None:
+    """Raises CannotKeep where a size is read from a submodule that is no attribute of its own."""
+    looped = {
+        id(o.member)
+        for op in cls.block.walk()
+        if isinstance(op, ForLoop)
+        for o in op.body.walk()
+        if isinstance(o, Apply)
+    }
+    own = {id(op.member) for op in cls.block.walk() if isinstance(op, Apply)} - looped
+    inside = Block([op for op in cls.block.walk() if isinstance(op, ForLoop)])
+    in_loops = {n for text in block_texts(inside) for n in re.findall(r"\bmember__(\d+)\b", text)}
+    for text in static_texts(cls):
+        for number in re.findall(r"\bmember__(\d+)\b", text):
+            if int(number) not in own and not (int(number) in looped and number in in_loops):
+                raise CannotKeep("a size is read from a submodule inside another")
 
 
 def annotation_of(default: Any) -> str:

@@ -54,6 +54,8 @@ class FactoryStager(Stager):
         self.input_dims: dict[str, Any] = {}
         self.self_names: dict[str, Sym] = {}
         self.inputs_made: list[Value] = []
+        self.reserved: set[str] = set()
+        """The function's own parameters."""
         self.fixed_attributes: dict[str, Any] = {}
         """Attributes of `self` that decided the structure, with the values seen."""
 
@@ -67,6 +69,8 @@ class FactoryStager(Stager):
                 shape.append(dim)
                 continue
             label = axis_name(value.type.rank, axis)
+            if label in self.reserved:
+                label = f"in_{label}"
             while label in self.input_dims:
                 label = (
                     f"{value.hint}_{label.removeprefix('in_')}"
@@ -192,6 +196,7 @@ def _evaluate(
     env.names["__receiver__"] = next(iter(env.names.values()), None)
     env.names["__env__"] = env
     stager.frame = Frame(function, "factory")
+    stager.reserved = set(arguments)
     stager.frames[id(env)] = stager.frame
     stager.visit(function.node)
     signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]

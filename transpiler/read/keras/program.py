@@ -78,7 +78,8 @@ class Recorder(KerasInterpreter):
         before = len(self.models)
         result = super().run_function(function, args, kwargs)
         made = self.models[before:]
-        if isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__"):
+        builds = isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__")
+        if builds and isinstance(function.node, ast.FunctionDef):
             bound = Interpreter.bind(self, function, args, kwargs).names
             self.activations.append(
                 Activation(

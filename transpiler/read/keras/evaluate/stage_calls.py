@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -254,7 +254,7 @@ class StagedCalls:
         def general(name: str, value: Any) -> Any:
             if isinstance(value, Value):
                 layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
-                inner = self.general_input(name, value, layout, len(inputs), dims, several)
+                inner = self.general_input(name, value, layout, len(inputs), dims, several, arguments)
                 inputs.append(inner)
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
@@ -308,15 +308,22 @@ class StagedCalls:
         return staged
 
     def general_input(
-        self, name: str, value: Value, layout: Layout, index: int, dims: dict[str, tuple[int, int]], several: bool
+        self,
+        name: str,
+        value: Value,
+        layout: Layout,
+        index: int,
+        dims: dict[str, tuple[int, int]],
+        several: bool,
+        reserved: Collection[str] = (),
     ) -> Value:
         """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
         shape: list[Any] = [None]
         for axis, d in enumerate(value.type.shape[1:], start=1):
             label = axis_name(value.type.rank, axis)
             label = f"{name}_{label.removeprefix('in_')}" if several else label
-            while label in dims:
-                label += "_"
+            while label in dims or label in reserved:
+                label = f"in_{label}"
             dims[label] = (index, axis)
             shape.append(Sym.name(label, MISSING if d is None else witness_of(d), True))
         inner = Value(replace(value.type, shape=tuple(shape)).in_layout(layout), name)

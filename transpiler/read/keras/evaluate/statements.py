@@ -62,7 +62,7 @@ class Statements:
             if isinstance(statement, ast.If):
                 test = self.located(statement, env, lambda s=statement: self.truth(self.eval(s.test, env)))
                 if isinstance(test, (Sym, Unknown)):
-                    signal = self.open_branch(test, statement, queue, env)
+                    signal = self.located(statement, env, lambda s=statement, t=test: self.open_branch(t, s, queue, env))
                     if signal is not None:
                         return signal
                     continue
