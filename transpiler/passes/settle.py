@@ -220,7 +220,8 @@ def _coalesce_end(body: Block) -> None:
             continue
         if not isinstance(value, Sym) or not isinstance(value.expr, ast.Name):
             continue
-        source = next((x for x in lets if x.name == value.expr.id), None)
+        earlier = lets[: lets.index(last)]
+        source = next((x for x in earlier if x.name == value.expr.id), None)
         if source is not None and isinstance(source.value, Sym) and source.value.code == last.name:  # a = b; …; b = a
             between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
             if last.name not in used_names(Block(between), let_values=True) and last.name not in bound_names(
@@ -233,7 +234,7 @@ def _coalesce_end(body: Block) -> None:
         if source is None or sum(x.name == source.name for x in lets) != 1:
             continue
         between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
-        if last.name in used_names(Block(between), let_values=True):
+        if last.name in used_names(Block(between), let_values=True) | bound_names(Block(between)):
             continue
         body.ops.remove(last)
         rename_static(body, source.name, last.name)

@@ -14,7 +14,7 @@ from transpiler.ir.program import (
     Loop,
     Value,
 )
-from transpiler.ir.statics import bound_names
+from transpiler.ir.statics import bound_names, names_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import Signal
 from transpiler.read.keras.evaluate.staging import (
@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.staging import (
     axis_name,
     is_static,
     mutates_containers,
+    substitute,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
@@ -197,6 +198,7 @@ class StagedLoops:
             self.emit(let)
         for (name, axis), slot in slots.items():
             self.emit(Let(slot, before[name].type.shape[axis], slot))
+        updates: dict[str, Any] = {}
         for name, start in general.items():
             end = env.names[name]
             if isinstance(start, Value):
@@ -217,15 +219,16 @@ class StagedLoops:
                 after[name] = result
                 for (n, axis), slot in slots.items():
                     if n == name:
-                        body.ops.append(Let(slot, end.type.shape[axis], slot))
+                        updates[slot] = end.type.shape[axis]
             else:
                 slot = start.expr.id
                 if isinstance(end, Sym) or is_static(end):
                     if not same(end, start):
-                        body.ops.append(Let(slot, end, name))
+                        updates[slot] = end
                     after[name] = Sym.name(slot, witness_of(end))
                 else:
                     raise StageError(f"{name} changes its kind in the loop")
+        body.ops += self.in_sequence(updates)
         self.emit(loop)
         new = {n: v for n, v in env.names.items() if n not in before}
         env.names.clear()
@@ -240,6 +243,21 @@ class StagedLoops:
                 and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
             ):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+
+    def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
+        """Assignments that happen at once, one after the other: none overwrites what a later one reads."""
+        found: list[Let] = []
+        updates = dict(updates)
+        while updates:
+            free = next((n for n in updates if not any(n in names_in(v) for m, v in updates.items() if m != n)), None)
+            if free is None:  # a cycle: one old value is kept aside
+                slot = next(iter(updates))
+                aside = self.fresh(slot)
+                found.append(Let(aside, Sym.name(slot), slot))
+                updates = {n: substitute(v, {slot: Sym.name(aside)}) for n, v in updates.items()}
+                continue
+            found.append(Let(free, updates.pop(free), free.split("__v")[0]))
+        return found
 
     def after_shape(
         self, start: Value, end: Value, name: str, slots: dict[tuple[str, int], str], local: set[str] | None
