@@ -24,7 +24,7 @@ from transpiler.read.keras.evaluate.staging import (
     signature_defaults,
     substitute,
 )
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Origin, has_tensors
+from transpiler.read.keras.evaluate.values import Alternative, Env, Function, Instance, Model, Origin, has_tensors
 
 PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 
@@ -214,6 +214,9 @@ def _is_rest(function: Function, name: str) -> bool:
 
 def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
     """Inputs and outputs of what a builder returned: a model, or its input and output tensors."""
+    open_part = alternative_in((result.inputs, result.outputs) if isinstance(result, Model) else result)
+    if open_part is not None:
+        raise NeedsConstant(open_part.test, "what the function returns depends on a parameter")
     if isinstance(result, Model):
         if result.inputs is None:
             raise StageError("a Sequential model without an input shape")
@@ -223,6 +226,14 @@ def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
         if inputs and all(not stager.origins[x].inputs for x in inputs if x in stager.origins):
             return result[0], result[1]
     raise StageError("the function does not return one model")
+
+
+def alternative_in(value: Any) -> Alternative | None:
+    """The first value in a nested structure that depends on an open test."""
+    if isinstance(value, Alternative):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return next((a for a in map(alternative_in, items) if a is not None), None)
 
 
 def _extract(

@@ -245,7 +245,11 @@ class ClassWriter:
             if isinstance(o, Apply):
                 self.need(o)
                 assert o.member is not None
-                codes.append(self.member_code(o.member))
+                code = self.member_code(o.member)
+                if any(f"member__{number}." in code for number in made):
+                    flush()
+                    code = appended(code, made, name)
+                codes.append(code)
                 made.append(id(o.member))
                 continue
             flush()
@@ -255,10 +259,7 @@ class ClassWriter:
                 continue
             at = len(inner.lines)
             self.construct_other(o, inner)
-            for place, number in enumerate(reversed(made), start=1):  # what this iteration appended
-                inner.lines[at:] = [
-                    line.replace(f"member__{number}.", f"{name}[-{place}].") for line in inner.lines[at:]
-                ]
+            inner.lines[at:] = [appended(line, made, name) for line in inner.lines[at:]]
         flush()
         target = ast.unparse(op.target)
         used = names_of("\n".join(inner.lines))
@@ -297,12 +298,12 @@ class ClassWriter:
         self, op: Branch, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
     ) -> None:
         live = {v for v, last in last_use.items() if last > index}
+        before = dict(holders)
         names = {r: self.variable(r, index, holders, last_use) for r, _, _ in op.phis}
         sides: list[Lines] = []
         for block, position in ((op.then, 1), (op.otherwise, 2)):
             lines = Lines([], out.level + 1)
-            inner = {n: v for n, v in holders.items() if v not in names}
-            self.forward_ops(block.ops, lines, inner, live | {phi[position] for phi in op.phis})
+            self.forward_ops(block.ops, lines, dict(before), live | {phi[position] for phi in op.phis})
             moves = [(names[phi[0]], ast.unparse(self.variables[phi[position]])) for phi in op.phis]
             moves = [(n, v) for n, v in moves if n != v]
             if len(moves) == 1:
@@ -513,6 +514,13 @@ class ClassWriter:
             return ["x"]
         names = Names(GLOBALS)
         return names.take_numbered([identifier(v.hint) for v in self.cls.inputs])
+
+
+def appended(code: str, made: list[int], name: str) -> str:
+    """`code` with the submodules that an iteration appended to the list `name` read from there; `made` has their ids."""
+    for place, number in enumerate(reversed(made), start=1):
+        code = code.replace(f"member__{number}.", f"{name}[-{place}].")
+    return code
 
 
 def annotation(value: Any) -> str:
