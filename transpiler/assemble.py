@@ -29,7 +29,6 @@ from transpiler.write.torch.factory import factory_text
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
-
 GENERATED = frozenset(("torch", "nn", "F", "Tensor", "math", "init_weights"))
 """Names that every generated file may use."""
 

@@ -9,6 +9,7 @@ serves concrete and symbolic sizes.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,14 +56,18 @@ class Sym:
     def parse(code: str, witness: Any = MISSING, integer: bool = False) -> Sym:
         return Sym(ast.parse(code, mode="eval").body, witness, integer)
 
-    @property
+    @functools.cached_property
     def code(self) -> str:
         return ast.unparse(self.expr)
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """The names of the generated code this expression reads."""
+        return self._names
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
         called = {n.func.id for n in ast.walk(self.expr) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-        return {n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)} - called
+        return frozenset(n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)) - called
 
     def __repr__(self) -> str:
         return self.code

@@ -114,21 +114,27 @@ def _start(node: Any) -> int:
 
 def used_identifiers(tree: ast.AST) -> set[str]:
     """The names a tree reads, those in quoted annotations included; imports do not count."""
-    found = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    found: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             found |= {c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
     return found
 
 
 def import_nodes(tree: ast.Module) -> Iterable[tuple[Any, list[ast.stmt], bool]]:
     """Every import, with the statements it stands among, and whether that is the top level."""
-    for parent in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
+    todo: list[ast.AST] = [tree]
+    while todo:
+        parent = todo.pop()
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
             siblings = getattr(parent, name, None)
             for child in siblings if isinstance(siblings, list) else ():
                 if isinstance(child, (ast.Import, ast.ImportFrom)):
                     yield child, siblings, parent is tree
+                elif isinstance(child, (ast.stmt, ast.ExceptHandler)) or name == "cases":
+                    todo.append(child)
 
 
 def without_empty_blocks(text: str) -> str:

@@ -26,7 +26,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     ITERATING,
     first_open,
-    walk_own,
+    is_generator,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -241,7 +241,7 @@ class Calls:
         env = self.bind(function, args, kwargs)
         if isinstance(function.node, ast.Lambda):
             return self.guarded(lambda: self.eval(function.node.body, env))  # type: ignore[union-attr,arg-type]
-        if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in walk_own(function.node)):
+        if is_generator(function.node):
             return Unknown(f"{function.name} is a generator")
         signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
         return signal.value if isinstance(signal, ReturnSignal) else None

@@ -39,7 +39,7 @@ from transpiler.read.keras.evaluate.staging import (
     signature_defaults,
     staged_hint,
 )
-from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.syntax import assigned_names, is_generator
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Bound,
@@ -161,7 +161,7 @@ class StagedCalls:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
-        if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(function.node)):
+        if is_generator(function.node):
             raise StageError("generators are not kept")
         try:
             staged, arguments = self.stage_class(function, args, kwargs)

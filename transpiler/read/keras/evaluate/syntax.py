@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,12 @@ def _as_load(target: ast.expr) -> ast.expr:
         return ast.Attribute(target.value, target.attr, ast.Load())
     assert isinstance(target, ast.Subscript)
     return ast.Subscript(target.value, target.slice, ast.Load())
+
+
+@functools.lru_cache(maxsize=4096)
+def is_generator(node: ast.AST) -> bool:
+    """Whether a function yields."""
+    return any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in walk_own(node))
 
 
 def walk_own(node: ast.AST) -> Iterable[ast.AST]:
