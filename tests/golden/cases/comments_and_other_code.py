@@ -46,7 +46,6 @@ def load(name):
     return np.load(os.path.join(DATA, name))
 
 
-# the model
 def init_weights(module: nn.Module) -> None:
     """Starts from the distributions that Keras starts from."""
     if isinstance(module, nn.Linear):
@@ -65,6 +64,7 @@ class Net(nn.Module):
         return self.classifier(x)
 
 
+# the model
 model = Net()
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any
 from transpiler.write.torch.helpers import helper_texts
 
 LINE_LENGTH = 120
+PIECE = "__piece__"
+"""Stands between texts that black formats in one go."""
 
 TORCH_IMPORTS = (
     ("math", "import math"),
@@ -42,31 +44,42 @@ class FileEdit:
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
     def apply(self) -> str:
-        """The file's new text, formatted by black."""
+        """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
         edits: list[tuple[int, int, list[str]]] = []
         nodes = {*self.replaced, *self.removed, *self.before}
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
+        new_texts = formatted({n: self.new_text(n) for n in nodes})
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
-            if node in self.removed:
+            above = [*helper_texts(self.helpers), *format_all(self.preamble)] if start == first else []
+            if node in self.removed or node in self.before or above:
                 while start > 1 and lines[start - 2].startswith("#"):
                     start -= 1
-            elif node not in self.replaced:
-                end = start - 1  # an insertion
-            new: list[str] = []
-            if node in self.before:
-                new += ["\n\n".join(self.before[node]), "", ""]
-            if node in self.replaced:
-                new += textwrap.indent(self.replaced[node], " " * node.col_offset).splitlines()  # type: ignore[attr-defined]
-            if start == first:
-                above = [*helper_texts(self.helpers), *self.preamble]
-                new = [*("\n\n".join(above).splitlines() + ["", ""] if above else []), *new]
-            edits.append((start, end, new))
-        for start, end, new in sorted(edits, reverse=True):
-            lines[start - 1 : end] = new
-        body = "\n".join(lines) + "\n"
-        return format_code(self.with_imports(body))
+            comments = lines[start - 1 : _start(node) - 1] if node not in self.removed else []
+            if node not in self.replaced and node not in self.removed:
+                end, comments = start - 1, []  # an insertion
+            new = new_texts[node]
+            if not new and node in self.removed:
+                while end < len(lines) and not lines[end].strip() and (start == 1 or not lines[start - 2].strip()):
+                    end += 1
+            inserted = [*above, *new[:-1]] if node in self.replaced else [*above, *new]
+            text = [line for piece in inserted for line in (*piece.splitlines(), "", "")]
+            if inserted:
+                text = [""] * (2 - _blank_above(lines, start)) + text
+            if node in self.replaced and new:
+                text += [*comments, *new[-1].splitlines()]
+            edits.append((start, end, text))
+        for start, end, text in sorted(edits, reverse=True):
+            lines[start - 1 : end] = text
+        return self.with_imports("\n".join(lines) + "\n").strip("\n") + "\n"
+
+    def new_text(self, node: Any) -> tuple[list[str], int]:
+        """The texts that stand above a node or in its place, unformatted, and how far they are indented."""
+        texts = list(self.before.get(node, ()))
+        if node in self.replaced:
+            texts.append(self.replaced[node])
+        return texts, node.col_offset
 
     def with_imports(self, text: str) -> str:
         """The text with the imports it uses: the framework's gone, torch's added, unused ones removed."""
@@ -105,6 +118,37 @@ class FileEdit:
             return False
         module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
         return name in used or name not in original and module.partition(".")[0] not in self.frameworks
+
+
+def _blank_above(lines: list[str], start: int) -> int:
+    """How many blank lines, 2 at most, stand above line `start` (2 at the head of a file)."""
+    count = 0
+    while count < 2 and start - 2 - count >= 0 and not lines[start - 2 - count].strip():
+        count += 1
+    return 2 if start - 2 - count < 0 else count
+
+
+def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
+    """Every text formatted by black for its place; all that stand at one depth go through black together."""
+    result: dict[Any, list[str]] = {}
+    for indent in {i for _, i in texts.values()}:
+        nodes = [n for n, (_, i) in texts.items() if i == indent]
+        flat = format_all([t for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
+        for n in nodes:
+            own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
+            result[n] = [textwrap.indent(t, " " * indent) for t in own]
+    return result
+
+
+def format_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:
+    """Each text formatted by black, without blank lines around it."""
+    import black
+
+    if not any(t.strip() for t in texts):
+        return texts
+    joined = f"\n{PIECE}\n".join(texts)
+    whole = black.format_str(joined, mode=black.Mode(line_length=line_length))
+    return [piece.strip("\n") for piece in re.split(rf"^{PIECE}$", whole, flags=re.M)]
 
 
 def _start(node: Any) -> int:
@@ -208,14 +252,12 @@ def insert_imports(text: str, imports: list[str]) -> str:
         while line > 0 and not lines[line - 1].strip():
             line -= 1
     following = lines[line:]
-    gap = [""] if following and following[0].strip() and not re.match(r"(import|from)\s", following[0]) else []
+    rest = [f for f in following if f.strip()]
+    wanted = 2 if rest and re.match(r"class |def |async def |@", rest[0]) else 1
+    if rest and re.match(r"(import|from)\s", rest[0]):
+        wanted = 0
+    while following and not following[0].strip() and wanted:
+        following = following[1:]
+    gap = [""] * wanted if rest else []
     lead = [""] if line and not lines[line - 1].startswith(("import", "from")) and lines[line - 1].strip() else []
     return "\n".join([*lines[:line], *lead, *imports, *gap, *following]) + "\n"
-
-
-def format_code(text: str) -> str:
-    """Black's formatting; runs of blank lines that edits left are closed."""
-    import black
-
-    text = re.sub(r"\n{4,}", "\n\n\n", text)
-    return black.format_str(text, mode=black.Mode(line_length=LINE_LENGTH)) if text.strip() else text
