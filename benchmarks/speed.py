@@ -21,6 +21,8 @@ from pathlib import Path
 import black
 import libcst
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from transpiler.diagnostics import Severity
 from transpiler.pipeline import Conversion, convert_file
 

@@ -541,7 +541,7 @@ class Assembly:
         return found
 
     def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
-        known = self.done.get(statement)
+        known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
         span = source.span(statement)
         if isinstance(known, Declined):
             finding = known.finding()

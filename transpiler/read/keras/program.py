@@ -62,6 +62,8 @@ class Recorder(KerasInterpreter):
         """Calls on models that have a torch idiom → its text."""
         self.left_out: dict[ast.Call, str] = {}
         """Calls on models that are not translated → the method."""
+        self.failed: dict[ast.stmt, Declined] = {}
+        """Top-level statements that are not translated, and why."""
         self.statement_marks: set[int] = set()
         """Top-level statements that made layers, tensors or models."""
 
@@ -89,6 +91,11 @@ class Recorder(KerasInterpreter):
                 )
             )
         return result
+
+    def module_statement_failed(self, statement: ast.stmt, env: Env, error: Exception) -> None:
+        super().module_statement_failed(statement, env, error)
+        if isinstance(error, Declined):
+            self.failed[statement] = error
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
