@@ -194,10 +194,10 @@ def _evaluate(
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
-    env.names["__env__"] = env
     stager.frame = Frame(function, "factory")
     stager.reserved = set(arguments)
     stager.frames[id(env)] = stager.frame
+    stager.frame.scopes.append(env)
     stager.visit(function.node)
     signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
     result = signal.value if isinstance(signal, ReturnSignal) else None

@@ -106,10 +106,14 @@ class Expressions:
                 return value
             spec = self.eval(piece.format_spec, env) if piece.format_spec else ""  # type: ignore[attr-defined]
             if is_open(value) or is_open(spec):
-                parts.append(ast.FormattedValue(to_ast(value), piece.conversion, None))  # type: ignore[attr-defined]
-                parts[-1].witness = value  # type: ignore[attr-defined]
+                if is_open(spec):
+                    raise NeedsConstant(spec)
+                shown = observe(lambda v, p=piece, s=spec: format(CONVERSIONS.get(p.conversion, _as_is)(v), s), value)  # type: ignore[attr-defined]
+                written = ast.JoinedStr([ast.Constant(spec)]) if spec else None
+                parts.append(ast.FormattedValue(to_ast(value), piece.conversion, written))  # type: ignore[attr-defined]
+                parts[-1].witness = Sym(to_ast(value), shown)  # type: ignore[attr-defined]
             else:
-                convert = {115: str, 114: repr, 97: ascii}.get(piece.conversion, lambda v: v)  # type: ignore[attr-defined]
+                convert = CONVERSIONS.get(piece.conversion, _as_is)  # type: ignore[attr-defined]
                 parts.append(
                     self.native(format, [convert(value) if not isinstance(value, OPAQUE) else str(value), spec], {})
                 )
@@ -480,3 +484,11 @@ class Expressions:
 
     def tensor_truth(self, value: Value) -> Any:
         raise self.declined("K2T103", "a tensor decides a branch here", "Rewrite it with tf.where or keras.ops.where.")
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+CONVERSIONS: dict[int, Callable[[Any], Any]] = {115: str, 114: repr, 97: ascii}
+"""`!s`, `!r` and `!a` in an f-string."""

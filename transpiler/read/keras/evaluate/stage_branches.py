@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.staging import (
     Side,
@@ -52,13 +53,19 @@ class StagedBranches:
         if leaves:
             rest.clear()
         before = dict(env.names)
+        outside = Snapshot(env)
         then = self.side(lambda: self.exec_block([*node.body, *tail], env), test, True)
         then_names = dict(env.names)
+        changed = outside.changed(env.names)
+        outside.restore()
         env.names.clear()
         env.names.update(before)
         otherwise = self.side(lambda: self.exec_block([*node.orelse, *tail], env), test, False)
         else_names = dict(env.names)
         branch = Branch(test, then.block, otherwise.block)
+        if changed or outside.changed(env.names):
+            outside.restore()
+            raise NeedsConstant(test, "what a side of a branch changes is used after it")
         if then.failed and otherwise.failed:
             raise then.error or StageError("both sides of a branch fail")
         self.emit(branch)
@@ -256,4 +263,6 @@ class StagedBranches:
         for x in xs:
             if x in self.poly:
                 raise NeedsConstant(self.poly[x], "the rank of this tensor depends on a parameter")
+        if layer is not None:
+            self.check_own(layer)
         return super().emit_lowering(lowering, xs, layer, hint, span)

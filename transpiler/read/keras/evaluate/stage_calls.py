@@ -25,6 +25,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
@@ -180,8 +181,10 @@ class StagedCalls:
         }
         for _ in range(12):
             key = self.class_key(function, arguments)
-            if key in self.memory.classes:
-                return self.memory.classes[key], arguments
+            known = self.memory.classes.get(key)
+            if known is not None and known.still_holds():
+                self.frame.reads.update(known.reads)
+                return known, arguments
             try:
                 self.memory.classes[key] = None
                 staged = self.evaluate_class(function, arguments)
@@ -266,8 +269,9 @@ class StagedCalls:
             return Sym.name(name, witness_of(value))
 
         outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts
-        outer_comments = self.comments
+        outer_comments, outer_layers, outside = self.comments, self.own_layers, None
         self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
+        self.own_layers = len(self.layers)
         self.active.append(function.node)
         try:
             env = Env(function.env, "function", function.module)
@@ -276,15 +280,23 @@ class StagedCalls:
             receiver = next(iter(arguments.values()), None)
             env.names["__receiver__"] = receiver
             self.frames[id(env)] = frame
-            env.names["__env__"] = env
+            frame.scopes.append(env)
+            frame.reserved = {*arguments, *dims}
+            outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
             if not has_tensors(result) or isinstance(result, Alternative):
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):
                 raise StageError("a model is returned")
+            if outside.changed():
+                raise StageError(f"{function.name} changes what lives outside it")
             block = self.block
         finally:
+            if outside is not None:
+                outside.restore()
+            self.own_layers = outer_layers
+            outer_frame.reads.update(frame.reads)
             self.last_captures = frame.captures
             self.active.pop()
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
@@ -301,7 +313,7 @@ class StagedCalls:
         ]
         trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
         cls.statics = (*statics, *frame.captures)
-        staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial)
+        staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial, frame.reads, arguments)
         if not trivial:
             cls.source = function  # type: ignore[attr-defined]
             cls.staged = staged  # type: ignore[attr-defined]

@@ -52,6 +52,7 @@ class StagedLayers:
 
     def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A layer of the program becomes a class: `build` and `__init__` are its constructor, `call` is `forward`."""
+        self.check_own(layer)
         known = layer.attributes.get("__staged__")
         given = tensors(args)
         if known is None:
@@ -65,11 +66,11 @@ class StagedLayers:
 
     def stage_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Staged:
         frame = Frame(None, "class", outer=self.frame)
-        outer_frame, outer_block = self.frame, self.block
+        outer_frame, outer_block, outer_layers = self.frame, self.block, self.own_layers
         dims: dict[str, tuple[int, int]] = {}
         given = tensors(args)
         inputs = [self.general_input(x.hint, x, Layout.KERAS, i, dims, len(given) > 1) for i, x in enumerate(given)]
-        self.frame, self.block = frame, Block()
+        self.frame, self.block, self.own_layers = frame, Block(), None
         try:
             result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
             block = self.block
@@ -82,7 +83,7 @@ class StagedLayers:
             result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
             block = self.block
         finally:
-            self.frame, self.block = outer_frame, outer_block
+            self.frame, self.block, self.own_layers = outer_frame, outer_block, outer_layers
         block.ops.append(Return(result))
         doc = ast.get_docstring(layer.cls.node) or ""
         cls = ModuleClass(

@@ -15,6 +15,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.ir.statics import bound_names, names_in
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import Signal
 from transpiler.read.keras.evaluate.staging import (
@@ -49,17 +50,21 @@ class StagedLoops:
                 return self.unrolled(node, items, env)
         if self.flat:
             return self.unrolled(node, items, env)
-        names = dict(env.names)
-        layers, outer = len(self.layers), self.block
+        names, outside = dict(env.names), Snapshot(env)
+        layers, outer, own = len(self.layers), self.block, self.own_layers
         try:
-            kept = self.keep_loop(node, iterable, items, env)
+            self.own_layers = layers
+            kept = self.keep_loop(node, iterable, items, env, outside)
         except (StageError, NeedsConstant) as error:
             self.block = outer
+            outside.restore()
             if not closed:
                 if isinstance(error, NeedsConstant) and not self.of_loop(error, layers):
                     raise
                 raise NeedsConstant(iterable, str(error)) from None
             kept = False
+        finally:
+            self.own_layers = own
         if kept:
             return None
         env.names.clear()
@@ -80,7 +85,7 @@ class StagedLoops:
         finally:
             self.in_loop -= 1
 
-    def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env) -> bool:
+    def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env, outside: Snapshot) -> bool:
         """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
         if node.orelse or any(
             isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in ast.walk(s)
@@ -121,6 +126,10 @@ class StagedLoops:
             self.block = outer
             if signal is not None:
                 raise StageError("the loop is left early")
+            if outside.changed(env.names) or any(
+                n not in changed and _rebound(value, env.names.get(n)) for n, value in before.items()
+            ):
+                raise StageError("the loop changes what lives outside it")
             if not any(isinstance(op, Apply) for op in body.walk()):
                 return False
             stable = self.generalise(general, env, slots, before, body)
@@ -337,3 +346,8 @@ class StagedLoops:
             finally:
                 self.block = outer
         return result
+
+
+def _rebound(before: Any, now: Any) -> bool:
+    """Whether a name from before a loop has another value after an iteration."""
+    return before is not now and not isinstance(before, Unknown) and not same(before, now)

@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
     Instance,
+    has_tensors,
 )
 
 
@@ -57,6 +58,13 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         self.facts: list[tuple[str, bool]] = []
         """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
+        self.own_layers: int | None = None
+        """Layers made before this number belong to what is around the class or loop under construction."""
+
+    def check_own(self, layer: Any) -> None:
+        """Raises StageError for a layer made outside the class or loop under construction: there it would be made anew."""
+        if self.own_layers is not None and not any(known is layer for known in self.layers[self.own_layers :]):
+            raise StageError("a layer is used that was made elsewhere")
 
     def fresh(self, name: str) -> str:
         """A static variable of its own."""
@@ -66,26 +74,31 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
     def bind(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Env:
         env = super().bind(function, args, kwargs)
         self.frames[id(env)] = self.frame
-        env.names["__env__"] = env  # keeps the id alive
+        self.frame.scopes.append(env)  # keeps the id alive
         return env
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
+            self.frame.reads[id(scope), name] = (scope, name, value)
         if scope.kind == "module":
             return self.read_global(name, value, scope)
         return self.captured(name, value, self.frames.get(id(scope)))
 
     def captured(self, name: str, value: Any, home: Frame | None) -> Any:
         """A value read from an enclosing function: a class takes it as a constructor parameter."""
-        if home is None or home is self.frame or self.frame.kind == "factory" or not isinstance(value, Sym):
+        if home is None or home is self.frame or self.frame.kind == "factory":
+            return value
+        if has_tensors(value):
+            raise StageError(f"{name} is a tensor of the function around")
+        if not isinstance(value, Sym):
             return value
         return self.capture(name, value, home)
 
     def capture(self, name: str, value: Sym, home: Frame | None) -> Sym:
         name = name.split("__v")[0]
-        known = self.frame.captures.get(name)
-        if known is not None and not same(known, value):
-            raise StageError(f"two captured values are called {name}")
+        while name in self.frame.reserved or not same(self.frame.captures.get(name, value), value):
+            name = f"outer_{name}"
         self.frame.captures[name] = value
         return Sym.name(name, value.witness)
 

@@ -7,7 +7,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, is_open, to_ast, witness_of
+from transpiler.ir.expr import MISSING, Sym, is_open, same, to_ast, witness_of
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Block,
@@ -16,6 +16,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.syntax import MUTATING
 from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
@@ -47,6 +48,12 @@ class Frame:
     versions: int = 0
     dims: dict[str, Any] = field(default_factory=dict)
     """Names made for the sizes of inputs → the expression or size that the caller passes."""
+    reserved: set[str] = field(default_factory=set)
+    """Names of constructor parameters that a captured value cannot have."""
+    reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
+    """What was read from scopes around the function: (scope, name, value)."""
+    scopes: list[Env] = field(default_factory=list)
+    """The scopes of its calls: kept alive, as they are known by their ids."""
 
 
 @dataclass(eq=False)
@@ -63,6 +70,13 @@ class Staged:
     dims: dict[str, tuple[int, int]]
     """Constructor parameters that are sizes: name → (input, axis)."""
     trivial: bool = False
+    reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
+    kept: Any = None
+    """The arguments it was made for: kept alive, as objects among them are known by their ids."""
+
+    def still_holds(self) -> bool:
+        """Whether what the function read from around it is what is there now."""
+        return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
 
 
 def is_static(value: Any) -> bool:
@@ -266,10 +280,9 @@ def staged_hint(name: str) -> str:
 
 def mutates_containers(body: list[ast.stmt], env: Env) -> bool:
     """Whether the body changes a list, dict or set that lives outside it."""
-    methods = ("append", "extend", "insert", "pop", "remove", "update", "add", "setdefault", "clear")
     for statement in body:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
                 owner = node.func.value
                 if isinstance(owner, ast.Name) and isinstance(env.names.get(owner.id), (list, dict, set)):
                     return True

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from transpiler.read.keras.evaluate.interpreter import Interpreter
 
 
+MUTATING = frozenset(
+    ("append", "extend", "insert", "pop", "popitem", "remove", "update", "add", "discard", "setdefault", "clear", "sort", "reverse")
+)  # fmt: skip
+"""Methods that change the list, dictionary or set they are called on."""
+
+
 class OpenMethod:
     """A method of a value that the generated code keeps open: calling it writes the call."""
 
@@ -26,6 +32,8 @@ class OpenMethod:
         self.interpreter, self.receiver, self.name = interpreter, receiver, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.name in MUTATING and isinstance(self.receiver.witness, (list, dict, set)):
+            raise NeedsConstant(self.receiver, f"{self.receiver.code} is changed by {self.name}()")
         try:
             expr = ast.Call(
                 ast.Attribute(self.receiver.expr, self.name, ast.Load()),

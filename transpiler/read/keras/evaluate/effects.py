@@ -1,0 +1,90 @@
+"""What a piece of code changed besides the names it binds: lists, dictionaries, sets, objects, variables of closures.
+
+Code that becomes a class, the body of a loop or one side of a branch is evaluated once (or on both sides), however
+often it runs. If it changes something that lives outside it, it has to be evaluated where and as often as it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from transpiler.ir.expr import MISSING, Sym
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model
+
+
+class Snapshot:
+    """The containers, objects and scopes that are reached from `values` and from the scope `env` outwards."""
+
+    def __init__(self, env: Env | None, values: Iterable[Any] = ()) -> None:
+        self.containers: list[tuple[Any, Any]] = []
+        self.scopes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._seen: set[int] = set()
+        self._around(env)
+        self._walk(values)
+
+    def _around(self, env: Env | None) -> None:
+        while env is not None and id(env) not in self._seen:
+            self._seen.add(id(env))
+            self.scopes.append((env.names, dict(env.names)))
+            self._walk(v for n, v in list(env.names.items()) if not n.startswith("__"))
+            env = env.parent
+
+    def _walk(self, values: Iterable[Any]) -> None:
+        todo = list(values)
+        while todo:
+            value = todo.pop()
+            if isinstance(value, Function):
+                self._around(value.env)
+                continue
+            held = self._held(value)
+            if held is None and not isinstance(value, tuple) or id(value) in self._seen:
+                continue
+            self._seen.add(id(value))
+            if held is not None:
+                self.containers.append((value, type(held)(held)))
+            inner = value if held is None else held
+            todo += list(inner.values()) if isinstance(inner, dict) else list(inner)
+
+    def _held(self, value: Any) -> Any:
+        """What can change in a value; None if nothing can."""
+        if isinstance(value, Instance):
+            return value.attributes
+        if isinstance(value, Model):
+            return value.layers
+        return value if isinstance(value, (list, dict, set)) else None
+
+    def changed(self, own: dict[str, Any] | None = None) -> bool:
+        """Whether anything differs now; bindings in `own`, the scope of the code itself, do not count."""
+        if any(_differs(self._held(value), copy) for value, copy in self.containers):
+            return True
+        return any(names is not own and any(_other(names.get(n, MISSING), v) for n, v in copy.items() if not n.startswith("__")) for names, copy in self.scopes)  # fmt: skip
+
+    def restore(self) -> None:
+        """Undoes every change."""
+        for value, copy in self.containers:
+            held = self._held(value)
+            if isinstance(held, list):
+                held[:] = copy
+            elif held is not None:
+                held.clear()
+                held.update(copy)
+        for names, copy in self.scopes:
+            names.update(copy)
+
+
+def _differs(now: Any, before: Any) -> bool:
+    if now is None or len(now) != len(before) and not isinstance(now, dict):
+        return True
+    if isinstance(now, dict):
+        keys = [k for k in {**now, **before} if not (isinstance(k, str) and k.startswith("__"))]
+        return any(_other(now.get(k, MISSING), before.get(k, MISSING)) for k in keys)
+    if isinstance(now, set):
+        return now != before
+    return any(map(_other, now, before))
+
+
+def _other(a: Any, b: Any) -> bool:
+    if a is b:
+        return False
+    return type(a) is not type(b) or isinstance(a, Sym) or not isinstance(a, (int, float, str, bytes)) or a != b
