@@ -23,7 +23,7 @@ from transpiler.ir.program import (
     Return,
     Value,
 )
-from transpiler.ir.statics import bound_names, member_names, names_in, remove_dead_lets, used_names
+from transpiler.ir.statics import bound_names, member_names, names_in, names_in_code, remove_dead_lets, used_names
 from transpiler.passes.chains import group_chains
 from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
 
@@ -281,6 +281,12 @@ def rename_static(block: Block, old: str, new: str) -> None:
             op.iterable = value(op.iterable)
 
 
+def forward_names(block: Block) -> set[str]:
+    """The static names that the expressions of `forward` read."""
+    steps = [op.step.fn for op in block.walk() if isinstance(op, Apply) and op.step.fn]
+    return {n for fn in steps for n in names_in_code(fn.replace("{", "_arg_").replace("}", "_"))}
+
+
 def printed_names(cls: ModuleClass) -> dict[str, str]:
     """How each numbered static variable is printed: by its plain name, unless another of that name is still read."""
     first: dict[str, int] = {}
@@ -330,6 +336,7 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
     walk(cls.block)
     position += 1
     use(names_in(list(cls.outs.values())))
+    use(forward_names(cls.block))  # the constructor stores them at its end
     printed: dict[str, str] = {p.name: p.name for p in cls.params if "__v" not in p.name}
     for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
         base = name.split("__v")[0]
