@@ -113,6 +113,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     ]
     noise = live.silence(subject.model)
     meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY)
+    meta["recurrent_rates"] = sorted({v for layer, attribute, v in noise if attribute == "dropout"})
     work = Work(subject, units, sources, arrays, meta)
     work.load_draw(draw) if draw else work.make_draw()
     work.forward()

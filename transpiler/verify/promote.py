@@ -7,6 +7,7 @@ TensorFlow has no float64 kernel for.
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,54 @@ def exact_constants() -> None:
 
     for module in {id(m): m for m in (tf, tf.compat.v2)}.values():
         module.cast = _exact_cast(tf, module.cast)
+    for nn in {id(n): n for n in (tf.nn, tf.compat.v2.nn)}.values():
+        nn.gelu = _in_float64(tf, nn.gelu, functools.partial(_gelu, tf))
+        nn.leaky_relu = _in_float64(tf, nn.leaky_relu, functools.partial(_leaky_relu, tf))
+    for image in {id(i): i for i in (tf.image, tf.compat.v2.image)}.values():
+        image.resize = _in_float64(tf, image.resize, functools.partial(_resize, tf, image.resize))
+
+
+def _in_float64(tf: ModuleType, function: Any, exact: Any) -> Any:
+    """`function`, and `exact` for float64 tensors, where TensorFlow computes with constants of float32."""
+
+    @functools.wraps(function)
+    def wrapped(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return (exact if getattr(x, "dtype", None) == tf.dtypes.double else function)(x, *args, **kwargs)
+
+    return wrapped
+
+
+def _gelu(tf: ModuleType, features: Any, approximate: bool = False, name: Any = None) -> Any:
+    if approximate:
+        inner = math.sqrt(2 / math.pi) * (features + 0.044715 * features**3)
+        return 0.5 * features * (1 + tf.math.tanh(inner))
+    return 0.5 * features * (1 + tf.math.erf(features / tf.constant(math.sqrt(2), tf.dtypes.double)))
+
+
+def _leaky_relu(tf: ModuleType, features: Any, alpha: float = 0.2, name: Any = None) -> Any:
+    return tf.where(features > 0, features, tf.constant(alpha, tf.dtypes.double) * features)
+
+
+def _resize(tf: ModuleType, original: Any, images: Any, size: Any, method: Any = "bilinear", *args: Any, **kwargs: Any) -> Any:  # fmt: skip
+    """Bilinear resizing by half-pixel centres as two matrix products; other methods as they are."""
+    if getattr(method, "value", method) != "bilinear" or args or kwargs.get("antialias") or images.shape.rank != 4:
+        return original(images, size, method, *args, **kwargs)
+    height, width = (int(n) for n in size)
+    rows, columns = (_weights(int(n), m) for n, m in zip(images.shape[1:3], (height, width)))
+    return tf.einsum("oh,nhwc,pw->nopc", tf.constant(rows), images, tf.constant(columns))
+
+
+def _weights(size: int, target: int) -> Any:
+    """The (target, size) matrix of linear interpolation with half-pixel centres, edges repeated."""
+    import numpy as np
+
+    centres = (np.arange(target) + 0.5) * size / target - 0.5
+    low = np.floor(centres).astype(int)
+    share = centres - low
+    matrix = np.zeros((target, size))
+    np.add.at(matrix, (np.arange(target), np.clip(low, 0, size - 1)), 1 - share)
+    np.add.at(matrix, (np.arange(target), np.clip(low + 1, 0, size - 1)), share)
+    return matrix
 
 
 def _exact_cast(tf: ModuleType, cast: Any) -> Any:

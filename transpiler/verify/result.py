@@ -81,7 +81,7 @@ def _problem(row: Mapping[str, Any]) -> str:
         if (one.get("state") or {}).get("wrong"):
             texts.append(f"state{name}: {one['state']['wrong'][0]}")
     noise = row.get("noise") or {}
-    if noise.get("keras") != noise.get("torch"):
+    if noise.get("differ"):
         texts.append(f"noise rates {noise['torch']} instead of {noise['keras']}")
     return ", ".join(texts)
 

@@ -18,7 +18,7 @@ from transpiler.ir.model import Weight
 from transpiler.ir.weights import apply_transform
 from transpiler.pipeline import WeightUnit
 
-NOISE = ("p", "rate", "dropout", "stddev", "std", "drop_path_rate", "drop_rate", "drop_prob")
+NOISE = ("p", "rate", "dropout", "recurrent_dropout", "stddev", "std", "drop_path_rate", "drop_rate", "drop_prob")
 COUNTERS = ("num_batches_tracked",)
 
 
@@ -192,7 +192,7 @@ def silence(model: nn.Module) -> list[tuple[nn.Module, str, float]]:
         for name in NOISE:
             value = module.__dict__.get(name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if number and value and (noisy or "drop" in name or name == "rate"):
+            if number and value and (noisy or "drop" in name):
                 module.__dict__[name] = 0.0
                 changed.append((module, name, float(value)))
     return changed

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,17 @@ def _build(job: Job) -> tuple[nn.Module, list[str]]:
     return model, sorted({n.partition(".")[0] for n in missing.names})
 
 
+def same_rates(layers: Sequence[float], modules: Sequence[float], recurrent: Sequence[float]) -> bool:
+    """Whether the dropout modules are those of the noise layers, and others only drop what recurrent layers drop."""
+    rest = list(modules)
+    for rate in layers:
+        close = next((r for r in rest if np.isclose(r, rate)), None)
+        if close is None:
+            return False
+        rest.remove(close)
+    return all(any(np.isclose(r, known) for known in recurrent) for r in rest)
+
+
 class Check:
     """One precision: the same runs as the Keras child's, and the differences."""
 
@@ -206,11 +217,11 @@ class Check:
     def training(self) -> tuple[dict[str, Any], bool]:
         """Training-mode outputs and state; noise off, its configuration compared."""
         noise = {"keras": self.meta["rates"], "torch": rates(self.noise)}
-        same = (
-            bool(np.allclose(noise["keras"], noise["torch"])) if len(noise["keras"]) == len(noise["torch"]) else False
-        )
+        same = same_rates(noise["keras"], noise["torch"], self.meta.get("recurrent_rates", ()))
         random = self.random_inference()
         same = same and random == self.meta["random_inference"]
+        if not same:
+            noise["differ"] = True
         load(self.paired, self.arrays)
         self.model.train()
         before = {slot.name: slot.tensor.detach().clone() for slot in self.paired.slots}
