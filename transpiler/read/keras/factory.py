@@ -24,7 +24,7 @@ from transpiler.read.keras.evaluate.staging import (
     signature_defaults,
     substitute,
 )
-from transpiler.read.keras.evaluate.values import Alternative, Env, Function, Instance, Model, Origin, has_tensors
+from transpiler.read.keras.evaluate.values import Alternative, Env, Function, Instance, Model, Origin, has_tensors, own_copy
 
 PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 
@@ -190,7 +190,9 @@ def _evaluate(
             v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
 
         elif is_static(v) and n not in frozen and not _is_rest(function, n):
-            v = Sym.name(n, witness_of(v))
+            v = Sym.name(n, own_copy(witness_of(v)))
+        else:
+            v = own_copy(v)
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)

@@ -27,6 +27,7 @@ from transpiler.read.keras.evaluate.values import (
     Module,
     Unknown,
     has_tensors,
+    own_copy,
 )
 from transpiler.read.keras.names import Loader
 from transpiler.read.keras.parse import SourceModule, parse
@@ -78,11 +79,12 @@ class Recorder(KerasInterpreter):
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         before = len(self.models)
+        given = [own_copy(a) for a in args], own_copy(kwargs)  # as they were before the function changed them
         result = super().run_function(function, args, kwargs)
         made = self.models[before:]
         builds = isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__")
         if builds and isinstance(function.node, ast.FunctionDef):
-            bound = Interpreter.bind(self, function, args, kwargs).names
+            bound = Interpreter.bind(self, function, *given).names
             self.activations.append(
                 Activation(
                     function,

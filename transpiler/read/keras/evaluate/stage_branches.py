@@ -53,7 +53,7 @@ class StagedBranches:
         if leaves:
             rest.clear()
         before = dict(env.names)
-        outside = Snapshot(env)
+        outside = self.around_call(env) if leaves else Snapshot(env)
         then = self.side(lambda: self.exec_block([*node.body, *tail], env), test, True)
         then_names = dict(env.names)
         changed = outside.changed(env.names)
@@ -84,6 +84,12 @@ class StagedBranches:
             raise StageError("break or continue under an open condition")
         self.merge_names(branch, before, then_names, else_names, env)
         return None
+
+    def around_call(self, env: Env) -> Snapshot:
+        """What a function can reach without its own variables: all that matters once both sides of a branch return."""
+        function = env.names.get("__function__")
+        parameters = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} if function else env.names
+        return Snapshot(env.parent, [v for n, v in env.names.items() if n in parameters])
 
     def lift(self, branch: Branch, then_failed: bool) -> None:
         """One side raises: the other side's operations go after the branch, so that they are on the main path."""

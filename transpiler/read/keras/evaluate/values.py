@@ -302,3 +302,10 @@ def has_tensors(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(has_tensors, value.values()))
     return isinstance(value, Alternative) and (has_tensors(value.then) or has_tensors(value.otherwise))
+
+
+def own_copy(value: Any) -> Any:
+    """The value with its lists, dictionaries and sets copied, so that changing them leaves the original alone."""
+    if type(value) in (list, tuple, set):
+        return type(value)(map(own_copy, value))
+    return {k: own_copy(v) for k, v in value.items()} if type(value) is dict else value
