@@ -428,7 +428,7 @@ class Assembly:
                 continue
             placed.add(cls)
             origin = getattr(getattr(cls, "source", None), "node", None)
-            if origin in source.tree.body and origin not in edit.replaced:
+            if origin in source.tree.body and origin not in edit.replaced and not self.only_entries:
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
@@ -524,6 +524,8 @@ class Assembly:
             if is_import_block(statement):
                 continue
             if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
+                if self.only_entries:  # other files may still import it
+                    continue
                 edit.removed.add(statement)
                 if statement in edit.before:
                     edit.replaced[statement] = ""
