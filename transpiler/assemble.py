@@ -13,7 +13,7 @@ from transpiler.ir.model import ApiValue, Layer, Weight
 from transpiler.ir.naming import Names, cap_words
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.weights import by_module
-from transpiler.passes.settle import Settler
+from transpiler.passes.settle import Settler, check_reads
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -215,6 +215,12 @@ class Assembly:
                     attempts.insert(0, attempt)
                     del self.findings.items[marks:]
                     continue
+                try:
+                    self.try_out(settler)
+                except CannotKeep as error:
+                    errors.append(str(error))
+                    del self.findings.items[marks:]
+                    continue
                 self.report_tier(factory, errors)
                 return Written(function.module, settler.classes, settler, factory, factory.cls)
             del self.findings.items[marks:]
@@ -252,11 +258,12 @@ class Assembly:
         settler = Settler(classes, self.memory.demands)
         for cls in classes:
             settler.settle(cls)
-        self.try_out(settler)
         return settler
 
     def try_out(self, settler: Settler) -> None:
         """Writes settled classes for a look at the text: what cannot be written is not kept. Raises CannotKeep."""
+        for cls in settler.classes:
+            check_reads(cls)
         known = {f.name for f in self.memory.static_functions} | {c.name for c in settler.classes} | GENERATED
         for cls in settler.classes:
             writer = ClassWriter(cls, settler.printed[cls])

@@ -55,7 +55,6 @@ class Settler:
         group_chains(cls.block, cls.root)
         self.find_params(cls)
         check_sizes(cls.block)
-        check_reads(cls)
         self.printed[cls] = printed_names(cls)
         for param in cls.params:
             param.label = self.printed[cls][param.name]

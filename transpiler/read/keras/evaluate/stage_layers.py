@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym
-from transpiler.ir.model import Step
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, to_ast, witness_of
+from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -33,10 +33,26 @@ from transpiler.read.keras.evaluate.values import (
     Class,
     Instance,
 )
+from transpiler.rules.base import COMMON, LayerRule
 
 
 class StagedLayers:
     """The part of the stager that keeps custom layers."""
+
+    def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        layer = super().make_layer(rule, args, kwargs)
+        layer.attributes["__home__"] = self.frame
+        return layer
+
+    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+        """A layer made outside the class that calls it: its open arguments become constructor parameters there."""
+        home = layer.attributes.get("__home__")
+        if home is not self.frame and self.frame.kind == "class":
+            layer.attributes["__home__"] = self.frame
+            own = [n for n in layer.args if n not in COMMON and is_open(layer.args.get(n))]
+            taken = {n: self.capture(n, as_symbol(layer.args.get(n)), home) for n in own}
+            layer.args = layer.args.replace(**taken)
+        return super().apply_layer(layer, xs)
 
     def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
         layer = super().make_custom_layer(cls, args, kwargs)
@@ -183,3 +199,8 @@ class StagedLayers:
             if not isinstance(dim, Sym):
                 break
         return dim
+
+
+def as_symbol(value: Any) -> Sym:
+    """An open value as one expression."""
+    return value if isinstance(value, Sym) else Sym(to_ast(value), witness_of(value))
