@@ -60,6 +60,9 @@ class Expressions:
             return self.builtins[node.id]
         if node.id == "__file__":
             return str(env.module.path)
+        starred = env.top.names.get("__star__")
+        if starred:  # part of the framework, if not a part that is known here
+            return self.getattr(next((m for m in starred if m.path.endswith("layers")), starred[0]), node.id)
         raise ProgramError(NameError(f"name {node.id!r} is not defined"))
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -229,10 +230,10 @@ def constant_value(node: ast.expr) -> Any:
     if not all(isinstance(n, FOLDED) for n in ast.walk(node)):
         return MISSING
     try:
-        return eval(
-            compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval"),
-            {"__builtins__": {}},
-        )  # noqa: S307 - literals and operators only
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # `3 is None`, once a value is filled in
+            code = compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval")
+        return eval(code, {"__builtins__": {}})  # noqa: S307 - literals and operators only
     except Exception:
         return MISSING
 

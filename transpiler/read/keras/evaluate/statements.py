@@ -62,7 +62,9 @@ class Statements:
             if isinstance(statement, ast.If):
                 test = self.located(statement, env, lambda s=statement: self.truth(self.eval(s.test, env)))
                 if isinstance(test, (Sym, Unknown)):
-                    signal = self.located(statement, env, lambda s=statement, t=test: self.open_branch(t, s, queue, env))
+                    signal = self.located(
+                        statement, env, lambda s=statement, t=test: self.open_branch(t, s, queue, env)
+                    )
                     if signal is not None:
                         return signal
                     continue
@@ -243,10 +245,12 @@ class Statements:
 
     def import_star(self, name: str, module: Any, env: Env) -> None:
         if isinstance(module, ApiValue):
+            env.top.names.setdefault("__star__", []).append(module)
             for exported in self.exported_names(module.path):
                 env.assign(exported, self.getattr(module, exported))
         elif isinstance(module, Module):
             public = module.names.get("__all__")
+            env.top.names.setdefault("__star__", []).extend(module.names.get("__star__", ()))
             for key, value in list(module.names.items()):
                 if (key in public) if isinstance(public, list) else not key.startswith("_"):
                     env.assign(key, value)
