@@ -24,7 +24,16 @@ from transpiler.read.keras.evaluate.staging import (
     signature_defaults,
     substitute,
 )
-from transpiler.read.keras.evaluate.values import Alternative, Env, Function, Instance, Model, Origin, has_tensors, own_copy
+from transpiler.read.keras.evaluate.values import (
+    Alternative,
+    Env,
+    Function,
+    Instance,
+    Model,
+    Origin,
+    has_tensors,
+    own_copy,
+)
 
 PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 

@@ -78,7 +78,9 @@ class Objects:
                 else self.inert_attribute(value, name)
             )
         if isinstance(value, Alternative):
-            return Alternative(value.test, self.getattr(value.then, name), self.getattr(value.otherwise, name))
+            return Alternative(
+                value.test, self.getattr(value.then, name), self.getattr(value.otherwise, name), value.home
+            )
         if isinstance(value, (ApiValue, ApiObject, Layer, Model, Value, TensorShape)):
             return self.keras_attribute(value, name)
         if isinstance(value, Function):

@@ -27,6 +27,7 @@ from transpiler.read.keras.evaluate.staging import (
     fact,
     is_static,
     raise_of,
+    substitute,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -180,7 +181,7 @@ class StagedBranches:
             branch.then.ops.append(Let(slot, a, name))
             branch.otherwise.ops.append(Let(slot, b, name))
             return Sym.name(slot, witness)
-        return a if a is b else Alternative(test, a, b)
+        return a if a is b else Alternative(test, a, b, self.frame)
 
     def merge_models(self, branch: Branch, a: Model, b: Model) -> Model:
         if tensors(a.inputs) != tensors(b.inputs):
@@ -235,7 +236,17 @@ class StagedBranches:
         return self.split_on(test, then, otherwise)
 
     def split(self, value: Alternative, use: Callable[[Any], Any]) -> Any:
-        return self.split_on(value.test, lambda: use(value.then), lambda: use(value.otherwise))
+        return self.split_on(
+            self.at_home(value.test, value.home), lambda: use(value.then), lambda: use(value.otherwise)
+        )
+
+    def at_home(self, test: Sym, home: Any) -> Sym:
+        """A test made elsewhere, in the names of the class under construction."""
+        if home is None or home is self.frame or self.frame.kind != "class":
+            return test
+        taken = {n: self.capture(n, Sym.name(n), home) for n in test.names()}
+        moved = substitute(test, taken)
+        return Sym(moved.expr, test.witness) if isinstance(moved, Sym) else test
 
     def split_on(self, test: Sym, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         results: list[Any] = []

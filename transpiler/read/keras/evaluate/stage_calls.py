@@ -313,7 +313,9 @@ class StagedCalls:
         ]
         trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
         cls.statics = (*statics, *frame.captures)
-        staged = Staged(cls, inputs, result, statics, dict(frame.captures), frame.outer, dims, trivial, frame.reads, arguments)
+        staged = Staged(
+            cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, trivial, frame.reads, arguments
+        )
         if not trivial:
             cls.source = function  # type: ignore[attr-defined]
             cls.staged = staged  # type: ignore[attr-defined]
@@ -352,8 +354,8 @@ class StagedCalls:
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
-                if self.frame is staged.home or self.frame.kind == "factory"
-                else self.capture(name, outer, staged.home)
+                if self.frame is staged.homes.get(name) or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.homes.get(name))
             )
         member = Member("", staged_hint(staged.cls.name), None, None, None, order=len(self.layers))
         member.construction = Construction(staged.cls, values)

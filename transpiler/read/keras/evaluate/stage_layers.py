@@ -112,15 +112,15 @@ class StagedLayers:
             statics=tuple(frame.captures),
             key=layer.cls.node,
         )
-        return Staged(cls, inputs, result, [], dict(frame.captures), outer_frame, dims)
+        return Staged(cls, inputs, result, [], dict(frame.captures), dict(frame.homes), dims)
 
     def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
         values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
-                if self.frame is staged.home or self.frame.kind == "factory"
-                else self.capture(name, outer, staged.home)
+                if self.frame is staged.homes.get(name) or self.frame.kind == "factory"
+                else self.capture(name, outer, staged.homes.get(name))
             )
         name = layer.attributes["__common__"].get("name")
         member = Member(

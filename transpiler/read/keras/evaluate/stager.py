@@ -100,6 +100,7 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         while name in self.frame.reserved or not same(self.frame.captures.get(name, value), value):
             name = f"outer_{name}"
         self.frame.captures[name] = value
+        self.frame.homes[name] = home
         return Sym.name(name, value.witness)
 
     def read_global(self, name: str, value: Any, scope: Env) -> Any:

@@ -45,6 +45,8 @@ class Frame:
     function: Function | None
     kind: str
     captures: dict[str, Sym] = field(default_factory=dict)
+    homes: dict[str, Any] = field(default_factory=dict)
+    """Captured name → the frame in whose names its value is written."""
     outer: Frame | None = None
     versions: int = 0
     dims: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Staged:
     statics: list[str]
     """Constructor parameters that come from the function's own, in order."""
     captures: dict[str, Sym]
-    home: Frame | None
+    homes: dict[str, Any]
     dims: dict[str, tuple[int, int]]
     """Constructor parameters that are sizes: name → (input, axis)."""
     trivial: bool = False

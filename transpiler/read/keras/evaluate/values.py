@@ -279,6 +279,8 @@ class Alternative:
     test: Sym
     then: Any
     otherwise: Any
+    home: Any = None
+    """The class or factory under construction whose names the test is written in."""
 
 
 @dataclass(eq=False)
