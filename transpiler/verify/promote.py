@@ -29,6 +29,25 @@ def exact_constants() -> None:
         nn.leaky_relu = _in_float64(tf, nn.leaky_relu, functools.partial(_leaky_relu, tf))
     for image in {id(i): i for i in (tf.image, tf.compat.v2.image)}.values():
         image.resize = _in_float64(tf, image.resize, functools.partial(_resize, tf, image.resize))
+    legacy = sys.modules.get("tf_keras.src.layers.normalization.batch_normalization")
+    if legacy is not None:
+        base = legacy.BatchNormalizationBase
+        base._assign_moving_average = _exact_average(tf, base._assign_moving_average)
+
+
+def _exact_average(tf: ModuleType, original: Any) -> Any:
+    """Legacy BatchNormalization's running average; it makes a float32 of `1 - momentum` first."""
+
+    @functools.wraps(original)
+    def assign(self: Any, variable: Any, value: Any, momentum: Any, inputs_size: Any) -> Any:
+        if not isinstance(momentum, float) or variable.dtype.base_dtype != tf.dtypes.double:
+            return original(self, variable, value, momentum, inputs_size)
+        change = (variable - tf.cast(value, tf.dtypes.double)) * tf.constant(1.0 - momentum, tf.dtypes.double)
+        if inputs_size is not None:
+            change = tf.where(inputs_size > 0, change, tf.zeros_like(change))
+        return variable.assign_sub(change)
+
+    return assign
 
 
 def _in_float64(tf: ModuleType, function: Any, exact: Any) -> Any:
