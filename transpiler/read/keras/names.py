@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from transpiler.diagnostics import Declined
-from transpiler.read.keras.parse import SourceModule, parse, read_text
+from transpiler.files import read_source
+from transpiler.read.keras.parse import SourceModule, parse
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
 """Top-level packages whose names are known by path; their source is not evaluated (but for keras.applications)."""
@@ -122,7 +123,7 @@ class Loader:
     def parse_file(self, path: Path, name: str, package: bool = False) -> SourceModule:
         path = path.resolve()
         if path not in self._parsed:
-            self._parsed[path] = parse(read_text(path), path, name, package)
+            self._parsed[path] = parse(read_source(path).text, path, name, package)
         return self._parsed[path]
 
     def application(self, name: str) -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from transpiler.diagnostics import Declined, Span
 
-BUILTIN_ENCODINGS = ("utf-8", "utf-8-sig")
 _KERAS = re.compile(r"\b(keras|tensorflow|tf_keras|tf|keras_applications)\b")
 
 
@@ -67,35 +66,6 @@ class SourceModule:
     @property
     def mentions_keras(self) -> bool:
         return bool(_KERAS.search(self.text))
-
-
-def read_text(path: Path) -> str:
-    """The text of a source file, by its coding line or byte-order mark.
-
-    Raises Declined for a file that is missing, a folder, binary, or in an encoding that does not decode.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise Declined("K2T002", f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise Declined("K2T002", f"{path} is a folder, not a Python file") from None
-    except OSError as error:
-        raise Declined("K2T002", f"{path}: {error.strerror or error}") from None
-    return decode(data, str(path))
-
-
-def decode(data: bytes, label: str) -> str:
-    """Source bytes as text, line ends kept. Raises Declined if they are not Python text."""
-    if b"\0" in data:
-        raise Declined("K2T002", f"{label} is not a text file")
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise Declined(
-            "K2T002", f"{label} cannot be decoded: {error}", "Save it as UTF-8, or name its encoding in a coding line."
-        ) from None
 
 
 def parse(text: str, path: Path, name: str, package: bool = False) -> SourceModule:

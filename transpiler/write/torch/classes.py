@@ -22,6 +22,7 @@ from transpiler.ir.program import (
     Loop,
     Member,
     ModuleClass,
+    Param,
     Return,
     Static,
     Value,
@@ -29,6 +30,7 @@ from transpiler.ir.program import (
 )
 from transpiler.rules.base import call
 from transpiler.write.torch.initial import Initializers
+from transpiler.write.torch.layout import render
 
 MAX_NESTED = 76
 """Longest expression that a further call is wrapped around."""
@@ -471,36 +473,33 @@ class ClassWriter:
     # --- the class --------------------------------------------------------------------------------------------------------
 
     def write(self) -> str:
+        """The text of the class."""
         self.name_attributes()
-        out = Lines()
-        out.add(f"class {self.cls.name}(nn.Module):")
-        body = out.indented()
-        if self.cls.doc:
-            body.add(*docstring(self.cls.doc), "")
-        params = "".join(
-            f", {p.label}{f': {p.annotation}' if p.annotation else ''}{f' = {code_of(p.default)}' if p.has_default else ''}"
-            for p in self.cls.params
-        )
-        body.add(f"def __init__(self{params}) -> None:")
-        inner = body.indented()
-        inner.add("super().__init__()")
-        self.constructor(self.cls.block, inner)
-        forward = self.write_forward(out.level + 1)
-        inner.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
+        constructor = Lines()
+        self.constructor(self.cls.block, constructor)
+        inputs = self.input_names()
+        forward = self.write_forward(inputs)  # before the attributes that it turns out to read
+        constructor.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
         if self.cls.root and self.initial.shared:
-            inner.add("self.apply(init_weights)")
-        inner.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
-        body.add("")
-        out.lines += forward.lines
-        return self.final_names(out.text())
-
-    def write_forward(self, level: int) -> Lines:
-        out = Lines([], level)
-        names = self.input_names()
+            constructor.add("self.apply(init_weights)")
+        constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
         returned = next((op.value for op in self.cls.block.walk() if isinstance(op, Return)), None)
-        out.add(f"def forward(self{''.join(f', {n}: Tensor' for n in names)}) -> {annotation(returned)}:")
-        self.variables = {v: ast.Name(n, ast.Load()) for n, v in zip(names, self.cls.inputs)}
-        self.forward_ops(self.cls.block.ops, out.indented(), dict(zip(names, self.cls.inputs)), set())
+        text = render(
+            "class",
+            name=self.cls.name,
+            doc=docstring(self.cls.doc) if self.cls.doc else [],
+            params=[parameter(p) for p in self.cls.params],
+            constructor=constructor.lines,
+            inputs=inputs,
+            returns=annotation(returned),
+            forward=forward.lines,
+        )
+        return self.final_names(text)
+
+    def write_forward(self, inputs: list[str]) -> Lines:
+        out = Lines()
+        self.variables = {v: ast.Name(n, ast.Load()) for n, v in zip(inputs, self.cls.inputs)}
+        self.forward_ops(self.cls.block.ops, out, dict(zip(inputs, self.cls.inputs)), set())
         return out
 
     def final_names(self, text: str) -> str:
@@ -521,6 +520,15 @@ def appended(code: str, made: list[int], name: str) -> str:
     for place, number in enumerate(reversed(made), start=1):
         code = code.replace(f"member__{number}.", f"{name}[-{place}].")
     return code
+
+
+def parameter(p: Param) -> str:
+    """A constructor's parameter as it stands in the signature."""
+    annotated = f": {p.annotation}" if p.annotation else ""
+    default = (
+        f" = {code_of(p.default)}" if p.has_default and annotated else f"={code_of(p.default)}" if p.has_default else ""
+    )
+    return f"{p.label}{annotated}{default}"
 
 
 def annotation(value: Any) -> str:

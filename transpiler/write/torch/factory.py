@@ -8,6 +8,7 @@ from typing import Any
 from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
 from transpiler.write.torch.classes import VERSION, Lines, construction_code, negated, write_if
+from transpiler.write.torch.layout import render
 
 
 def factory_text(
@@ -21,18 +22,16 @@ def factory_text(
     known: set[str],
 ) -> str:
     """The function `node` as it stands in the result. `known` are the names that annotations and defaults may use."""
-    out = Lines()
-    out.add(*signature(node, cls.name, known))
-    body = out.indented()
+    body = Lines()
     doc = ast.get_docstring(node, clean=False)
-    if doc is not None:
-        body.lines += _doc_lines(doc)
     for name, value in frozen.items():
         body.add(*guard(name, value, known))
     statements(prologue, body)
     statements(epilogue, body)
     body.add(f"return {construction_code(cls, {p.name: arguments[p.name] for p in cls.params})}")
-    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), out.text())
+    head = signature(node, cls.name, known)
+    text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
+    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
 
 
 def _doc_lines(doc: str) -> list[str]:

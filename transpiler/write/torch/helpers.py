@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from transpiler.resources import template_dir
+from transpiler.write.torch.layout import render
 
 _NEEDS = re.compile(r"\{#\s*needs:\s*([\w, ]+)#\}\s*")
 
@@ -15,7 +16,7 @@ _NEEDS = re.compile(r"\{#\s*needs:\s*([\w, ]+)#\}\s*")
 def _helper(name: str) -> tuple[str, tuple[str, ...]]:
     text = (template_dir() / "torch" / "helpers" / f"{name}.py.j2").read_text(encoding="utf-8")
     needs = tuple(n.strip() for m in _NEEDS.finditer(text) for n in m.group(1).split(","))
-    return _NEEDS.sub("", text).strip(), needs
+    return render(f"helpers/{name}").strip(), needs
 
 
 def helper_texts(names: Iterable[str]) -> list[str]:
