@@ -20,6 +20,7 @@ from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives
 from transpiler.read.keras.evaluate.signals import (
     MAX_DEPTH,
+    NotKept,
     ProgramError,
     ReturnSignal,
 )
@@ -39,8 +40,10 @@ from transpiler.read.keras.evaluate.values import (
     Model,
     Module,
     Native,
+    Partial,
     Super,
     Unknown,
+    calling,
     has_tensors,
 )
 
@@ -120,6 +123,8 @@ class Calls:
             if method is None:
                 raise ProgramError(TypeError(f"{function!r} is not callable"))
             return self.call(Bound(method, function), args, kwargs)
+        if isinstance(function, Partial):
+            return self.call(function.function, [*function.args, *args], {**function.keywords, **kwargs})
         if isinstance(function, Native):
             return self.native(function, args, kwargs)
         if callable(function):
@@ -166,6 +171,8 @@ class Calls:
 
     def call_real_open(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A builtin over open values: an expression of the generated code, where it has a plain name there."""
+        if self.in_try:
+            raise NeedsConstant(first_open([*args, *kwargs.values()]), "whether this raises decides what follows")
         name = getattr(function, "__name__", "")
         owner = getattr(function, "__self__", None)
         if function in (list, tuple) and args and isinstance(args[0], (list, tuple)):
@@ -226,12 +233,16 @@ class Calls:
         )
 
     def native(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        outer = calling.interpreter
+        calling.interpreter = self  # what the function calls back is evaluated here
         try:
             return function(*args, **kwargs)
-        except (Declined, ProgramError, NeedsConstant, RecursionError):
+        except (Declined, ProgramError, NeedsConstant, NotKept, RecursionError):
             raise
         except Exception as error:
             raise ProgramError(error) from None
+        finally:
+            calling.interpreter = outer
 
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return self.run_function(function, args, kwargs)

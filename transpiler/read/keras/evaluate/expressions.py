@@ -27,6 +27,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     COMPARISON_METHODS,
     COMPARISONS,
+    first_open,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -384,6 +385,8 @@ class Expressions:
         if is_open(index) or isinstance(value, Sym):
             if has_tensors(value) or isinstance(value, OPAQUE):
                 raise NeedsConstant(index)
+            if self.in_try:
+                raise NeedsConstant(first_open([value, index]), "whether this raises decides what follows")
             if isinstance(index, slice) or not isinstance(value, Sym):
                 return self.open_item(value, index)
             return value[index]

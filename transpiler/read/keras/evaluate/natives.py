@@ -14,7 +14,7 @@ import types
 import typing
 from typing import Any
 
-from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.read.keras.evaluate.values import Native, Partial, Unknown
 
 EXCEPTIONS = {
     n: getattr(__import__("builtins"), n)
@@ -44,8 +44,14 @@ def _wraps(wrapped: Any, *_: Any, **__: Any) -> Any:
     return decorate
 
 
+def _partial(function: Any, *args: Any, **keywords: Any) -> Partial:
+    if isinstance(function, Partial):
+        return Partial(function.function, (*function.args, *args), {**function.keywords, **keywords})
+    return Partial(function, args, keywords)
+
+
 FUNCTOOLS = types.SimpleNamespace(
-    **{**vars(functools), "wraps": _wraps, "update_wrapper": lambda wrapper, wrapped, *_: _wraps(wrapped)(wrapper)}
+    **{**vars(functools), "partial": Native("partial", _partial), "wraps": _wraps, "update_wrapper": lambda wrapper, wrapped, *_: _wraps(wrapped)(wrapper)}
 )
 """functools, without what copies the insides of one function of the program over another's."""
 

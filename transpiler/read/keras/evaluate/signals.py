@@ -59,3 +59,7 @@ OPAQUE = (
     Method,
     Native,
 )
+
+
+class NotKept(Exception):
+    """The way of evaluating in progress does not work here; another one is tried."""

@@ -16,7 +16,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.ir.shape import Layout
-from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import MUTATING
 from transpiler.read.keras.evaluate.values import (
     Env,
@@ -34,7 +34,7 @@ MAX_SIZE_TEXT = 40
 STATIC = (int, float, str, bool, type(None), bytes)
 
 
-class StageError(Exception):
+class StageError(NotKept):
     """The structure of this part cannot be kept; a lower tier is used."""
 
 

@@ -64,6 +64,16 @@ class Env:
         self.names[name] = value
 
 
+@dataclass
+class Calling:
+    """The interpreter that calls a real function right now: functions of the program that it calls are evaluated there."""
+
+    interpreter: Interpreter | None = None
+
+
+calling = Calling()
+
+
 @dataclass(eq=False)
 class Function:
     """A function or lambda of the program, with the scope it closes over."""
@@ -86,7 +96,7 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Lets real functions (`sorted`, `functools.reduce`) call back into the program."""
-        return self.interpreter.call(self, list(args), kwargs)
+        return (calling.interpreter or self.interpreter).call(self, list(args), kwargs)
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"
@@ -151,7 +161,7 @@ class Instance:
         method = self.cls.lookup("__call__")
         if not isinstance(method, Function):
             raise TypeError(f"{self!r} is not callable")
-        return method.interpreter.call(self, list(args), kwargs)
+        return (calling.interpreter or method.interpreter).call(self, list(args), kwargs)
 
     def __repr__(self) -> str:
         return self._text("__repr__")
@@ -175,7 +185,21 @@ class Bound:
     receiver: Any
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function.interpreter.call(self, list(args), kwargs)
+        return (calling.interpreter or self.function.interpreter).call(self, list(args), kwargs)
+
+
+@dataclass(eq=False)
+class Partial:
+    """`functools.partial` of any callable value."""
+
+    function: Any
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if calling.interpreter is None:
+            raise TypeError("a partial of the program is called outside its evaluation")
+        return calling.interpreter.call(self, list(args), kwargs)
 
 
 @dataclass(eq=False)
