@@ -337,8 +337,7 @@ def build(shape=(12, 12, 3), n=2, kernel=3):
     return Model(inputs, GlobalAveragePooling2D()(x))
 """,
     "build()",
-    tier="flat",
-    refused=("build(n=1)", "build(n=4, kernel=2)", "build((7, 9, 1), n=0)",),
+    "build(n=1)", "build(n=4, kernel=2)", "build((7, 9, 1), n=0)",
 )  # fmt: skip
 case(
     "a closure that returns a function",
@@ -1266,9 +1265,408 @@ def build(shape=(9, 8, 3), top=True, f=2):
     "build((7, 6, 1), f=3)", "build(top=False)",
 )  # fmt: skip
 
+case(
+    "sides of a chain of tests",
+    """
+def build(kind="a", f=4):
+    i = keras.Input((9,8,3))
+    if kind == "a":
+        x = Conv2D(f, 3)(i)
+        g = f
+    elif kind == "b":
+        x = Conv2D(f*2, 3, strides=2)(i)
+        g = 2
+    else:
+        x = i
+        g = 1
+    x = Conv2D(g, 1)(x)
+    return Model(i, Dense(2)(Flatten()(x)))
+""",
+    "build()",
+    "build('b')", "build('c', 3)",
+)  # fmt: skip
+case(
+    "names used again after a loop",
+    """
+def build(n=2, f=4):
+    i = x = keras.Input((9,8,3))
+    for k in range(n):
+        y = Conv2D(f, 3, padding="same")(x)
+        y = BatchNormalization()(y)
+        x = Concatenate()([x, y])
+    y = Conv2D(f * n, 1)(x)
+    for k in range(n):
+        y = Conv2D(k + 1, 1)(y)
+    return Model(i, Concatenate()([x, y]))
+""",
+    "build()",
+    "build(1)", "build(4,2)",
+)  # fmt: skip
+case(
+    "sizes halved in some iterations",
+    """
+def build(n=4, f=4):
+    i = x = keras.Input((16,15,3))
+    for k in range(n):
+        if k % 2 == 0:
+            x = Conv2D(f + k, 3, padding="same")(x)
+        else:
+            x = MaxPooling2D(2)(x)
+    return Model(i, Dense(2)(Flatten()(x)))
+""",
+    "build()",
+    "build(1)", "build(2)", "build(5,2)",
+)  # fmt: skip
+case(
+    "strides for each axis",
+    """
+def build(kernel=(3, 2), strides=(2, 1), dil=1):
+    i = keras.Input((16,15,3))
+    x = Conv2D(4, kernel, strides=strides, padding="same")(i)
+    x = MaxPooling2D(kernel, strides=strides, padding="same")(x)
+    return Model(i, Dense(2)(Flatten()(x)))
+""",
+    "build()",
+    "build((2,5),(1,3))",
+)  # fmt: skip
+case(
+    "tests joined by and, or, not",
+    """
+def build(a=True, b=False, n=2):
+    i = keras.Input((16,15,3))
+    use = a and not b
+    x = Conv2D(4 if use else 6, 3, use_bias=not use)(i)
+    if use or n > 3:
+        x = BatchNormalization()(x)
+    if not (a and b):
+        x = Conv2D(n, 1)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(False)", "build(True,True)", "build(True,True,4)", "build(False,True,5)",
+)  # fmt: skip
+case(
+    "a test within a side",
+    """
+def build(a=True, b=True):
+    i = keras.Input((16,15,3))
+    x = Conv2D(4,1)(i)
+    if a:
+        if b:
+            x = Conv2D(5,1)(x)
+        else:
+            x = Conv2D(6,1)(x)
+            x = ReLU()(x)
+        x = BatchNormalization()(x)
+    return Model(i, Conv2D(2,1)(x))
+""",
+    "build()",
+    "build(False)", "build(True,False)", "build(False,False)",
+)  # fmt: skip
+case(
+    "defaults from the top level",
+    """
+ACT = "relu"
+DEF = {"padding": "same", "use_bias": False}
 
-def held_back() -> list[tuple[str, str]]:
-    return [(name, entry) for name, case in CASES.items() for entry in (case.seen, *case.held)]
+def conv(x, f, k=3, act=ACT):
+    x = Conv2D(f, k, **DEF)(x)
+    return Activation(act)(x)
+
+def build(f=4, act="tanh"):
+    i = keras.Input((9,8,3))
+    return Model(i, conv(conv(i, f), f + 1, 1, act))
+""",
+    "build()",
+    "build(3,'sigmoid')",
+)  # fmt: skip
+case(
+    "lists computed from parameters",
+    """
+def build(width=2, layers_=[1, 2], mult=1.0):
+    widths = [int(w * mult) for w in [4, 8]] * 2
+    i = x = keras.Input((9,8,3))
+    for w, n in zip(widths, layers_):
+        for _ in range(n):
+            x = Conv2D(w * width, 1)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(3)", "build(2,[2,0])", "build(1,[1,1,2],0.5)",
+)  # fmt: skip
+case(
+    "squeeze and excite",
+    """
+def se(x, r=4):
+    c = x.shape[-1]
+    s = GlobalAveragePooling2D()(x)
+    s = Dense(max(1, c // r), activation="relu")(s)
+    s = Dense(c, activation="sigmoid")(s)
+    s = Reshape((1, 1, c))(s)
+    return Multiply()([x, s])
+
+def build(f=8, shape=(9,8,3)):
+    i = keras.Input(shape)
+    x = se(Conv2D(f, 3)(i))
+    h, w = x.shape[1], x.shape[2]
+    x = AveragePooling2D((h, w))(x)
+    return Model(i, Flatten()(x))
+""",
+    "build()",
+    "build(3)", "build(6,(12,7,2))",
+)  # fmt: skip
+case(
+    "reshapes by sizes of the input",
+    """
+def build(shape=(8, 6, 4), heads=2):
+    i = keras.Input(shape)
+    h, w, c = shape
+    x = Reshape((h * w, c))(i)
+    x = Dense(heads * 3)(x)
+    x = Reshape((h, w, heads, 3))(x)
+    x = Permute((3, 1, 2, 4))(x)
+    return Model(i, Flatten()(x))
+""",
+    "build()",
+    "build((5,7,3),3)",
+)  # fmt: skip
+case(
+    "a temporal convolution network",
+    """
+def block(x, f, k, d):
+    y = Conv1D(f, k, dilation_rate=d, padding="causal", activation="relu")(x)
+    y = SpatialDropout1D(0.1)(y)
+    if x.shape[-1] != f:
+        x = Conv1D(f, 1)(x)
+    return Add()([x, y])
+
+def build(steps=20, feats=2, f=4, k=3, dilations=(1,2,4)):
+    i = x = keras.Input((steps, feats))
+    for d in dilations:
+        x = block(x, f, k, d)
+    return Model(i, Dense(1)(x))
+""",
+    "build()",
+    "build(11,4)", "build(dilations=(1,))", "build(9,1,3,2,[1,2])",
+)  # fmt: skip
+case(
+    "skips in a dictionary",
+    """
+def build(shape=(16,16,1), base=2, depth=3):
+    i = x = keras.Input(shape)
+    skips = {}
+    for d in range(depth):
+        x = Conv2D(base * 2**d, 3, padding="same")(x)
+        skips[d] = x
+        x = MaxPooling2D()(x)
+    for d in range(depth)[::-1]:
+        x = UpSampling2D()(x)
+        x = Concatenate()([x, skips[d]])
+        x = Conv2D(base * 2**d, 3, padding="same")(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build((24,8,2),3)",
+    tier="specialised",
+)  # fmt: skip
+case(
+    "functions composed",
+    """
+from functools import partial, reduce
+conv3 = partial(Conv2D, kernel_size=3, padding="same")
+
+def compose(*fs):
+    return reduce(lambda f, g: lambda x: g(f(x)), fs)
+
+def build(f=4, n=2):
+    i = keras.Input((9,8,3))
+    x = compose(conv3(f), BatchNormalization(), conv3(f * n))(i)
+    return Model(i, x)
+""",
+    "build()",
+    "build(3,3)",
+)  # fmt: skip
+case(
+    "a method that counts",
+    """
+class Builder:
+    def __init__(self, widths=(4, 6), bn=True):
+        self.widths = widths
+        self.bn = bn
+        self.count = 0
+    def block(self, x, w):
+        self.count += 1
+        x = Conv2D(w + self.count, 3, padding="same")(x)
+        return BatchNormalization()(x) if self.bn else x
+    def __call__(self, channels=3):
+        i = x = keras.Input((9,8,channels))
+        for w in self.widths:
+            x = self.block(x, w)
+        return Model(i, x)
+
+def build(widths=(4, 6), bn=True):
+    return Builder(widths, bn)()
+""",
+    "build()",
+    tier="specialised",
+    refused=("build((3,))",),
+)  # fmt: skip
+case(
+    "a shortcut where sizes differ",
+    """
+def shortcut(a, b):
+    if a.shape[1] != b.shape[1] or a.shape[-1] != b.shape[-1]:
+        s = int(round(a.shape[1] / b.shape[1]))
+        a = Conv2D(b.shape[-1], 1, strides=s)(a)
+    return Add()([a, b])
+
+def build(f=4, s=2, shape=(8,8,3)):
+    i = keras.Input(shape)
+    x = Conv2D(f, 3, padding="same", strides=s)(i)
+    x = shortcut(i, x)
+    return Model(i, shortcut(x, Conv2D(f, 3, padding="same")(x)))
+""",
+    "build()",
+    "build(3,1)", "build(5,2,(12,12,5))",
+)  # fmt: skip
+case(
+    "a model built on another's output",
+    """
+def conv(x, f):
+    return ReLU()(Conv2D(f, 3)(x))
+
+def backbone(shape=(12,12,3), f=4):
+    i = keras.Input(shape)
+    return Model(i, conv(conv(i, f), f*2))
+
+def build(shape=(12,12,3), f=4, classes=2):
+    b = backbone(shape, f)
+    x = GlobalAveragePooling2D()(b.output)
+    return Model(b.input, Dense(classes)(x))
+""",
+    "build()",
+    "build((9,10,1),3,5)",
+)  # fmt: skip
+case(
+    "lengths and truth of lists",
+    """
+def build(hidden=[4, 3], drop=[]):
+    i = x = keras.Input((7,))
+    for k, h in enumerate(hidden):
+        x = Dense(h)(x)
+        if k < len(drop):
+            x = Dropout(drop[k])(x)
+        if k == len(hidden) - 1:
+            x = BatchNormalization()(x)
+    if drop:
+        x = Dense(9)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build([5])", "build([2,3,4],[0.1,0.2])",
+)  # fmt: skip
+case(
+    "tensors added in place",
+    """
+def build(n=2, f=3):
+    i = keras.Input((6,6,f))
+    x = i
+    for _ in range(n):
+        x += Conv2D(f, 3, padding="same")(x)
+    y = x * 2.0 - 1.0
+    return Model(i, y / (1.0 + f))
+""",
+    "build()",
+    "build(3,2)", "build(0)",
+)  # fmt: skip
+case(
+    "a layer class chosen by a text",
+    """
+def build(rnn="lstm", norm=True, f=4):
+    i = keras.Input((6,f))
+    L = LSTM if rnn == "lstm" else GRU
+    x = L(f)(i)
+    n = BatchNormalization() if norm else LayerNormalization()
+    act = ReLU() if f > 2 else Activation("tanh")
+    return Model(i, act(n(x)))
+""",
+    "build()",
+    "build('gru')", "build(norm=False)", "build(f=2)",
+)  # fmt: skip
+case(
+    "a conversion that may raise",
+    """
+def build(f=4, size="3"):
+    try:
+        k = int(size)
+    except ValueError:
+        k = 1
+    i = keras.Input((6,6,3))
+    return Model(i, Conv2D(f, k)(i))
+""",
+    "build()",
+    tier="specialised",
+    refused=("build(3,'x')",),
+)  # fmt: skip
+case(
+    "slices of a parameter",
+    """
+def build(widths=(4, 6, 8)):
+    i = x = keras.Input((6,6,3))
+    for w in widths[:-1]:
+        x = Conv2D(w, 1)(x)
+    for a, b in zip(widths[:-1], widths[1:]):
+        x = Conv2D(a + b, 1)(x)
+    return Model(i, Conv2D(widths[-1], 1)(x))
+""",
+    "build()",
+    "build((3,))", "build([5,2])", "build((1,2,3,4))",
+)  # fmt: skip
+case(
+    "a text among others",
+    """
+def build(kinds=("conv", "pool"), f=4):
+    i = x = keras.Input((8,8,3))
+    for k in kinds:
+        if k == "conv":
+            x = Conv2D(f, 3, padding="same")(x)
+        elif k in ("pool", "max"):
+            x = MaxPooling2D(2)(x)
+    if "conv" in kinds:
+        x = Conv2D(f * 2, 1)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(('pool',))", "build(['conv','conv'],3)", "build(('max','conv'))",
+)  # fmt: skip
+case(
+    "padding where a size is odd",
+    """
+def down(x, f):
+    if x.shape[1] % 2:
+        x = ZeroPadding2D(((0,1),(0,1)))(x)
+    return Conv2D(f, 3, strides=2)(x)
+
+def build(size=17, f=3):
+    i = keras.Input((size,size,2))
+    return Model(i, down(down(i, f), f * 2))
+""",
+    "build()",
+    "build(16)", "build(23,2)",
+)  # fmt: skip
+
+
+QUICK = 2
+"""Entries of a case that every run tests, besides the one seen."""
+
+
+def held_back() -> list[object]:
+    """A case and an entry to use its conversion at; the later ones are slow."""
+    found: list[object] = []
+    for name, case in CASES.items():
+        for i, entry in enumerate((case.seen, *case.held)):
+            found.append(pytest.param(name, entry, marks=[pytest.mark.slow] if i > QUICK else []))
+    return found
 
 
 TEXTS: dict[str, dict] = {}
