@@ -18,7 +18,7 @@ from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Partial, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS
 from transpiler.read.keras.parse import SourceModule
@@ -45,6 +45,10 @@ class Written:
     statements: list[ast.stmt] = field(default_factory=list)
     """Top-level statements of a script that the class replaces."""
     assigned: str = ""
+
+    @property
+    def tier(self) -> str:
+        return self.factory.tier if self.factory is not None else "flat"
 
 
 class Assembly:
@@ -88,7 +92,7 @@ class Assembly:
         for name, found in models_at_top(self.program):
             if found is model and expression == name:
                 written = self.convert_script_model(name, model)
-                return EntryPlan(expression, setup, name, setup, "flat", units, tuple(self.findings.items))
+                return EntryPlan(expression, setup, name, setup, written.tier, units, tuple(self.findings.items))
         return self.plan_flat(expression, setup, units)
 
     def plan_flat(self, expression: str, setup: str, units: tuple[WeightUnit, ...]) -> EntryPlan:
@@ -129,8 +133,8 @@ class Assembly:
             try:
                 if made and self.program.interpreter.statement_marks:
                     continue
-                self.convert_script_model(name, model)
-                plans.append(EntryPlan(name, "", name, "", "flat", self.units(model)))
+                written = self.convert_script_model(name, model)
+                plans.append(EntryPlan(name, "", name, "", written.tier, self.units(model)))
             except Declined as declined:
                 self.findings.add(declined.finding())
         for name, function, receiver in self.program.functions():
@@ -537,10 +541,10 @@ class Assembly:
                 if statement in edit.before:
                     edit.replaced[statement] = ""
                 continue
-            if not (used_identifiers(statement) & keras_names) and not imports_framework(statement):
-                continue
-            if is_alias(statement, names):
+            if is_alias(statement, names, self.memory.visited):
                 edit.removed.add(statement)
+                continue
+            if not (used_identifiers(statement) & keras_names) and not imports_framework(statement):
                 continue
             found.append(statement)
             if not self.only_entries:
@@ -727,11 +731,17 @@ def expressions_of(statement: ast.stmt) -> list[ast.AST]:
     return found
 
 
-def is_alias(statement: ast.stmt, names: dict[str, Any]) -> bool:
-    """`layers = tf.keras.layers`: another name for a part of Keras, which the result does not need."""
+def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Sequence[Any]) -> bool:
+    """`layers = tf.keras.layers`, `conv3 = partial(Conv2D, kernel_size=3)`: another name for a part of Keras, or for a
+    function that became a class, which the result does not need."""
     if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
         return False
-    return all(isinstance(names.get(t.id), ApiValue) for t in statement.targets)  # type: ignore[attr-defined]
+    values = [names.get(t.id) for t in statement.targets]  # type: ignore[attr-defined]
+    plain = [v.function if isinstance(v, Partial) else v for v in values]
+    return all(
+        isinstance(p, ApiValue) or p is not v and isinstance(p, Function) and p.node in visited
+        for p, v in zip(plain, values)
+    )
 
 
 def is_import_block(statement: ast.stmt) -> bool:
