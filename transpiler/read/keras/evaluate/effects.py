@@ -42,7 +42,8 @@ class Snapshot:
                 continue
             self._seen.add(id(value))
             if held is not None:
-                self.containers.append((value, type(held)(held)))
+                kind = next(k for k in (list, dict, set) if isinstance(held, k))
+                self.containers.append((value, kind(held)))
             inner = value if held is None else held
             todo += list(inner.values()) if isinstance(inner, dict) else list(inner)
 

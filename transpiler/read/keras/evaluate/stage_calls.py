@@ -289,6 +289,8 @@ class StagedCalls:
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):
                 raise StageError("a model is returned")
+            if is_open(result):
+                raise StageError(f"{function.name} returns more than tensors")
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")
             block = self.block

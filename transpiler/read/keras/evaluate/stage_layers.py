@@ -46,6 +46,7 @@ class StagedLayers:
 
     def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
         """A layer made outside the class that calls it: its open arguments become constructor parameters there."""
+        self.check_own(layer)
         home = layer.attributes.get("__home__")
         if home is not self.frame and self.frame.kind == "class":
             layer.attributes["__home__"] = self.frame
