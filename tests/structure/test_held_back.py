@@ -1655,6 +1655,306 @@ def build(size=17, f=3):
     "build(16)", "build(23,2)",
 )  # fmt: skip
 
+case(
+    "a custom layer in a loop",
+    """
+class SE(layers.Layer):
+    def __init__(self, ratio=4, **kw):
+        super().__init__(**kw)
+        self.ratio = ratio
+    def build(self, shape):
+        c = shape[-1]
+        self.a = layers.Dense(max(c // self.ratio, 1), activation="relu")
+        self.b = layers.Dense(c, activation="sigmoid")
+    def call(self, x):
+        s = keras.ops.mean(x, axis=(1, 2), keepdims=True)
+        return x * self.b(self.a(s))
+
+def build(f=8, r=4, n=2):
+    i = x = keras.Input((9,8,3))
+    for k in range(n):
+        x = Conv2D(f * (k + 1), 3)(x)
+        x = SE(r)(x)
+    return Model(i, SE(ratio=2)(x))
+""",
+    "build()",
+    "build(6,2,1)", "build(4,8,3)",
+)  # fmt: skip
+case(
+    "a custom layer that is shared",
+    """
+class Scale(layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.d = layers.Dense(units)
+    def call(self, x):
+        return self.d(x) * 2.0
+
+def build(units=3, n=2):
+    i = x = keras.Input((units,))
+    s = Scale(units)
+    for k in range(2):
+        x = s(x)
+    for k in range(n):
+        x = Scale(units + k)(x)
+    return Model(i, x)
+""",
+    "build()",
+    tier="specialised",
+    refused=("build(4,1)",),
+)  # fmt: skip
+case(
+    "a return inside a loop",
+    """
+def pick(x, ks, f):
+    for k in ks:
+        if k == 3:
+            return Conv2D(f, 3)(x)
+        x = Conv2D(f, 1)(x)
+    return x
+
+def build(ks=(1, 3, 1), f=3):
+    i = keras.Input((9,8,3))
+    return Model(i, pick(i, ks, f))
+""",
+    "build()",
+    tier="specialised",
+    refused=("build((1,1))",),
+)  # fmt: skip
+case(
+    "towers for each input",
+    """
+def tower(x, units, act):
+    for u in units:
+        x = Dense(u, activation=act)(x)
+    return x
+
+def build(dims=(3, 5), units=(4,), act="relu", join="concat"):
+    ins = [keras.Input((d,)) for d in dims]
+    ts = [tower(t, units, act) for t in ins]
+    if join == "concat":
+        x = Concatenate()(ts)
+    else:
+        x = Add()(ts)
+    return Model(ins, Dense(1)(x))
+""",
+    "build()",
+    "build(join='add')", "build((3,5),(2,3),'tanh')",
+    tier="specialised",
+)  # fmt: skip
+case(
+    "rates and slopes",
+    """
+def build(rate=0.3, sd=0.1, alpha=0.2, f=4):
+    i = keras.Input((9,8,3))
+    x = Conv2D(f, 3)(i)
+    x = GaussianNoise(sd)(x)
+    x = LeakyReLU(negative_slope=alpha)(x)
+    x = SpatialDropout2D(rate)(x)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5 if f > 3 else 1e-4)(x)
+    x = Dense(f, use_bias=rate > 0.1)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(0.0,0.0,0.1)", "build(0.05,f=2)",
+)  # fmt: skip
+case(
+    "a test on channels after a loop",
+    """
+def build(n=2, f=4, out=8):
+    i = x = keras.Input((9,8,3))
+    for k in range(n):
+        x = Conv2D(f * 2**k, 3, padding="same")(x)
+    if x.shape[-1] != out:
+        x = Conv2D(out, 1)(x)
+    if x.shape[1] > 8:
+        x = MaxPooling2D()(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(1)", "build(3,2)", "build(0)", "build(2,4,5)",
+)  # fmt: skip
+case(
+    "a tensor carried from the iteration before",
+    """
+def build(n=4, f=3):
+    i = x = keras.Input((9,8,3))
+    prev = None
+    for k in range(n):
+        y = Conv2D(f, 3, padding="same")(x)
+        if prev is not None:
+            y = Add()([y, prev])
+        prev = y
+        x = ReLU()(y)
+    return Model(i, x)
+""",
+    "build()",
+    tier="specialised",
+    refused=("build(1)",),
+)  # fmt: skip
+case(
+    "a helper that returns a number as well",
+    """
+def conv(x, f):
+    x = Conv2D(f, 3)(x)
+    return x, f * 2
+
+def build(f=3):
+    i = keras.Input((12,12,3))
+    x, f = conv(i, f)
+    x, f = conv(x, f)
+    return Model(i, Conv2D(f, 1)(x))
+""",
+    "build()",
+    "build(2)",
+)  # fmt: skip
+case(
+    "functions found by name",
+    """
+def block_conv(x, f): return Conv2D(f, 3, padding="same")(x)
+
+def block_sep(x, f): return SeparableConv2D(f, 3, padding="same")(x)
+
+def build(kind="conv", f=4, n=2):
+    i = x = keras.Input((9,8,3))
+    fn = globals()["block_" + kind]
+    for k in range(n):
+        x = fn(x, f)
+    return Model(i, x)
+""",
+    "build()",
+    "build('conv',3,1)",
+    tier="specialised",
+    refused=("build('sep')",),
+)  # fmt: skip
+case(
+    "functions found in a dictionary",
+    """
+def a(x, f): return Conv2D(f, 3, padding="same")(x)
+
+def b(x, f): return Conv2D(f * 2, 1)(x)
+BLOCKS = {"a": a, "b": b}
+
+def build(seq="ab", f=4):
+    i = x = keras.Input((9,8,3))
+    for k in seq:
+        x = BLOCKS[k](x, f)
+    return Model(i, x)
+""",
+    "build()",
+    tier="specialised",
+    refused=("build('ba')",),
+)  # fmt: skip
+case(
+    "one-dimensional sizes",
+    """
+def build(size=17, k=3, s=2):
+    i = keras.Input((size, 3))
+    x = Conv1D(4, k, strides=s)(i)
+    x = Cropping1D((1, 1))(x)
+    x = ZeroPadding1D(2)(x)
+    x = UpSampling1D(2)(x)
+    return Model(i, Dense(2)(Flatten()(x)))
+""",
+    "build()",
+    "build(20,4,3)", "build(9,1,1)",
+)  # fmt: skip
+case(
+    "a transposed convolution in a loop",
+    """
+def up(x, f, k=3, s=2):
+    return Conv2DTranspose(f, k, strides=s, padding="same")(x)
+
+def build(n=2, f=8, k=3, size=4):
+    i = x = keras.Input((size, size, 3))
+    for j in range(n):
+        x = up(x, f // 2**j, k)
+    x = up(x, 1, 2, 1)
+    return Model(i, Dense(2)(Flatten()(x)))
+""",
+    "build()",
+    tier="specialised",
+    refused=("build(1,4,4)",),
+)  # fmt: skip
+case(
+    "a parameter changed by a branch and a loop",
+    """
+def build(f=4, wide=False, n=2):
+    if wide:
+        f = f * 4
+        n += 1
+    i = x = keras.Input((9,8,3))
+    for k in range(n):
+        x = Conv2D(f, 1)(x)
+        f = f + 1
+    return Model(i, Conv2D(f, 1)(x))
+""",
+    "build()",
+    "build(wide=True)", "build(2,True,0)", "build(3,n=0)",
+)  # fmt: skip
+case(
+    "an encoder used twice",
+    """
+def enc(shape, f):
+    i = keras.Input(shape)
+    x = Conv2D(f, 3)(i)
+    return Model(i, GlobalAveragePooling2D()(x), name="enc")
+
+def build(f=4):
+    e = enc((9,9,3), f)
+    a = keras.Input((9,9,3)); b = keras.Input((9,9,3))
+    return Model([a,b], Dot(axes=1)([e(a), e(b)]))
+""",
+    "build()",
+    "build(2)",
+)  # fmt: skip
+case(
+    "axes passed on",
+    """
+def h(x, f, axis=-1):
+    x = Conv2D(f, 3)(x)
+    x = BatchNormalization(axis=axis)(x)
+    return Permute((2, 1, 3))(x)
+
+def build(f=4, shape=(9,8,3)):
+    i = keras.Input(shape)
+    return Model(i, h(h(i, f), f + 1, axis=3))
+""",
+    "build()",
+    "build(2,(7,9,1))",
+)  # fmt: skip
+case(
+    "sums and lengths",
+    """
+def build(ks=(3, 5), f=4):
+    i = keras.Input((9,8,3))
+    outs = [Conv2D(f, k, padding="same")(i) for k in [1, 3]]
+    x = Concatenate()(outs)
+    x = Conv2D(sum(ks) + len(ks) * f - min(ks), 1)(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build((2,))", "build([1,2,3],2)",
+)  # fmt: skip
+case(
+    "depths by number",
+    """
+def build(depth=18):
+    cfg = {18: (2, 2), 34: (3, 4)}
+    if (n := sum(cfg[depth])) > 4:
+        k = 1
+    else:
+        k = 3
+    i = x = keras.Input((9,8,3))
+    for a in cfg[depth]:
+        for _ in range(a):
+            x = Conv2D(n, k, padding="same")(x)
+    return Model(i, x)
+""",
+    "build()",
+    "build(34)",
+)  # fmt: skip
+
 
 QUICK = 2
 """Entries of a case that every run tests, besides the one seen."""

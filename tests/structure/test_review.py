@@ -1,0 +1,111 @@
+"""Programs that change their own variables while they build models: the result starts from the right ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from held import assert_same, build, load, write
+
+from transpiler.pipeline import convert_file
+
+HEAD = "from keras import Input\nfrom keras.layers import Conv2D, Dense\nfrom keras.models import Model, Sequential\n"
+
+SCRIPTS = {
+    "a variable is assigned again": (
+        "f = 4\ni = Input((8, 8, 3))\nx = Conv2D(f, 3)(i)\nf = 8\nx = Conv2D(f, 3)(x)\nf = 5\nmodel = Model(i, x)\n",
+        [(3, 4), (4, 8)],
+    ),
+    "an object counts": (
+        """
+class Net:
+    def __init__(self):
+        self.count = 1
+    def conv(self, x):
+        self.count += 1
+        return Conv2D(self.count, 3)(x)
+    def build(self):
+        i = Input((8, 8, 3))
+        return Model(i, self.conv(self.conv(i)))
+net = Net()
+model = net.build()
+""",
+        [(3, 2), (2, 3)],
+    ),
+    "a list is emptied": (
+        "sizes = [2, 5]\ni = x = Input((8, 8, 3))\nwhile sizes:\n    x = Conv2D(sizes.pop(0), 3)(x)\nmodel = Model(i, x)\n",
+        [(3, 2), (2, 5)],
+    ),
+    "a dictionary is changed": (
+        "k = dict(filters=2)\ni = Input((8, 8, 3))\nx = Conv2D(kernel_size=3, **k)(i)\nk['filters'] = 5\n"
+        "model = Model(i, Conv2D(kernel_size=3, **k)(x))\n",
+        [(3, 2), (2, 5)],
+    ),
+    "a Sequential grows under loops and conditions": (
+        "f = 4\nmodel = Sequential()\nmodel.add(Input((8, 8, 3)))\nmodel.add(Conv2D(f, 3))\nf *= 2\n"
+        "if f > 4:\n    f += 1\nmodel.add(Conv2D(f, 3))\nfor f in (2, 6):\n    model.add(Conv2D(f, 1))\nf = 100\n",
+        [(3, 4), (4, 9), (9, 2), (2, 6)],
+    ),
+    "another call of the builder follows": (
+        "n = []\ndef build():\n    i = x = Input((8, 8, 3))\n    for k in range(2):\n        n.append(k)\n"
+        "        x = Conv2D(len(n), 3)(x)\n    return Model(i, x)\nmodel = build()\n",
+        [(3, 1), (1, 2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_starts_from_its_variables_as_they_were(name: str, tmp_path: Path):
+    source, expected = SCRIPTS[name]
+    conversion = convert_file(write(HEAD + source, tmp_path))
+    assert not [f for f in conversion.findings if f.severity.name == "ERROR"]
+    model = load(conversion.modules[0].text)["model"]
+    assert [tuple(p.shape[1::-1]) for p in model.parameters() if p.dim() > 1] == expected
+
+
+BUILDERS = {
+    "a global counter": (
+        "count = 0\ndef number():\n    global count\n    count += 1\n    return count\n"
+        "def build(f=4):\n    i = Input((8, 8, 3))\n    x = Conv2D(f + number(), 1)(i)\n"
+        "    return Model(i, Conv2D(f + number(), 1)(x))\n"
+    ),
+    "an attribute of a class": (
+        """
+class Names:
+    count = 0
+    @classmethod
+    def conv(cls, x, f):
+        cls.count += 1
+        return Conv2D(f + cls.count, 3)(x)
+def build(f=2):
+    i = Input((8, 8, 3))
+    return Model(i, Names.conv(Names.conv(i, f), f))
+"""
+    ),
+    "a list of the module": (
+        "made = []\ndef build(f=2):\n    i = Input((8, 8, 3))\n    made.append(f)\n    x = Conv2D(f + len(made), 3)(i)\n"
+        "    return Model(i, x)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_builder_that_leaves_something_changed_is_named_and_starts_fresh(name: str, tmp_path: Path):
+    source = HEAD + BUILDERS[name]
+    conversion = convert_file(write(source, tmp_path), entries=["build()"])
+    assert [f.code for f in conversion.findings] == ["K2T203"]
+    names = load(conversion.modules[0].text)
+    first = build(names, "build()").shapes[0][0][0]
+    assert first == {"a global counter": 5}.get(name, 3)
+    for expression in ("build()", "build(7)"):
+        assert_same(names, source, expression, tmp_path)
+
+
+def test_builder_that_leaves_nothing_changed_is_not_named(tmp_path: Path):
+    source = HEAD + (
+        "sizes = [2, 3]\ndef build(f=2):\n    own = list(sizes)\n    own.append(f)\n    i = x = Input((8, 8, 3))\n"
+        "    for s in own:\n        x = Conv2D(s, 3)(x)\n    return Model(i, x)\n"
+    )
+    conversion = convert_file(write(source, tmp_path), entries=["build()"])
+    assert not re.search("outlives", " ".join(f.message for f in conversion.findings))
