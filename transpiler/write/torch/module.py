@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.tidy import tidy
 
 LINE_LENGTH = 120
 PIECE = "__piece__"
@@ -141,11 +142,17 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
 
 
 def format_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:
-    """Each text formatted by black, without blank lines around it."""
+    """Each text as black formats it, without blank lines around it; black itself runs on those that need it."""
+    done = [tidy(t, line_length) for t in texts]
+    rest = [t for t, d in zip(texts, done) if d is None]
+    formatted_by_black = iter(black_all(rest, line_length) if rest else ())
+    return [(next(formatted_by_black) if d is None else d).strip("\n") for d in done]
+
+
+def black_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:
+    """Each text formatted by black, in one go."""
     import black
 
-    if not any(t.strip() for t in texts):
-        return texts
     joined = f"\n{PIECE}\n".join(texts)
     whole = black.format_str(joined, mode=black.Mode(line_length=line_length))
     return [piece.strip("\n") for piece in re.split(rf"^{PIECE}$", whole, flags=re.M)]
