@@ -16,8 +16,10 @@ from transpiler.ir.weights import by_module
 from transpiler.passes.settle import Settler, check_reads
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
+from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Partial, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS
@@ -183,7 +185,11 @@ class Assembly:
         """The function of an activation as a factory, in the best tier that works."""
         key = activation.function.node
         if key not in self.done:
+            now = Snapshot(activation.function.env, activation.arguments.values())
+            if activation.before is not None:
+                activation.before.restore()
             self.done[key] = self._convert_builder(activation)
+            now.restore()
         return self.done[key]
 
     def _convert_builder(self, activation: Activation) -> Written | Declined:
@@ -226,6 +232,7 @@ class Assembly:
                     del self.findings.items[marks:]
                     continue
                 self.report_tier(factory, errors)
+                self.report_effects(factory)
                 return Written(function.module, settler.classes, settler, factory, factory.cls)
             del self.findings.items[marks:]
         span = function.module.span(function.node)
@@ -257,6 +264,21 @@ class Assembly:
                     excerpt(span),
                 )
             )
+
+    def report_effects(self, factory: Factory) -> None:
+        if not factory.effects:
+            return
+        span = factory.function.module.span(factory.function.node)
+        self.findings.add(
+            Finding(
+                "K2T203",
+                Severity.WARNING,
+                f"{factory.function.name} changes something that outlives its call; the result does not",
+                "The result is what the first call builds. Pass what changes as an argument.",
+                span,
+                excerpt(span),
+            )
+        )
 
     def settle(self, classes: list[ModuleClass]) -> Settler:
         settler = Settler(classes, self.memory.demands)
@@ -290,10 +312,13 @@ class Assembly:
         ]
         if name in self.done:
             return self.done[name]  # type: ignore[return-value]
-        body = [*statements, ast.Return(ast.Name(name, ast.Load()))]
+        body = self.script(source, name)
         node = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
         module_env = Env(None, "module", source, self.program.evaluate().names)
+        now, start = Snapshot(module_env), self.program.interpreter.starts.get(source)
+        if start is not None:
+            start.restore()
         function = Function(node, module_env, self.program.interpreter)
         errors = []
         for attempt in (stage_factory, flat_factory):
@@ -307,18 +332,45 @@ class Assembly:
                     cap_words(model.name or name, "Model") if name != "model" or model.name else "Net",
                 )
                 settler = self.settle([factory.cls])
+                self.try_out(settler)
                 break
             except (StageError, CannotKeep, ProgramError, Declined) as error:
                 errors.append(error)
         else:
+            now.restore()
             raise (
                 errors[-1]
                 if isinstance(errors[-1], Declined)
                 else Declined("K2T203", f"{name}: {errors[-1]}", "", source.span(statements[0]))
             )
+        now.restore()
         written = Written(source, settler.classes, settler, factory, factory.cls, statements, name)
         self.done[name] = written
         return written
+
+    def script(self, source: SourceModule, name: str) -> list[ast.stmt]:
+        """The body of a function that does what the script does, from the first statement about models to the last.
+
+        What runs in between changes the variables that they use, so all of it is there except what could not be
+        evaluated and what needs nothing but the finished model. Names that functions read stay the module's.
+        """
+        interpreter = self.program.interpreter
+        marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks]
+        between = source.tree.body[marked[0] : marked[-1] + 1]
+        body = [
+            s
+            for s in between
+            if id(s) in interpreter.statement_marks
+            or (
+                not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+                and id(s) not in interpreter.failed_marks
+                and not any(n in interpreter.left_out for n in ast.walk(s))
+            )
+        ]
+        inner = [n for s in source.tree.body for n in ast.walk(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+        read = {n.id for f in inner for n in ast.walk(f) if isinstance(n, ast.Name)}
+        names = [n for n in assigned_names(body) if n in read]
+        return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
 
     # --- weights -----------------------------------------------------------------------------------------------------
 
@@ -521,6 +573,7 @@ class Assembly:
         names = self.names_of(source)
         keras_names = {n for n, v in names.items() if uses_keras(v)}
         found: list[ast.stmt] = []
+        gone = {n.name for n in edit.replaced if isinstance(n, ast.FunctionDef) and n in self.memory.visited and n not in self.done}
         for statement in source.tree.body:
             if (
                 statement in edit.replaced
@@ -531,6 +584,12 @@ class Assembly:
             if any(n in edit.replaced for n in ast.walk(statement)) or any(
                 n in self.program.interpreter.left_out for n in ast.walk(statement)
             ):
+                if isinstance(statement, ast.ClassDef) and not self.only_entries:
+                    edit.removed |= {
+                        n
+                        for n in statement.body
+                        if n in self.memory.visited and n not in edit.replaced and used_identifiers(n) & keras_names
+                    }
                 continue
             if is_import_block(statement):
                 continue
@@ -538,8 +597,12 @@ class Assembly:
                 if self.only_entries:  # other files may still import it
                     continue
                 edit.removed.add(statement)
+                gone.add(getattr(statement, "name", ""))
                 if statement in edit.before:
                     edit.replaced[statement] = ""
+                continue
+            if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
+                edit.removed.add(statement)
                 continue
             if is_alias(statement, names, self.memory.visited):
                 edit.removed.add(statement)

@@ -6,11 +6,15 @@ conversion of those very arguments does, with the same weights, or refuse where 
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from held import assert_same, build, convert, load
+from held import assert_same, build, convert, load, write
+
+from transpiler.diagnostics import Severity
+from transpiler.pipeline import convert_file
 
 HEAD = """
 import keras
@@ -1996,3 +2000,23 @@ def test_what_was_fixed_is_refused(name: str, entry: str, tmp_path: Path):
     names = load(converted(name, tmp_path)["text"])
     with pytest.raises(NotImplementedError, match="K2T30[12]"):
         build(names, entry)
+
+
+DECLINED = {
+    "a method that counts": "K2T203",
+    "functions found by name": "K2T203",
+}
+"""Programs of which a part is not translated when no entry is named."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_whole_file_needs_no_keras(name: str, tmp_path: Path):
+    conversion = convert_file(write(CASES[name].source, tmp_path))
+    errors = [f.code for f in conversion.findings if f.severity >= Severity.ERROR]
+    assert errors[:1] == ([DECLINED[name]] if name in DECLINED else [])
+    if not errors:
+        text = conversion.modules[0].text
+        assert "keras" not in "".join(
+            ast.unparse(n) for n in ast.parse(text).body if "import" in type(n).__name__.lower()
+        )
+        build(load(text), CASES[name].seen)
