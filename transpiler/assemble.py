@@ -19,8 +19,8 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
-from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Partial, Unknown
+from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.names import FRAMEWORKS
 from transpiler.read.keras.parse import SourceModule
@@ -368,7 +368,7 @@ class Assembly:
             )
         ]
         inner = [n for s in source.tree.body for n in ast.walk(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
-        read = {n.id for f in inner for n in ast.walk(f) if isinstance(n, ast.Name)}
+        read = {n for f in inner for n in free_names(f)}
         names = [n for n in assigned_names(body) if n in read]
         return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
 
@@ -421,7 +421,8 @@ class Assembly:
         if not items and self.only_entries:
             return source.text
         text = edit.apply()
-        unknown = undefined_names(text) - undefined_names(source.text)
+        unknown = undefined_names(text)
+        unknown = unknown and unknown - undefined_names(source.text)
         if (
             unknown
             and items
@@ -573,7 +574,12 @@ class Assembly:
         names = self.names_of(source)
         keras_names = {n for n, v in names.items() if uses_keras(v)}
         found: list[ast.stmt] = []
-        gone = {n.name for n in edit.replaced if isinstance(n, ast.FunctionDef) and n in self.memory.visited and n not in self.done}
+        scripts = any(isinstance(w, Written) and w.statements for w in self.done.values())
+        gone = {
+            n.name
+            for n in edit.replaced
+            if isinstance(n, ast.FunctionDef) and n in self.memory.visited and n not in self.done
+        }
         for statement in source.tree.body:
             if (
                 statement in edit.replaced
@@ -601,13 +607,18 @@ class Assembly:
                 if statement in edit.before:
                     edit.replaced[statement] = ""
                 continue
+            if scripts and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
+                edit.removed.add(statement)  # another name or a list for tensors of the model
+                continue
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
                 edit.removed.add(statement)
                 continue
             if is_alias(statement, names, self.memory.visited):
                 edit.removed.add(statement)
                 continue
-            if not (used_identifiers(statement) & keras_names) and not imports_framework(statement):
+            if not (used_identifiers(statement) - stored_names(statement)) & keras_names and not imports_framework(
+                statement
+            ):
                 continue
             found.append(statement)
             if not self.only_entries:
@@ -805,6 +816,14 @@ def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Sequence[Any])
         isinstance(p, ApiValue) or p is not v and isinstance(p, Function) and p.node in visited
         for p, v in zip(plain, values)
     )
+
+
+def stored_names(statement: ast.stmt) -> set[str]:
+    """The names that an assignment binds and does not read."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return set()
+    names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
 def is_import_block(statement: ast.stmt) -> bool:

@@ -69,6 +69,15 @@ class Sym:
         called = {n.func.id for n in ast.walk(self.expr) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         return frozenset(n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)) - called
 
+    @functools.cached_property
+    def free_names(self) -> frozenset[str]:
+        """The names that the expression reads and does not bind itself, in a comprehension."""
+        bound: set[str] = set()
+        for node in ast.walk(self.expr):
+            if isinstance(node, ast.comprehension):
+                bound |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+        return self._names - bound if bound else self._names
+
     def __repr__(self) -> str:
         return self.code
 

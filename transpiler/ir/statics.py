@@ -25,15 +25,7 @@ def names_in_code(code: str) -> frozenset[str]:
 def names_in(value: Any) -> set[str]:
     """The names that a static value reads."""
     if isinstance(value, Sym):
-        bound = {n.id for n in ast.walk(value.expr) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        bound |= {
-            n.id
-            for c in ast.walk(value.expr)
-            if isinstance(c, ast.comprehension)
-            for n in ast.walk(c.target)
-            if isinstance(n, ast.Name)
-        }
-        return value.names() - bound
+        return set(value.free_names)
     if isinstance(value, (list, tuple, set)):
         return set().union(*map(names_in, value)) if value else set()
     if isinstance(value, dict):

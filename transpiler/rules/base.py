@@ -49,6 +49,12 @@ def parse_signature(text: str) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+@functools.cache
+def parameter_names(text: str) -> frozenset[str]:
+    """The parameters of a signature."""
+    return frozenset(parse_signature(text).parameters)
+
+
 class LayerRule:
     """One Keras layer: its names and signature, its shape rule, its PyTorch form, its weights, what it declines.
 
@@ -80,19 +86,20 @@ class LayerRule:
         Raises Declined for an argument the rule does not know, and for a value it names as unsupported.
         """
         kwargs = {self.renames.get(k, k): v for k, v in kwargs.items()}
-        common = {k: kwargs.pop(k) for k in list(kwargs) if k in COMMON and k not in self._own_names()}
+        own = self._own_names()
+        common = {k: kwargs.pop(k) for k in list(kwargs) if k in COMMON and k not in own}
         try:
             bound = self._signature().bind(*args, **kwargs)
         except TypeError as error:
             raise Declined("K2T102", f"{self.keras[0]}: {error}", "Check the arguments of this layer.") from None
         given = frozenset(bound.arguments) | frozenset(common)
         bound.apply_defaults()
-        values = {**COMMON, **self.defaults(generation), **common}
-        values |= {k: v for k, v in bound.arguments.items() if k in given or k not in values or k in self._own_names()}
-        values |= {k: v for k, v in self.defaults(generation).items() if k not in given}
+        defaults = self.defaults(generation)
+        values = {**COMMON, **defaults, **common}
+        values |= {k: v for k, v in bound.arguments.items() if k in given or k not in values or k in own}
+        values |= {k: v for k, v in defaults.items() if k not in given}
         for name, why in self.unsupported.items():
-            default = self.defaults(generation).get(name, self._signature().parameters[name].default)
-            if name in given and not same(values[name], default):
+            if name in given and not same(values[name], defaults.get(name, self._signature().parameters[name].default)):
                 raise Declined("K2T102", f"{self.keras[0]}({name}={show(values[name])}): {why}")
         return Args(values, given, generation)
 
@@ -104,7 +111,7 @@ class LayerRule:
         return parse_signature(self.signature)
 
     def _own_names(self) -> frozenset[str]:
-        return frozenset(self._signature().parameters)
+        return parameter_names(self.signature)
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
         """The layout the inputs must have; None if any will do (all inputs then share one)."""

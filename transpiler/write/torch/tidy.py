@@ -118,7 +118,7 @@ def _split(code: str, indent: str, limit: int, statement: bool) -> list[str] | N
         r"(def \w+\(|return [\w.]+\(|raise [\w.]+\(|[\w.]+(: [\w.\[\]]+)? = [\w.]+\(|[\w.]+\()", head
     ):
         return None
-    if code[start] != "(" or not body:
+    if not body:
         return None
     if len(indent) + len(head) > limit:
         return None
@@ -128,7 +128,7 @@ def _split(code: str, indent: str, limit: int, statement: bool) -> list[str] | N
         return None
     if len(inner) + len(body) <= limit:
         return [indent + head, inner + body, indent + tail]
-    if len(parts) == 1 and not parts[0].startswith(('"', 'f"')):
+    if len(parts) == 1 and not re.match(r"[\w.]+\(|f?\"", parts[0]):
         return None
     lines = [indent + head]
     comma = "," if len(parts) > 1 else ""
