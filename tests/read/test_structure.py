@@ -17,7 +17,9 @@ ENTRIES = {"a method of a plain class": "Net().build()", "inputs and outputs wra
 OUTCOMES = {
     "a fixed parameter": ("specialised", ("data_format",), ("K2T301",)),
     "a side that is not translated": ("structure", (), ("K2T302",)),
+    "a helper that counts is written inline": ("structure", (), ("K2T203",)),
     "the flat tier": ("flat", ("stop", "units"), ("K2T303",)),
+    "a helper that counts is written inline": ("structure", (), ("K2T203",)),
 }
 """Tier, fixed parameters and codes of findings, where they are not ("structure", (), ())."""
 
@@ -663,7 +665,7 @@ def build(units=4):
 """,
     """
 class Build(%0: [?, 8]) of (units=4):
-  %1: [?, units] = nn.Linear(8, 4) > nn.Linear(4, 5) > nn.Linear(5, units) (%0)
+  %1: [?, units] = nn.Linear(8, 2) > nn.Linear(2, 3) > nn.Linear(3, units) (%0)
   return %1
 def build(units=4):
   Build(units=units)

@@ -2020,3 +2020,20 @@ def test_a_whole_file_needs_no_keras(name: str, tmp_path: Path):
             ast.unparse(n) for n in ast.parse(text).body if "import" in type(n).__name__.lower()
         )
         build(load(text), CASES[name].seen)
+
+
+def test_a_script_with_other_names_for_its_tensors(tmp_path: Path):
+    source = """
+inputs = keras.Input((9, 8, 3))
+x = inputs
+parts = []
+for i, width in enumerate((4, 6)):
+    x = Conv2D(width, 3, padding="same", name=f"conv{i:02d}")(x)
+    parts.append(GlobalAveragePooling2D()(x))
+model = Model(inputs, Concatenate()(parts))
+"""
+    conversion = convert_file(write(HEAD + source, tmp_path))
+    assert not [f for f in conversion.findings if f.severity >= Severity.ERROR]
+    names = load(conversion.modules[0].text)
+    assert [tuple(p.shape) for p in names["model"].parameters()] == [(4, 3, 3, 3), (4,), (6, 4, 3, 3), (6,)]
+    assert "conv01" in dict(names["model"].named_modules())

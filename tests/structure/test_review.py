@@ -58,7 +58,7 @@ model = net.build()
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_starts_from_its_variables_as_they_were(name: str, tmp_path: Path):
     source, expected = SCRIPTS[name]
-    conversion = convert_file(write(HEAD + source, tmp_path))
+    conversion = convert_file(write(HEAD + source, tmp_path), entries=["model"])
     assert not [f for f in conversion.findings if f.severity.name == "ERROR"]
     model = load(conversion.modules[0].text)["model"]
     assert [tuple(p.shape[1::-1]) for p in model.parameters() if p.dim() > 1] == expected
