@@ -60,6 +60,7 @@ class Assembly:
         self.program, self.findings = program, findings
         self.allow_partial, self.only_entries = allow_partial, only_entries
         self.memory = Memory()
+        self.settler = Settler(self.memory.demands)
         self.done: dict[Any, Written | Declined] = {}
         self.assumptions: list[str] = []
 
@@ -106,10 +107,12 @@ class Assembly:
             cls = flat_expression(
                 self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name
             )
-            settler = self.settle([cls])
+            self.settler.settle(cls)
+            classes = self.settler.needed(cls)
+            self.try_out(classes)
         except (StageError, CannotKeep, ProgramError) as error:
             raise Declined("K2T203", f"{expression}: {error}") from None
-        self.done[expression] = Written(self.program.source, settler.classes, settler, None, cls)
+        self.done[expression] = Written(self.program.source, classes, self.settler, None, cls)
         module = self.program.source.name
         torch = f"__import__('importlib').import_module({module!r}).{name}()"
         return EntryPlan(expression, setup, torch, setup, "flat", units, tuple(self.findings.items))
@@ -193,20 +196,36 @@ class Assembly:
         return self.done[key]
 
     def _convert_builder(self, activation: Activation) -> Written | Declined:
-        function, name = activation.function, class_name(activation.function)
-        base, errors = self.program.interpreter, []
+        function = activation.function
+        try:
+            factory, classes = self.keep(function, activation.arguments, class_name(function))
+        except Declined as declined:
+            return declined
+        self.report_effects(factory)
+        return Written(function.module, classes, self.settler, factory, factory.cls)
+
+    def keep(self, function: Function, arguments: dict[str, Any], name: str) -> tuple[Factory, list[ModuleClass]]:
+        """A builder in the best tier that works, and the classes it needs. Raises Declined if none does."""
+        errors: list[str] = []
         marks = len(self.findings.items)
         attempts = [stage_factory, flat_factory]
         while attempts:
             attempt = attempts.pop(0)
             try:
-                factory = attempt(base, self.findings, self.memory, function, activation.arguments, name)
-                settler = self.settle([factory.cls])
+                factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
+                self.settler.settle(factory.cls)
+                classes = self.settler.needed(factory.cls)
+                wanted = self.settler.reads(classes) - self.memory.demands
+                if not wanted:
+                    self.try_out(classes)
+                    self.report_tier(factory, errors)
+                    return factory, classes
+                self.memory.demands |= wanted  # sizes that only an inner class knows: it shows them the next time
+                attempts.insert(0, attempt)
             except CannotKeep as error:
                 source = getattr(getattr(error.cls, "source", None), "node", None)
                 if source is not None and source not in self.memory.inlined:
                     self.memory.inlined.append(source)
-                    self.memory.classes.clear()
                     attempts.insert(0, attempt)
                 errors.append(str(error))
             except StageError as error:
@@ -216,27 +235,10 @@ class Assembly:
             except Declined as declined:
                 errors.append(declined.message)
                 if attempt is flat_factory:
-                    return declined
-            else:
-                wanted = settler.reads() - self.memory.demands
-                if wanted:  # sizes that only an inner class knows: evaluate again, now that it shows them
-                    self.memory.demands |= wanted
-                    self.memory.classes.clear()
-                    attempts.insert(0, attempt)
-                    del self.findings.items[marks:]
-                    continue
-                try:
-                    self.try_out(settler)
-                except CannotKeep as error:
-                    errors.append(str(error))
-                    del self.findings.items[marks:]
-                    continue
-                self.report_tier(factory, errors)
-                self.report_effects(factory)
-                return Written(function.module, settler.classes, settler, factory, factory.cls)
+                    raise
+            self.memory.classes.clear()
             del self.findings.items[marks:]
-        span = function.module.span(function.node)
-        return Declined("K2T203", f"{function.name}: {errors[-1]}", "", span)
+        raise Declined("K2T203", f"{function.name}: {errors[-1]}", "", function.module.span(function.node))
 
     def report_tier(self, factory: Factory, errors: list[str]) -> None:
         span = factory.function.module.span(factory.function.node)
@@ -280,19 +282,13 @@ class Assembly:
             )
         )
 
-    def settle(self, classes: list[ModuleClass]) -> Settler:
-        settler = Settler(classes, self.memory.demands)
-        for cls in classes:
-            settler.settle(cls)
-        return settler
-
-    def try_out(self, settler: Settler) -> None:
+    def try_out(self, classes: list[ModuleClass]) -> None:
         """Writes settled classes for a look at the text: what cannot be written is not kept. Raises CannotKeep."""
-        for cls in settler.classes:
+        for cls in classes:
             check_reads(cls)
-        known = {f.name for f in self.memory.static_functions} | {c.name for c in settler.classes} | GENERATED
-        for cls in settler.classes:
-            writer = ClassWriter(cls, settler.printed[cls])
+        known = {f.name for f in self.memory.static_functions} | {c.name for c in classes} | GENERATED
+        for cls in classes:
+            writer = ClassWriter(cls, self.settler.printed[cls])
             try:
                 text = writer.write()
                 unknown = undefined_names(text) - known - set(writer.helpers)
@@ -320,31 +316,11 @@ class Assembly:
         if start is not None:
             start.restore()
         function = Function(node, module_env, self.program.interpreter)
-        errors = []
-        for attempt in (stage_factory, flat_factory):
-            try:
-                factory = attempt(
-                    self.program.interpreter,
-                    self.findings,
-                    self.memory,
-                    function,
-                    {},
-                    cap_words(model.name or name, "Model") if name != "model" or model.name else "Net",
-                )
-                settler = self.settle([factory.cls])
-                self.try_out(settler)
-                break
-            except (StageError, CannotKeep, ProgramError, Declined) as error:
-                errors.append(error)
-        else:
+        try:
+            factory, classes = self.keep(function, {}, script_class_name(name, model))
+        finally:
             now.restore()
-            raise (
-                errors[-1]
-                if isinstance(errors[-1], Declined)
-                else Declined("K2T203", f"{name}: {errors[-1]}", "", source.span(statements[0]))
-            )
-        now.restore()
-        written = Written(source, settler.classes, settler, factory, factory.cls, statements, name)
+        written = Written(source, classes, self.settler, factory, factory.cls, statements, name)
         self.done[name] = written
         return written
 
@@ -664,6 +640,11 @@ class Assembly:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def script_class_name(name: str, model: Model) -> str:
+    """The class of a model that a script builds: from the model's own name, else from the variable's."""
+    return "Net" if name == "model" and not model.name else cap_words(model.name or name, "Model")
 
 
 def _kind(value: Any) -> str:

@@ -31,10 +31,8 @@ from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops
 class Settler:
     """Settles classes, those that others construct first."""
 
-    def __init__(self, classes: list[ModuleClass], demands: set[tuple[Any, str]]) -> None:
+    def __init__(self, demands: set[tuple[Any, str]]) -> None:
         self.demands = demands
-        self.classes: list[ModuleClass] = []
-        self.taken = {c.name for c in classes}
         self.done: set[ModuleClass] = set()
         self.printed: dict[ModuleClass, dict[str, str]] = {}
 
@@ -58,12 +56,25 @@ class Settler:
         self.printed[cls] = printed_names(cls)
         for param in cls.params:
             param.label = self.printed[cls][param.name]
-        self.classes.append(cls)
 
-    def reads(self) -> set[tuple[Any, str]]:
+    def needed(self, root: ModuleClass) -> list[ModuleClass]:
+        """The settled classes that `root` is made of, itself last."""
+        found: list[ModuleClass] = []
+
+        def visit(cls: ModuleClass) -> None:
+            for member in all_members(cls.block):
+                if member.construction is not None and member.construction.cls not in found:
+                    visit(member.construction.cls)
+            if cls not in found:
+                found.append(cls)
+
+        visit(root)
+        return found
+
+    def reads(self, classes: Iterable[ModuleClass]) -> set[tuple[Any, str]]:
         """The sizes that settled classes read from the objects they construct: (key of the class, attribute)."""
         found: set[tuple[Any, str]] = set()
-        for cls in self.classes:
+        for cls in classes:
             owners = {str(id(m)): m.construction.cls.key for m in all_members(cls.block) if m.construction is not None}
             for text in static_texts(cls):
                 for number, label in re.findall(r"\bmember__(\d+)\.(\w+)", text):
@@ -75,11 +86,6 @@ class Settler:
         self, name: str, inputs: list[Value], block: Block, free: list[str], outs: dict[str, Any]
     ) -> ModuleClass:
         """A class outlined from a loop's body; its parameters are the static names that the body reads."""
-        base, count = name, 1
-        while name in self.taken:
-            count += 1
-            name = f"{base}{count}"
-        self.taken.add(name)
         cls = ModuleClass(name, [], inputs, block, statics=tuple(free), outs=outs)
         cls.key = cls
         self.demands |= {(cls, label) for label in outs}
