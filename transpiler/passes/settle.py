@@ -48,7 +48,7 @@ class Settler:
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
         remove_dead_lets(cls.block, names_in(list(cls.outs.values())))
-        coalesce(cls.block)
+        coalesce(cls.block, cls)
         settle_loops(cls.block, cls, self.new_class)
         group_chains(cls.block, cls.root)
         self.find_params(cls)
@@ -96,7 +96,7 @@ class Settler:
         """The constructor's parameters: sizes first, then what the source's function took, then what it captured."""
         keep = names_in(list(cls.outs.values()))
         remove_dead_lets(cls.block, keep)
-        coalesce(cls.block)
+        coalesce(cls.block, cls)
         free = (used_names(cls.block, let_values=True) | keep) - bound_names(cls.block)
         names = [n for n in (*cls.sizes, *cls.statics) if n in free]
         with_default = len(names)
@@ -204,20 +204,30 @@ def annotation_of(default: Any) -> str:
     return {bool: "bool", int: "int", float: "float", str: "str"}.get(type(default), "")
 
 
-def coalesce(block: Block) -> None:
+def coalesce(block: Block, cls: ModuleClass) -> None:
     """A variable that only carries a value to the end of a loop or branch is that loop's variable, in place."""
     for op in block.ops:
         if isinstance(op, Branch):
-            coalesce(op.then)
-            coalesce(op.otherwise)
-            _coalesce_end(op.then)
-            _coalesce_end(op.otherwise)
+            coalesce(op.then, cls)
+            coalesce(op.otherwise, cls)
+            _coalesce_end(op.then, cls)
+            _coalesce_end(op.otherwise, cls)
         elif isinstance(op, (Loop, ForLoop)):
-            coalesce(op.body)
-            _coalesce_end(op.body)
+            coalesce(op.body, cls)
+            _coalesce_end(op.body, cls)
 
 
-def _coalesce_end(body: Block) -> None:
+def names_outside(body: Block, cls: ModuleClass) -> set[str]:
+    """The static names that a class reads elsewhere than in `body`."""
+    inside, body.ops = body.ops, []
+    try:
+        return used_names(cls.block, let_values=True) | names_in(list(cls.outs.values()))
+    finally:
+        body.ops = inside
+
+
+def _coalesce_end(body: Block, cls: ModuleClass) -> None:
+    outside = names_outside(body, cls)
     for last in reversed([op for op in body.ops if isinstance(op, Let)]):
         lets = [op for op in body.ops if isinstance(op, Let)]
         value = last.value
@@ -226,7 +236,7 @@ def _coalesce_end(body: Block) -> None:
         if not isinstance(value, Sym) or not isinstance(value.expr, ast.Name):
             continue
         earlier = lets[: lets.index(last)]
-        source = next((x for x in earlier if x.name == value.expr.id), None)
+        source = next((x for x in earlier if x.name == value.expr.id and x.name not in outside), None)
         if source is not None and isinstance(source.value, Sym) and source.value.code == last.name:  # a = b; …; b = a
             between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
             if last.name not in used_names(Block(between), let_values=True) and last.name not in bound_names(

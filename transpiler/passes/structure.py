@@ -156,9 +156,16 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     if len(loop.carried) == 1 and not extra and _is_chain(tensor_ops, loop.carried[0]):
         member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
         return ForLoop(loop.target, loop.iterable, loop.body, member, loop.carried, [], True)
+    slots = _outer_slots(loop, around)
+    inner = bound_names(Block(tensor_ops))
+    if inner & slots:
+        raise CannotKeep("a loop within this loop changes a variable of it")
+    begins = [op for op in lets if isinstance(op, Let) and op.name in inner]  # variables of loops within this one
+    lets = [op for op in lets if op not in begins]
+    after = _after_call(loop.body.ops, lets, tensor_ops, slots)
+    tensor_ops = [op for op in loop.body.ops if op in tensor_ops or op in begins]
     call = _outline(loop, tensor_ops, starts, extra, cls, new_class)
     member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
-    after = [op for op in lets if isinstance(op, Let) and op.name in _outer_slots(loop, around)]
     before = [op for op in lets if op not in after]
     return ForLoop(
         loop.target,
@@ -169,6 +176,25 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
         extra,
         len(loop.carried) == 1 and not extra,
     )
+
+
+def _after_call(ops: list[Any], lets: list[Any], tensor_ops: list[Any], slots: set[str]) -> list[Any]:
+    """The updates of a loop's variables that go after the call of its submodule: nothing later in the body reads them."""
+    after = [op for op in lets if isinstance(op, Let) and op.name in slots]
+    moved = True
+    while moved:
+        moved = False
+        for let in list(after):
+            later = [op for op in ops[ops.index(let) + 1 :] if op in tensor_ops or op in lets and op not in after]
+            if let.name in used_names(Block(later), let_values=True):
+                after.remove(let)
+                moved = True
+    for let in lets:
+        if isinstance(let, Let) and let.name in slots and let not in after:
+            earlier = [op for op in ops[: ops.index(let)] if op in tensor_ops]
+            if let.name in used_names(Block(earlier), let_values=True):
+                raise CannotKeep("a variable of a loop changes between two of its layers")
+    return after
 
 
 def _has_tensors(branch: Branch) -> bool:
