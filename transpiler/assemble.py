@@ -31,6 +31,9 @@ from transpiler.write.torch.factory import factory_text
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
+UNNAMED = "__unnamed__"
+"""Stands for the name of a class until the names of a file are settled."""
+
 GENERATED = frozenset(("torch", "nn", "F", "Tensor", "math", "init_weights"))
 """Names that every generated file may use."""
 
@@ -219,6 +222,7 @@ class Assembly:
                 if not wanted:
                     self.try_out(classes)
                     self.report_tier(factory, errors)
+                    self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
                     return factory, classes
                 self.memory.demands |= wanted  # sizes that only an inner class knows: it shows them the next time
                 attempts.insert(0, attempt)
@@ -421,16 +425,19 @@ class Assembly:
             for cls in item.classes:
                 if cls not in classes:
                     classes.append(cls)
-        for cls in classes:
-            cls.name = taken.take(cls.name)
         initial = Initializers.of(classes)
         texts: dict[ModuleClass, str] = {}
-        for item in items:
-            for cls in item.classes:
-                if cls not in texts:
-                    writer = ClassWriter(cls, item.settler.printed[cls], initial)
-                    texts[cls] = writer.write()
-                    edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
+        known_texts: dict[tuple[str, str], str] = {}
+        for cls in classes:  # those that others construct come first, so that their names are settled
+            base, cls.name = cls.name, UNNAMED
+            writer = ClassWriter(cls, self.settler.printed[cls], initial)
+            text = writer.write()
+            if (base, text) in known_texts:  # the same helper, evaluated for another model
+                cls.name = known_texts[base, text]
+                continue
+            cls.name = known_texts[base, text] = taken.take(base)
+            texts[cls] = text.replace(UNNAMED, cls.name)
+            edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
         function = initial.function()
         edit.preamble += [*initial.texts, *([function] if function else [])]
         edit.helpers += [h for h in initial.helpers if h not in edit.helpers]
@@ -464,7 +471,7 @@ class Assembly:
         """Puts classes where the functions they come from stood, others above the function that needs them."""
         anchor = self.anchor(source, item)
         for cls in item.classes:
-            if cls in placed:
+            if cls in placed or cls not in texts:
                 continue
             placed.add(cls)
             origin = getattr(getattr(cls, "source", None), "node", None)
