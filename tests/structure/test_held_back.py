@@ -1959,6 +1959,71 @@ def build(depth=18):
     "build(34)",
 )  # fmt: skip
 
+case(
+    "a loop in a loop beside another tensor",
+    """
+def build(a=3, widths=(2, 3)):
+    i = keras.Input((5,))
+    x, y = Dense(3)(i), Dense(a)(i)
+    for _ in widths:
+        for _ in (1, 2):
+            y = Dense(a * 2)(y)
+            x = Dense(x.shape[-1])(x)
+    return Model(i, [x, y])
+""",
+    "build()",
+    "build(2, (1,))", "build(widths=(1, 1, 1))",
+)  # fmt: skip
+case(
+    "a loop whose variable outlives it within another",
+    """
+def build(b=2, c=4, widths=(2, 3)):
+    i = keras.Input((5,))
+    x, y = Dense(3)(i), Dense(b)(i)
+    for _ in range(b):
+        y = Dense(b + 2)(y)
+        for _ in widths:
+            x = Dense(c + 1)(x)
+    return Model(i, [Dense(2)(x), y])
+""",
+    "build()",
+    "build(c=5)",
+    "build(b=1)",
+    tier="specialised",
+    refused=("build(widths=(1,))",),
+)
+case(
+    "a number changed on one side",
+    """
+def build(a=3, b=2, c=4):
+    i = keras.Input((5,))
+    x, y = Dense(3)(i), Dense(a)(i)
+    if b > 5:
+        y = Dense(x.shape[-1])(y)
+    else:
+        c = (c + 3) % 7 + 1
+        x = Dense(c * 2)(x)
+    return Model(i, [Dense(a)(x), Dense(b + c)(y)])
+""",
+    "build()",
+    "build(b=6)", "build(1, 1, 1)", "build(4, 7, 2)",
+)  # fmt: skip
+case(
+    "a number set before the layers of an iteration",
+    """
+def build(n=2, a=3, b=2, c=4):
+    i = keras.Input((5,))
+    x, y = Dense(3)(i), Dense(a)(i)
+    for _ in range(n):
+        c = min(b + 3, 9)
+        if c % 2:
+            x = Concatenate()([x, y])
+    return Model(i, [Dense(a)(x), Dense(b + c)(y)])
+""",
+    "build()",
+    "build(1, b=1)", "build(3, 2, 4)", "build(0)",
+)  # fmt: skip
+
 
 QUICK = 2
 """Entries of a case that every run tests, besides the one seen."""
