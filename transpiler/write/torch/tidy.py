@@ -115,7 +115,7 @@ def _split(code: str, indent: str, limit: int, statement: bool) -> list[str] | N
     if not statement and not re.fullmatch(r"(\w+=)?[\w.]+\(", head):
         return None
     if statement and not re.fullmatch(
-        r"(def \w+\(|return [\w.]+\(|raise [\w.]+\(|[\w.]+(: [\w.\[\]]+)? = [\w.]+\(|[\w.]+\()", head
+        r"(def \w+\(|return [\w.]+\(|raise [\w.]+\(|[\w.]+(: [\w.\[\]]+)? \+?= ([\w.]+\(|\[)|[\w.]+\()", head
     ):
         return None
     if not body:
