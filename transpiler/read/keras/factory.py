@@ -11,6 +11,7 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ReturnSignal
 from transpiler.read.keras.evaluate.stager import Stager
@@ -53,6 +54,8 @@ class Factory:
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
+    effects: bool = False
+    """Whether the function changed something that outlives its call."""
 
 
 class FactoryStager(Stager):
@@ -130,10 +133,13 @@ def flat_expression(base: Any, findings: Any, memory: Memory, expression: ast.ex
     """The model that an expression builds, as one class."""
     stager = FactoryStager(base, findings, memory, flat=True)
     stager.frame = Frame(None, "factory")
+    around = Snapshot(env)
     try:
         inputs, outputs = graph_of(stager.eval(expression, env), stager)
     except NeedsConstant as error:
         raise StageError(str(error)) from None
+    finally:
+        around.restore()
     region = Block([op for op in stager.block.ops])
     moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
     region.ops.append(Return(replace_tensors(outputs, moved)))
@@ -210,6 +216,18 @@ def _evaluate(
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
     stager.visit(function.node)
+    around = Snapshot(function.env, arguments.values())
+    try:
+        factory = _evaluate_in(env, stager, function, arguments, name, frozen)
+        factory.effects = around.changed()
+        return factory
+    finally:
+        around.restore()  # the next attempt starts from what this one found
+
+
+def _evaluate_in(
+    env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
+) -> Factory:
     signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
     result = signal.value if isinstance(signal, ReturnSignal) else None
     if result is None and function.name == "__init__":

@@ -13,6 +13,7 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -25,6 +26,7 @@ from transpiler.read.keras.evaluate.values import (
     Instance,
     Model,
     Module,
+    Partial,
     Unknown,
     has_tensors,
     own_copy,
@@ -51,6 +53,8 @@ class Activation:
     arguments: dict[str, Any]
     result: Any
     assumed: dict[str, Any] = field(default_factory=dict)
+    before: Snapshot | None = None
+    """The state of the program before the statement or the entry that made the call."""
 
 
 class Recorder(KerasInterpreter):
@@ -67,6 +71,13 @@ class Recorder(KerasInterpreter):
         """Top-level statements that are not translated, and why."""
         self.statement_marks: set[int] = set()
         """Top-level statements that made layers, tensors or models."""
+        self.about: dict[ast.AST, bool] = {}
+        """Definitions of the program → whether they are about Keras."""
+        self.failed_marks: set[int] = set()
+        """Top-level statements whose evaluation failed."""
+        self.before: Snapshot | None = None
+        self.starts: dict[SourceModule, Snapshot] = {}
+        """For each module, its state before the first statement that made layers, tensors or models."""
 
     def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         node = self.stack[-1][1] if self.stack else None
@@ -90,21 +101,73 @@ class Recorder(KerasInterpreter):
                     function,
                     {k: v for k, v in bound.items() if not k.startswith("__")},
                     result if has_tensors(result) or isinstance(result, Model) else made,
+                    before=self.before,
                 )
             )
         return result
 
     def module_statement_failed(self, statement: ast.stmt, env: Env, error: Exception) -> None:
         super().module_statement_failed(statement, env, error)
+        self.failed_marks.add(id(statement))
         if isinstance(error, Declined):
             self.failed[statement] = error
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
-            before = len(self.layers) + len(self.origins)
+            before, outer = self._made(), self.before
+            calls = calls_of(statement)
+            if calls and uses_keras_or_program(calls, env, self.about, env.module not in self.starts):
+                self.before = Snapshot(env)
+            state = self.before
             super().exec_module_body([statement], env)
-            if len(self.layers) + len(self.origins) > before:
+            self.before = outer
+            if self._made() > before:
                 self.statement_marks.add(id(statement))
+                if state is not None:
+                    self.starts.setdefault(env.module, state)
+
+    def _made(self) -> int:
+        return len(self.layers) + len(self.origins) + len(self.models)
+
+
+def calls_of(statement: ast.stmt) -> list[ast.Call]:
+    """The calls that running a top-level statement may make; none for a definition."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom, ast.FunctionDef)):
+        return []
+    return [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
+
+
+def uses_keras_or_program(calls: list[ast.Call], env: Env, known: dict[ast.AST, bool], direct: bool) -> bool:
+    """Whether calls may run code of the program that is about Keras; with `direct`, also whether they name Keras.
+
+    `known` remembers which definitions are about Keras.
+    """
+    names = {n.id for call in calls for n in ast.walk(call) if isinstance(n, ast.Name)}
+    found = [env.names.get(n) for n in names]
+    return any(is_about_keras(v, known) for v in found if direct or not isinstance(v, ApiValue))
+
+
+def is_about_keras(value: Any, known: dict[ast.AST, bool]) -> bool:
+    """Whether a value is of Keras, or code of the program that names such values, over any number of steps."""
+    todo, seen = [value], set()
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Bound):
+            value = value.function
+        if isinstance(value, Instance):
+            value = value.cls
+        if uses_keras(value) or isinstance(value, (Module, Unknown, Partial)):
+            return True
+        if not isinstance(value, (Function, Class)) or value.node in seen:
+            continue
+        seen.add(value.node)
+        if known.get(value.node):
+            return True
+        todo += [
+            value.env.names[n.id] for n in ast.walk(value.node) if isinstance(n, ast.Name) and n.id in value.env.names
+        ]
+    known.update(dict.fromkeys(seen, False))
+    return False
 
 
 def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
@@ -211,6 +274,7 @@ class Program:
         assert self.entry_env is not None
         env = self.entry_env
         env.module = source
+        state = self.interpreter.before = Snapshot(env, self.evaluate().names.values())
         try:
             value = self.interpreter.eval(source.tree.body[0].value, env)
         except ProgramError as error:
@@ -222,6 +286,9 @@ class Program:
             raise Declined("K2T201", f"the entry {expression} raises {shown}") from None
         except NeedsConstant as error:
             raise Declined("K2T201", str(error)) from None
+        finally:
+            self.interpreter.before = None
+            state.restore()
         return value, self.interpreter.activations[before:]
 
     def functions(self) -> list[tuple[str, Function, Any]]:
@@ -244,6 +311,7 @@ class Program:
         interpreter = self.interpreter
         before = len(interpreter.activations)
         marks = (len(interpreter.findings.items),)
+        state = interpreter.before = Snapshot(function.env)
         try:
             if isinstance(receiver, Class):
                 if function.name == "__init__":
@@ -266,6 +334,9 @@ class Program:
         except (ProgramError, NeedsConstant):
             del interpreter.findings.items[marks[0] :]
             return None
+        finally:
+            interpreter.before = None
+            state.restore()
         made = [x for x in interpreter.activations[before:] if x.function is function]
         if made:
             made[-1].assumed = assumed

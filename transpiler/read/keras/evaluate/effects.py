@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 
 class Snapshot:
@@ -36,6 +36,7 @@ class Snapshot:
             value = todo.pop()
             if isinstance(value, Function):
                 self._around(value.env)
+                todo += [v for v in value.defaults if isinstance(v, (list, dict, set))]
                 continue
             held = self._held(value)
             if held is None and not isinstance(value, tuple) or id(value) in self._seen:
@@ -53,6 +54,8 @@ class Snapshot:
             return value.attributes
         if isinstance(value, Model):
             return value.layers
+        if isinstance(value, Class):
+            return value.names
         return value if isinstance(value, (list, dict, set)) else None
 
     def changed(self, own: dict[str, Any] | None = None) -> bool:

@@ -139,6 +139,16 @@ def walk_own(node: ast.AST) -> Iterable[ast.AST]:
             todo.extend(ast.iter_child_nodes(current))
 
 
+def free_names(node: ast.FunctionDef | ast.Lambda) -> set[str]:
+    """The names that a function reads and does not bind itself, or declares global."""
+    a = node.args
+    own = {p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if p is not None}
+    own |= set(assigned_names(node.body)) if isinstance(node, ast.FunctionDef) else set()
+    read = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    declared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
+    return read - own | declared
+
+
 def assigned_names(body: list[ast.stmt]) -> list[str]:
     """The names that running `body` may bind, in order of appearance."""
     found: list[str] = []
