@@ -161,7 +161,7 @@ def is_about_keras(value: Any, known: dict[ast.AST, bool]) -> bool:
         if not isinstance(value, (Function, Class)) or value.node in seen:
             continue
         seen.add(value.node)
-        if known.get(value.node):
+        if known.get(value.node) or any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(value.node)):
             return True
         todo += [
             value.env.names[n.id] for n in ast.walk(value.node) if isinstance(n, ast.Name) and n.id in value.env.names
@@ -311,7 +311,8 @@ class Program:
         interpreter = self.interpreter
         before = len(interpreter.activations)
         marks = (len(interpreter.findings.items),)
-        state = interpreter.before = Snapshot(function.env)
+        about = is_about_keras(function, interpreter.about)
+        state = interpreter.before = Snapshot(function.env if about else None)
         try:
             if isinstance(receiver, Class):
                 if function.name == "__init__":
