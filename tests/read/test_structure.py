@@ -19,7 +19,6 @@ OUTCOMES = {
     "a side that is not translated": ("structure", (), ("K2T302",)),
     "a helper that counts is written inline": ("structure", (), ("K2T203",)),
     "the flat tier": ("flat", ("stop", "units"), ("K2T303",)),
-    "a helper that counts is written inline": ("structure", (), ("K2T203",)),
 }
 """Tier, fixed parameters and codes of findings, where they are not ("structure", (), ())."""
 
