@@ -590,7 +590,8 @@ class Assembly:
                 if statement in edit.before:
                     edit.replaced[statement] = ""
                 continue
-            if scripts and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
+            failed = id(statement) in self.program.interpreter.failed_marks
+            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
                 edit.removed.add(statement)  # another name or a list for tensors of the model
                 continue
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
@@ -610,7 +611,19 @@ class Assembly:
                 edit.removed.add(statement)
         return found
 
+    def follows_from_another(self, statement: ast.stmt) -> bool:
+        """Whether a statement of a script is not translated only because another one, which is reported, is not."""
+        failed = self.program.interpreter.failed
+        known = failed.get(statement)
+        if known is not None:
+            return any(known.message.endswith(f": {f.message}") for s, f in failed.items() if s is not statement)
+        return bool(failed) and id(statement) in self.program.interpreter.statement_marks
+
     def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
+        if isinstance(statement, ast.Assign) and self.follows_from_another(statement):
+            if self.allow_partial:
+                edit.removed.add(statement)
+            return
         known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
         span = source.span(statement)
         if isinstance(known, Declined):

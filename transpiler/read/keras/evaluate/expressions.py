@@ -56,6 +56,8 @@ class Expressions:
     def eval_Name(self, node: ast.Name, env: Env) -> Any:
         scope = env.scope_of(node.id)
         if scope is not None:
+            if scope is not env and scope.kind == "module" and hasattr(type(scope.names[node.id]), "__next__"):
+                raise self.declined("K2T201", f"{node.id} is an iterator that goes on from one call to the next")
             return self.read_name(node.id, scope, env)
         if node.id in self.builtins:
             return self.builtins[node.id]

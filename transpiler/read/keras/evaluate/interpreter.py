@@ -35,6 +35,7 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Module,
     Unknown,
+    has_tensors,
 )
 from transpiler.read.keras.names import Loader, canonical, is_application, is_framework
 from transpiler.read.keras.parse import SourceModule
@@ -156,7 +157,12 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         if isinstance(error, Declined) and error.code == "K2T005":
             raise error
         for name in assigned_names([statement]):
-            env.names.setdefault(name, Unknown(str(error) or "its definition could not be evaluated"))
+            unknown = Unknown(str(error) or "its definition could not be evaluated")
+            simple = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign))
+            if simple or has_tensors(env.names.get(name)):
+                env.names[name] = unknown  # what it held before is not what it holds now
+            else:
+                env.names.setdefault(name, unknown)
 
     def resolve_relative(self, env: Env, level: int, module: str | None) -> str:
         source = env.module

@@ -51,7 +51,12 @@ def _partial(function: Any, *args: Any, **keywords: Any) -> Partial:
 
 
 FUNCTOOLS = types.SimpleNamespace(
-    **{**vars(functools), "partial": Native("partial", _partial), "wraps": _wraps, "update_wrapper": lambda wrapper, wrapped, *_: _wraps(wrapped)(wrapper)}
+    **{
+        **vars(functools),
+        "partial": Native("partial", _partial),
+        "wraps": _wraps,
+        "update_wrapper": lambda wrapper, wrapped, *_: _wraps(wrapped)(wrapper),
+    }
 )
 """functools, without what copies the insides of one function of the program over another's."""
 
