@@ -205,6 +205,7 @@ class Assembly:
         except Declined as declined:
             return declined
         self.report_effects(factory)
+        self.report_calls(factory)
         return Written(function.module, classes, self.settler, factory, factory.cls)
 
     def keep(self, function: Function, arguments: dict[str, Any], name: str) -> tuple[Factory, list[ModuleClass]]:
@@ -285,6 +286,34 @@ class Assembly:
                 excerpt(span),
             )
         )
+
+    def report_calls(self, factory: Factory) -> None:
+        """Names the calls that the builder makes for their effect on something else than its model."""
+        function = factory.function
+        for statement in ast.walk(function.node):
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            if not isinstance(call, ast.Call) or (isinstance(call.func, ast.Name) and call.func.id == "super"):
+                continue
+            root: ast.expr = call.func
+            while isinstance(root, (ast.Attribute, ast.Call)):
+                root = root.value if isinstance(root, ast.Attribute) else root.func
+            if not isinstance(root, ast.Name):
+                continue
+            scope = function.env.scope_of(root.id)
+            value = scope.names[root.id] if scope is not None else None
+            foreign = isinstance(value, (Unknown, Module)) and getattr(value, "source", None) is None
+            if foreign or (scope is None and root.id in ("print", "open")):
+                span = function.module.span(statement)
+                self.findings.add(
+                    Finding(
+                        "K2T405",
+                        Severity.NOTE,
+                        f"{ast.unparse(call.func)}() in {function.name} is left out",
+                        "Call it where the model is made, if it matters.",
+                        span,
+                        excerpt(span),
+                    )
+                )
 
     def try_out(self, classes: list[ModuleClass]) -> None:
         """Writes settled classes for a look at the text: what cannot be written is not kept. Raises CannotKeep."""

@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "K2T402": "regularizer-left-out",
     "K2T403": "weights-not-loaded",
     "K2T404": "training-flag",
+    "K2T405": "call-left-out",
     "K2T501": "near-equal",
     "K2T601": "original-fails",
     "K2T602": "result-fails",

@@ -109,3 +109,43 @@ def test_builder_that_leaves_nothing_changed_is_not_named(tmp_path: Path):
     )
     conversion = convert_file(write(source, tmp_path), entries=["build()"])
     assert not re.search("outlives", " ".join(f.message for f in conversion.findings))
+
+
+def test_iterator_that_goes_on_from_call_to_call_is_declined(tmp_path: Path):
+    source = (
+        "import itertools\n"
+        + HEAD
+        + (
+            "numbers = itertools.count(1)\ndef build(f=2):\n    i = Input((8, 8, 3))\n"
+            "    return Model(i, Conv2D(f + next(numbers), 3)(i))\n"
+        )
+    )
+    conversion = convert_file(write(source, tmp_path))
+    assert [f.code for f in conversion.findings] == ["K2T201"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_variable_of_a_statement_that_is_not_translated_does_not_keep_its_last_value(nested: bool, tmp_path: Path):
+    source = HEAD + (
+        "from keras.layers import Wobble\ni = Input((8, 8, 3))\nx = Conv2D(4, 3)(i)\n"
+        + ("if True:\n    " if nested else "")
+        + "x = Wobble(2)(x)\nmodel = Model(i, x)\n"
+    )
+    conversion = convert_file(write(source, tmp_path))
+    assert [f.code for f in conversion.findings] == ["K2T101"]
+    assert "class Net" not in conversion.modules[0].text
+
+
+def test_calls_for_their_effect_are_named(tmp_path: Path):
+    source = (
+        "import logging\nimport os\n"
+        + HEAD
+        + (
+            "log = logging.getLogger(__name__)\ndef build(f=2):\n    print(f)\n    log.info(f)\n    os.makedirs('x')\n"
+            "    sizes = [f]\n    sizes.append(3)\n    i = Input((8, 8, 3))\n    return Model(i, Conv2D(sizes[-1], 3)(i))\n"
+        )
+    )
+    found = convert_file(write(source, tmp_path)).findings
+    assert [(f.code, f.message.split("(")[0]) for f in found] == [
+        ("K2T405", "print"), ("K2T405", "log.info"), ("K2T405", "os.makedirs")
+    ]  # fmt: skip
