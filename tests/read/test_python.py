@@ -252,8 +252,11 @@ def test_a_missing_import_counts_as_there(tmp_path: Path):
         "while True:\n    pass\n",
         "def f():\n    return f()\nf()\n",
         "x = [1]\nfor i in x:\n    x = [1]\n    while i:\n        i += 1\n",
+        "for i in range(10**9):\n    pass\n",
+        "x = 10**10**10\n",
+        "x = [0] * 10**9\n",
     ],
-    ids=["endless", "recursion", "nested"],
+    ids=["endless", "recursion", "nested", "long", "power", "repeated"],
 )
 def test_a_program_without_an_end_ends_in_a_finding(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(engine, "MAX_STEPS", 20_000)

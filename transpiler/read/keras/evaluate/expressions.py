@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -39,6 +40,27 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+
+MAX_ITEMS = 1_000_000
+"""How many items a loop of the source may run over, and how many a list or a string may be repeated to."""
+
+MAX_BITS = 1_000_000
+"""The size of the largest integer that is computed."""
+
+
+def is_huge(op: ast.operator, left: Any, right: Any) -> bool:
+    """Whether an operation would fill the memory rather than describe a model."""
+    if isinstance(op, ast.Mult) and isinstance(right, (str, bytes, list, tuple)):
+        left, right = right, left
+    if not isinstance(right, int):
+        return False
+    if isinstance(op, ast.Mult):
+        return isinstance(left, (str, bytes, list, tuple)) and len(left) * right > MAX_ITEMS
+    if not isinstance(left, int):
+        return False
+    if isinstance(op, ast.Pow):
+        return left.bit_length() * right > MAX_BITS
+    return isinstance(op, ast.LShift) and right > MAX_BITS
 
 
 class Expressions:
@@ -188,6 +210,8 @@ class Expressions:
             return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(lambda r: left % r, right))
         if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)) and isinstance(op, ast.Add):
             return self.native(OPERATORS[type(op)], [left, right], {})
+        if is_huge(op, left, right):
+            raise self.declined("K2T005", "a value of this size is not evaluated")
         if isinstance(left, OPAQUE) or isinstance(right, OPAQUE):
             raise ProgramError(TypeError(f"unsupported operand types: {left!r} and {right!r}"))
         try:
@@ -456,11 +480,14 @@ class Expressions:
         if isinstance(value, OPAQUE):
             return self.iterate_opaque(value)
         try:
-            return list(value)
+            items = list(itertools.islice(value, MAX_ITEMS + 1))
         except NeedsConstant:
             raise
         except Exception as error:
             raise ProgramError(error) from None
+        if len(items) > MAX_ITEMS:
+            raise self.declined("K2T005", f"a loop over more than {MAX_ITEMS} items is not evaluated")
+        return items
 
     def items_of(self, value: Instance) -> list[Any]:
         """What an object with `__getitem__` alone yields: its items from 0 on, until there is none."""
