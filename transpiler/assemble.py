@@ -10,7 +10,7 @@ from typing import Any
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.model import ApiValue, Layer, Weight
-from transpiler.ir.naming import Names, cap_words
+from transpiler.ir.naming import Names, cap_words, identifier
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.weights import by_module
 from transpiler.passes.settle import Settler, check_reads
@@ -22,7 +22,7 @@ from transpiler.read.keras.evaluate.staging import Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
-from transpiler.read.keras.names import FRAMEWORKS
+from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, uses_keras
 from transpiler.write.torch.check import undefined_names
@@ -44,7 +44,6 @@ class Written:
 
     source: SourceModule
     classes: list[ModuleClass]
-    settler: Settler
     factory: Factory | None = None
     root: ModuleClass | None = None
     statements: list[ast.stmt] = field(default_factory=list)
@@ -65,7 +64,6 @@ class Assembly:
         self.memory = Memory()
         self.settler = Settler(self.memory.demands)
         self.done: dict[Any, Written | Declined] = {}
-        self.assumptions: list[str] = []
 
     # --- what to convert -----------------------------------------------------------------------------------------
 
@@ -115,7 +113,7 @@ class Assembly:
             self.try_out(classes)
         except (StageError, CannotKeep, ProgramError) as error:
             raise Declined("K2T203", f"{expression}: {error}") from None
-        self.done[expression] = Written(self.program.source, classes, self.settler, None, cls)
+        self.done[expression] = Written(self.program.source, classes, None, cls)
         module = self.program.source.name
         torch = f"__import__('importlib').import_module({module!r}).{name}()"
         return EntryPlan(expression, setup, torch, setup, "flat", units, tuple(self.findings.items))
@@ -206,7 +204,7 @@ class Assembly:
             return declined
         self.report_effects(factory)
         self.report_calls(factory)
-        return Written(function.module, classes, self.settler, factory, factory.cls)
+        return Written(function.module, classes, factory, factory.cls)
 
     def keep(self, function: Function, arguments: dict[str, Any], name: str) -> tuple[Factory, list[ModuleClass]]:
         """A builder in the best tier that works, and the classes it needs. Raises Declined if none does."""
@@ -332,6 +330,8 @@ class Assembly:
 
     def convert_script_model(self, name: str, model: Model) -> Written:
         """A model that a script builds at its top level: one class, and the statement that makes it."""
+        if name in self.done:
+            return self.done[name]  # type: ignore[return-value]
         source = self.program.source
         marks = self.program.interpreter.statement_marks
         statements = [
@@ -339,8 +339,6 @@ class Assembly:
             for s in source.tree.body
             if id(s) in marks and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
         ]
-        if name in self.done:
-            return self.done[name]  # type: ignore[return-value]
         body = self.script(source, name)
         node = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
@@ -353,7 +351,7 @@ class Assembly:
             factory, classes = self.keep(function, {}, script_class_name(name, model))
         finally:
             now.restore()
-        written = Written(source, classes, self.settler, factory, factory.cls, statements, name)
+        written = Written(source, classes, factory, factory.cls, statements, name)
         self.done[name] = written
         return written
 
@@ -508,7 +506,7 @@ class Assembly:
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
-        self.place_statics(source, edit, anchor)
+        self.place_statics(source, edit)
         if item.factory is None:
             return
         if item.statements:
@@ -522,7 +520,7 @@ class Assembly:
             factory.function.node, factory.cls, factory.prologue, factory.epilogue, factory.arguments, factory.frozen, printed, known  # type: ignore[arg-type]
         )
 
-    def place_statics(self, source: SourceModule, edit: FileEdit, anchor: Any) -> None:
+    def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
         """Copies functions that the result calls from files that it will not import."""
         for function in self.memory.static_functions:
             if function.module is source or any(function.name == getattr(n, "name", None) for n in source.tree.body):
@@ -795,18 +793,12 @@ def _items(name: str, value: Any) -> list[tuple[str, Any]]:
 def _weight_name(weight: Value, interpreter: Any) -> str:
     return next(
         (
-            identifier_of(op.member.hint)
+            identifier(op.member.hint, "layer")
             for op in interpreter.block.ops
             if isinstance(op, Apply) and weight in op.results and op.member is not None
         ),
         "weight",
     )
-
-
-def identifier_of(hint: str) -> str:
-    from transpiler.ir.naming import identifier
-
-    return identifier(hint, "layer")
 
 
 def module_names(source: SourceModule) -> set[str]:
@@ -875,8 +867,6 @@ def is_import_block(statement: ast.stmt) -> bool:
 
 
 def imports_framework(statement: ast.stmt) -> bool:
-    from transpiler.read.keras.names import is_framework
-
     for node in ast.walk(statement):
         if isinstance(node, ast.Import) and any(is_framework(a.name) for a in node.names):
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 import re
 
@@ -121,7 +120,3 @@ class Names:
             )
             result.append(self.take(wanted))
         return result
-
-
-def shadows_builtin(name: str) -> bool:
-    return hasattr(builtins, name)

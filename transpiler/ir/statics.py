@@ -120,30 +120,3 @@ def bound_names(block: Block) -> set[str]:
         elif isinstance(op, (Loop, ForLoop)):
             found |= {n.id for n in ast.walk(op.target) if isinstance(n, ast.Name)}
     return found
-
-
-def propagate_copies(block: Block) -> dict[str, Any]:
-    """Variables that are assigned once and only rename another are written out; returns what replaces them."""
-    count: dict[str, int] = {}
-    values: dict[str, Any] = {}
-    targets: set[str] = set()
-    for op in block.walk():
-        if isinstance(op, Let):
-            count[op.name] = count.get(op.name, 0) + 1
-            values[op.name] = op.value
-        elif isinstance(op, (Loop, ForLoop)):
-            targets |= {n.id for n in ast.walk(op.target) if isinstance(n, ast.Name)}
-    stable = {n for n, c in count.items() if c == 1}
-    found: dict[str, Any] = {}
-    for name in stable:
-        value = values[name]
-        if (
-            isinstance(value, Sym)
-            and isinstance(value.expr, ast.Name)
-            and count.get(value.expr.id, 1) == 1
-            and value.expr.id not in targets
-            or isinstance(value, (int, float, str, bool))
-            or value is None
-        ):
-            found[name] = value
-    return found

@@ -6,7 +6,6 @@ import ast
 import functools
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
@@ -219,7 +218,3 @@ def initializer_name(value: Any) -> str:
     if isinstance(value, ApiObject):
         return value.leaf
     return value if isinstance(value, str) else ""
-
-
-def with_fn(step: Step, **changes: Any) -> Step:
-    return replace(step, **changes)

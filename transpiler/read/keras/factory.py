@@ -290,7 +290,7 @@ def _extract(
     attributes = tuple(s.expr.id for s in stager.self_names.values())  # type: ignore[attr-defined]
     local = tuple(dict.fromkeys(op.name for op in prologue.walk() if isinstance(op, Let)))
     cls.statics = (*[n for n in arguments if n not in frozen], *attributes, *local)
-    cls.defaults = _root_defaults(function, stager, arguments)
+    cls.defaults = _root_defaults(function, stager)
     cls.annotations = annotations_of(arguments, {})
     values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
@@ -307,7 +307,7 @@ def _extract(
     return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, self_names)
 
 
-def _root_defaults(function: Function, stager: FactoryStager, arguments: dict[str, Any]) -> dict[str, Any]:
+def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:
     """Literal defaults for the class's parameters, from those of the function."""
     defaults = signature_defaults(function)
     for label, value in stager.input_dims.items():

@@ -16,14 +16,6 @@ LINE_LENGTH = 120
 PIECE = "__piece__"
 """Stands between texts that black formats in one go."""
 
-TORCH_IMPORTS = (
-    ("math", "import math"),
-    ("torch", "import torch"),
-    ("F", "import torch.nn.functional as F"),
-    ("Tensor", "Tensor"),
-    ("nn", "nn"),
-)
-
 
 @dataclass
 class FileEdit:

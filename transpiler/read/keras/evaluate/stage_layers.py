@@ -152,10 +152,7 @@ class StagedLayers:
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(new, staged.inputs)]
-        results = [
-            Value(replace(o.type, shape=(o.type.shape if x is None else o.type.shape)), o.hint)
-            for o, x in zip(old, old)
-        ]
+        results = [Value(o.type, o.hint) for o in old]
         member.shared = True
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member))

@@ -59,7 +59,7 @@ class StagedLoops:
             self.block = outer
             outside.restore()
             if not closed:
-                if isinstance(error, NeedsConstant) and not self.of_loop(error, layers):
+                if isinstance(error, NeedsConstant) and not self.of_loop(error):
                     raise
                 raise NeedsConstant(iterable, str(error)) from None
             kept = False
@@ -74,7 +74,7 @@ class StagedLoops:
             raise NeedsConstant(iterable)
         return self.unrolled(node, items, env)
 
-    def of_loop(self, error: NeedsConstant, layers: int) -> bool:
+    def of_loop(self, error: NeedsConstant) -> bool:
         """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
         return any("__v" in n for n in error.sym.names())
 

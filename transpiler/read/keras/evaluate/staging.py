@@ -48,7 +48,6 @@ class Frame:
     homes: dict[str, Any] = field(default_factory=dict)
     """Captured name → the frame in whose names its value is written."""
     outer: Frame | None = None
-    versions: int = 0
     dims: dict[str, Any] = field(default_factory=dict)
     """Names made for the sizes of inputs → the expression or size that the caller passes."""
     reserved: set[str] = field(default_factory=set)
@@ -136,9 +135,6 @@ def signature_defaults(function: Function) -> dict[str, Any]:
     found = dict(zip(names[len(names) - len(function.defaults) :], function.defaults))
     found |= {p.arg: d for p, d in zip(a.kwonlyargs, function.kw_defaults) if d is not MISSING}
     return {n: d for n, d in found.items() if is_static(d) and not is_open(d) and not isinstance(d, (list, dict))}
-
-
-CUSTOM_INPUT = "inputs"
 
 
 @dataclass(eq=False)

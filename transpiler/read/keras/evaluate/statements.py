@@ -87,10 +87,10 @@ class Statements:
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         """An `if` whose test is not decided. Without a stager, only a side effect-free one can be passed over."""
         if isinstance(test, Unknown):
-            return self.unknown_branch(test, node, rest, env)
+            return self.unknown_branch(test, node, env)
         raise NeedsConstant(test)
 
-    def unknown_branch(self, test: Unknown, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
+    def unknown_branch(self, test: Unknown, node: ast.If, env: Env) -> Signal | None:
         bodies = [*node.body, *node.orelse]
         if all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in bodies):
             return self.exec_block(node.body, env)
@@ -120,16 +120,8 @@ class Statements:
         handler = self._exec_table.get(type(node))
         if handler is None:
             raise Declined("K2T203", f"{type(node).__name__} statements are not evaluated", "", env.module.span(node))
-        self.stack.append((env.module, node))
         self.statement_begins(node, env)
-        try:
-            return handler(node, env)
-        except Declined as error:
-            if error.span is None:
-                error.span = env.module.span(node)
-            raise
-        finally:
-            self.stack.pop()
+        return self.located(node, env, lambda: handler(node, env))
 
     def statement_begins(self, node: ast.stmt, env: Env) -> None:
         """Called before each statement."""

@@ -245,13 +245,11 @@ class Model:
     outputs: Any = None
     name: str | None = None
     layers: list[Any] | None = None
-    input_type: Any = None
     index: int = 0
     span: Any = None
     attributes: dict[str, Any] = field(default_factory=dict)
     cls: Class | None = None
     code: Sym | None = None
-    env_hint: str = ""
 
     @property
     def sequential(self) -> bool:
