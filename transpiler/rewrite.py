@@ -1,0 +1,425 @@
+"""Rewrites the files of one conversion: classes and factories in their places, what is left of Keras removed or reported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
+from transpiler.ir.conversion import ConvertedModule
+from transpiler.ir.model import ApiValue
+from transpiler.ir.naming import Names
+from transpiler.ir.program import ModuleClass
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.staging import Memory
+from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.values import Function, Module, Partial, Unknown, has_tensors
+from transpiler.read.keras.factory import Factory
+from transpiler.read.keras.names import FRAMEWORKS, is_framework
+from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import Program, uses_keras
+from transpiler.write.torch.check import undefined_names
+from transpiler.write.torch.classes import ClassWriter
+from transpiler.write.torch.factory import factory_text
+from transpiler.write.torch.initial import Initializers
+from transpiler.write.torch.module import FileEdit, used_identifiers
+
+UNNAMED = "__unnamed__"
+"""Stands for the name of a class until the names of a file are settled."""
+
+GENERATED = frozenset(("torch", "nn", "F", "Tensor", "math", "init_weights"))
+"""Names that every generated file may use."""
+
+
+@dataclass(eq=False)
+class Written:
+    """A factory or a lone class, settled and ready to be written into one file."""
+
+    source: SourceModule
+    classes: list[ModuleClass]
+    factory: Factory | None = None
+    root: ModuleClass | None = None
+    statements: list[ast.stmt] = field(default_factory=list)
+    """Top-level statements of a script that the class replaces."""
+    assigned: str = ""
+
+    @property
+    def tier(self) -> str:
+        return self.factory.tier if self.factory is not None else "flat"
+
+
+class Rewriter:
+    """Writes the files of one conversion once it is known what becomes of each function and model."""
+
+    def __init__(
+        self,
+        program: Program,
+        findings: Findings,
+        allow_partial: bool,
+        only_entries: bool,
+        memory: Memory,
+        printed: dict[ModuleClass, dict[str, str]],
+        done: dict[Any, Written | Declined],
+    ) -> None:
+        self.program, self.findings = program, findings
+        self.allow_partial, self.only_entries = allow_partial, only_entries
+        self.memory, self.printed, self.done = memory, printed, done
+
+    def write(self) -> list[ConvertedModule]:
+        """The texts of all files that changed; the file being converted first."""
+        by_source: dict[SourceModule, list[Written]] = {self.program.source: []}
+        for written in self.done.values():
+            if isinstance(written, Written):
+                by_source.setdefault(written.source, []).append(written)
+        result = []
+        for source, items in by_source.items():
+            text = self.write_file(source, items)
+            result.append(ConvertedModule(source.name, source.path, text, text != source.text))
+        return result
+
+    def write_file(self, source: SourceModule, items: list[Written]) -> str:
+        edit = FileEdit(source.text, source.tree, frameworks=FRAMEWORKS)
+        if items:
+            self.write_items(source, items, edit)
+        self.calls_on_models(source, edit)
+        leftovers = self.leftovers(source, edit)
+        if not items and not leftovers:
+            return source.text
+        if not items and self.only_entries:
+            return source.text
+        text = edit.apply()
+        unknown = undefined_names(text)
+        unknown = unknown and unknown - undefined_names(source.text)
+        if (
+            unknown
+            and items
+            and not self.only_entries
+            and not self.allow_partial
+            and not any(f.severity is Severity.ERROR for f in self.findings.items)
+        ):
+            message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
+            self.findings.add(
+                Finding(
+                    "K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)
+                )
+            )
+        return text
+
+    def write_items(self, source: SourceModule, items: list[Written], edit: FileEdit) -> None:
+        taken = Names(frozenset(module_names(source)) | GENERATED)
+        classes: list[ModuleClass] = []
+        for item in items:
+            for cls in item.classes:
+                if cls not in classes:
+                    classes.append(cls)
+        initial = Initializers.of(classes)
+        texts: dict[ModuleClass, str] = {}
+        known_texts: dict[tuple[str, str], str] = {}
+        for cls in classes:  # those that others construct come first, so that their names are settled
+            base, cls.name = cls.name, UNNAMED
+            writer = ClassWriter(cls, self.printed[cls], initial)
+            text = writer.write()
+            if (base, text) in known_texts:  # the same helper, evaluated for another model
+                cls.name = known_texts[base, text]
+                continue
+            cls.name = known_texts[base, text] = taken.take(base)
+            texts[cls] = text.replace(UNNAMED, cls.name)
+            edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
+        function = initial.function()
+        edit.preamble += [*initial.texts, *([function] if function else [])]
+        edit.helpers += [h for h in initial.helpers if h not in edit.helpers]
+        known = {n for n, v in self.names_of(source).items() if not uses_keras(v) and not isinstance(v, Unknown)} | {
+            "int",
+            "float",
+            "str",
+            "bool",
+            "tuple",
+            "list",
+            "dict",
+        }
+        placed: set[ModuleClass] = set()
+        for item in items:
+            self.place(source, item, texts, placed, edit, known)
+        edit.dropped_names = {c.name for c in classes}
+
+    def names_of(self, source: SourceModule) -> dict[str, Any]:
+        module = self.program.interpreter.modules.get(source.name)
+        return module.names if isinstance(module, Module) else {}
+
+    def place(
+        self,
+        source: SourceModule,
+        item: Written,
+        texts: dict[ModuleClass, str],
+        placed: set[ModuleClass],
+        edit: FileEdit,
+        known: set[str],
+    ) -> None:
+        """Puts classes where the functions they come from stood, others above the function that needs them."""
+        anchor = self.anchor(source, item)
+        for cls in item.classes:
+            if cls in placed or cls not in texts:
+                continue
+            placed.add(cls)
+            origin = getattr(getattr(cls, "source", None), "node", None)
+            if origin in source.tree.body and origin not in edit.replaced and not self.only_entries:
+                edit.replaced[origin] = texts[cls]
+            elif anchor is not None:
+                edit.before.setdefault(anchor, []).append(texts[cls])
+        self.place_statics(source, edit)
+        if item.factory is None:
+            return
+        if item.statements:
+            first, *rest = item.statements
+            edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
+            edit.removed.update(rest)
+            return
+        printed = {n: f"self.{a}" for n, a in item.factory.self_names.items()}
+        factory = item.factory
+        edit.replaced[factory.function.node] = factory_text(
+            factory.function.node, factory.cls, factory.prologue, factory.epilogue, factory.arguments, factory.frozen, printed, known  # type: ignore[arg-type]
+        )
+
+    def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
+        """Copies functions that the result calls from files that it will not import."""
+        for function in self.memory.static_functions:
+            if function.module is source or any(function.name == getattr(n, "name", None) for n in source.tree.body):
+                continue
+            text = ast.get_source_segment(function.module.text, function.node) or ""
+            if text not in edit.preamble:
+                edit.preamble.insert(0, text)
+                for name in used_identifiers(function.node):
+                    value = function.env.names.get(name)
+                    if isinstance(value, Module) and value.source is None:
+                        edit.preamble.insert(0, f"import {value.name}" + (f" as {name}" if value.name != name else ""))
+
+    def anchor(self, source: SourceModule, item: Written) -> ast.stmt | None:
+        if item.statements:
+            return item.statements[0]
+        if item.factory is not None:
+            node = item.factory.function.node
+            return next((s for s in source.tree.body if s is node or any(n is node for n in ast.walk(s))), None)
+        return source.tree.body[-1] if source.tree.body else None
+
+    def calls_on_models(self, source: SourceModule, edit: FileEdit) -> None:
+        """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""
+        interpreter = self.program.interpreter
+        gone = {n for root in (*edit.replaced, *edit.removed) for n in ast.walk(root)}
+        for statement in source.tree.body:
+            if statement in self.memory.visited:
+                continue
+            for node in ast.walk(statement):
+                if node in gone or not isinstance(node, ast.stmt):
+                    continue
+                call = node.value if isinstance(node, (ast.Expr, ast.Assign, ast.Return)) else None
+                if isinstance(node, ast.Expr) and call in interpreter.rewritten:
+                    edit.replaced[node] = interpreter.rewritten[call]  # type: ignore[index]
+                    continue
+                own = [n for n in expressions_of(node) if n in interpreter.left_out]
+                for n in own:
+                    self.report_call(source, node, n, edit)
+
+    def report_call(self, source: SourceModule, statement: ast.stmt, call: Any, edit: FileEdit) -> None:
+        name = self.program.interpreter.left_out[call]
+        span = source.span(call)
+        code = "K2T403" if name in WEIGHT_METHODS else "K2T401"
+        finding = Finding(
+            code,
+            Severity.ERROR,
+            f"{name}() of the model is not translated",
+            "Write the training loop, or load the weights, around the converted model.",
+            span,
+            excerpt(span),
+        )
+        if self.only_entries:
+            edit.removed.add(statement) if statement in source.tree.body else None
+            return
+        self.findings.items[:] = [f for f in self.findings.items if f.span != span]
+        self.findings.add(finding)
+        if self.allow_partial and statement not in edit.replaced:
+            edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
+
+    def leftovers(self, source: SourceModule, edit: FileEdit) -> list[ast.stmt]:
+        """Top-level statements that still use Keras: consumed helpers go, the rest is reported."""
+        names = self.names_of(source)
+        keras_names = {n for n, v in names.items() if uses_keras(v)}
+        found: list[ast.stmt] = []
+        scripts = any(isinstance(w, Written) and w.statements for w in self.done.values())
+        gone = {
+            n.name
+            for n in edit.replaced
+            if isinstance(n, ast.FunctionDef) and n in self.memory.visited and n not in self.done
+        }
+        for statement in source.tree.body:
+            if (
+                statement in edit.replaced
+                or statement in edit.removed
+                or isinstance(statement, (ast.Import, ast.ImportFrom))
+            ):
+                continue
+            if any(n in edit.replaced for n in ast.walk(statement)) or any(
+                n in self.program.interpreter.left_out for n in ast.walk(statement)
+            ):
+                if isinstance(statement, ast.ClassDef) and not self.only_entries:
+                    edit.removed |= {
+                        n
+                        for n in statement.body
+                        if n in self.memory.visited and n not in edit.replaced and used_identifiers(n) & keras_names
+                    }
+                continue
+            if is_import_block(statement):
+                continue
+            if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
+                if self.only_entries:  # other files may still import it
+                    continue
+                edit.removed.add(statement)
+                gone.add(getattr(statement, "name", ""))
+                if statement in edit.before:
+                    edit.replaced[statement] = ""
+                continue
+            failed = id(statement) in self.program.interpreter.failed_marks
+            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
+                edit.removed.add(statement)  # another name or a list for tensors of the model
+                continue
+            if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
+                edit.removed.add(statement)
+                continue
+            if is_alias(statement, names, self.memory.visited):
+                edit.removed.add(statement)
+                continue
+            if not (used_identifiers(statement) - stored_names(statement)) & keras_names and not imports_framework(
+                statement
+            ):
+                continue
+            found.append(statement)
+            if not self.only_entries:
+                self.report_leftover(source, statement, edit)
+            elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                edit.removed.add(statement)
+        return found
+
+    def follows_from_another(self, statement: ast.stmt) -> bool:
+        """Whether a statement of a script is not translated only because another one, which is reported, is not."""
+        failed = self.program.interpreter.failed
+        known = failed.get(statement)
+        if known is not None:
+            return any(known.message.endswith(f": {f.message}") for s, f in failed.items() if s is not statement)
+        return bool(failed) and id(statement) in self.program.interpreter.statement_marks
+
+    def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
+        if isinstance(statement, ast.Assign) and self.follows_from_another(statement):
+            if self.allow_partial:
+                edit.removed.add(statement)
+            return
+        known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
+        span = source.span(statement)
+        if isinstance(known, Declined):
+            finding = known.finding()
+        else:
+            name = getattr(statement, "name", "")
+            what = (
+                f"{name}() was not converted: it builds no model that could be evaluated"
+                if isinstance(statement, ast.FunctionDef)
+                else (
+                    f"the class {name} is not translated" if name else "this statement uses Keras and is not translated"
+                )
+            )
+            code = "K2T107" if isinstance(statement, ast.ClassDef) else "K2T203"
+            finding = Finding(
+                code,
+                Severity.ERROR,
+                what,
+                "Name a call of it with --entry, or translate it by hand.",
+                span,
+                excerpt(span),
+            )
+        self.findings.add(finding)
+        if not self.allow_partial:
+            return
+        message = f"{finding.code}: {finding.message}"
+        if isinstance(statement, ast.FunctionDef):
+            edit.replaced[statement] = (
+                f"def {statement.name}(*args, **kwargs):\n    raise NotImplementedError({message!r})"
+            )
+        elif isinstance(statement, ast.ClassDef):
+            edit.replaced[statement] = (
+                f"class {statement.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError({message!r})"
+            )
+        else:
+            edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def module_names(source: SourceModule) -> set[str]:
+    """The names a file binds at its top level, functions that will be replaced left out."""
+    found: set[str] = set()
+    for statement in source.tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.Assign, ast.AnnAssign)):
+            found |= (
+                {statement.name}
+                if isinstance(statement, ast.FunctionDef)
+                else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            )
+    return found
+
+
+def expressions_of(statement: ast.stmt) -> list[ast.AST]:
+    """The expression nodes of a statement, those of statements inside it left out."""
+    found: list[ast.AST] = []
+    todo: list[ast.AST] = [
+        c for c in ast.iter_child_nodes(statement) if not isinstance(c, (ast.stmt, ast.ExceptHandler))
+    ]
+    while todo:
+        node = todo.pop()
+        found.append(node)
+        todo += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.stmt)]
+    return found
+
+
+def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Sequence[Any]) -> bool:
+    """`layers = tf.keras.layers`, `conv3 = partial(Conv2D, kernel_size=3)`: another name for a part of Keras, or for a
+    function that became a class, which the result does not need."""
+    if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
+        return False
+    values = [names.get(t.id) for t in statement.targets]  # type: ignore[attr-defined]
+    plain = [v.function if isinstance(v, Partial) else v for v in values]
+    return all(
+        isinstance(p, ApiValue) or p is not v and isinstance(p, Function) and p.node in visited
+        for p, v in zip(plain, values)
+    )
+
+
+def stored_names(statement: ast.stmt) -> set[str]:
+    """The names that an assignment binds and does not read."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return set()
+    names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
+
+
+def is_import_block(statement: ast.stmt) -> bool:
+    """An `if` or `try` that only chooses between imports."""
+    if isinstance(statement, ast.If):
+        return all(
+            isinstance(s, (ast.Import, ast.ImportFrom)) or is_import_block(s)
+            for s in (*statement.body, *statement.orelse)
+        )
+    if isinstance(statement, ast.Try):
+        parts = [
+            *statement.body,
+            *statement.orelse,
+            *statement.finalbody,
+            *(s for h in statement.handlers for s in h.body),
+        ]
+        return all(isinstance(s, (ast.Import, ast.ImportFrom, ast.Pass)) for s in parts)
+    return False
+
+
+def imports_framework(statement: ast.stmt) -> bool:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import) and any(is_framework(a.name) for a in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and is_framework(node.module or ""):
+            return True
+    return False
