@@ -10,6 +10,7 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerp
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.effects import Snapshot
@@ -267,7 +268,7 @@ class Assembly:
     def report_calls(self, factory: Factory) -> None:
         """Names the calls that the builder makes for their effect on something else than its model."""
         function = factory.function
-        for statement in ast.walk(function.node):
+        for statement in nodes(function.node):
             call = statement.value if isinstance(statement, ast.Expr) else None
             if not isinstance(call, ast.Call) or (isinstance(call.func, ast.Name) and call.func.id == "super"):
                 continue
@@ -350,10 +351,10 @@ class Assembly:
             or (
                 not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
                 and id(s) not in interpreter.failed_marks
-                and not any(n in interpreter.left_out for n in ast.walk(s))
+                and not any(n in interpreter.left_out for n in nodes(s))
             )
         ]
-        inner = [n for s in source.tree.body for n in ast.walk(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+        inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
         read = {n for f in inner for n in free_names(f)}
         names = [n for n in assigned_names(body) if n in read]
         return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
@@ -400,7 +401,7 @@ def torch_entry(expression: str, builder: Activation, program: Program) -> str |
     """The entry as the result builds it: `Model(*f(…))` is `f(…)` there; None if it takes more than that."""
     node = ast.parse(expression, mode="eval").body
     if isinstance(builder.result, Model):
-        calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+        calls = [n for n in nodes(node) if isinstance(n, ast.Call)]
         framework = [c for c in calls if mentions_framework(c.func, program)]
         return None if framework else expression
     if (
@@ -411,14 +412,14 @@ def torch_entry(expression: str, builder: Activation, program: Program) -> str |
         and not node.keywords
     ):
         inner = node.args[0].value
-        if not any(mentions_framework(n, program) for n in ast.walk(inner) if isinstance(n, (ast.Name, ast.Attribute))):
+        if not any(mentions_framework(n, program) for n in nodes(inner) if isinstance(n, (ast.Name, ast.Attribute))):
             return ast.unparse(inner)
     return None
 
 
 def mentions_framework(node: ast.AST, program: Program) -> bool:
     env = program.entry_env
-    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    names = [n.id for n in nodes(node) if isinstance(n, ast.Name)]
     for name in names:
         scope = env.scope_of(name) if env else None
         if scope is not None and uses_keras(scope.names.get(name)):

@@ -12,6 +12,7 @@ from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.staging import Memory
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -200,17 +201,17 @@ class Rewriter:
             return item.statements[0]
         if item.factory is not None:
             node = item.factory.function.node
-            return next((s for s in source.tree.body if s is node or any(n is node for n in ast.walk(s))), None)
+            return next((s for s in source.tree.body if s is node or any(n is node for n in nodes(s))), None)
         return source.tree.body[-1] if source.tree.body else None
 
     def calls_on_models(self, source: SourceModule, edit: FileEdit) -> None:
         """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""
         interpreter = self.program.interpreter
-        gone = {n for root in (*edit.replaced, *edit.removed) for n in ast.walk(root)}
+        gone = {n for root in (*edit.replaced, *edit.removed) for n in nodes(root)}
         for statement in source.tree.body:
             if statement in self.memory.visited:
                 continue
-            for node in ast.walk(statement):
+            for node in nodes(statement):
                 if node in gone or not isinstance(node, ast.stmt):
                     continue
                 call = node.value if isinstance(node, (ast.Expr, ast.Assign, ast.Return)) else None
@@ -259,8 +260,8 @@ class Rewriter:
                 or isinstance(statement, (ast.Import, ast.ImportFrom))
             ):
                 continue
-            if any(n in edit.replaced for n in ast.walk(statement)) or any(
-                n in self.program.interpreter.left_out for n in ast.walk(statement)
+            if any(n in edit.replaced for n in nodes(statement)) or any(
+                n in self.program.interpreter.left_out for n in nodes(statement)
             ):
                 if isinstance(statement, ast.ClassDef) and not self.only_entries:
                     edit.removed |= {
@@ -359,7 +360,7 @@ def module_names(source: SourceModule) -> set[str]:
             found |= (
                 {statement.name}
                 if isinstance(statement, ast.FunctionDef)
-                else {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                else {n.id for n in nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
             )
     return found
 
@@ -394,7 +395,7 @@ def stored_names(statement: ast.stmt) -> set[str]:
     """The names that an assignment binds and does not read."""
     if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
         return set()
-    names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
     return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
@@ -417,7 +418,7 @@ def is_import_block(statement: ast.stmt) -> bool:
 
 
 def imports_framework(statement: ast.stmt) -> bool:
-    for node in ast.walk(statement):
+    for node in nodes(statement):
         if isinstance(node, ast.Import) and any(is_framework(a.name) for a in node.names):
             return True
         if isinstance(node, ast.ImportFrom) and node.level == 0 and is_framework(node.module or ""):

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from transpiler.ir.trees import nodes, variables_in
+
 
 class Missing:
     """The witness of an expression whose value could not be observed."""
@@ -66,16 +68,16 @@ class Sym:
 
     @functools.cached_property
     def _names(self) -> frozenset[str]:
-        called = {n.func.id for n in ast.walk(self.expr) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-        return frozenset(n.id for n in ast.walk(self.expr) if isinstance(n, ast.Name)) - called
+        called = {n.func.id for n in nodes(self.expr) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        return frozenset(variables_in(self.expr)) - called
 
     @functools.cached_property
     def free_names(self) -> frozenset[str]:
         """The names that the expression reads and does not bind itself, in a comprehension."""
         bound: set[str] = set()
-        for node in ast.walk(self.expr):
+        for node in nodes(self.expr):
             if isinstance(node, ast.comprehension):
-                bound |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+                bound |= variables_in(node.target)
         return self._names - bound if bound else self._names
 
     def __repr__(self) -> str:
@@ -315,4 +317,13 @@ def to_ast(value: Any) -> ast.expr:
 
 def code_of(value: Any) -> str:
     """The text that writes `value` in the generated code."""
+    kind = type(value)
+    if kind in (str, bytes, bool, int, type(None)):
+        return repr(value)
+    if kind is Sym:
+        return value.code
+    if kind is tuple:
+        return f"({', '.join(map(code_of, value))}{',' * (len(value) == 1)})"
+    if kind is list:
+        return f"[{', '.join(map(code_of, value))}]"
     return ast.unparse(to_ast(value))

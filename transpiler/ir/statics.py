@@ -9,6 +9,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, Static
+from transpiler.ir.trees import nodes, variables_in
 
 
 @functools.lru_cache(maxsize=4096)
@@ -18,8 +19,8 @@ def names_in_code(code: str) -> frozenset[str]:
         tree = ast.parse(code)
     except SyntaxError:
         return frozenset()
-    bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name)) - bound
+    bound = {n.id for n in nodes(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return frozenset(n.id for n in nodes(tree) if isinstance(n, ast.Name)) - bound
 
 
 def names_in(value: Any) -> set[str]:
@@ -31,7 +32,7 @@ def names_in(value: Any) -> set[str]:
     if isinstance(value, dict):
         return names_in(list(value.values()))
     if isinstance(value, ast.AST):
-        return {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+        return variables_in(value)
     return set()
 
 
@@ -118,5 +119,5 @@ def bound_names(block: Block) -> set[str]:
         if isinstance(op, Let):
             found.add(op.name)
         elif isinstance(op, (Loop, ForLoop)):
-            found |= {n.id for n in ast.walk(op.target) if isinstance(n, ast.Name)}
+            found |= variables_in(op.target)
     return found

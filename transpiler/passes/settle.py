@@ -24,6 +24,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.ir.statics import bound_names, member_names, names_in, names_in_code, remove_dead_lets, used_names
+from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
 from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
 
@@ -333,9 +334,8 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
             elif isinstance(op, (Loop, ForLoop)):
                 start = position
                 use(names_in(op.iterable))
-                for n in ast.walk(op.target):
-                    if isinstance(n, ast.Name):
-                        define(n.id)
+                for name in variables_in(op.target):
+                    define(name)
                 before = set(first)
                 walk(op.body)
                 position += 1

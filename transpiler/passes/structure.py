@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import Any
 
@@ -24,6 +23,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.ir.statics import bound_names, used_names
+from transpiler.ir.trees import variables_in
 
 
 class CannotKeep(Exception):
@@ -259,11 +259,7 @@ def _outline(
                 for label in re.findall(rf"\b{name}\.(\w+)", op.value.code):
                     outs[label] = Sym.parse(f"{name}.{label}", integer=True)
                 op.value = Sym.parse(op.value.code.replace(name, f"member__{id(member)}"), op.value.witness, True)
-    visible = (
-        bound_names(cls.block)
-        | {*cls.sizes, *cls.statics}
-        | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
-    )
+    visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | variables_in(loop.target)
     free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
     inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free, outs)
     results = [Value(e.type, e.hint) for e in ends]

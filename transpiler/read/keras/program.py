@@ -12,6 +12,7 @@ from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -134,7 +135,7 @@ def calls_of(statement: ast.stmt) -> list[ast.Call]:
     """The calls that running a top-level statement may make; none for a definition."""
     if isinstance(statement, (ast.Import, ast.ImportFrom, ast.FunctionDef)):
         return []
-    return [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
+    return [n for n in nodes(statement) if isinstance(n, ast.Call)]
 
 
 def uses_keras_or_program(calls: list[ast.Call], env: Env, known: dict[ast.AST, bool], direct: bool) -> bool:
@@ -142,7 +143,7 @@ def uses_keras_or_program(calls: list[ast.Call], env: Env, known: dict[ast.AST, 
 
     `known` remembers which definitions are about Keras.
     """
-    names = {n.id for call in calls for n in ast.walk(call) if isinstance(n, ast.Name)}
+    names = {n.id for call in calls for n in nodes(call) if isinstance(n, ast.Name)}
     found = [env.names.get(n) for n in names]
     return any(is_about_keras(v, known) for v in found if direct or not isinstance(v, ApiValue))
 
@@ -161,10 +162,10 @@ def is_about_keras(value: Any, known: dict[ast.AST, bool]) -> bool:
         if not isinstance(value, (Function, Class)) or value.node in seen:
             continue
         seen.add(value.node)
-        if known.get(value.node) or any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(value.node)):
+        if known.get(value.node) or any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in nodes(value.node)):
             return True
         todo += [
-            value.env.names[n.id] for n in ast.walk(value.node) if isinstance(n, ast.Name) and n.id in value.env.names
+            value.env.names[n.id] for n in nodes(value.node) if isinstance(n, ast.Name) and n.id in value.env.names
         ]
     known.update(dict.fromkeys(seen, False))
     return False

@@ -28,6 +28,7 @@ from transpiler.ir.program import (
     Value,
     tensors,
 )
+from transpiler.ir.trees import nodes
 from transpiler.rules.base import call
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.layout import render
@@ -61,8 +62,8 @@ class Lines:
         return "\n".join(self.lines)
 
 
-@functools.lru_cache(maxsize=1024)
 def _template(text: str) -> ast.expr:
+    """A step's template as an expression, its places named `_arg_0_`."""
     return ast.parse(re.sub(r"\{(\w+)\}", r"_arg_\1_", text), mode="eval").body
 
 
@@ -76,7 +77,7 @@ class _Fill(ast.NodeTransformer):
 
 def fill(template: str, **values: ast.expr) -> ast.expr:
     """`{0}.mean(dim=1)` with its places filled in, parentheses where precedence asks for them."""
-    node = ast.parse(ast.unparse(_template(template)), mode="eval").body
+    node = _template(template)
     named = {f"_arg_{k.removeprefix('p')}_": v for k, v in values.items()}
     named |= {k.removeprefix("p"): v for k, v in values.items() if not k.removeprefix("p").isdigit() and k != "self"}
     return _Fill(named).visit(node)
@@ -425,7 +426,7 @@ class ClassWriter:
     def stored_names(self, template: str) -> dict[str, ast.expr]:
         """Static names in an expression of `forward`: the constructor keeps them as attributes."""
         found: dict[str, ast.expr] = {}
-        for node in ast.walk(_template(template)):
+        for node in nodes(_template(template)):
             if isinstance(node, ast.Name) and (node.id in self.static_names):
                 if node.id not in self.stored:
                     self.stored[node.id] = self.attribute_names.take(VERSION.sub(r"\1", node.id))
@@ -609,7 +610,7 @@ def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
 
 def flag_name(op: Branch) -> str:
     """The attribute under which `forward` finds the outcome of a test made in the constructor."""
-    names = [n.id for n in ast.walk(op.test.expr) if isinstance(n, ast.Name)]
+    names = [n.id for n in nodes(op.test.expr) if isinstance(n, ast.Name)]
     subject = VERSION.sub(r"\1", names[0]) if names else identifier(op.phis[0][0].hint)
     return subject if subject.startswith(("use_", "has_", "include_", "is_", "with_", "no_")) else f"use_{subject}"
 

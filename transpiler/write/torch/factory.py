@@ -7,6 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.classes import VERSION, Lines, construction_code, negated, write_if
 from transpiler.write.torch.layout import render
 
@@ -43,7 +44,7 @@ def _doc_lines(doc: str) -> list[str]:
 def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]:
     """The `def` line with the source's own parameters."""
     args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
-    for a in ast.walk(args):
+    for a in nodes(args):
         if isinstance(a, ast.arg) and a.annotation is not None and not _names(a.annotation) <= known:
             a.annotation = None
     args.defaults = [d if _names(d) <= known else ast.Constant(None) for d in args.defaults]
@@ -53,7 +54,7 @@ def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return variables_in(node)
 
 
 def guard(name: str, value: Any, known: set[str]) -> list[str]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from transpiler.ir.trees import nodes
 from transpiler.write.torch.helpers import helper_texts
 from transpiler.write.torch.tidy import tidy
 
 LINE_LENGTH = 120
 PIECE = "__piece__"
 """Stands between texts that black formats in one go."""
+
+
+Edit = tuple[int, int, list[str]]
+"""First line, last line, and the lines in their place."""
 
 
 @dataclass
@@ -39,7 +45,7 @@ class FileEdit:
     def apply(self) -> str:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
-        edits: list[tuple[int, int, list[str]]] = []
+        edits: list[Edit] = []
         nodes = {*self.replaced, *self.removed, *self.before}
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         new_texts = formatted({n: self.new_text(n) for n in nodes})
@@ -80,7 +86,8 @@ class FileEdit:
         used = used_identifiers(tree)
         original = used_identifiers(self.tree)
         lines = text.splitlines()
-        edits: list[tuple[int, int, list[str]]] = []
+        edits: list[Edit] = []
+        nested = False
         for node, siblings, top in import_nodes(tree):
             kept = [a for a in node.names if self.keeps(node, a, used, original)]
             if len(kept) == len(node.names):
@@ -96,10 +103,14 @@ class FileEdit:
             else:
                 new = [] if top or node is not siblings[0] else [indent + "pass"]
             edits.append((node.lineno, node.end_lineno or node.lineno, new))
+            nested = nested or not top
         for start, end, new in sorted(edits, reverse=True):
             lines[start - 1 : end] = new
-        text = without_empty_blocks("\n".join(lines) + "\n") if edits else "\n".join(lines) + "\n"
-        return insert_imports(text, torch_imports(used))
+        text = "\n".join(lines) + "\n"
+        if nested:
+            text = without_empty_blocks(text)
+            tree, edits = ast.parse(text), []
+        return insert_imports(text, torch_imports(used), tree, edits)
 
     def keeps(self, node: Any, alias: ast.alias, used: set[str], original: set[str]) -> bool:
         name = (alias.asname or alias.name).partition(".")[0]
@@ -158,11 +169,11 @@ def _start(node: Any) -> int:
 def used_identifiers(tree: ast.AST) -> set[str]:
     """The names a tree reads, those in quoted annotations included; imports do not count."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Name):
             found.add(node.id)
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            found |= {c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+            found |= {c.value for c in nodes(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
     return found
 
 
@@ -224,26 +235,25 @@ def torch_imports(used: set[str]) -> list[str]:
     return found
 
 
-def insert_imports(text: str, imports: list[str]) -> str:
-    """Adds import lines where a file's imports stand: after the docstring and `__future__`."""
-    tree = ast.parse(text)
-    present = {ast.unparse(n) for n, _, top in import_nodes(tree) if top}
+def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[Edit]) -> str:
+    """Adds import lines where a file's imports stand: after the docstring and `__future__`.
+
+    `tree` is the text's before the `edits` of its top-level imports.
+    """
+    edited = {start: new for start, _, new in edits}
+    top = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+    present = {line for n in top for line in edited.get(n.lineno, [ast.unparse(n)])}
     imports = [i for i in imports if i not in present]
     if not imports:
         return text
     line = 0
     body = list(tree.body)
-    if (
-        body
-        and isinstance(body[0], ast.Expr)
-        and isinstance(body[0].value, ast.Constant)
-        and isinstance(body[0].value.value, str)
-    ):
+    if ast.get_docstring(tree, clean=False) is not None:
         line = body.pop(0).end_lineno or 0
-    while body and isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__":
-        line = body.pop(0).end_lineno or 0
-    while body and isinstance(body[0], (ast.Import, ast.ImportFrom)):
-        line = body.pop(0).end_lineno or 0
+    for statement in itertools.takewhile(lambda s: s in top, body):
+        if edited.get(statement.lineno) != []:
+            line = statement.end_lineno or 0
+    line += sum(len(new) - (end - start + 1) for start, end, new in edits if end <= line)
     lines = text.splitlines()
     if line == 0:  # below a comment at the head of the file
         while line < len(lines) and (lines[line].startswith("#") or not lines[line].strip()):

@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.staging import (
@@ -46,9 +47,7 @@ class StagedBranches:
         if isinstance(test, Unknown):
             return self.unknown_branch(test, node, env)
         leaves = any(
-            isinstance(n, (ast.Return, ast.Break, ast.Continue))
-            for s in (*node.body, *node.orelse)
-            for n in ast.walk(s)
+            isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in (*node.body, *node.orelse) for n in nodes(s)
         )
         tail = list(rest) if leaves else []
         if leaves:
@@ -89,7 +88,7 @@ class StagedBranches:
     def around_call(self, env: Env) -> Snapshot:
         """What a function can reach without its own variables: all that matters once both sides of a branch return."""
         function = env.names.get("__function__")
-        parameters = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} if function else env.names
+        parameters = {a.arg for a in nodes(function.node.args) if isinstance(a, ast.arg)} if function else env.names
         return Snapshot(env.parent, [v for n, v in env.names.items() if n in parameters])
 
     def lift(self, branch: Branch, then_failed: bool) -> None:

@@ -24,6 +24,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -130,10 +131,10 @@ class StagedCalls:
             or not isinstance(function.node, ast.FunctionDef)
         ):
             return False
-        own = {a.arg for a in ast.walk(function.node.args) if isinstance(a, ast.arg)} | set(
+        own = {a.arg for a in nodes(function.node.args) if isinstance(a, ast.arg)} | set(
             assigned_names(function.node.body)
         )
-        for node in ast.walk(function.node):
+        for node in nodes(function.node):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 return False
             if isinstance(node, ast.Name) and node.id not in own and node.id not in self.builtins:
@@ -364,14 +365,10 @@ class StagedCalls:
         self.layers.append(member)
         step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         member.step = step
-        outputs = tensors(staged.result)
-        results = [
-            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
-            for i, o in enumerate(outputs)
-        ]
+        results = self.results_of(staged, values, member)
         self.emit(Apply(results, xs, step, member, span=self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
-        return replace_tensors(staged.result, dict(zip(outputs, results)))
+        return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if self.in_side and name in WEIGHT_METHODS:

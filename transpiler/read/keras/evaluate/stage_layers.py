@@ -12,7 +12,6 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Construction,
-    Let,
     Member,
     ModuleClass,
     Return,
@@ -140,15 +139,11 @@ class StagedLayers:
         xs = [self.to_layout(x, Layout.KERAS) for x in given]
         values = dict(member.construction.values) if member.construction else {}
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
-        outputs = tensors(staged.result)
-        results = [
-            Value(replace(o.type, shape=self.outside(o.type.shape, staged, values, member, i)), o.hint)
-            for i, o in enumerate(outputs)
-        ]
+        results = self.results_of(staged, values, member)
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, span=self.where()))
         self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
-        return replace_tensors(staged.result, dict(zip(outputs, results)))
+        return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(new, staged.inputs)]
@@ -158,45 +153,28 @@ class StagedLayers:
         self.emit(Apply(results, xs, member.step, member))
         return results
 
-    def outside(
-        self, shape: tuple[Any, ...], staged: Staged, values: dict[str, Any], member: Member, output: int
-    ) -> tuple[Any, ...]:
-        """The sizes of a result in the caller's terms."""
-        suffix = "" if len(tensors(staged.result)) == 1 else str(output + 1)
-        labels = [
-            f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" if axis else ""
-            for axis in range(len(shape))
-        ]
-        return tuple(self.outside_dim(d, staged, values, member, label) for d, label in zip(shape, labels))
+    def results_of(self, staged: Staged, values: dict[str, Any], member: Member) -> list[Value]:
+        """The tensors that a call of a staged function gives, their sizes in the caller's terms."""
+        outputs = tensors(staged.result)
+        results = []
+        for i, (output, shape) in enumerate(zip(outputs, staged.result_shapes)):
+            suffix = "" if len(outputs) == 1 else str(i + 1)
+            labels = [f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" for axis in range(len(shape))]
+            sizes = tuple(self.outside(d, staged, values, member, label) for d, label in zip(shape, labels))
+            results.append(Value(replace(output.type, shape=sizes), output.hint))
+        return results
 
-    def outside_dim(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
+    def outside(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
+        """The size of a result in the caller's terms: written out if it is short, else read from the submodule."""
         if not isinstance(dim, Sym):
             return dim
-        dim = self.expand_lets(dim, staged.cls.block)
-        names = dim.names()
-        if names <= values.keys():
+        if dim.names() <= values.keys():
             known = substitute(dim, values)
             if is_short(known):
                 return known
         staged.cls.outs[label] = dim
         member.exposed |= (staged.cls.key, label) in self.memory.demands
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
-
-    def expand_lets(self, dim: Sym, block: Block) -> Sym:
-        """`dim` with variables that are assigned once, outside loops and branches, written out."""
-        lets: dict[str, list[Let]] = {}
-        for op in block.walk():
-            if isinstance(op, Let):
-                lets.setdefault(op.name, []).append(op)
-        top = {op.name for op in block.ops if isinstance(op, Let)}
-        for _ in range(8):
-            found = [n for n in dim.names() if len(lets.get(n, ())) == 1 and n in top]
-            if not found:
-                break
-            dim = substitute(dim, {n: lets[n][0].value for n in found})
-            if not isinstance(dim, Sym):
-                break
-        return dim
 
 
 def as_symbol(value: Any) -> Sym:

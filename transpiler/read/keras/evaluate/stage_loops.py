@@ -15,6 +15,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.ir.statics import bound_names, names_in
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import Signal
@@ -88,7 +89,7 @@ class StagedLoops:
     def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env, outside: Snapshot) -> bool:
         """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
         if node.orelse or any(
-            isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in ast.walk(s)
+            isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in nodes(s)
         ):
             raise StageError("the loop is left early")
         if mutates_containers(node.body, env):
@@ -212,12 +213,7 @@ class StagedLoops:
             end = env.names[name]
             if isinstance(start, Value):
                 initial = self.to_layout(before[name], start.type.layout)
-                local = (
-                    bound_names(body)
-                    | {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
-                    | set(slots.values())
-                    | {let.name for let in lets}
-                )
+                local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
                 runs = not isinstance(iterable, Sym) or not iterable.names()
                 result = Value(
                     replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)),

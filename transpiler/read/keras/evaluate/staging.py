@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,13 @@ from transpiler.ir.expr import MISSING, Sym, is_open, same, to_ast, witness_of
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Block,
+    Let,
     ModuleClass,
     Value,
+    tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import MUTATING
 from transpiler.read.keras.evaluate.values import (
@@ -76,9 +80,29 @@ class Staged:
     kept: Any = None
     """The arguments it was made for: kept alive, as objects among them are known by their ids."""
 
+    @functools.cached_property
+    def result_shapes(self) -> list[tuple[Any, ...]]:
+        """The shape of each tensor of the result, in terms of the class's parameters where that is possible."""
+        lets: dict[str, list[Let]] = {}
+        for op in self.cls.block.walk():
+            if isinstance(op, Let):
+                lets.setdefault(op.name, []).append(op)
+        top = [op.name for op in self.cls.block.ops if isinstance(op, Let)]
+        known = {n: lets[n][0].value for n in top if len(lets[n]) == 1}
+        return [tuple(expand_lets(d, known) for d in t.type.shape) for t in tensors(self.result)]
+
     def still_holds(self) -> bool:
         """Whether what the function read from around it is what is there now."""
         return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
+
+
+def expand_lets(dim: Any, known: dict[str, Any]) -> Any:
+    """A size with variables that are assigned once, outside loops and branches (`known`), written out."""
+    for _ in range(8):
+        if not isinstance(dim, Sym) or known.keys().isdisjoint(dim.names()):
+            break
+        dim = substitute(dim, {n: known[n] for n in dim.names() if n in known})
+    return dim
 
 
 def is_static(value: Any) -> bool:
@@ -225,7 +249,7 @@ FOLDED = (
 
 def constant_value(node: ast.expr) -> Any:
     """The value of an expression of constants; MISSING if it is anything else."""
-    if not all(isinstance(n, FOLDED) for n in ast.walk(node)):
+    if not all(isinstance(n, FOLDED) for n in nodes(node)):
         return MISSING
     try:
         with warnings.catch_warnings():
@@ -262,7 +286,7 @@ def is_short(value: Any) -> bool:
     if not isinstance(value, Sym):
         return True
     return len(value.code) <= MAX_SIZE_TEXT and not any(
-        isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in ast.walk(value.expr)
+        isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in nodes(value.expr)
     )
 
 
@@ -280,7 +304,7 @@ def staged_hint(name: str) -> str:
 def mutates_containers(body: list[ast.stmt], env: Env) -> bool:
     """Whether the body changes a list, dict or set that lives outside it."""
     for statement in body:
-        for node in ast.walk(statement):
+        for node in nodes(statement):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
                 owner = node.func.value
                 if isinstance(owner, ast.Name) and isinstance(env.names.get(owner.id), (list, dict, set)):

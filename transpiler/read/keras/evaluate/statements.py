@@ -17,6 +17,7 @@ from transpiler.ir.expr import (
 )
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.program import Value
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.signals import (
     BREAK,
     CONTINUE,
@@ -94,7 +95,7 @@ class Statements:
         bodies = [*node.body, *node.orelse]
         if all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in bodies):
             return self.exec_block(node.body, env)
-        if any(isinstance(n, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for b in bodies for n in ast.walk(b)):
+        if any(isinstance(n, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for b in bodies for n in nodes(b)):
             raise self.declined(
                 "K2T201",
                 f"this condition cannot be evaluated: {test.reason}",

@@ -14,6 +14,7 @@ from transpiler.ir.expr import (
     observe,
     to_ast,
 )
+from transpiler.ir.trees import nodes, variables_in
 
 if TYPE_CHECKING:
     from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -144,8 +145,8 @@ def free_names(node: ast.FunctionDef | ast.Lambda) -> set[str]:
     a = node.args
     own = {p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if p is not None}
     own |= set(assigned_names(node.body)) if isinstance(node, ast.FunctionDef) else set()
-    read = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    declared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
+    read = variables_in(node)
+    declared = {name for n in nodes(node) if isinstance(n, ast.Global) for name in n.names}
     return read - own | declared
 
 

@@ -1,0 +1,34 @@
+"""Walking Python syntax trees, the source's and the result's."""
+
+from __future__ import annotations
+
+import ast
+import functools
+
+_PLAIN = frozenset(
+    {"ctx", "op", "ops", "id", "attr", "kind", "type_comment", "conversion", "is_async", "simple", "level", "module"}
+)
+"""Fields that hold no statement and no expression."""
+
+
+@functools.cache
+def _branches(kind: type[ast.AST]) -> tuple[str, ...]:
+    return () if kind is ast.Constant else tuple(f for f in kind._fields if f not in _PLAIN)
+
+
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """`tree` and every node under it, parents first, without operators and contexts: `ast.walk`, a few times faster."""
+    found = [tree]
+    for node in found:
+        for field in _branches(type(node)):
+            child = getattr(node, field, None)
+            if isinstance(child, ast.AST):
+                found.append(child)
+            elif isinstance(child, list):
+                found += [c for c in child if isinstance(c, ast.AST)]
+    return found
+
+
+def variables_in(tree: ast.AST) -> set[str]:
+    """The names that a tree reads or binds as variables."""
+    return {n.id for n in nodes(tree) if isinstance(n, ast.Name)}
