@@ -17,7 +17,7 @@ from transpiler.ir.expr import (
 )
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
-from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate import natives, numbers
 from transpiler.read.keras.evaluate.signals import (
     MAX_DEPTH,
     NotKept,
@@ -189,6 +189,8 @@ class Calls:
             callee: ast.expr = ast.Name(name, ast.Load())
         elif getattr(function, "__module__", "") == "math":
             callee = ast.Attribute(ast.Name("math", ast.Load()), name, ast.Load())
+        elif getattr(function, "written", "") and not kwargs:
+            callee = ast.parse(function.written, mode="eval").body  # type: ignore[attr-defined]
         elif (
             owner is not None
             and not isinstance(owner, type)
@@ -227,6 +229,8 @@ class Calls:
         if function is int and len(args) == 1 and isinstance(args[0], Sym) and args[0].integer:
             return args[0]
         witness = observe(lambda a, k: function(*a, **k), list(args), dict(kwargs))
+        if isinstance(witness, (numbers.Array, Unknown)):
+            raise NeedsConstant(first_open(args))
         whole = function in (int, len, round) and len(args) == 1
         return Sym(
             expr, list(witness) if isinstance(witness, (zip, enumerate, reversed, map, filter)) else witness, whole

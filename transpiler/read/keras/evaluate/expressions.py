@@ -264,9 +264,9 @@ class Expressions:
         for op, comparator in zip(node.ops, node.comparators):
             right = self.eval(comparator, env)
             outcome = self.compare(op, left, right)
+            if len(node.ops) == 1:
+                return outcome  # whatever the operands make of it: an array, for arrays
             if isinstance(outcome, (Sym, Unknown)):
-                if len(node.ops) == 1:
-                    return outcome
                 if isinstance(outcome, Unknown):
                     return outcome
                 parts = [left, right] if result is True else [result]
@@ -279,7 +279,7 @@ class Expressions:
                     )
             elif isinstance(outcome, Value):
                 return outcome
-            elif not outcome:
+            elif not self.truth(outcome):
                 return False
             left = right
         return result
@@ -515,7 +515,10 @@ class Expressions:
         if isinstance(value, Instance):
             method = value.cls.lookup("__len__") or value.cls.lookup("__bool__")
             return self.truth(self.call(Bound(method, value), [], {})) if method else True
-        return bool(value) if not isinstance(value, OPAQUE) else True
+        try:
+            return bool(value) if not isinstance(value, OPAQUE) else True
+        except ValueError as error:  # the truth of an array
+            raise ProgramError(error) from None
 
     def tensor_truth(self, value: Value) -> Any:
         raise self.declined("K2T103", "a tensor decides a branch here", "Rewrite it with tf.where or keras.ops.where.")

@@ -18,7 +18,7 @@ from transpiler.ir.expr import (
     NeedsConstant,
 )
 from transpiler.ir.model import ApiValue
-from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate import natives, numbers
 from transpiler.read.keras.evaluate.calls import Calls
 from transpiler.read.keras.evaluate.expressions import Expressions
 from transpiler.read.keras.evaluate.objects import Objects
@@ -89,7 +89,7 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         if is_framework(name) and not is_application(name):
             return ApiValue(canonical(name))
         if name == "numpy" or name.startswith("numpy."):
-            return natives.Numpy() if name == "numpy" else Unknown(f"{name} is not evaluated")
+            return numbers.Numpy() if name == "numpy" else Unknown(f"{name} is not evaluated")
         if name in natives.MODULES:
             return natives.MODULES[name]
         if name.partition(".")[0] in natives.INERT or name in natives.INERT:

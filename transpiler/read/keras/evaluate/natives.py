@@ -14,7 +14,7 @@ import types
 import typing
 from typing import Any
 
-from transpiler.read.keras.evaluate.values import Native, Partial, Unknown
+from transpiler.read.keras.evaluate.values import Native, Partial
 
 EXCEPTIONS = {
     n: getattr(__import__("builtins"), n)
@@ -80,101 +80,3 @@ INERT = (
     "collections.abc", "threading", "multiprocessing", "hashlib", "urllib", "gc", "platform", "traceback", "textwrap", "struct",
 )  # fmt: skip
 """Standard modules that would act on the world: only the few names given meaning by the evaluator work."""
-
-
-class Array(list):
-    """A one-dimensional numpy array of numbers: a list whose arithmetic is by element."""
-
-    def _each(self, other: Any, op: Any) -> Array:
-        others = other if isinstance(other, list) else [other] * len(self)
-        return Array(op(a, b) for a, b in zip(self, others, strict=True))
-
-    def __add__(self, other: Any) -> Any:
-        return self._each(other, operator.add)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._each(other, operator.sub)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._each(other, operator.mul)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._each(other, operator.truediv)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self._each(other, operator.floordiv)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def tolist(self) -> list[Any]:
-        return list(self)
-
-    def astype(self, dtype: Any) -> Any:
-        return Array(map(dtype, self)) if callable(dtype) else self
-
-
-class Numpy:
-    """The few numpy functions that model-building code applies to shapes and hyperparameters, on plain numbers."""
-
-    pi = math.pi
-    e = math.e
-    inf = math.inf
-    newaxis = None
-
-    def __getattr__(self, name: str) -> Any:
-        return Unknown(f"numpy.{name} is not evaluated")
-
-    @staticmethod
-    def prod(a: Any, axis: Any = None, dtype: Any = None) -> Any:
-        return math.prod(a) if isinstance(a, (list, tuple)) else a
-
-    @staticmethod
-    def sum(a: Any, axis: Any = None) -> Any:
-        return sum(a)
-
-    @staticmethod
-    def mean(a: Any) -> float:
-        return sum(a) / len(a)
-
-    @staticmethod
-    def cumsum(a: Any) -> list[Any]:
-        return Array(itertools.accumulate(a))
-
-    @staticmethod
-    def linspace(start: float, stop: float, num: int = 50) -> Any:
-        return Array(start + (stop - start) * i / (num - 1) for i in range(num)) if num > 1 else Array([float(start)])
-
-    @staticmethod
-    def arange(*args: Any) -> list[Any]:
-        return Array(range(*args)) if all(isinstance(a, int) for a in args) else _unknown("numpy.arange")
-
-    @staticmethod
-    def array(a: Any, dtype: Any = None) -> Any:
-        if isinstance(a, (list, tuple)):
-            return Array(a) if all(isinstance(v, (int, float)) for v in a) else _unknown("numpy.array")
-        return a
-
-    asarray = array
-
-    @staticmethod
-    def issubdtype(a: Any, b: Any) -> bool:
-        return False
-
-    sqrt, log, log2, log10, exp, floor, ceil = (
-        math.sqrt,
-        math.log,
-        math.log2,
-        math.log10,
-        math.exp,
-        math.floor,
-        math.ceil,
-    )
-    power, abs, absolute, maximum, minimum, round, max, min = pow, abs, abs, max, min, round, max, min
-    int32 = int64 = int8 = int16 = uint8 = int_ = int
-    float32 = float64 = float16 = float_ = float
-    bool_ = bool
-    floor_divide, mod = operator.floordiv, operator.mod
-
-
-def _unknown(name: str) -> Unknown:
-    return Unknown(f"{name} is not evaluated")
