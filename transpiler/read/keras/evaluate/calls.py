@@ -18,6 +18,7 @@ from transpiler.ir.expr import (
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives, numbers
+from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.signals import (
     MAX_DEPTH,
     NotKept,
@@ -67,8 +68,8 @@ class Calls:
                 continue
             if isinstance(value, Sym):
                 raise NeedsConstant(value)
-            if isinstance(value, dict):
-                kwargs.update(value)
+            if isinstance(plain(value), dict):
+                kwargs.update(plain(value))
             elif isinstance(value, Unknown):
                 return value
         self.stack.append((env.module, node))
@@ -165,6 +166,8 @@ class Calls:
                 )
                 for a in args
             ]
+        if natives.PURE.get(getattr(function, "__name__", "")) is function:
+            args = list(map(plain, args))
         if is_open(args) or is_open(list(kwargs.values())):
             return self.call_real_open(function, args, kwargs)
         return self.native(function, args, kwargs)

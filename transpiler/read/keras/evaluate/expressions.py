@@ -9,6 +9,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import (
+    MISSING,
     OPERATORS,
     NeedsConstant,
     Sym,
@@ -21,6 +22,7 @@ from transpiler.ir.expr import (
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.signals import (
     OPAQUE,
     ProgramError,
@@ -206,6 +208,7 @@ class Expressions:
             method = {ast.Add: "__add__", ast.Mult: "__mul__", ast.Sub: "__sub__", ast.Div: "__truediv__"}.get(type(op))
             if method and left.cls.lookup(method):
                 return self.call(Bound(left.cls.lookup(method), left), [right], {})
+        left, right = plain(left), plain(right)
         if isinstance(op, ast.Mod) and isinstance(left, str) and is_open(right):
             return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(lambda r: left % r, right))
         if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)) and isinstance(op, ast.Add):
@@ -309,6 +312,8 @@ class Expressions:
             outcome = self.compare_instances(op, left, right)
             if outcome is not NotImplemented:
                 return outcome
+            if not isinstance(op, (ast.Is, ast.IsNot)):
+                left, right = left if isinstance(op, (ast.In, ast.NotIn)) else plain(left), plain(right)
         if (isinstance(left, Value) or isinstance(right, Value)) and not isinstance(
             op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)
         ):
@@ -399,7 +404,7 @@ class Expressions:
             return self.tensor_getitem(value, index)
         if isinstance(value, TensorShape):
             return value.dims[index] if isinstance(index, int) else TensorShape(value.dims[index])
-        if isinstance(value, (ApiValue, type)) or value in natives.MODULES.values():
+        if isinstance(value, (ApiValue, type)) or any(value is m for m in natives.MODULES.values()):
             return value  # a subscripted type annotation
         if isinstance(value, Module):
             return Unknown(f"an item of {value!r}")
@@ -407,7 +412,9 @@ class Expressions:
             method = value.cls.lookup("__getitem__")
             if method:
                 return self.call(Bound(method, value), [index], {})
-            return Unknown(f"an item of {value!r}")
+            if value.native is MISSING:
+                return Unknown(f"an item of {value!r}")
+            value = value.native
         if is_open(index) or isinstance(value, Sym):
             if has_tensors(value) or isinstance(value, OPAQUE):
                 raise NeedsConstant(index)
@@ -475,6 +482,8 @@ class Expressions:
             method = value.cls.lookup("__iter__")
             if method:
                 return self.iterate(self.call(Bound(method, value), [], {}))
+            if value.native is not MISSING:
+                return self.iterate(value.native)
             if value.cls.lookup("__getitem__"):
                 return self.items_of(value)
         if isinstance(value, OPAQUE):
@@ -513,8 +522,10 @@ class Expressions:
         if isinstance(value, Value):
             return self.tensor_truth(value)
         if isinstance(value, Instance):
-            method = value.cls.lookup("__len__") or value.cls.lookup("__bool__")
-            return self.truth(self.call(Bound(method, value), [], {})) if method else True
+            method = value.cls.lookup("__bool__") or value.cls.lookup("__len__")
+            if method is None:
+                return True if value.native is MISSING else bool(value.native)
+            return self.truth(self.call(Bound(method, value), [], {}))
         try:
             return bool(value) if not isinstance(value, OPAQUE) else True
         except ValueError as error:  # the truth of an array

@@ -15,6 +15,7 @@ from transpiler.ir.expr import (
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate.bases import MUTABLE, make_native, native_base, native_member, plain
 from transpiler.read.keras.evaluate.signals import (
     OPAQUE,
     ProgramError,
@@ -46,16 +47,29 @@ class Objects:
     """The part of the interpreter that knows objects."""
 
     def instantiate(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        instance = Instance(cls)
-        native = next((b for b in cls.mro() if isinstance(b, type)), None)
-        if native is not None and issubclass(native, BaseException):
-            instance.attributes["args"] = tuple(args)
+        new = cls.lookup("__new__")
+        made = self.call(new, [cls, *args], kwargs) if new is not None else self.new_object(cls, args, kwargs)
+        if not isinstance(made, Instance) or cls not in made.cls.mro():
+            return made
         init = cls.lookup("__init__")
         if init is not None:
-            self.call(Bound(init, instance), args, kwargs)
-        elif any(getattr(b, "leaf", "") == "NamedTuple" for b in cls.mro()):
-            instance.attributes.update(kwargs)
+            self.call(Bound(init, made), args, kwargs)
+        elif isinstance(made.native, MUTABLE):
+            self.native(made.native.__init__, args, kwargs)  # type: ignore[misc]
+        return made
+
+    def new_object(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
+        """What `object.__new__` makes, or that of the type of Python's own that the class derives from."""
+        instance = Instance(cls)
+        if any(isinstance(b, type) and issubclass(b, BaseException) for b in cls.mro()):
+            instance.attributes["args"] = tuple(args)
+        base = native_base(cls, lambda default: self.eval(default, cls.env))
+        if base is not None:
+            instance.attributes["__native__"] = self.native(make_native, [base, args, kwargs], {})
         return instance
+
+    def object_new(self) -> Native:
+        return Native("__new__", lambda cls, *args, **kwargs: self.new_object(cls, list(args), kwargs))
 
     def getattr(self, value: Any, name: str) -> Any:
         """`value.name`; raises ProgramError(AttributeError) where Python would."""
@@ -97,6 +111,8 @@ class Objects:
             return self.open_attribute(value, name)
         if isinstance(value, Native):
             return Unknown(f"{value.name}.{name}")
+        if value is object and name == "__new__":
+            return self.object_new()
         if name.startswith("__") and name not in ("__name__", "__len__", "__class__", "__getitem__", "__doc__"):
             return Unknown(name)
         try:
@@ -128,6 +144,9 @@ class Objects:
         return self.bind_member(found, value, value.cls)
 
     def missing_attribute(self, value: Instance, name: str) -> Any:
+        native = native_member(value, name)
+        if native is not MISSING:
+            return native
         getter = value.cls.lookup("__getattr__")
         if getter is not None:
             return self.call(Bound(getter, value), [name], {})
@@ -159,6 +178,8 @@ class Objects:
             )
         if any(isinstance(b, (ApiValue, Unknown)) for b in value.mro()):
             return self.base_class_attribute(value, name)
+        if name == "__new__":
+            return self.object_new()
         if name in ("__init__", "__call__"):
             return Native(name, lambda *a, **k: None)
         if value.node.keywords or name.startswith("__"):
@@ -169,12 +190,17 @@ class Objects:
         return Unknown(f"{value.name}.{name} comes from a base class that is not evaluated")
 
     def super_attribute(self, value: Super, name: str) -> Any:
-        cls = value.receiver.cls if isinstance(value.receiver, (Instance, Model)) and value.receiver.cls else value.cls
+        receiver = value.receiver
+        cls = receiver.cls if isinstance(receiver, (Instance, Model)) and receiver.cls else value.cls
+        cls = receiver if isinstance(receiver, Class) else cls
         mro = cls.mro()
         found = cls.lookup(name, after=value.cls, mro=mro)
         if found is not None:
-            return self.bind_member(found, value.receiver, cls)
-        return self.super_of_api(value, name)
+            return found if name == "__new__" else self.bind_member(found, receiver, cls)
+        if name == "__new__":
+            return self.object_new()
+        native = native_member(receiver, name) if isinstance(receiver, Instance) else MISSING
+        return self.super_of_api(value, name) if native is MISSING else native
 
     def super_of_api(self, value: Super, name: str) -> Any:
         return Native(name, lambda *a, **k: None)
@@ -238,7 +264,9 @@ class Objects:
             "__name__": "__keras2torch__",
             "__debug__": True,
         }
-        table["hash"] = Native("hash", lambda v: hash(v) if not isinstance(v, OPAQUE) else id(v))
+        table["hash"] = Native(
+            "hash", lambda v: hash(v) if isinstance(v, Instance) or not isinstance(v, OPAQUE) else id(v)
+        )
         table["len"] = Native("len", self.length)
         table["str"], table["map"], table["filter"] = str, map, filter
         return table
@@ -265,7 +293,7 @@ class Objects:
             return self.call(Bound(value.cls.lookup("__len__"), value), [], {})
         if isinstance(value, Value):
             return value.type.shape[0]
-        return len(value)
+        return len(plain(value))
 
     def is_instance(self, value: Any, kinds: Any) -> Any:
         if isinstance(value, Unknown):
@@ -282,7 +310,7 @@ class Objects:
                 if self.is_instance(value, kind):
                     return True
             elif isinstance(kind, type):
-                if isinstance(value, kind) and not isinstance(value, OPAQUE):
+                if isinstance(plain(value), kind) and not isinstance(plain(value), OPAQUE):
                     return True
             elif isinstance(kind, Class):
                 if isinstance(value, (Instance, Model)) and value.cls is not None and kind in value.cls.mro():

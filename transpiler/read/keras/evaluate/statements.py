@@ -18,6 +18,7 @@ from transpiler.ir.expr import (
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.signals import (
     BREAK,
     CONTINUE,
@@ -172,7 +173,7 @@ class Statements:
             if isinstance(target, ast.Name):
                 env.names.pop(target.id, None)
             elif isinstance(target, ast.Subscript):
-                container = self.eval(target.value, env)
+                container = plain(self.eval(target.value, env))
                 if isinstance(container, (list, dict)):
                     self.native(container.__delitem__, [self.eval(target.slice, env)], {})
 
@@ -496,10 +497,10 @@ class Statements:
             container, key = self.eval(target.value, env), self.eval(target.slice, env)
             if isinstance(container, Sym):
                 raise NeedsConstant(container)
-            if isinstance(container, (list, dict)):
-                self.native(container.__setitem__, [key, value], {})
-            elif isinstance(container, Instance) and container.cls.lookup("__setitem__"):
+            if isinstance(container, Instance) and container.cls.lookup("__setitem__"):
                 self.call(Bound(container.cls.lookup("__setitem__"), container), [key, value], {})
+            elif isinstance(plain(container), (list, dict)):
+                self.native(plain(container).__setitem__, [key, value], {})
             elif not isinstance(container, (Unknown, ApiValue)):
                 raise self.declined("K2T203", f"assigning to an item of {container!r} is not evaluated")
         elif isinstance(target, ast.Starred):

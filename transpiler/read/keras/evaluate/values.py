@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import MISSING, Sym
 from transpiler.ir.program import Value
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Function:
         """Lets real functions (`sorted`, `functools.reduce`) call back into the program."""
         return (calling.interpreter or self.interpreter).call(self, list(args), kwargs)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        return self
+
     def __repr__(self) -> str:
         return f"<function {self.name}>"
 
@@ -144,6 +148,9 @@ class Class:
                 return c.names[name]
         return None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Class:
+        return self
+
     def __repr__(self) -> str:
         return f"<class {self.name}>"
 
@@ -155,6 +162,44 @@ class Instance:
     cls: Class
     attributes: dict[str, Any] = field(default_factory=dict)
     code: Sym | None = None
+
+    @property
+    def native(self) -> Any:
+        """The part that is one of Python's own types, in an object of a class that derives from one."""
+        return self.attributes.get("__native__", MISSING)
+
+    def __eq__(self, other: Any) -> Any:
+        """Lets real containers compare objects of the program as the program would."""
+        method = self.cls.lookup("__eq__")
+        if isinstance(method, Function):
+            return (calling.interpreter or method.interpreter).call(method, [self, other], {})
+        if self.native is MISSING:
+            return self is other
+        return self.native == (other.native if isinstance(other, Instance) else other)
+
+    def __lt__(self, other: Any) -> Any:
+        method = self.cls.lookup("__lt__")
+        if isinstance(method, Function):
+            return (calling.interpreter or method.interpreter).call(method, [self, other], {})
+        if self.native is MISSING:
+            return NotImplemented
+        return self.native < (other.native if isinstance(other, Instance) else other)
+
+    def __hash__(self) -> int:
+        method = self.cls.lookup("__hash__")
+        if isinstance(method, Function):
+            return (calling.interpreter or method.interpreter).call(method, [self], {})
+        if isinstance(self.cls.lookup("__eq__"), Function):
+            raise TypeError(f"unhashable type: {self.cls.name!r}")
+        return id(self) if self.native is MISSING else hash(self.native)
+
+    def __copy__(self) -> Instance:
+        return Instance(self.cls, {n: copy.copy(v) if n == "__native__" else v for n, v in self.attributes.items()})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Instance:
+        made = memo[id(self)] = Instance(self.cls)
+        made.attributes.update(copy.deepcopy(self.attributes, memo))
+        return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Lets real functions (`map`, `functools.reduce`) call an object of the program."""
@@ -174,7 +219,7 @@ class Instance:
             text = found.interpreter.call(found, [self], {}) if isinstance(found, Function) else None
             if isinstance(text, str):
                 return text
-        return f"<{self.cls.name} object>"
+        return f"<{self.cls.name} object>" if self.native is MISSING else str(self.native)
 
 
 @dataclass(eq=False)
