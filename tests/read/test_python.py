@@ -165,6 +165,9 @@ SNIPPETS = {
     "object.__new__": "class A:\n    @classmethod\n    def bare(cls):\n        a = object.__new__(cls)\n        a.x = 3\n        return a\n    def __init__(self): self.x = 9\nr = (A.bare().x, A().x, A.__new__(A).__class__ is A)",
     "equality in containers": "class A:\n    def __init__(self, n): self.n = n\n    def __eq__(self, o): return isinstance(o, A) and self.n == o.n\n    def __hash__(self): return hash(self.n)\nr = (A(1) in [A(2), A(1)], [A(1), A(2)].index(A(2)), len({A(1), A(1)}), [A(1)] == [A(1)])",
     "copies": "import copy\nclass A:\n    def __init__(self): self.items = [1]\na = A()\nb, c = copy.copy(a), copy.deepcopy(a)\na.items.append(2)\nb.extra = 1\nr = (b.items, c.items, hasattr(a, 'extra'), isinstance(c, A))",
+    # modules
+    "packaging": "from packaging import version\nfrom packaging.version import parse, Version\nfrom packaging.requirements import Requirement\nr = (version.parse('2.10.1') > version.parse('2.9'), parse('2.4.0rc1') < Version('2.4'), Requirement('tensorflow>=2').name, parse('2.5') in Requirement('a>=2').specifier)",
+    "six": "import six\nfrom six.moves import range, zip, xrange, reduce\nr = (isinstance('a', six.string_types), list(six.iteritems({'a': 1})), list(zip([1], range(2))), reduce(lambda a, b: a + b, [1, 2]), six.PY2, list(xrange(2)), list(six.moves.range(2)))",
     # lookups
     "globals": "def block_a(x): return ('a', x)\ndef block_b(x): return ('b', x)\nr = [globals()['block_' + k](1) for k in 'ab'] + [globals().get('nothing')]",
     "locals": "def f():\n    a = 1\n    return locals()['a']\nr = f()",

@@ -8,6 +8,7 @@ hooks `open_branch`, `loop` and `call_function`.
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 import time
 from collections.abc import Callable
@@ -92,6 +93,8 @@ class Interpreter(Statements, Expressions, Calls, Objects):
             return numbers.Numpy() if name == "numpy" else Unknown(f"{name} is not evaluated")
         if name in natives.MODULES:
             return natives.MODULES[name]
+        if name in natives.LIBRARIES:
+            return [importlib.import_module(n) for n in (*natives.LIBRARIES, name)][-1]
         if name.partition(".")[0] in natives.INERT or name in natives.INERT:
             return self.inert_module(name)
         parent = name.rpartition(".")[0]

@@ -44,7 +44,7 @@ class KerasTensors:
 
     def api_attribute(self, value: ApiValue, name: str) -> Any:
         if name == "__version__":
-            return {"tensorflow": "2.21.0", "keras": "2.15.0" if self.generation == KERAS2 else "3.15.1"}.get(
+            return {"tensorflow": "2.21.0", "keras": "2.21.0" if self.generation == KERAS2 else "3.15.1"}.get(
                 value.path, "9.9.9"
             )
         if name in ("__name__", "__path__", "__file__"):

@@ -74,8 +74,11 @@ MODULES: dict[str, Any] = {
 }
 """Standard modules that are used as they are: they compute and do nothing else."""
 
+LIBRARIES = ("packaging", "packaging.version", "packaging.requirements", "packaging.specifiers")
+"""Third-party modules of the same kind, which this package needs itself; imported when the program does."""
+
 INERT = (
-    "os", "sys", "distutils", "packaging", "warnings", "logging", "time", "datetime", "random", "json", "pathlib", "abc", "types", "enum", "contextlib",
+    "os", "sys", "distutils", "six", "warnings", "logging", "time", "datetime", "random", "json", "pathlib", "abc", "types", "enum", "contextlib",
     "inspect", "importlib", "dataclasses", "glob", "argparse", "pickle", "shutil", "uuid", "tempfile", "subprocess", "io", "csv",
     "collections.abc", "threading", "multiprocessing", "hashlib", "urllib", "gc", "platform", "traceback", "textwrap", "struct",
 )  # fmt: skip

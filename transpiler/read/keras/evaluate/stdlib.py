@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Class, Instance, Module, Native, Unknown
 
 if TYPE_CHECKING:
@@ -202,17 +205,44 @@ def _version(interpreter: Interpreter) -> dict[str, Any]:
         numbers = str(text).split("+")[0].split(".")
         return tuple(int(n) if n.isdigit() else 0 for n in numbers) if isinstance(text, str) else text
 
-    return {n: Native(n, parse) for n in ("LooseVersion", "StrictVersion", "Version", "parse")}
+    return {n: Native(n, parse) for n in ("LooseVersion", "StrictVersion")}
 
 
-def _packaging(interpreter: Interpreter) -> dict[str, Any]:
-    return {"version": interpreter.import_module("packaging.version")}
+def _six(interpreter: Interpreter) -> dict[str, Any]:
+    def raise_from(error: Any, cause: Any) -> None:
+        raise ProgramError(error)
+
+    identity = Native("add_metaclass", lambda metaclass: lambda cls: cls)
+    found = {
+        "PY2": False,
+        "PY3": True,
+        "string_types": (str,),
+        "integer_types": (int,),
+        "text_type": str,
+        "binary_type": bytes,
+        "iteritems": Native("iteritems", lambda d: list(d.items())),
+        "iterkeys": Native("iterkeys", list),
+        "itervalues": Native("itervalues", lambda d: list(d.values())),
+        "with_metaclass": Native("with_metaclass", lambda metaclass, *bases: bases[0] if bases else object),
+        "add_metaclass": identity,
+        "wraps": natives.FUNCTOOLS.wraps,
+        "raise_from": Native("raise_from", raise_from),
+    }
+    return {**found, "moves": interpreter.import_module("six.moves")}
+
+
+def _six_moves(interpreter: Interpreter) -> dict[str, Any]:
+    return {n: natives.PURE[n] for n in ("range", "zip", "map", "filter")} | {
+        "xrange": range,
+        "reduce": natives.FUNCTOOLS.reduce,
+        "zip_longest": itertools.zip_longest,
+    }
 
 
 _MAKERS = {
     "distutils.version": _version,
-    "packaging.version": _version,
-    "packaging": _packaging,
+    "six": _six,
+    "six.moves": _six_moves,
     "os": _os,
     "os.path": _path,
     "sys": _sys,
