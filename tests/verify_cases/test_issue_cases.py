@@ -135,6 +135,13 @@ def build(units=3):
     outputs.append(LSTM(units)(Embedding(7, 4)(ids)))
     return Model([series, ids], outputs)
 """
+STANDARDIZED = """
+def build(units=3):
+    image = keras.Input((4, 5, 3))
+    x = Normalization()(image)
+    y = Normalization(mean=[0.485, 0.456, 0.406], variance=[0.229**2, 0.224**2, 0.225**2])(image)
+    return Model(image, [Conv2D(units, 2)(x), Conv2D(units, 2)(y)])
+"""
 MODELS = {
     "same": SAME,
     "valid, dilated, grouped": VALID,
@@ -142,6 +149,7 @@ MODELS = {
     "cnn": CNN,
     "blocks": BLOCKS,
     "recurrent": RECURRENT,
+    "standardized": STANDARDIZED,
 }
 POOLED_VOLUMES = """
 def build(channels=2):

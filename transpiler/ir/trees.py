@@ -30,5 +30,5 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
 
 
 def variables_in(tree: ast.AST) -> set[str]:
-    """The names that a tree reads or binds as variables."""
-    return {n.id for n in nodes(tree) if isinstance(n, ast.Name)}
+    """The names that a tree reads or binds as variables; not the floats, which generated code holds as names too."""
+    return {n.id for n in nodes(tree) if isinstance(n, ast.Name) and not n.id[:1].isdigit()}

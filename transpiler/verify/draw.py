@@ -14,7 +14,7 @@ import numpy as np
 
 from transpiler.verify.compare import KAPPA_LIMIT
 from transpiler.verify.job import InputSpec
-from transpiler.verify.live import Recorder, all_layers, float_weights, leaf, owners
+from transpiler.verify.live import Recorder, all_layers, float_weights, leaf, owners, take_up_weights
 
 ATTEMPTS = ((1.0, 1.0), (1.0, 64.0), (0.6, 1.0), (0.35, 1.0), (0.2, 1.0))
 """(gain of the weights, scale of the inputs): images of 0 to 255 are normalised inside some models."""
@@ -44,6 +44,7 @@ def randomise(model: Any, rng: np.random.Generator, gain: float) -> None:
         layer = owner.get(id(variable))
         value = _draw(leaf(variable), old, type(layer).__name__, layer, rng, gain)
         variable.assign(np.asarray(value, np.float32).astype(old.dtype))
+    take_up_weights(model)
 
 
 def _draw(name: str, old: np.ndarray, owner: str, layer: Any, rng: np.random.Generator, gain: float) -> np.ndarray:

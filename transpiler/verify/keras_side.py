@@ -245,6 +245,7 @@ class Work:
         with np.load(file) as data:
             for i, v in enumerate(self.variables):
                 v.assign(data[f"w|{i}"].astype(v.numpy().dtype))
+            live.take_up_weights(self.subject.model)
             keys = sorted(
                 (k for k in data.files if k.startswith("in|")), key=lambda k: tuple(map(int, k.split("|")[1:]))
             )

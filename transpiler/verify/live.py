@@ -189,6 +189,13 @@ def own_variables(layer: Any) -> list[Any]:
     return [v for name in names for v in getattr(layer, name, ()) or ()]
 
 
+def take_up_weights(model: Any) -> None:
+    """Lets layers that keep copies of their weights renew them, as loading weights does: Normalization."""
+    for layer in all_layers(model):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
 def owners(model: Any) -> dict[int, Any]:
     """Variable → the layer that made it."""
     found: dict[int, Any] = {}

@@ -12,6 +12,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
 
 
@@ -33,6 +35,21 @@ def exact_constants() -> None:
     if legacy is not None:
         base = legacy.BatchNormalizationBase
         base._assign_moving_average = _exact_average(tf, base._assign_moving_average)
+    for package in ("keras", "tf_keras"):
+        module = sys.modules.get(f"{package}.src.layers.preprocessing.normalization")
+        if module is not None:
+            module.Normalization.__init__ = _exact_statistics(module.Normalization.__init__)
+
+
+def _exact_statistics(init: Any) -> Any:
+    """Normalization's constructor; the layer makes float32 of the numbers it is given."""
+
+    @functools.wraps(init)
+    def made(self: Any, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **k: Any) -> None:
+        mean, variance = (v if v is None else np.asarray(v, "float64") for v in (mean, variance))
+        init(self, axis, mean, variance, invert, **k)
+
+    return made
 
 
 def _exact_average(tf: ModuleType, original: Any) -> Any:

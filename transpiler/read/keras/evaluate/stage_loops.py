@@ -18,7 +18,7 @@ from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
-from transpiler.read.keras.evaluate.signals import Signal
+from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
     StageError,
@@ -56,7 +56,7 @@ class StagedLoops:
         try:
             self.own_layers = layers
             kept = self.keep_loop(node, iterable, items, env, outside)
-        except (StageError, NeedsConstant) as error:
+        except (StageError, NeedsConstant, ProgramError) as error:  # an error that only an open item gives, perhaps
             self.block = outer
             outside.restore()
             if not closed:
