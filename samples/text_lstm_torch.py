@@ -25,7 +25,11 @@ def unit_forget_bias_(bias: Tensor) -> Tensor:
 
 def init_weights(module: nn.Module) -> None:
     """Starts from the distributions that Keras starts from."""
-    if isinstance(module, nn.Embedding):
+    if isinstance(module, (nn.Conv1d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
         nn.init.uniform_(module.weight, -0.05, 0.05)
     elif isinstance(module, nn.LSTM):
         nn.init.xavier_uniform_(module.weight_ih_l0)
@@ -36,10 +40,15 @@ def init_weights(module: nn.Module) -> None:
         nn.init.orthogonal_(module.weight_hh_l0_reverse)
         unit_forget_bias_(nn.init.zeros_(module.bias_ih_l0_reverse))
         nn.init.zeros_(module.bias_hh_l0_reverse).requires_grad_(False)
-    elif isinstance(module, (nn.Conv1d, nn.Linear)):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+
+
+class ClassifierBlock(nn.Module):
+    def __init__(self, width) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(64, 48, kernel_size=width, padding="same")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv(x)).amax(dim=2)
 
 
 class Classifier(nn.Module):
@@ -48,8 +57,7 @@ class Classifier(nn.Module):
         self.embedding = nn.Embedding(vocab_size, 64)
         self.dropout = nn.Dropout1d(p=0.2)
         self.lstm = nn.LSTM(64, 32, batch_first=True, bidirectional=True)
-        self.conv1 = nn.Conv1d(64, 48, kernel_size=3, padding=1)
-        self.conv2 = nn.Conv1d(64, 48, kernel_size=5, padding=2)
+        self.blocks = nn.ModuleList([ClassifierBlock(width) for width in (3, 5)])
         self.classifier = nn.Sequential(nn.Linear(96, 64), nn.ReLU(), nn.Dropout(p=0.5))
         self.score = nn.Linear(64, 1)
         self.apply(init_weights)
@@ -61,9 +69,8 @@ class Classifier(nn.Module):
         x = x.permute(0, 2, 1)  # NCL -> NLC
         x = self.lstm(x)[0]
         x = x.permute(0, 2, 1)  # NLC -> NCL
-        x2 = F.relu(self.conv1(x)).amax(dim=2)
-        x = self.classifier(torch.cat([x2, F.relu(self.conv2(x)).amax(dim=2)], dim=1))
-        return torch.sigmoid(self.score(x))
+        branches = [block(x) for block in self.blocks]
+        return torch.sigmoid(self.score(self.classifier(torch.cat(branches, dim=1))))
 
 
 def build_classifier(vocab_size=MAX_WORDS, max_length=MAX_LENGTH, settings=Settings) -> Classifier:

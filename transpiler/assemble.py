@@ -14,6 +14,7 @@ from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
@@ -211,6 +212,9 @@ class Assembly:
                     self.memory.inlined.append(source)
                     attempts.insert(0, attempt)
                 errors.append(str(error))
+            except NotGathered as error:
+                self.memory.unrolled.append(error.node)
+                attempts.insert(0, attempt)
             except StageError as error:
                 errors.append(str(error))
             except ProgramError as error:

@@ -314,8 +314,8 @@ def build(depth=2, filters=4):
 """,
     """
 class Build(%0: [?, 16, 16, 3] keras) of (depth=2, filters=4):
-  let filters.1 = filters
   let channels.1 = 3
+  let filters.1 = filters
   %1: [?, 16, 16, 3] first = {0}.permute(0, 3, 1, 2) (%0)
   for _.1 in range(depth):
     carried %1 -> %2: [?, 16, 16, channels.1] first .. %3 -> %4: [?, 16, 16, channels.1] first
@@ -342,9 +342,9 @@ def build(n=2, a=3, b=5):
 """,
     """
 class Build(%0: [?, 8]) of (n=2, a=3, b=5):
+  let channels.1 = 8
   let a.1 = a
   let b.1 = b
-  let channels.1 = 8
   for _.1 in range(n):
     carried %0 -> %1: [?, channels.1] .. %2 -> %3: [?, channels.1]
     %2: [?, a.1] = nn.Linear(channels.1, a.1) (%1)

@@ -2101,4 +2101,3 @@ model = Model(inputs, Concatenate()(parts))
     assert not [f for f in conversion.findings if f.severity >= Severity.ERROR]
     names = load(conversion.modules[0].text)
     assert [tuple(p.shape) for p in names["model"].parameters()] == [(4, 3, 3, 3), (4,), (6, 4, 3, 3), (6,)]
-    assert "conv01" in dict(names["model"].named_modules())

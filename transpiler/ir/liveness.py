@@ -15,9 +15,9 @@ def uses_of(op: Any) -> list[Value]:
     if isinstance(op, Return):
         return tensors(op.value)
     if isinstance(op, Loop):
-        return [initial for initial, _, _, _ in op.carried]
+        return [*(initial for initial, _, _, _ in op.carried), *(series for series, _, _ in op.zipped)]
     if isinstance(op, ForLoop):
-        return [*(initial for initial, _, _, _ in op.carried), *op.extra]
+        return [*(i for i, _, _, _ in op.carried), *(series for series, _, _ in op.zipped), *op.extra]
     return []
 
 
@@ -30,8 +30,10 @@ def all_uses(op: Any) -> list[Value]:
             made = {r for o in side.ops for r in results_of(o)}
             found += [v for v in inner if v not in made]
     elif isinstance(op, (Loop, ForLoop)):
-        inner = [v for o in op.body.ops for v in all_uses(o)] + [end for _, _, end, _ in op.carried]
+        ends = [*(end for _, _, end, _ in op.carried), *(item for _, item in op.gathered)]
+        inner = [v for o in op.body.ops for v in all_uses(o)] + ends
         made = {r for o in op.body.ops for r in results_of(o)} | {start for _, start, _, _ in op.carried}
+        made |= {item for _, item, _ in op.zipped}
         found += [v for v in inner if v not in made]
     return found
 
@@ -46,6 +48,7 @@ def use_counts(block: Block) -> Counter[Value]:
                 counts.update((then, otherwise))
         elif isinstance(op, (Loop, ForLoop)):
             counts.update(out for _, _, out, _ in op.carried)
+            counts.update(item for _, item in op.gathered)
     return counts
 
 
@@ -56,7 +59,7 @@ def results_of(op: Any) -> list[Value]:
     if isinstance(op, Branch):
         return [result for result, _, _ in op.phis]
     if isinstance(op, (Loop, ForLoop)):
-        return [result for _, _, _, result in op.carried]
+        return [*(result for _, _, _, result in op.carried), *(series for series, _ in op.gathered)]
     return []
 
 
@@ -84,8 +87,12 @@ def _sweep(block: Block, counts: Counter[Value], keep: set[Value]) -> bool:
             live_carried = [c for c in op.carried if counts[c[3]] or c[3] in keep or counts[c[1]]]
             changed |= len(live_carried) != len(op.carried)
             op.carried = live_carried
+            live_gathered = [g for g in op.gathered if counts[g[0]] or g[0] in keep]
+            live_zipped = [z for z in op.zipped if counts[z[1]]]
+            changed |= len(live_gathered) != len(op.gathered) or len(live_zipped) != len(op.zipped)
+            op.gathered, op.zipped = live_gathered, live_zipped
             changed |= _sweep(op.body, counts, keep)
-            if not op.carried and not op.body.ops:
+            if not op.carried and not op.gathered and not op.body.ops:
                 changed = True
                 continue
         elif isinstance(op, Apply) and not any(counts[r] or r in keep for r in op.results):

@@ -66,7 +66,7 @@ MODULE_NAMES = frozenset(
 )
 """What an attribute of an `nn.Module` must not be called."""
 
-GLOBALS = frozenset(("torch", "nn", "F", "Tensor", "math", "self"))
+GLOBALS = frozenset(("torch", "nn", "F", "Tensor", "math", "self", "sum", "len", "zip", "reversed"))
 
 
 def identifier(text: str, fallback: str = "x") -> str:
@@ -120,3 +120,8 @@ class Names:
             )
             result.append(self.take(wanted))
         return result
+
+
+def singular(name: str) -> str:
+    """What one item of a list is called."""
+    return name[:-1] if name.endswith("s") and len(name) > 2 and not name.endswith("ss") else f"{name}_item"

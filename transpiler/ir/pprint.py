@@ -45,7 +45,13 @@ class Printer:
                 f"  carried {self.value(i)} -> {self.typed(s)} .. {self.value(e)} -> {self.typed(r)}"
                 for i, s, e, r in op.carried
             ]
-            return [f"for {ast.unparse(op.target)} in {op.iterable}:", *carried, *self.block(op.body, "  ")]
+            gathered = [f"  gathered {self.value(item)} -> {self.typed(series)}" for series, item in op.gathered]
+            zipped = [
+                f"  zipped {'reversed ' * backwards}{self.value(series)} -> {self.typed(item)}"
+                for series, item, backwards in op.zipped
+            ]
+            head = [f"for {ast.unparse(op.target)} in {op.iterable}:", *carried, *gathered, *zipped]
+            return [*head, *self.block(op.body, "  ")]
         return [repr(op)]
 
     def structure(self, value: Any) -> str:

@@ -110,20 +110,26 @@ class Branch:
 
 @dataclass(eq=False)
 class Loop:
-    """`for target in iterable`: `carried` lists (initial, at the start of the body, at its end, after the loop)."""
+    """`for target in iterable`: `carried` lists (initial, at the start of the body, at its end, after the loop).
+
+    `gathered` lists (list of tensors after the loop, the tensor that an iteration appends to it), `zipped` (list of
+    tensors, its item in an iteration, whether it is read backwards).
+    """
 
     target: ast.expr
     iterable: Any
     body: Block
     carried: list[tuple[Value, Value, Value, Value]] = field(default_factory=list)
+    gathered: list[tuple[Value, Value]] = field(default_factory=list)
+    zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class ForLoop:
     """A loop whose body is one submodule an iteration: all are constructed by the loop, and called one after the other.
 
-    `carried` lists (initial, at the start of an iteration, at its end, after the loop). With `sequential` the
-    submodules thread a single tensor and form an `nn.Sequential`.
+    `carried` lists (initial, at the start of an iteration, at its end, after the loop), `gathered` and `zipped` are as
+    in `Loop`. With `sequential` the submodules thread a single tensor and form an `nn.Sequential`.
     """
 
     target: ast.expr
@@ -135,6 +141,8 @@ class ForLoop:
     extra: list[Value] = field(default_factory=list)
     """Tensors from outside that each iteration reads as well."""
     sequential: bool = False
+    gathered: list[tuple[Value, Value]] = field(default_factory=list)
+    zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from transpiler.ir.expr import Sym
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, Static
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Static
 from transpiler.ir.trees import nodes, variables_in
 
 
@@ -121,3 +121,12 @@ def bound_names(block: Block) -> set[str]:
         elif isinstance(op, (Loop, ForLoop)):
             found |= variables_in(op.target)
     return found
+
+
+def names_outside(body: Block, cls: ModuleClass) -> set[str]:
+    """The static names that a class reads elsewhere than in `body`."""
+    inside, body.ops = body.ops, []
+    try:
+        return used_names(cls.block, let_values=True) | names_in(list(cls.outs.values()))
+    finally:
+        body.ops = inside

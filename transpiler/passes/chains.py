@@ -50,10 +50,14 @@ def _continues(last: Apply, op: Any, counts: Counter[Value]) -> bool:
 def _joined(run: list[Apply], least: int, root: bool) -> list[Apply]:
     if len(run) < least or not any(a.step.weights or a.step.stateful for a in run):
         return run
+    linear = any(a.member.code.startswith(("nn.Flatten", "nn.Linear")) for a in run if a.member is not None)
+    return [joined(run, "layers" if not root else "classifier" if linear else "features")]
+
+
+def joined(run: list[Apply], hint: str) -> Apply:
+    """A chain of submodules as one `nn.Sequential`."""
     parts = [a.member for a in run if a.member is not None]
-    linear = any(p.code.startswith(("nn.Flatten", "nn.Linear")) for p in parts)
-    hint = "layers" if not root else "classifier" if linear else "features"
     helpers = tuple(dict.fromkeys(h for a in run for h in a.step.helpers))
     step = Step(module="nn.Sequential()", hint=hint, helpers=helpers, stateful=True)
     member = Member("", hint, None, None, step, order=min(p.order for p in parts), parts=parts)
-    return [Apply(run[-1].results, run[0].args, step, member, (), run[0].span)]
+    return Apply(run[-1].results, run[0].args, step, member, (), run[0].span)

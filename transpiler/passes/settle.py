@@ -23,7 +23,15 @@ from transpiler.ir.program import (
     Return,
     Value,
 )
-from transpiler.ir.statics import bound_names, member_names, names_in, names_in_code, remove_dead_lets, used_names
+from transpiler.ir.statics import (
+    bound_names,
+    member_names,
+    names_in,
+    names_in_code,
+    names_outside,
+    remove_dead_lets,
+    used_names,
+)
 from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
 from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
@@ -218,15 +226,6 @@ def coalesce(block: Block, cls: ModuleClass) -> None:
             _coalesce_end(op.body, cls)
 
 
-def names_outside(body: Block, cls: ModuleClass) -> set[str]:
-    """The static names that a class reads elsewhere than in `body`."""
-    inside, body.ops = body.ops, []
-    try:
-        return used_names(cls.block, let_values=True) | names_in(list(cls.outs.values()))
-    finally:
-        body.ops = inside
-
-
 def _coalesce_end(body: Block, cls: ModuleClass) -> None:
     outside = names_outside(body, cls)
     for last in reversed([op for op in body.ops if isinstance(op, Let)]):
@@ -251,6 +250,10 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
             continue
         between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
         if last.name in used_names(Block(between), let_values=True) | bound_names(Block(between)):
+            rest = Block([op for op in body.ops if op not in (source, last)])
+            if source.name not in used_names(rest, True) and not names_in(source.value) & bound_names(Block(between)):
+                last.value = source.value  # b = f(a); … a …; a = b
+                body.ops.remove(source)
             continue
         body.ops.remove(last)
         rename_static(body, source.name, last.name)

@@ -22,8 +22,9 @@ from transpiler.ir.program import (
     Return,
     Value,
 )
-from transpiler.ir.statics import bound_names, used_names
+from transpiler.ir.statics import bound_names, names_outside, used_names
 from transpiler.ir.trees import variables_in
+from transpiler.passes.chains import joined
 
 
 class CannotKeep(Exception):
@@ -144,19 +145,25 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
         op for op in loop.body.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)
     ]
     lets = [op for op in loop.body.ops if op not in tensor_ops]
-    if not loop.carried:
+    if not loop.carried and not loop.gathered:
         raise CannotKeep("a loop that carries no tensor")
     starts = [c[1] for c in loop.carried]
-    extra = [
-        v
-        for v in dict.fromkeys(all_uses(Loop(loop.target, (), loop.body, loop.carried)))
-        if v not in [c[0] for c in loop.carried]
-    ]
+    own = [*(c[0] for c in loop.carried), *(z[0] for z in loop.zipped)]
+    extra = [v for v in dict.fromkeys(all_uses(loop)) if v not in own]
     hint = "blocks"
-    if len(loop.carried) == 1 and not extra and _is_chain(tensor_ops, loop.carried[0]):
+    alone = len(loop.carried) == 1 and not extra and not loop.gathered and not loop.zipped
+    if alone and _is_chain(tensor_ops, loop.carried[0], names_outside(loop.body, cls)):
         member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
         return ForLoop(loop.target, loop.iterable, loop.body, member, loop.carried, [], True)
     slots = _outer_slots(loop, around)
+    single = _single(tensor_ops, loop, slots, names_outside(loop.body, cls))
+    if single is not None:
+        series = loop.gathered[0][0]
+        ops = [single if op is tensor_ops[-1] else op for op in loop.body.ops if op not in tensor_ops[:-1]]
+        holder = Member(
+            "", series.hint, None, None, Step(module="", hint=series.hint, stateful=True), order=_order(tensor_ops)
+        )
+        return ForLoop(loop.target, loop.iterable, Block(ops), holder, [], extra, False, [(series, single.results[0])])
     inner = bound_names(Block(tensor_ops))
     if inner & slots:
         raise CannotKeep("a loop within this loop changes a variable of it")
@@ -164,7 +171,7 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     lets = [op for op in lets if op not in begins]
     after = _after_call(loop.body.ops, lets, tensor_ops, slots)
     tensor_ops = [op for op in loop.body.ops if op in tensor_ops or op in begins]
-    call = _outline(loop, tensor_ops, starts, extra, cls, new_class)
+    call = _outline(loop, tensor_ops, [*starts, *(z[1] for z in loop.zipped)], extra, cls, new_class)
     member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
     before = [op for op in lets if op not in after]
     return ForLoop(
@@ -174,8 +181,29 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
         member,
         loop.carried,
         extra,
-        len(loop.carried) == 1 and not extra,
+        alone,
+        loop.gathered,
+        loop.zipped,
     )
+
+
+def _single(ops: list[Any], loop: Loop, slots: set[str], read_outside: set[str]) -> Apply | None:
+    """The one submodule of an iteration that makes a list's item from a tensor around the loop; None for other loops."""
+    if (
+        loop.carried
+        or loop.zipped
+        or len(loop.gathered) != 1
+        or not all(isinstance(op, Apply) for op in ops)
+        or not ops
+    ):
+        return None
+    start, item = ops[0].args[0], loop.gathered[0][1]
+    between = loop.body.ops[loop.body.ops.index(ops[0]) : loop.body.ops.index(ops[-1])]
+    if not _is_chain(ops, (start, start, item, item), read_outside) or any(
+        isinstance(o, Let) and o.name in slots for o in between
+    ):
+        return None
+    return ops[0] if len(ops) == 1 else joined(ops, "block")
 
 
 def _after_call(ops: list[Any], lets: list[Any], tensor_ops: list[Any], slots: set[str]) -> list[Any]:
@@ -217,7 +245,11 @@ def _outer_slots(loop: Loop, around: Block) -> set[str]:
     return inner & outer
 
 
-def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> bool:
+def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value], read_outside: set[str]) -> bool:
+    """Whether the operations of a body pass one tensor from submodule to submodule.
+
+    `read_outside` are the static names read around the loop: a submodule whose sizes are among them is not in a list.
+    """
     current = carried[1]
     for op in ops:
         if isinstance(op, ForLoop) and op.sequential and op.carried[0][0] is current:
@@ -232,7 +264,7 @@ def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value]) -> boo
             or len(op.results) != 1
         ):
             return False
-        if op.member is None or op.member.shared or op.member.exposed:
+        if op.member is None or op.member.shared or f"member__{id(op.member)}" in read_outside:
             return False
         current = op.results[0]
     return current is carried[2] and bool(ops)
@@ -242,7 +274,8 @@ def _outline(
     loop: Loop, ops: list[Any], starts: list[Value], extra: list[Value], cls: ModuleClass, new_class: Any
 ) -> Apply:
     """Moves the tensor operations of a loop's body into a class; the call that stays in their place."""
-    ends = [c[2] for c in loop.carried]
+    items = [item for _, item in loop.gathered if item not in starts]
+    ends = list(dict.fromkeys([*(c[2] for c in loop.carried), *items]))
     body = Block([*ops, Return(ends[0] if len(ends) == 1 else tuple(ends))])
     moved = {op.name for op in body.walk() if isinstance(op, Let)}
     left = Block([op for op in loop.body.ops if op not in ops])
@@ -262,11 +295,12 @@ def _outline(
     visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | variables_in(loop.target)
     free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
     inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free, outs)
-    results = [Value(e.type, e.hint) for e in ends]
+    results = {e: Value(e.type, e.hint) for e in ends}
     values = {n: _name(n) for n in free}
     member.construction = Construction(inner, values)
-    loop.carried = [(i, s, r, a) for (i, s, _, a), r in zip(loop.carried, results)]
-    return Apply(results, [*starts, *extra], step, member)
+    loop.carried = [(initial, start, results[end], after) for initial, start, end, after in loop.carried]
+    loop.gathered = [(series, results.get(item, item)) for series, item in loop.gathered]
+    return Apply(list(results.values()), [*starts, *extra], step, member)
 
 
 def _name(name: str) -> Any:

@@ -136,6 +136,13 @@ class LayerRule:
         """For several outputs: how each is taken from the last step's result `{0}`."""
         return ()
 
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        """The translation of a call on a list `{0}` of `count` tensors, the sum of whose last sizes is `total`.
+
+        `x` is the type that all of them have, open where they differ. None where the list has to be written out.
+        """
+        return None
+
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         """Raises Declined for inputs that Keras itself rejects or the rule does not cover."""
 

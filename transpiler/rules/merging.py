@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import is_open, witness_of
-from transpiler.ir.model import KERAS2, Args, Step
+from transpiler.ir.model import KERAS2, Args, Lowering, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule
 
@@ -74,6 +75,9 @@ class Add(_Merge):
     keras, functions, template = ("Add",), ("add",), "{} + {}"
     examples = (("Add()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))), ("Add()", ((2, 4), (2, 3, 4))))
 
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        return None if x.channels is None else Lowering([Step(fn="sum({0})", hint="x")], [x])
+
 
 class Subtract(_Merge):
     """The difference of two tensors."""
@@ -116,6 +120,9 @@ class Average(_Merge):
     def expression(self, operands: Sequence[str]) -> str:
         return f"({super().expression(operands)}) / {len(operands)}"
 
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        return None if x.channels is None else Lowering([Step(fn="sum({0}) / len({0})", hint="x")], [x])
+
 
 class Concatenate(LayerRule):
     """`torch.cat` along the axis, wherever the layout holds it."""
@@ -132,6 +139,12 @@ class Concatenate(LayerRule):
     def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
         floats = [x.dtype for x in xs if x.dtype.startswith("float")]
         return floats[0] if floats else xs[0].dtype
+
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        axis = a.const("axis") % x.rank
+        size = total if axis == x.rank - 1 else None if x.shape[axis] is None else x.shape[axis] * count
+        shape = tuple(size if i == axis else d for i, d in enumerate(x.shape))
+        return Lowering([Step(fn=f"torch.cat({{0}}, dim={x.axis(axis)})", hint="x")], [replace(x, shape=shape)])
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len({x.rank for x in xs}) != 1:

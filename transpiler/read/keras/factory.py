@@ -12,6 +12,7 @@ from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, 
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ReturnSignal
 from transpiler.read.keras.evaluate.stager import Stager
@@ -232,6 +233,9 @@ def _evaluate_in(
     result = signal.value if isinstance(signal, ReturnSignal) else None
     if result is None and function.name == "__init__":
         raise StageError("a constructor that builds models")
+    open_list = gathered_in(result)
+    if open_list is not None:
+        raise NotGathered(open_list.node)
     inputs, outputs = graph_of(result, stager)
     return _extract(stager, function, arguments, inputs, outputs, name, frozen)
 

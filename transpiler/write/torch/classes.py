@@ -12,7 +12,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.liveness import all_uses, use_counts
-from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier
+from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier, singular
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -171,7 +171,9 @@ class ClassWriter:
     def construct_other(self, op: Any, out: Lines) -> None:
         if isinstance(op, Let):
             out.add(*op.comments)
-            out.add(f"{op.name} = {code_of(op.value)}")
+            value = op.value.code if isinstance(op.value, Sym) else ""
+            if self.printed.get(value, value) != self.printed.get(op.name, op.name):  # else it goes on under its name
+                out.add(let_code(op))
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())
         elif isinstance(op, Branch):
@@ -330,19 +332,52 @@ class ClassWriter:
             out.add(f"{name} = {text}")
             self.variables[result] = ast.Name(name, ast.Load())
             return
-        names = []
-        for initial, _, _, result in op.carried:
-            name = self.variable(result, index, holders, last_use)
-            names.append(name)
+        names: dict[Value, str] = {}
+        """The tensors that an iteration reads → variables."""
+        ends: dict[Value, list[str]] = {}
+        """The tensors that it computes → the variables that hold them after it."""
+        for initial, start, end, result in op.carried:
+            names[start] = self.variable(result, index, holders, last_use)
+            ends.setdefault(end, []).append(names[start])
             current = ast.unparse(self.variables[initial])
-            if current != name:
-                out.add(f"{name} = {current}")
-        block = Names(GLOBALS | frozenset(holders)).take("block")
-        extra = [ast.unparse(self.variables[v]) for v in op.extra]
-        out.add(f"for {block} in {own}:")
-        out.add(f"    {', '.join(names)} = {block}({', '.join([*names, *extra])})")
-        for (_, _, _, result), name in zip(op.carried, names):
-            self.variables[result] = ast.Name(name, ast.Load())
+            if current != names[start]:
+                out.add(f"{names[start]} = {current}")
+            self.variables[result] = ast.Name(names[start], ast.Load())
+        lists = [(self.variable(series, index, holders, last_use), item) for series, item in op.gathered]
+        for (series, _), (name, _) in zip(op.gathered, lists):
+            self.variables[series] = ast.Name(name, ast.Load())
+        inner = Names(GLOBALS | frozenset(holders))
+        block = inner.take("block")
+        for _, item, _ in op.zipped:
+            names[item] = inner.take(identifier(item.hint))
+        call_op = next(o for o in op.body.ops if isinstance(o, Apply))
+        args = [names[v] for v in call_op.args if v in names] + [ast.unparse(self.variables[v]) for v in op.extra]
+        call = f"{block}({', '.join(args)})"
+        head = self.loop_head(op, block, names)
+        if not op.carried and len(lists) == 1 and call_op.results == [lists[0][1]]:
+            out.add(f"{lists[0][0]} = [{call} {head}]")
+            return
+        out.add(*(f"{name} = []" for name, _ in lists), f"{head}:")
+        out.add(*(f"    {name}.append({names[item]})" for name, item in lists if item in names))
+        hints = {item: singular(name) for name, item in reversed(lists)}
+        computed = {r: ends.get(r) or [inner.take(hints.get(r, "rest"))] for r in call_op.results}
+        if len(computed) == 1:
+            out.add(f"    {' = '.join([*next(iter(computed.values())), call])}")
+        else:
+            out.add(f"    {', '.join(held[0] for held in computed.values())} = {call}")
+            out.add(*(f"    {' = '.join([*held[1:], held[0]])}" for held in computed.values() if len(held) > 1))
+        out.add(*(f"    {name}.append({computed[item][0]})" for name, item in lists if item in computed))
+
+    def loop_head(self, op: ForLoop, block: str, names: dict[Value, str]) -> str:
+        """`for` over the submodules of a loop, and over the lists of tensors that it reads beside them."""
+        own = f"self.{self.attributes[op.member]}"
+        if not op.zipped:
+            return f"for {block} in {own}"
+        sources = [(ast.unparse(self.variables[series]), backwards) for series, _, backwards in op.zipped]
+        texts = [f"reversed({text})" if backwards else text for text, backwards in sources]
+        strict = [] if code_of(op.iterable).startswith("zip(") else ["strict=True"]
+        items = ", ".join([block, *(names[item] for _, item, _ in op.zipped)])
+        return f"for {items} in zip({', '.join([own, *texts, *strict])})"
 
     def last_uses(self, ops: list[Any], live_after: set[Value]) -> dict[Value, int]:
         last: dict[Value, int] = {}
@@ -606,6 +641,15 @@ def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
         else:
             named[param.label] = value
     return call(cls.name, *positional, **named)
+
+
+def let_code(op: Let) -> str:
+    """An assignment in the constructor; one that makes a list longer by an item appends it."""
+    value = op.value.expr if isinstance(op.value, Sym) else None
+    longer = isinstance(value, ast.List) and len(value.elts) == 2 and isinstance(value.elts[0], ast.Starred)
+    if longer and ast.unparse(value.elts[0].value) == op.name:
+        return f"{op.name}.append({ast.unparse(value.elts[1])})"
+    return f"{op.name} = {code_of(op.value)}"
 
 
 def flag_name(op: Branch) -> str:

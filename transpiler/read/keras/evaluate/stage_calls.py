@@ -27,6 +27,7 @@ from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
@@ -286,6 +287,8 @@ class StagedCalls:
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
+            if gathered_in(result):
+                raise NotGathered(gathered_in(result).node)  # type: ignore[union-attr]
             if not has_tensors(result) or isinstance(result, Alternative):
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.liveness import results_of
+from transpiler.ir.model import ApiValue, Layer
+from transpiler.ir.naming import singular
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -16,15 +20,17 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import nodes, variables_in
+from transpiler.read.keras.evaluate.api import layer_functions
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.gathered import Gathered, NotGathered, Zipped, gathered_in, zipped
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
     StageError,
     axis_name,
+    filled_lists,
     is_static,
-    mutates_containers,
     substitute,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -36,10 +42,30 @@ from transpiler.read.keras.evaluate.values import (
 )
 
 
+@dataclass
+class LoopItems:
+    """An iteration of a kept loop: what the source's variables are, and the loop of the constructor."""
+
+    value: Any
+    target: ast.expr
+    iterable: Any
+    zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
+
+
+def as_target(value: Any) -> ast.expr:
+    """The variables of a loop as the target of the constructor's loop."""
+    return ast.Tuple([as_target(v) for v in value], ast.Load()) if isinstance(value, tuple) else to_ast(value)
+
+
 class StagedLoops:
     """The part of the stager that keeps loops."""
 
+    gathers = False
+    """Whether a loop has been kept that fills a list."""
+
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
+        if isinstance(iterable, (Gathered, Zipped)):
+            return self.gathered_loop(node, iterable, env)
         closed = not isinstance(iterable, Sym) or not iterable.names() - {"enumerate", "zip", "reversed", "range"}
         if isinstance(iterable, Sym) and isinstance(iterable.witness, (list, tuple, range)):
             items: list[Any] = list(iterable.witness)
@@ -55,7 +81,9 @@ class StagedLoops:
         layers, outer, own = len(self.layers), self.block, self.own_layers
         try:
             self.own_layers = layers
-            kept = self.keep_loop(node, iterable, items, env, outside)
+            kept = bool(items) and self.keep_loop(
+                node, env, outside, lambda: self.items_of_loop(node, iterable, items[0])
+            )
         except (StageError, NeedsConstant, ProgramError) as error:  # an error that only an open item gives, perhaps
             self.block = outer
             outside.restore()
@@ -75,6 +103,85 @@ class StagedLoops:
             raise NeedsConstant(iterable)
         return self.unrolled(node, items, env)
 
+    def gathered_loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
+        """A loop over the tensors that a loop before it gathered."""
+        outside = Snapshot(env)
+        layers, own = len(self.layers), self.own_layers
+        try:
+            self.own_layers = layers
+            kept = self.keep_loop(node, env, outside, lambda: self.open_items(node.target, iterable))
+        except (StageError, NeedsConstant, ProgramError) as error:
+            if isinstance(error, NeedsConstant) and not self.of_loop(error):
+                raise
+            kept = False
+        finally:
+            self.own_layers = own
+        if not kept:
+            raise NotGathered(iterable.node)
+        return None
+
+    def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        found = gathered_in([args, kwargs]) if self.gathers else None
+        if (
+            found is None
+            or isinstance(function, Layer)
+            or isinstance(function, ApiValue)
+            and function.leaf in layer_functions()
+        ):
+            return super().call(function, args, kwargs)
+        if function is reversed and isinstance(args[0], Gathered):
+            return reversed(args[0])
+        whole = zipped(function, args) if function in (zip, enumerate) and not kwargs else None
+        if whole is None:
+            raise NotGathered(found.node)
+        return whole
+
+    def call_layer(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        inputs = args[0] if args else kwargs.get("inputs")
+        found = gathered_in(inputs) if self.gathers else None
+        if found is None:
+            return super().call_layer(layer, args, kwargs)
+        total = found.total
+        lowering = layer.rule.gathered(layer.args, found.series.type, found.count, total) if inputs is found else None
+        if lowering is None or found.backwards:
+            raise NotGathered(found.node)
+        result = self.emit_lowering(lowering, [found.series], layer, span=layer.span)
+        self.remember([found.series], result, lambda xs: self.not_again(), layer)
+        return result[0]
+
+    def items_of_loop(self, node: ast.For, iterable: Any, item: Any) -> LoopItems:
+        target = self.loop_target(node.target, item)
+        return LoopItems(target, as_target(target), iterable)
+
+    def open_items(self, target: ast.expr, iterable: Any) -> LoopItems:
+        """What an iteration over open lists of tensors binds, and what the constructor's loop runs over."""
+        if isinstance(iterable, Gathered):
+            shape = list(iterable.series.type.shape)
+            sizes: Any = iterable.iterable
+            size = Sym.name(self.fresh("i"))
+            if iterable.channels is not None:
+                label = f"{singular(iterable.series.hint)}_channels"
+                size = shape[-1] = Sym.name(self.fresh(label), MISSING, True)
+                sizes = iterable.channels
+                if iterable.backwards:
+                    sizes = Sym(ast.Call(ast.Name("reversed", ast.Load()), [sizes.expr], []))
+            hint = target.id if isinstance(target, ast.Name) else singular(iterable.series.hint)
+            item = Value(replace(iterable.series.type, shape=tuple(shape)), hint)
+            self.origins[item] = Origin([], [item], lambda xs: self.not_again())
+            return LoopItems(item, size.expr, sizes, [(iterable.series, item, iterable.backwards)])
+        if not isinstance(iterable, Zipped):
+            items = iterable.witness if isinstance(iterable, Sym) else list(self.iterate(iterable))
+            if not isinstance(items, (list, tuple, range)) or not items or not is_static(list(items)):
+                raise StageError("this is not iterated over together with an open list")
+            found = self.loop_target(target, items[0])
+            return LoopItems(found, as_target(found), iterable)
+        if not isinstance(target, (ast.Tuple, ast.List)) or len(target.elts) != len(iterable.parts):
+            raise StageError("this loop variable is not kept")
+        parts = [self.open_items(t, p) for t, p in zip(target.elts, iterable.parts)]
+        lists = [ast.Tuple([p.target for p in parts], ast.Load()), ast.Name("zip", ast.Load())]
+        whole = Sym(ast.Call(lists[1], [to_ast(p.iterable) for p in parts], []))
+        return LoopItems(tuple(p.value for p in parts), lists[0], whole, [z for p in parts for z in p.zipped])
+
     def of_loop(self, error: NeedsConstant) -> bool:
         """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
         return any("__v" in n for n in error.sym.names())
@@ -86,16 +193,15 @@ class StagedLoops:
         finally:
             self.in_loop -= 1
 
-    def keep_loop(self, node: ast.For, iterable: Any, items: list[Any], env: Env, outside: Snapshot) -> bool:
+    def keep_loop(self, node: ast.For, env: Env, outside: Snapshot, items: Callable[[], LoopItems]) -> bool:
         """Evaluates the body once with the loop variable open. False if the loop has nothing to do with tensors."""
         if node.orelse or any(
             isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in node.body for n in nodes(s)
         ):
             raise StageError("the loop is left early")
-        if mutates_containers(node.body, env):
+        if node in self.memory.unrolled:
             raise StageError("the loop fills a list")
-        if not items:
-            raise StageError("the loop did not run")
+        filled = filled_lists(node.body, env)
         outer, before = self.block, dict(env.names)
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
@@ -112,10 +218,10 @@ class StagedLoops:
                 general[n] = Sym.name(slot, witness_of(value))
         slots: dict[tuple[str, int], str] = {}
         for _ in range(6):
-            target = self.loop_target(node.target, items[0])
+            item = items()
             env.names.clear()
-            env.names.update({**before, **general})
-            self.assign_target(node.target, target, env)
+            env.names.update({**before, **general, **{n: [] for n in filled}})
+            self.assign_target(node.target, item.value, env)
             body = Block()
             self.block = body
             layers = len(self.layers)
@@ -128,7 +234,8 @@ class StagedLoops:
             if signal is not None:
                 raise StageError("the loop is left early")
             if outside.changed(env.names) or any(
-                n not in changed and _rebound(value, env.names.get(n)) for n, value in before.items()
+                n not in changed and n not in filled and _rebound(value, env.names.get(n))
+                for n, value in before.items()
             ):
                 raise StageError("the loop changes what lives outside it")
             if not any(isinstance(op, Apply) for op in body.walk()):
@@ -139,7 +246,7 @@ class StagedLoops:
             del self.layers[layers:]
         else:
             raise StageError("the sizes in this loop do not settle")
-        self.close_loop(node, iterable, body, general, before, lets, slots, env, target)
+        self.close_loop(node, item, body, general, before, lets, slots, filled, env)
         return True
 
     def loop_target(self, target: ast.expr, item: Any) -> Any:
@@ -195,25 +302,22 @@ class StagedLoops:
         return stable
 
     def close_loop(
-        self, node: ast.For, iterable: Any, body: Block, general: dict[str, Any], before: dict[str, Any], lets: list[Let],
-        slots: dict[tuple[str, int], str], env: Env, target: Any,
+        self, node: ast.For, items: LoopItems, body: Block, general: dict[str, Any], before: dict[str, Any],
+        lets: list[Let], slots: dict[tuple[str, int], str], filled: list[str], env: Env,
     ) -> None:  # fmt: skip
-        loop = Loop(
-            to_ast(target) if not isinstance(target, tuple) else ast.Tuple([to_ast(t) for t in target], ast.Load()),
-            iterable,
-            body,
-        )
+        iterable = items.iterable
+        loop = Loop(items.target, iterable, body, zipped=items.zipped)
         after: dict[str, Any] = {}
-        for let in lets:
-            self.emit(let)
+        local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
         for (name, axis), slot in slots.items():
             self.emit(Let(slot, before[name].type.shape[axis], slot))
+        for let in lets:
+            self.emit(let)
         updates: dict[str, Any] = {}
         for name, start in general.items():
             end = env.names[name]
             if isinstance(start, Value):
                 initial = self.to_layout(before[name], start.type.layout)
-                local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
                 runs = not isinstance(iterable, Sym) or not iterable.names()
                 result = Value(
                     replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)),
@@ -233,7 +337,12 @@ class StagedLoops:
                     after[name] = Sym.name(slot, witness_of(end))
                 else:
                     raise StageError(f"{name} changes its kind in the loop")
+        for name in filled:
+            after[name] = self.gather(loop, node, name, env.names[name], local, updates)
         body.ops += self.in_sequence(updates)
+        for op in moved_out(loop):
+            body.ops.remove(op)
+            self.emit(op)
         self.emit(loop)
         new = {n: v for n, v in env.names.items() if n not in before}
         env.names.clear()
@@ -248,6 +357,30 @@ class StagedLoops:
                 and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
             ):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+
+    def gather(
+        self, loop: Loop, node: ast.For, name: str, items: list[Any], local: set[str], updates: dict[str, Any]
+    ) -> Gathered:
+        """The list that a loop filled with one tensor an iteration."""
+        if len(items) != 1 or not isinstance(items[0], Value):
+            raise StageError("the loop fills a list")
+        item: Value = items[0]
+        dims = [
+            None if isinstance(d, Sym) and any(n in local or n.startswith("member__") for n in d.names()) else d
+            for d in item.type.shape
+        ]
+        channels = None
+        if dims[-1] is None and item.type.shape[-1] is not None:
+            slot = self.fresh(f"{name}_channels")
+            self.emit(Let(slot, [], slot))
+            size = to_ast(item.type.shape[-1])
+            updates[slot] = Sym(ast.List([ast.Starred(ast.Name(slot, ast.Load()), ast.Load()), size], ast.Load()))
+            channels = Sym.name(slot)
+        self.gathers = True
+        series = Value(replace(item.type, shape=tuple(dims)), name)
+        self.origins[series] = Origin([], [series], lambda xs: self.not_again())
+        loop.gathered.append((series, item))
+        return Gathered(series, loop.iterable, channels, node)
 
     def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
         """Assignments that happen at once, one after the other: none overwrites what a later one reads."""
@@ -342,6 +475,17 @@ class StagedLoops:
             finally:
                 self.block = outer
         return result
+
+
+def moved_out(loop: Loop) -> list[Apply]:
+    """Changes of layout of tensors from around a loop: made once, before it."""
+    inside = {r for op in loop.body.walk() for r in results_of(op)}
+    inside |= {start for _, start, _, _ in loop.carried} | {item for _, item, _ in loop.zipped}
+    return [
+        op
+        for op in loop.body.ops
+        if isinstance(op, Apply) and op.step.permutes and op.member is None and not inside & set(op.args)
+    ]
 
 
 def _rebound(before: Any, now: Any) -> bool:

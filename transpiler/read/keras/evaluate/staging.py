@@ -6,6 +6,8 @@ import ast
 import copy
 import functools
 import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +128,8 @@ class Memory:
     """The syntax nodes of functions and classes whose code went into classes."""
     inlined: list[Any] = field(default_factory=list)
     """Functions that turned out not to work as classes of their own."""
+    unrolled: list[ast.For] = field(default_factory=list)
+    """Loops that fill a list which is used in a way that needs its single tensors."""
     demands: set[tuple[Any, str]] = field(default_factory=set)
     """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
     counter: int = 0
@@ -301,12 +305,43 @@ def staged_hint(name: str) -> str:
     return identifier(name)
 
 
-def mutates_containers(body: list[ast.stmt], env: Env) -> bool:
-    """Whether the body changes a list, dict or set that lives outside it."""
+def filled_lists(body: list[ast.stmt], env: Env) -> list[str]:
+    """The empty lists around a loop to which each iteration appends once, and which it does not use otherwise.
+
+    Raises StageError where the body changes a list, dict or set around it in any other way.
+    """
+    appends: dict[str, list[ast.Call]] = {}
+    for statement in body:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "append":
+            owner = call.func.value
+            if isinstance(owner, ast.Name) and env.names.get(owner.id) == [] and len(call.args) == 1:
+                appends.setdefault(owner.id, []).append(call)
+    uses = Counter(n.id for s in body for n in nodes(s) if isinstance(n, ast.Name))
+    filled = [n for n, calls in appends.items() if len(calls) == uses[n] == 1]
+    if mutates_containers(body, env, {id(c) for n in filled for c in appends[n]}):
+        raise StageError("the loop fills a list")
+    held = Counter(id(v) for scope in scopes_of(env) for v in scope.names.values())
+    if any(held[id(env.names[n])] > 1 for n in filled):
+        raise StageError("the loop fills a list that has two names")
+    return filled
+
+
+def scopes_of(env: Env | None) -> Iterator[Env]:
+    """A scope and those around it."""
+    while env is not None:
+        yield env
+        env = env.parent
+
+
+def mutates_containers(body: list[ast.stmt], env: Env, known: Collection[int] = ()) -> bool:
+    """Whether the body changes a list, dict or set that lives outside it, other than by the calls `known` by id."""
     for statement in body:
         for node in nodes(statement):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
                 owner = node.func.value
+                if id(node) in known:
+                    continue
                 if isinstance(owner, ast.Name) and isinstance(env.names.get(owner.id), (list, dict, set)):
                     return True
             if isinstance(node, (ast.Assign, ast.AugAssign)):

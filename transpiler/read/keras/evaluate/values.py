@@ -370,7 +370,9 @@ def has_tensors(value: Any) -> bool:
         return any(map(has_tensors, value))
     if isinstance(value, dict):
         return any(map(has_tensors, value.values()))
-    return isinstance(value, Alternative) and (has_tensors(value.then) or has_tensors(value.otherwise))
+    if isinstance(value, Alternative):
+        return has_tensors(value.then) or has_tensors(value.otherwise)
+    return getattr(type(value), "holds_tensors", False)
 
 
 def own_copy(value: Any) -> Any:

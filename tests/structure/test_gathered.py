@@ -1,0 +1,177 @@
+"""Lists that a loop fills with tensors: they stay lists, at any length; what needs single tensors unrolls the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from held import assert_same, build, convert, load
+
+HEAD = """
+import keras
+from keras import layers
+from keras.layers import *
+from keras.models import Model
+
+def conv(x, filters):
+    x = Conv2D(filters, 3, padding="same")(x)
+    x = BatchNormalization()(x)
+    return ReLU()(x)
+"""
+DOWN = """
+def build(shape=(16, 16, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    skips = []
+    for i in range(depth):
+        x = conv(x, filters)
+        skips.append(x)
+        x = MaxPooling2D(2)(x)
+        filters *= 2
+    x = conv(x, filters)
+"""
+UP = """
+        filters //= 2
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, Conv2D(2, 1)(x))
+"""
+USES = ("build()", "build(depth=1)", "build(depth=3, filters=2)", "build((8, 24, 1), 3)")
+KEPT = {
+    "read backwards": (f"{DOWN}    for skip in reversed(skips):{UP}", USES),
+    "read by a slice": (f"{DOWN}    for skip in skips[::-1]:{UP}", USES),
+    "read with another list": (
+        DOWN.replace("filters=4", "filters=4, widths=(3, 5)")
+        + "    for skip, width in zip(reversed(skips), widths):"
+        + UP.replace("conv(Concatenate()([x, skip]), filters)", "conv(Concatenate()([x, skip]), width)"),
+        ("build()", "build(depth=3, widths=(2, 3, 4))", "build((8, 8, 1), 1, 6, (3,))"),
+    ),
+    "read with a number": (f"{DOWN}    for i, skip in enumerate(reversed(skips)):{UP}", USES),
+    "filled before the block": (
+        DOWN.replace(
+            "        x = conv(x, filters)\n        skips.append(x)\n",
+            "        skips.append(x)\n        x = conv(x, filters)\n",
+        )
+        + "    for skip in reversed(skips):"
+        + UP,
+        USES,
+    ),
+    "two lists": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    before, after = [], []
+    for i in range(depth):
+        before.append(x)
+        x = conv(x, filters + i)
+        after.append(x)
+    for a, b in zip(before, reversed(after)):
+        x = conv(Concatenate()([x, a, b]), filters)
+    return Model(inputs, x)
+""",
+        ("build()", "build(depth=3)", "build((8, 6, 1), 1, 3)"),
+    ),
+    "branches side by side": (
+        """
+def block(x, filters, kernels):
+    found = []
+    for k in kernels:
+        found.append(Conv2D(filters, k, padding="same", activation="relu")(x))
+    return Concatenate()(found)
+
+def build(shape=(8, 8, 3), filters=4, kernels=(1, 3), depth=2):
+    inputs = x = keras.Input(shape)
+    for _ in range(depth):
+        x = block(x, filters, kernels)
+    return Model(inputs, Dense(3)(GlobalAveragePooling2D()(x)))
+""",
+        ("build()", "build(kernels=(1, 2, 5))", "build((6, 5, 1), 3, (3, 3, 3, 3), 1)"),
+    ),
+    "branches of several widths": (
+        """
+def build(shape=(8, 8, 3), widths=(2, 3, 4)):
+    inputs = keras.Input(shape)
+    found = []
+    for w in widths:
+        y = Conv2D(w, 3, padding="same")(inputs)
+        found.append(BatchNormalization()(y))
+    x = concatenate(found)
+    return Model(inputs, Conv2D(2, 1)(x))
+""",
+        ("build()", "build(widths=(5, 1))", "build((6, 5, 1), (3, 3, 3, 3))"),
+    ),
+    "a sum and a mean": (
+        """
+def build(shape=(8, 8, 3), rates=(1, 2), filters=4):
+    inputs = keras.Input(shape)
+    sums, means = [], []
+    for rate in rates:
+        x = Conv2D(filters, 3, padding="same", dilation_rate=rate)(inputs)
+        sums.append(x)
+        means.append(Conv2D(filters, 1)(x))
+    return Model(inputs, Concatenate()([Add()(sums), Average()(means)]))
+""",
+        ("build()", "build(rates=(1, 2, 3))", "build((6, 5, 1), (3, 1), 2)"),
+    ),
+}
+NOT_KEPT = {
+    "an item by number": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", "depth=3"),
+    "taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", "depth=3"),
+    "several outputs": (DOWN + "    return Model(inputs, skips + [x])", "depth=3"),
+    "all are outputs": (DOWN + "    return Model(inputs, skips)", "depth=3"),
+    "its length": (DOWN + "    return Model(inputs, conv(x, 2 + len(skips)))", "depth=3"),
+    "whether it is empty": (DOWN + "    if skips:\n        x = conv(x, 7)\n    return Model(inputs, x)", "depth=3"),
+    "handed to a function": (
+        f"def last(found, n):\n    return found[n]\n{DOWN}    return Model(inputs, conv(last(skips, -1), 3))",
+        "depth=3",
+    ),
+    "an item more": (
+        f"{DOWN}    skips.append(x)\n    x = GlobalAveragePooling2D()(Concatenate()([x, skips[-1]]))\n    return Model(inputs, x)",
+        "depth=3",
+    ),
+    "two names": (
+        DOWN.replace("skips = []", "skips = others = []") + f"    for skip in reversed(others):{UP}",
+        "depth=3",
+    ),
+    "items of several sizes added": (
+        """
+def build(shape=(8, 8, 3), widths=(4, 4)):
+    inputs = keras.Input(shape)
+    found = []
+    for w in widths:
+        found.append(Conv2D(w, 3, padding="same")(inputs))
+    return Model(inputs, Add()(found))
+""",
+        "widths=(4, 4, 4)",
+    ),
+    "under a condition": (
+        DOWN.replace("        skips.append(x)", "        if i > 0:\n            skips.append(x)")
+        + f"    for skip in reversed(skips):{UP}",
+        "depth=3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "entry"), [(n, e) for n, (_, entries) in KEPT.items() for e in entries])
+def test_a_list_of_any_length(name: str, entry: str, tmp_path: Path):
+    source = HEAD + KEPT[name][0]
+    conversion = convert(source, "build()", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    assert_same(load(conversion.modules[0].text), source, entry, tmp_path)
+
+
+@pytest.mark.parametrize("name", NOT_KEPT)
+def test_what_needs_single_tensors_fixes_the_length(name: str, tmp_path: Path):
+    source, other = HEAD + NOT_KEPT[name][0], NOT_KEPT[name][1]
+    conversion = convert(source, "build()", tmp_path)
+    text = conversion.modules[0].text
+    assert_same(load(text), source, "build()", tmp_path)
+    with pytest.raises(NotImplementedError, match="K2T301"):
+        build(load(text), f"build({other})")
+
+
+def test_a_skip_goes_beside_its_block(tmp_path: Path):
+    """What a person would write: a list that is filled on the way down and read backwards on the way up."""
+    text = convert(HEAD + KEPT["read backwards"][0], "build()", tmp_path).modules[0].text
+    assert "skips.append(skip)" in text
+    assert "for block, skip in zip(self.blocks2, reversed(skips), strict=True):" in text
+    assert "for skip_channels in reversed(skips_channels):" in text
