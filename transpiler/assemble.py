@@ -309,6 +309,9 @@ class Assembly:
                 unknown = undefined_names(text) - known - set(writer.helpers)
             except (KeyError, AssertionError, SyntaxError) as error:
                 raise CannotKeep(f"{cls.name} cannot be written ({type(error).__name__}: {error})") from None
+            for label, loop in self.memory.unsaid.items():
+                if label.partition("__v")[0] in unknown:
+                    raise NotGathered(loop)
             if unknown:
                 raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 

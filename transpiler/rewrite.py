@@ -177,7 +177,7 @@ class Rewriter:
             edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
             edit.removed.update(rest)
             return
-        printed = {n: f"self.{a}" for n, a in item.factory.self_names.items()}
+        printed = dict(item.factory.outer_names)
         factory = item.factory
         edit.replaced[factory.function.node] = factory_text(
             factory.function.node, factory.cls, factory.prologue, factory.epilogue, factory.arguments, factory.frozen, printed, known  # type: ignore[arg-type]

@@ -168,6 +168,7 @@ SNIPPETS = {
     # modules
     "packaging": "from packaging import version\nfrom packaging.version import parse, Version\nfrom packaging.requirements import Requirement\nr = (version.parse('2.10.1') > version.parse('2.9'), parse('2.4.0rc1') < Version('2.4'), Requirement('tensorflow>=2').name, parse('2.5') in Requirement('a>=2').specifier)",
     "six": "import six\nfrom six.moves import range, zip, xrange, reduce\nr = (isinstance('a', six.string_types), list(six.iteritems({'a': 1})), list(zip([1], range(2))), reduce(lambda a, b: a + b, [1, 2]), six.PY2, list(xrange(2)), list(six.moves.range(2)))",
+    "a test or a failure": "def fail(e): raise e\nseen = []\n1 > 2 or seen.append('or')\n1 < 2 or fail(ValueError())\n1 < 2 and seen.append('and')\n1 > 2 and 1 / 0\n0 or '' or seen.append('last')\nr = seen",
     # lookups
     "globals": "def block_a(x): return ('a', x)\ndef block_b(x): return ('b', x)\nr = [globals()['block_' + k](1) for k in 'ab'] + [globals().get('nothing')]",
     "locals": "def f():\n    a = 1\n    return locals()['a']\nr = f()",

@@ -320,9 +320,8 @@ class Build(%0: [?, 16, 16, 3] keras) of (depth=2, filters=4):
   for _.1 in range(depth):
     carried %1 -> %2: [?, 16, 16, channels.1] first .. %3 -> %4: [?, 16, 16, channels.1] first
     %3: [?, 16, 16, filters.1] first = nn.Conv2d(channels.1, filters.1, kernel_size=3, padding=1) (%2)
-    let filters.2 = filters.1 * 2
     let channels.1 = filters.1
-    let filters.1 = filters.2
+    let filters.1 = filters.1 * 2
   %5: [?, 16, 16, filters.1] first = nn.Conv2d(channels.1, filters.1, kernel_size=1) (%4)
   %6: [?, 16, 16, filters.1] keras = {0}.permute(0, 2, 3, 1) (%5)
   return %6

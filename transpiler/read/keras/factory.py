@@ -6,11 +6,12 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names
+from transpiler.ir.trees import variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -28,6 +29,7 @@ from transpiler.read.keras.evaluate.staging import (
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
+    Class,
     Env,
     Function,
     Instance,
@@ -50,8 +52,8 @@ class Factory:
     epilogue: Block
     arguments: dict[str, Any]
     frozen: dict[str, Any]
-    self_names: dict[str, str] = field(default_factory=dict)
-    """Numbered names that stand for attributes of `self`."""
+    outer_names: dict[str, str] = field(default_factory=dict)
+    """Numbered names → what they stand for: attributes of `self`, variables of the functions around."""
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
@@ -65,12 +67,13 @@ class FactoryStager(Stager):
     def __init__(self, base: Any, findings: Any, memory: Memory, flat: bool = False) -> None:
         super().__init__(base, findings, memory, flat)
         self.input_dims: dict[str, Any] = {}
-        self.self_names: dict[str, Sym] = {}
+        self.outer_names: dict[str, Sym] = {}
+        """What the function reads from around it, `self.width` or `width` → the name for it."""
         self.inputs_made: list[Value] = []
         self.reserved: set[str] = set()
         """The function's own parameters."""
-        self.fixed_attributes: dict[str, Any] = {}
-        """Attributes of `self` that decided the structure, with the values seen."""
+        self.fixed_outer: dict[str, Any] = {}
+        """What of that decided the structure, with the values seen."""
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)
@@ -103,13 +106,30 @@ class FactoryStager(Stager):
             return super().instance_attribute(value, name)
         if not is_static(found) or name.startswith("__"):
             return found
-        if self.flat or (0, f"self.{name}") in self.frozen:
-            self.fixed_attributes[name] = found
-            return found
-        if name not in self.self_names:
-            self.self_names[name] = Sym.name(self.fresh(name), witness_of(found))
-        symbol = self.self_names[name]
-        return symbol if self.frame.kind == "factory" else self.capture(name, symbol, None)
+        return self.from_around(f"self.{name}", found)
+
+    def from_around(self, text: str, value: Any) -> Any:
+        """A static value that the function reads from around it: open as a parameter is, or fixed at what was seen."""
+        if self.flat or (0, text) in self.frozen:
+            self.fixed_outer[text] = value
+            return value
+        if text not in self.outer_names:
+            self.outer_names[text] = Sym.name(self.fresh(text.rpartition(".")[2]), witness_of(value))
+        symbol = self.outer_names[text]
+        return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
+
+    def read_name(self, name: str, scope: Env, env: Env) -> Any:
+        """A variable of a function around the model-building one may be another the next time that function runs."""
+        value = super().read_name(name, scope, env)
+        if scope.kind != "function" or id(scope) in self.frames or name.startswith("__"):
+            return value
+        if isinstance(value, (Function, Class)):
+            self.fixed_outer[name] = value
+        if not is_static(value) or is_open(value):
+            return value
+        if name in self.reserved:
+            raise StageError(f"{name} is a parameter, and a variable of the function around")
+        return self.from_around(name, value)
 
 
 def flat_factory(
@@ -158,7 +178,7 @@ def stage_factory(
     reasons: list[str] = []
     for _ in range(16):
         stager = FactoryStager(base, findings, memory)
-        stager.frozen.update({(0, n): v for n, v in frozen.items() if n.startswith("self.")})
+        stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
             factory = _evaluate(stager, function, arguments, name, frozen)
             factory.tier = "specialised" if frozen else "structure"
@@ -179,7 +199,7 @@ def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> se
     """The parameters (or attributes of self) that an expression depends on."""
     found: set[str] = set()
     lets = {op.name: op.value for op in stager.block.walk() if hasattr(op, "name") and hasattr(op, "value")}
-    attributes = {s.expr.id: f"self.{n}" for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
+    around = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
     todo, seen = list(sym.names()), set()
     while todo:
         name = todo.pop()
@@ -188,8 +208,8 @@ def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> se
         seen.add(name)
         if name in arguments:
             found.add(name)
-        elif name in attributes:
-            found.add(attributes[name])
+        elif name in around:
+            found.add(around[name])
         elif name in stager.input_dims:
             todo += stager.input_dims[name].names()
         elif isinstance(lets.get(name), Sym):
@@ -291,24 +311,22 @@ def _extract(
     region.ops.append(Return(replace_tensors(outputs, moved)))
     cls = ModuleClass(name, [], tensors(inputs), region, root=True)
     cls.sizes = tuple(stager.input_dims)
-    attributes = tuple(s.expr.id for s in stager.self_names.values())  # type: ignore[attr-defined]
+    outer_names = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
     local = tuple(dict.fromkeys(op.name for op in prologue.walk() if isinstance(op, Let)))
-    cls.statics = (*[n for n in arguments if n not in frozen], *attributes, *local)
+    cls.statics = (*[n for n in arguments if n not in frozen], *outer_names, *local)
     cls.defaults = _root_defaults(function, stager)
     cls.annotations = annotations_of(arguments, {})
     values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
-    self_names = {s.expr.id: n for n, s in stager.self_names.items()}  # type: ignore[attr-defined]
+    used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]
     objects = {
         n: v
         for n, v in arguments.items()
-        if not is_static(v)
-        and not _is_rest(function, n)
+        if (not is_static(v) or _is_rest(function, n) and n in used)
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
-    fixed = {n: v for n, v in {**frozen, **objects}.items() if not n.startswith("self.")} | {
-        f"self.{n}": v for n, v in stager.fixed_attributes.items()
-    }
-    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, self_names)
+    own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
+    fixed = own | stager.fixed_outer
+    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, outer_names)
 
 
 def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:

@@ -365,12 +365,14 @@ class StagedLoops:
         if len(items) != 1 or not isinstance(items[0], Value):
             raise StageError("the loop fills a list")
         item: Value = items[0]
-        dims = [
-            None if isinstance(d, Sym) and any(n in local or n.startswith("member__") for n in d.names()) else d
+        differ = [
+            isinstance(d, Sym) and any(n in local or n.startswith("member__") for n in d.names())
             for d in item.type.shape
         ]
+        dims = [self.unsaid(name, node, d) if differs else d for d, differs in zip(item.type.shape, differ)]
         channels = None
-        if dims[-1] is None and item.type.shape[-1] is not None:
+        if differ[-1]:
+            dims[-1] = None
             slot = self.fresh(f"{name}_channels")
             self.emit(Let(slot, [], slot))
             size = to_ast(item.type.shape[-1])
@@ -381,6 +383,12 @@ class StagedLoops:
         self.origins[series] = Origin([], [series], lambda xs: self.not_again())
         loop.gathered.append((series, item))
         return Gathered(series, loop.iterable, channels, node)
+
+    def unsaid(self, name: str, node: ast.For, size: Sym) -> Sym:
+        """A size that differs between the items of a list: where it turns out to be needed, the loop is unrolled."""
+        label = self.fresh(f"{singular(name)}_size")
+        self.memory.unsaid[label] = node
+        return Sym.name(label, MISSING, size.integer)
 
     def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
         """Assignments that happen at once, one after the other: none overwrites what a later one reads."""

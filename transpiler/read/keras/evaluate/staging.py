@@ -130,6 +130,8 @@ class Memory:
     """Functions that turned out not to work as classes of their own."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
+    unsaid: dict[str, ast.For] = field(default_factory=dict)
+    """Names for sizes that differ between the tensors of a list → the loop that fills it."""
     demands: set[tuple[Any, str]] = field(default_factory=set)
     """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
     counter: int = 0

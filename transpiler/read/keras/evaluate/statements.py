@@ -128,9 +128,12 @@ class Statements:
     def statement_begins(self, node: ast.stmt, env: Env) -> None:
         """Called before each statement."""
 
-    def exec_Expr(self, node: ast.Expr, env: Env) -> None:
+    def exec_Expr(self, node: ast.Expr, env: Env) -> Signal | None:
+        if isinstance(node.value, ast.BoolOp):  # `test or fail()`, a branch in other words
+            return self.exec_block([as_branch(node.value)], env)
         if not isinstance(node.value, ast.Constant):
             self.eval(node.value, env)
+        return None
 
     def exec_Pass(self, node: ast.Pass, env: Env) -> None:
         return None
@@ -528,3 +531,16 @@ class Statements:
             raise ProgramError(ValueError(f"expected {count} values to unpack, got {len(items)}"))
         for t, item in zip(target.elts, items):
             self.assign(t, item, env)
+
+
+def as_branch(node: ast.BoolOp) -> ast.If:
+    """`a or b`, as a statement: `if not a: b`."""
+    *first, last = node.values
+    test = first[0] if len(first) == 1 else ast.BoolOp(node.op, first)
+    then, otherwise = [ast.Expr(last)], []
+    if isinstance(node.op, ast.Or):
+        test = ast.UnaryOp(ast.Not(), test)
+    branch = ast.If(test, then, otherwise)
+    for new in (branch, *then, test):
+        ast.copy_location(new, node)
+    return branch

@@ -1,0 +1,78 @@
+"""What a model-building function reads from the functions around it holds the next time they run, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from held import assert_same, build, convert, load
+
+HEAD = """
+import functools
+import keras
+from keras.layers import *
+from keras.models import Model
+"""
+CLOSURE = """
+def maker(depth=2, width=4, last="relu"):
+    def build(shape):
+        inputs = x = keras.Input(shape)
+        for _ in range(depth):
+            x = Conv2D(width, 3, padding="same")(x)
+        return Model(inputs, Activation(last)(x))
+    return build
+"""
+FIXED = """
+def maker(depth=2):
+    def build(shape=(8, 8, 3)):
+        inputs = x = keras.Input(shape)
+        skips = []
+        for _ in range(depth):
+            x = Conv2D(4, 3, padding="same")(x)
+            skips.append(x)
+        return Model(inputs, skips)
+    return build
+"""
+WRAPPED = """
+def small(width=4):
+    inputs = keras.Input((8,))
+    return Model(inputs, Dense(width)(inputs))
+
+def large(width=4):
+    inputs = keras.Input((8,))
+    return Model(inputs, Dense(100 * width)(inputs))
+
+def logged(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+makers = {"small": logged(small), "large": logged(large)}
+"""
+
+
+@pytest.mark.parametrize("entry", ["maker()((8, 8, 3))", "maker(3, 5)((8, 6, 1))", "maker(last='tanh')((8, 8, 3))"])
+def test_variables_of_the_function_around_stay_open(entry: str, tmp_path: Path):
+    conversion = convert(HEAD + CLOSURE, "maker()((8, 8, 3))", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    assert_same(load(conversion.modules[0].text), HEAD + CLOSURE, entry, tmp_path)
+
+
+def test_a_variable_that_was_fixed_is_refused(tmp_path: Path):
+    names = load(convert(HEAD + FIXED, "maker()()", tmp_path).modules[0].text)
+    build(names, "maker()()")
+    with pytest.raises(NotImplementedError, match="K2T301: converted for depth=2 only"):
+        build(names, "maker(3)()")
+
+
+def test_a_function_handed_to_the_function_around_is_fixed(tmp_path: Path):
+    entry = "makers['small'](width=5)"
+    conversion = convert(HEAD + WRAPPED, entry, tmp_path)
+    text = conversion.modules[0].text
+    if "def wrapper" in text:
+        names = load(text)
+        build(names, entry)
+        for other in ("makers['large'](width=5)", "makers['small'](width=6)", "makers['small'](5)"):
+            with pytest.raises(NotImplementedError, match="K2T301"):
+                build(names, other)
