@@ -70,9 +70,9 @@ def test_a_function_handed_to_the_function_around_is_fixed(tmp_path: Path):
     entry = "makers['small'](width=5)"
     conversion = convert(HEAD + WRAPPED, entry, tmp_path)
     text = conversion.modules[0].text
-    if "def wrapper" in text:
-        names = load(text)
-        build(names, entry)
-        for other in ("makers['large'](width=5)", "makers['small'](width=6)", "makers['small'](5)"):
-            with pytest.raises(NotImplementedError, match="K2T301"):
-                build(names, other)
+    assert "def wrapper" in text
+    names = load(text)
+    build(names, entry)
+    for other in ("makers['large'](width=5)", "makers['small'](width=6)", "makers['small'](5)"):
+        with pytest.raises(NotImplementedError, match="K2T301"):
+            build(names, other)

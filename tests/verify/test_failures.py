@@ -130,3 +130,17 @@ def test_an_entry_with_errors_is_declined_without_running(tmp_path):
     (result,) = verify_conversion(Conversion([], [plan]), tmp_path / "net.py")
     assert (result.status, result.reason) == ("declined", "K2T101 no rule")
     assert time.monotonic() - started < 1
+
+
+def test_a_module_that_a_package_makes_itself_is_no_missing_one():
+    code = """
+import builtins, sys
+from transpiler.verify.imports import StubFinder
+finder = StubFinder(None)
+sys.meta_path.append(finder)
+from six.moves import range, zip
+import absent.deep
+assert range is builtins.range and zip is builtins.zip
+assert finder.names == ["absent", "absent.deep"], finder.names
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

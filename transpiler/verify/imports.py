@@ -60,9 +60,14 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         top = fullname.partition(".")[0]
         if self.tops is not None and top not in self.tops or self.converted(fullname):
             return None
-        if self.tops is None and not self._may_stand_in(fullname, top):
+        if self.tops is None and (not self._may_stand_in(fullname, top) or self._found_later(fullname, path)):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def _found_later(self, fullname: str, path: Any) -> bool:
+        """Whether a finder that was added since finds it: `six` adds one for `six.moves`."""
+        later = sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else []
+        return any(f.find_spec(fullname, path) is not None for f in later if hasattr(f, "find_spec"))
 
     def _may_stand_in(self, fullname: str, top: str) -> bool:
         known = top in NEVER_STUBBED or top in sys.stdlib_module_names or top.startswith("_")
