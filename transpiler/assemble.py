@@ -16,7 +16,7 @@ from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.staging import Memory, StageError
+from transpiler.read.keras.evaluate.staging import Memory, NotFlat, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Env, Function, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
@@ -212,6 +212,9 @@ class Assembly:
                     self.memory.inlined.append(source)
                     attempts.insert(0, attempt)
                 errors.append(str(error))
+            except NotFlat as error:
+                self.memory.written_out.append(error.node)
+                attempts.insert(0, attempt)
             except NotGathered as error:
                 self.memory.unrolled.append(error.node)
                 attempts.insert(0, attempt)

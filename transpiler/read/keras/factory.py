@@ -181,7 +181,10 @@ def stage_factory(
         stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
             factory = _evaluate(stager, function, arguments, name, frozen)
-            factory.tier = "specialised" if frozen else "structure"
+            factory.tier = "specialised" if factory.frozen else "structure"
+            given = [n for n in factory.frozen if n not in frozen]
+            if given:
+                reasons.append(f"{', '.join(given)}: the structure follows from what is given here")
             factory.reasons = reasons
             return factory
         except NeedsConstant as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Layer, Lowering, Step
+from transpiler.ir.model import ApiObject, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.values import Origin
@@ -28,6 +28,9 @@ class Emitter:
         self.block = Block()
         self.built: dict[Layer, Built] = {}
         self.origins: dict[Value, Origin] = {}
+        self.nested: dict[Value, tuple[Any, list[Value], list[Value]]] = {}
+        """What a model called as a layer returned → the model, its inputs and its outputs in that call."""
+        self.input_layers: dict[Value, ApiObject] = {}
         self.permuted: dict[Value, Value] = {}
         """A permuted tensor → the tensor it was permuted from."""
         self.permutes: dict[tuple[Value, Layout], tuple[Block, Value]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from transpiler.ir.model import Layer
@@ -106,8 +107,11 @@ class KerasModels:
             result = inputs
             for layer in model.layers or []:
                 result = self.call(layer, [result], {})
-            return result
-        return self.replay(model, inputs)
+        else:
+            result = self.replay(model, inputs)
+        given, made = tensors(inputs), tensors(result)
+        self.nested.update({y: (model, given, made) for y in made if y not in given})
+        return result
 
     def replay(self, model: Model, inputs: Any) -> Any:
         """The model's graph once more, from other inputs: the same layers are called again."""
@@ -199,10 +203,20 @@ class KerasModels:
         raise self.declined("K2T103", f"the method {name}() of a model is not translated")
 
     def get_layer(self, model: Model, name: Any = None, index: Any = None) -> Any:
-        layers = self.model_layers(model)
-        if isinstance(name, str):
-            for layer in layers:
-                if getattr(layer, "name", None) == name:
-                    return layer
-            raise ProgramError(ValueError(f"No such layer: {name}."))
-        raise self.declined("K2T103", "get_layer by index is not translated yet")
+        if isinstance(index, int):
+            return self.getitem(self.model_layers(model), index)
+        if not isinstance(name, str):
+            raise self.declined("K2T103", "the name given to get_layer() cannot be evaluated")
+        layers = model.layers or [] if model.sequential else [n.layer for n in self.graph(model).nodes]
+        for layer in layers:
+            if layer is not None and getattr(layer, "name", None) == name:
+                return layer
+        unnamed = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer) and layer.name is None}
+        if any(name.rstrip("_0123456789") == automatic_name(n) for n in unnamed):
+            raise self.declined("K2T103", f"the automatic name {name} is not evaluated", "Give that layer a name.")
+        raise ProgramError(ValueError(f"No such layer: {name}."))
+
+
+def automatic_name(cls: str) -> str:
+    """The name that Keras gives a layer of this class, without the number: Conv2D → conv2d, MaxPooling2D → max_pooling2d."""
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", cls)).lower()

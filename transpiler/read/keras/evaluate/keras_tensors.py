@@ -6,9 +6,10 @@ import ast
 from typing import Any
 
 from transpiler.ir.expr import is_open
-from transpiler.ir.model import KERAS2, ApiValue, Layer, Lowering, Step
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step
 from transpiler.ir.program import Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
+from transpiler.read.keras.evaluate.graph import Graph, Node, graph_of
 from transpiler.read.keras.evaluate.indexing import _index_text, indexed_shape
 from transpiler.read.keras.evaluate.values import (
     Instance,
@@ -116,25 +117,31 @@ class KerasTensors:
         return Method(name, model)
 
     def model_layers(self, model: Model) -> list[Any]:
-        """The layers of a model, inputs left out, in the order in which its graph first reaches them."""
+        """`model.layers`: all of them, inputs included, in Keras's order.
+
+        Raises Declined where functions among the layers make it uncertain: legacy Keras has layers for them.
+        """
         if model.sequential:
             return list(model.layers or [])
-        order: list[Any] = []
-        seen: set[Value] = set()
+        graph = self.graph(model)
+        if self.generation == KERAS2 and any(n.layer is None for n in graph.nodes):
+            raise self.declined("K2T103", "the list of layers of a model with functions in it is not evaluated")
+        return graph.layers()
 
-        def visit(x: Value) -> None:
-            if x in seen:
-                return
-            seen.add(x)
+    def graph(self, model: Model) -> Graph:
+        """The graph of a functional model."""
+        declared = tensors(model.inputs)
+
+        def node_of(x: Value) -> Node:
             origin = self.origins.get(x)
-            for i in origin.inputs if origin else ():
-                visit(i)
-            if origin and origin.layer is not None and origin.layer not in order:
-                order.append(origin.layer)
+            if x in declared or origin is None or not origin.inputs:
+                if x not in self.input_layers:
+                    self.input_layers[x] = ApiObject(ApiValue("keras.layers.InputLayer"), (), {"name": x.hint})
+                return Node(self.input_layers[x], [], [x])
+            inner, inputs, outputs = self.nested.get(x, (origin.layer, origin.inputs, origin.outputs))
+            return Node(inner, tensors(inputs), outputs)
 
-        for y in tensors(model.outputs):
-            visit(y)
-        return order
+        return graph_of(tensors(model.outputs), node_of)
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable" and value is not True:

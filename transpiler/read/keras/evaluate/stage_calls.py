@@ -28,10 +28,12 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
+from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
     Frame,
+    NotFlat,
     Staged,
     StageError,
     annotations_of,
@@ -97,6 +99,22 @@ class StagedCalls:
                 return found
         return self.run_function(function, args, kwargs)
 
+    def make_model(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        model = super().make_model(args, kwargs)
+        if isinstance(model, Model):
+            model.attributes["__maker__"] = self.running[-1] if self.running else None
+        return model
+
+    def graph(self, model: Model) -> Graph:
+        """Raises NotFlat where classes or loops have taken the place of layers."""
+        found = super().graph(model)
+        if any(y in self.kept for node in found.nodes for y in (*node.inputs, *node.outputs)):
+            maker = model.attributes.get("__maker__")
+            if maker is None or maker in self.memory.written_out:
+                raise StageError("single layers of the model are used")
+            raise NotFlat(maker)
+        return found
+
     def static_call(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call of a function that has nothing to do with tensors stays a call; None if it has."""
         if not self.exportable(function):
@@ -150,10 +168,13 @@ class StagedCalls:
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         self.visit(function.node)
         outer, self.in_loop = self.in_loop, 0
+        outer_flat, self.flat = self.flat, self.flat or function.node in self.memory.written_out
+        self.running.append(function.node)
         try:
             return super().run_function(function, args, kwargs)
         finally:
-            self.in_loop = outer
+            self.in_loop, self.flat = outer, outer_flat
+            self.running.pop()
 
     def visit(self, node: Any) -> None:
         if node not in self.memory.visited:
@@ -369,6 +390,7 @@ class StagedCalls:
         step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         member.step = step
         results = self.results_of(staged, values, member)
+        self.kept.update(results)
         self.emit(Apply(results, xs, step, member, span=self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))

@@ -140,6 +140,7 @@ class StagedLayers:
         values = dict(member.construction.values) if member.construction else {}
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
+        self.kept.update(results)
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, span=self.where()))
         self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))

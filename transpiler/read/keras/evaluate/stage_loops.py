@@ -344,6 +344,7 @@ class StagedLoops:
             body.ops.remove(op)
             self.emit(op)
         self.emit(loop)
+        self.kept.update(results_of(loop))
         new = {n: v for n, v in env.names.items() if n not in before}
         env.names.clear()
         env.names.update(before)

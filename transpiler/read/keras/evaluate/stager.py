@@ -53,6 +53,10 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
+        self.running: list[Any] = []
+        """The functions that are evaluated right now, the innermost last."""
+        self.kept: set[Value] = set()
+        """Results of classes and loops: what made them is no longer there layer by layer."""
         self.in_side = 0
         self.in_loop = 0
         self.facts: list[tuple[str, bool]] = []

@@ -40,6 +40,14 @@ MAX_SIZE_TEXT = 40
 STATIC = (int, float, str, bool, type(None), bytes)
 
 
+class NotFlat(NotKept):
+    """Single layers of a model are needed: the function `node` that builds it has to be written out."""
+
+    def __init__(self, node: ast.AST) -> None:
+        super().__init__("single layers of a model are used")
+        self.node = node
+
+
 class StageError(NotKept):
     """The structure of this part cannot be kept; a lower tier is used."""
 
@@ -128,6 +136,8 @@ class Memory:
     """The syntax nodes of functions and classes whose code went into classes."""
     inlined: list[Any] = field(default_factory=list)
     """Functions that turned out not to work as classes of their own."""
+    written_out: list[ast.AST] = field(default_factory=list)
+    """Functions that build models of which single layers are needed: evaluated without classes and loops."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
     unsaid: dict[str, ast.For] = field(default_factory=dict)
