@@ -113,6 +113,25 @@ def build(shape=(8, 8, 3), rates=(1, 2), filters=4):
         ("build()", "build(rates=(1, 2, 3))", "build((6, 5, 1), (3, 1), 2)"),
     ),
 }
+KEPT["lists that a parameter chooses"] = (
+    """
+def block(x, kind):
+    if kind == "a":
+        branches = [conv(x, 2), conv(x, 3), conv(conv(x, 2), 4)]
+    elif kind == "b":
+        first = conv(x, 5)
+        branches = [first, x]
+    else:
+        raise ValueError(kind)
+    mixed = Concatenate()(branches)
+    return Conv2D(x.shape[-1], 1)(mixed)
+
+def build(shape=(8, 8, 3), first="a", second="b"):
+    inputs = keras.Input(shape)
+    return Model(inputs, block(block(inputs, first), second))
+""",
+    ("build()", "build(first='b')", "build((6, 5, 1), 'b', 'a')"),
+)
 NOT_KEPT = {
     "an item by number": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", "depth=3"),
     "taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", "depth=3"),

@@ -137,6 +137,11 @@ OPERATORS: dict[type, Any] = {
 }
 
 
+def witness_of_choice(test: Sym, a: Any, b: Any) -> Any:
+    """What `a if test else b` was seen to be; the side that was not taken need not have been seen."""
+    return MISSING if test.witness is MISSING else witness_of(a if test.witness else b)
+
+
 def witness_of(value: Any) -> Any:
     """The observed value of `value`, looking inside containers; `MISSING` if any part was not observed."""
     if isinstance(value, Sym):

@@ -34,7 +34,7 @@ from transpiler.ir.statics import (
 )
 from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
-from transpiler.passes.structure import CannotKeep, choose_modules, settle_loops, sink
+from transpiler.passes.structure import CannotKeep, choose_modules, fuse, settle_loops, sink
 
 
 class Settler:
@@ -53,6 +53,7 @@ class Settler:
             if isinstance(op, Apply) and op.member is not None and op.member.construction is not None:
                 self.settle(op.member.construction.cls)
         remove_dead(cls.block, set())
+        fuse(cls.block)
         sink(cls.block)
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}

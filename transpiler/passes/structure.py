@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from transpiler.ir.expr import Sym
-from transpiler.ir.liveness import all_uses
+from transpiler.ir.liveness import all_uses, results_of
 from transpiler.ir.model import Step
 from transpiler.ir.program import (
     Apply,
@@ -44,6 +44,36 @@ def choose_modules(block: Block) -> None:
         elif isinstance(op, Loop):
             choose_modules(op.body)
     block.ops[:] = [_as_choice(op) or op if isinstance(op, Branch) else op for op in block.ops]
+
+
+def fuse(block: Block) -> None:
+    """Joins a branch with one on the same test before it whose tensors it reads side by side, in place.
+
+    Raises CannotKeep where what is between them depends on the first, and the second on that.
+    """
+    for first in [op for op in block.ops if isinstance(op, Branch)]:
+        inside = {r for side in (first.then, first.otherwise) for op in side.ops for r in results_of(op)}
+        for second in block.ops[block.ops.index(first) + 1 :]:
+            if not isinstance(second, Branch) or second.test.code != first.test.code:
+                continue
+            if not inside & set(all_uses(second)):
+                continue
+            between = block.ops[block.ops.index(first) + 1 : block.ops.index(second)]
+            results = {r for r, _, _ in first.phis}
+            names = bound_names(Block([first]))
+            if any(results & set(all_uses(op)) or names & used_names(Block([op]), let_values=True) for op in between):
+                raise CannotKeep("a branch reads what an earlier one on the same test computed")
+            second.then.ops[:0] = first.then.ops
+            second.otherwise.ops[:0] = first.otherwise.ops
+            second.phis[:0] = first.phis
+            block.ops.remove(first)
+            break
+    for op in block.ops:
+        if isinstance(op, Branch):
+            fuse(op.then)
+            fuse(op.otherwise)
+        elif isinstance(op, Loop):
+            fuse(op.body)
 
 
 def sink(block: Block) -> None:

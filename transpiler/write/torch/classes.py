@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of, is_open
-from transpiler.ir.liveness import all_uses, use_counts
+from transpiler.ir.liveness import all_uses, results_of, use_counts
 from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier, singular
 from transpiler.ir.program import (
     Apply,
@@ -303,6 +303,10 @@ class ClassWriter:
         self, op: Branch, index: int, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
     ) -> None:
         live = {v for v, last in last_use.items() if last > index}
+        for result, *ends in op.phis:
+            for end, side in zip(ends, (op.then, op.otherwise)):
+                if self.counts[end] == 1 and any(end in results_of(o) for o in side.ops):
+                    end.hint = result.hint
         before = dict(holders)
         names = {r: self.variable(r, index, holders, last_use) for r, _, _ in op.phis}
         sides: list[Lines] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Declined, Severity
-from transpiler.ir.expr import NeedsConstant, Sym
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym
 from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step
 from transpiler.ir.program import Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
@@ -91,6 +91,8 @@ class KerasLayers:
                 "the shape of this input cannot be evaluated",
                 "Give it with --setup or an --entry that passes it.",
             )
+        if isinstance(shape, Sym) and shape.witness is MISSING:
+            raise NeedsConstant(shape)
         if isinstance(shape, (int, Sym)) and not self.has_length(shape):
             shape = (shape,)
         dims = self.dims_of(shape)

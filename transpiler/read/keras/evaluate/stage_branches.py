@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe, same, to_ast
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast, witness_of_choice
 from transpiler.ir.program import (
     Block,
     Branch,
@@ -173,7 +173,7 @@ class StagedBranches:
         if is_static(a) and is_static(b):
             if same(a, b):
                 return a
-            witness = observe(lambda t, x, y: x if t else y, test, a, b)
+            witness = witness_of_choice(test, a, b)
             if not name:
                 return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness)
             slot = self.fresh(name)
@@ -222,7 +222,7 @@ class StagedBranches:
         equal = decided_equal(test.expr, a, b)
         if equal is not MISSING:
             return equal
-        return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), observe(lambda t, x, y: x if t else y, test, a, b))
+        return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness_of_choice(test, a, b))
 
     def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
         outer, self.block = self.block, block
