@@ -21,12 +21,17 @@ def factory_text(
     frozen: dict[str, Any],
     printed: dict[str, str],
     known: set[str],
+    bound: set[str],
 ) -> str:
-    """The function `node` as it stands in the result. `known` are the names that annotations and defaults may use."""
+    """The function `node` as it stands in the result.
+
+    `known` are the names that annotations and defaults may use, `bound` the frozen parameters whose function or class
+    has its own name in the file.
+    """
     body = Lines()
     doc = ast.get_docstring(node, clean=False)
     for name, value in frozen.items():
-        body.add(*guard(name, value, known))
+        body.add(*guard(name, value, name in bound))
     statements(prologue, body)
     statements(epilogue, body)
     body.add(f"return {construction_code(cls, {p.name: arguments[p.name] for p in cls.params})}")
@@ -57,13 +62,13 @@ def _names(node: ast.AST) -> set[str]:
     return variables_in(node)
 
 
-def guard(name: str, value: Any, known: set[str]) -> list[str]:
-    """What keeps a frozen parameter from being used with another value."""
+def guard(name: str, value: Any, bound: bool) -> list[str]:
+    """What keeps a frozen parameter from being used with another value; a `bound` one can be named in the file."""
     if value is MISSING:
         return []
     named = getattr(value, "name", None)
     if isinstance(named, str) and named.isidentifier() and not isinstance(value, (str, Sym)):  # a function or class
-        test = f"{name} is not {named}" if named in known else f"getattr({name}, '__name__', '') != {named!r}"
+        test = f"{name} is not {named}" if bound else f"getattr({name}, '__name__', '') != {named!r}"
         return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={named} only'!r})"]
     try:
         shown = code_of(value)
