@@ -123,6 +123,23 @@ class StagedBranches:
             self.block, self.facts = outer, facts
         return side
 
+    def narrowed(self, value: Any) -> Any:
+        """A choice of which one side is unknown: that side raises here, where the value is used, the other goes on."""
+        if not isinstance(value, Alternative):
+            return value
+        for unknown, other, outcome in ((value.then, value.otherwise, True), (value.otherwise, value.then, False)):
+            if isinstance(unknown, Unknown):
+                failed = self.side(lambda u=unknown: self.fail(u), value.test, outcome)
+                empty = Block()
+                branch = Branch(value.test, *((failed.block, empty) if outcome else (empty, failed.block)))
+                self.emit(branch)
+                self.lift(branch, outcome)
+                return self.narrowed(other)
+        return value
+
+    def fail(self, unknown: Unknown) -> Signal:
+        raise self.declined("K2T201", f"a value cannot be evaluated: {unknown.reason}")
+
     def decline_side(self, error: Exception) -> ast.stmt:
         code = error.code if isinstance(error, Declined) else "K2T302"
         message = error.message if isinstance(error, Declined) else str(error)

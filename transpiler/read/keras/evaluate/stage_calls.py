@@ -90,6 +90,7 @@ class StagedCalls:
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function.node, ast.Lambda):
             return self.run_function(function, args, kwargs)
+        args, kwargs = list(map(self.narrowed, args)), {k: self.narrowed(v) for k, v in kwargs.items()}
         values = [*args, *kwargs.values()]
         if any(map(has_tensors, values)):
             return self.call_tensor_function(function, args, kwargs)
