@@ -66,6 +66,10 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         if self.own_layers is not None and not any(known is layer for known in self.layers[self.own_layers :]):
             raise StageError("a layer is used that was made elsewhere")
 
+    @property
+    def home(self) -> Any:
+        return self.frame
+
     def fresh(self, name: str) -> str:
         """A static variable of its own."""
         self.memory.counter += 1

@@ -1,0 +1,576 @@
+"""Functions that move elements without changing them: shapes, axes, joining, cutting, repeating, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import code_of
+from transpiler.ir.model import Args, Lowering, Step
+from transpiler.ir.shape import Layout, Shape, TensorType, product
+from transpiler.rules.base import show
+from transpiler.rules.ops.base import (
+    Operand,
+    OpRule,
+    axis_of,
+    example,
+    home_of,
+    leaf_of,
+    one,
+    operand_text,
+    paths,
+    size_of,
+    size_text,
+    sizes_text,
+    tensor,
+    tensor_list,
+)
+
+
+def is_rest(dim: Any) -> bool:
+    """Whether a size of a new shape is -1: what is left over."""
+    return type(dim) is int and dim == -1
+
+
+def reshaped(x: Shape, target: Sequence[Any], batch_of: Any = None) -> Shape:
+    """The shape that `x` gets; -1 is computed where that is possible, and open where it holds the batch."""
+    dims = tuple(size_of(d) for d in target)
+    rest = [d for d in dims if not is_rest(d)]
+    if len(rest) == len(dims):
+        return dims
+    if len(rest) < len(dims) - 1:
+        raise Declined("K2T102", "a shape with more than one -1")
+    missing = None
+    inner = product(x[1:])
+    if x[:1] == (None,) and inner is not None:
+        opens = [d for d in target if isinstance(d, Operand)]
+        others = product(tuple(d for d in rest if d is not None))
+        if len(opens) == 1 and rest.count(None) == 1 and opens[0] == batch_of:
+            missing = inner // others
+    elif inner is not None and x and product(tuple(rest)) is not None:
+        missing = inner * x[0] // product(tuple(rest))
+    return tuple(missing if is_rest(d) else d for d in dims)
+
+
+class Reshape(OpRule):
+    """The same elements, in Keras order, in another shape."""
+
+    names = paths("reshape")
+    signature = "x, shape"
+    renames = {"tensor": "x", "newshape": "shape"}
+    examples = (
+        example("tf.reshape(x, (-1, 12))"),
+        example("K.reshape(x, (-1, 4, 3))"),
+        example("tf.reshape(x, [tf.shape(x)[0], 2, -1])"),
+        example("tf.reshape(x, [tf.shape(x)[0] * 2, -1])", x=(2, 4, 3)),
+        example("ops.reshape(x, (ops.shape(x)[0], 12))"),
+        example("tf.reshape(x, [-1])"),
+        example("tf.reshape(tf.constant([1.0, 2.0, 3.0, 4.0]), (2, 2)) * x", x=(3, 2, 2)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        shape = a.shape if isinstance(a.shape, (list, tuple)) else (a.shape,)
+        if any(d is None for d in shape):
+            raise Declined("K2T103", "a shape with None is not translated")
+        return one(f"{{0}}.reshape({sizes_text(shape)})", reshaped(x.shape, shape, a.get("__batch__")), x.dtype)
+
+
+class Flatten(OpRule):
+    """All axes as one, or all but the batch's."""
+
+    names = ("backend.flatten", "backend.batch_flatten", "ops.ravel", "ops.numpy.ravel")
+    examples = (example("K.flatten(x)"), example("K.batch_flatten(x)"))
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if leaf_of(path) == "batch_flatten":
+            return one("{0}.flatten(1)", (x.shape[0], product(x.shape[1:])), x.dtype)
+        return one("{0}.flatten()", (product(x.shape),), x.dtype)
+
+
+class ExpandDims(OpRule):
+    """A new axis of size one."""
+
+    names = paths("expand_dims")
+    signature = "x, axis=-1"
+    renames = {"input": "x", "dim": "axis"}
+    examples = (example("K.expand_dims(x)"), example("tf.expand_dims(x, 1)"), example("ops.expand_dims(x, (1, -1))"))
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axis = tensor(a), a.const("axis")
+        axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
+        if any(type(i) is not int for i in axes):
+            raise Declined("K2T103", f"axis={show(axis)} is not translated")
+        rank = x.rank + len(axes)
+        places = sorted(i % rank for i in axes)
+        shape = list(x.shape)
+        for i in places:
+            shape.insert(i, 1)
+        written = axes if len(axes) == 1 else places
+        return one("{0}" + "".join(f".unsqueeze({i})" for i in written), tuple(shape), x.dtype)
+
+
+class Squeeze(OpRule):
+    """Axes of size one taken away."""
+
+    names = paths("squeeze")
+    signature = "x, axis=None"
+    renames = {"input": "x", "squeeze_dims": "axis"}
+    examples = (
+        example("K.squeeze(x, 1)", x=(2, 1, 4)),
+        example("tf.squeeze(x, [1, -1])", x=(2, 1, 4, 1)),
+        example("ops.squeeze(x, axis=-1)", x=(2, 3, 1)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axis = tensor(a), a.const("axis")
+        if axis is None or axis in ((), []):
+            raise Declined("K2T103", "squeeze() without an axis drops the batch as well where it is one")
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        gone = {axis_of(a.replace(axis=i), x.rank) for i in axes}
+        if any(type(x.shape[i]) is int and x.shape[i] != 1 for i in gone):
+            raise Declined("K2T102", f"axis={show(axis)} of a tensor of shape {x.shape} is not of size one")
+        written = axes[0] if len(axes) == 1 else tuple(sorted(gone))
+        return one(f"{{0}}.squeeze({written})", tuple(d for i, d in enumerate(x.shape) if i not in gone), x.dtype)
+
+
+class Permute(OpRule):
+    """Axes in another order."""
+
+    names = (*paths("permute_dimensions", "transpose"), "ops.swapaxes", "ops.numpy.swapaxes", "ops.moveaxis")
+    signature = "x, pattern=None, conjugate=False"
+    signatures = {
+        "ops.swapaxes": "x, axis1, axis2",
+        "ops.numpy.swapaxes": "x, axis1, axis2",
+        "ops.moveaxis": "x, source, destination",
+    }
+    renames = {"perm": "pattern", "axes": "pattern", "a": "x"}
+    examples = (
+        example("K.permute_dimensions(x, (0, 2, 1))"),
+        example("tf.transpose(x, [2, 0, 1])"),
+        example("tf.transpose(x)"),
+        example("ops.transpose(x, axes=(0, 2, 1))"),
+        example("ops.swapaxes(x, -1, 1)"),
+        example("ops.moveaxis(x, 1, -1)", x=(2, 3, 4, 5)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        order = self.order(path, a, x.rank)
+        shape = tuple(x.shape[i] for i in order)
+        step = Step(fn=f"{{0}}.permute({', '.join(map(str, order))})")
+        if leaf_of(path) == "swapaxes":
+            step = Step(fn=f"{{0}}.transpose({a.axis1}, {a.axis2})")
+        return Lowering([step], [TensorType(shape, x.dtype)])
+
+    def order(self, path: str, a: Args, rank: int) -> list[int]:
+        if leaf_of(path) == "swapaxes":
+            one, two = axis_of(a, rank, "axis1"), axis_of(a, rank, "axis2")
+            return [two if i == one else one if i == two else i for i in range(rank)]
+        if leaf_of(path) == "moveaxis":
+            source, destination = axis_of(a, rank, "source"), axis_of(a, rank, "destination")
+            rest = [i for i in range(rank) if i != source]
+            return [*rest[:destination], source, *rest[destination:]]
+        pattern = a.const("pattern")
+        order = list(reversed(range(rank))) if pattern is None else [i % rank for i in pattern]
+        if sorted(order) != list(range(rank)):
+            raise Declined("K2T102", f"{show(pattern)} is no order of {rank} axes")
+        return order
+
+
+def joined(xs: Sequence[Operand], axis: int) -> Shape:
+    """The shape of tensors joined along `axis`."""
+    total: Any = 0
+    for x in xs:
+        total = None if total is None or x.shape[axis] is None else total + x.shape[axis]
+    column = [next((x.shape[i] for x in xs if x.shape[i] is not None), None) for i in range(xs[0].rank)]
+    return tuple(total if i == axis else column[i] for i in range(xs[0].rank))
+
+
+class Concat(OpRule):
+    """Tensors one after the other along an axis."""
+
+    names = paths("concatenate", "concat")
+    signature = "xs, axis=-1"
+    signatures = {h: "xs, axis=0" for h in ("ops", "ops.numpy")} | {"tensorflow": "xs, axis"}
+    renames = {"tensors": "xs", "values": "xs", "concat_dim": "axis"}
+    inputs = ("xs",)
+    examples = (
+        example("tf.concat([x, y], 1)", x=(2, 3, 4), y=(2, 5, 4)),
+        example("K.concatenate([x, y])", x=(2, 3, 4), y=(2, 3, 1)),
+        example("ops.concatenate([x, y])", x=(2, 3), y=(2, 3)),
+        example("tf.concat([x, x[:, :1]], axis=-2)"),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None if all(x.rank > 2 for x in tensor_list(a, "xs")) else Layout.KERAS
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        xs = tensor_list(a, "xs")
+        axis = axis_of(a, xs[0].rank)
+        if len({x.rank for x in xs}) > 1 or len({x.dtype for x in xs}) > 1:
+            raise Declined("K2T103", "joining tensors of different ranks or dtypes is not translated")
+        inputs = ", ".join(map(str, xs))
+        text = f"torch.cat(({inputs}), dim={xs[0].type.axis(axis)})" if len(xs) > 1 else "{0}"
+        return one(text, joined(xs, axis), xs[0].dtype, xs[0].type.layout)
+
+
+class Stack(OpRule):
+    """Tensors along a new axis."""
+
+    names = paths("stack")
+    signature, inputs = "xs, axis=0", ("xs",)
+    renames = {"values": "xs", "x": "xs"}
+    examples = (
+        example("K.stack([x, y], axis=1)", x=(2, 3), y=(2, 3)),
+        example("tf.stack([x, y], -1)", x=(2, 3, 4), y=(2, 3, 4)),
+        example("ops.stack([x[:, 0], x[:, 1]])"),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        xs = tensor_list(a, "xs")
+        if len({x.dtype for x in xs}) > 1:
+            raise Declined("K2T103", "joining tensors of different dtypes is not translated")
+        axis = a.const("axis")
+        at = axis_of(a, xs[0].rank + 1)
+        shape = (*xs[0].shape[:at], len(xs), *xs[0].shape[at:])
+        text = f"torch.stack(({', '.join(map(str, xs))}), dim={axis})" if len(xs) > 1 else f"{{0}}.unsqueeze({axis})"
+        return one(text, shape, xs[0].dtype)
+
+
+class Unstack(OpRule):
+    """The slices of an axis, as a list."""
+
+    names = paths("unstack", "unpack")
+    signature = "x, num=None, axis=0"
+    renames = {"value": "x"}
+    examples = (example("sum(tf.unstack(x, axis=1))"), example("tf.unstack(x, 4, -1)[2]"))
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        axis = axis_of(a, x.rank)
+        count = x.shape[axis] if a.const("num") is None else a.const("num")
+        if type(count) is not int:
+            raise Declined("K2T103", "how many tensors unstack() gives is not known")
+        shape = tuple(d for i, d in enumerate(x.shape) if i != axis)
+        step = Step(fn=f"{{0}}.unbind({a.const('axis')})")
+        return Lowering([step], [TensorType(shape, x.dtype)] * count, tuple(f"{{0}}[{i}]" for i in range(count)))
+
+
+class Split(OpRule):
+    """Parts of an axis, as a list."""
+
+    names = paths("split")
+    signature = "x, parts, axis=0, num=None"
+    renames = {"value": "x", "num_or_size_splits": "parts", "indices_or_sections": "parts"}
+    examples = (
+        example("tf.split(x, 2, axis=-1)[1]"),
+        example("sum(tf.split(x, 2, 2))"),
+        example("tf.split(x, [1, 3], axis=2)[1]"),
+        example("tf.split(x, [1, -1], axis=2)[1]"),
+        example("ops.split(x, 2, axis=-1)[0]"),
+        example("ops.split(x, [1, 3], axis=-1)[1]"),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        axis = axis_of(a, x.rank)
+        whole, parts = x.shape[axis], a.const("parts")
+        dim = x.type.axis(axis)
+        if type(parts) is int:
+            sizes = [None if whole is None else whole // parts] * parts
+            text = f"{{0}}.chunk({parts}, dim={dim})"
+            if type(whole) is int and whole % parts:
+                raise Declined("K2T102", f"an axis of {whole} is not split in {parts} equal parts")
+        else:
+            sizes = list(parts)
+            if home_of(path) == "ops":
+                ends = [*sizes, whole]
+                if any(type(e) is not int for e in ends):
+                    raise Declined("K2T103", "splitting an axis of open size at places is not translated")
+                sizes = [b - a for a, b in zip([0, *ends], ends)]
+            if -1 in sizes:
+                if type(whole) is not int:
+                    raise Declined("K2T103", "splitting an axis of open size with -1 is not translated")
+                sizes[sizes.index(-1)] = whole - sum(s for s in sizes if s != -1)
+            text = f"{{0}}.split({code_of(sizes)}, dim={dim})"
+        types = [
+            TensorType(tuple(s if i == axis else d for i, d in enumerate(x.shape)), x.dtype).in_layout(x.type.layout)
+            for s in sizes
+        ]
+        return Lowering([Step(fn=text)], types, tuple(f"{{0}}[{i}]" for i in range(len(types))))
+
+
+def times(d: Any, n: Any) -> Any:
+    return None if d is None or n is None else d * n
+
+
+class Tile(OpRule):
+    """The tensor repeated along each axis."""
+
+    names = paths("tile")
+    signature = "x, multiples"
+    renames = {"input": "x", "n": "multiples", "repeats": "multiples"}
+    examples = (
+        example("tf.tile(x, [1, 2, 1])"),
+        example("K.tile(x, (1, 1, 3))"),
+        example("ops.tile(x, (2, 1))"),
+        example("tf.tile(tf.constant([[1.0, 2.0]]), [tf.shape(x)[0], 2]) * x", x=(3, 4)),
+        example("tf.tile(x[:1], [tf.shape(x)[0], 1, 1])"),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, counts = tensor(a), a.multiples
+        counts = list(counts) if isinstance(counts, (list, tuple)) else [counts]
+        if len(counts) > x.rank and home_of(path) != "ops" or len(counts) < x.rank and home_of(path) == "tensorflow":
+            raise Declined("K2T102", f"{len(counts)} counts for a tensor with {x.rank} axes")
+        dims = (1,) * (len(counts) - x.rank) + x.shape
+        counted = [1] * (len(dims) - len(counts)) + counts
+        shape = tuple(times(d, size_of(n)) for d, n in zip(dims, counted))
+        return one(f"{{0}}.tile({sizes_text(counts)})", shape, x.dtype)
+
+
+class Repeat(OpRule):
+    """Each element repeated along an axis."""
+
+    names = ("ops.repeat", "ops.numpy.repeat", "tensorflow.repeat", "backend.repeat_elements")
+    signature = "x, repeats, axis=None"
+    renames = {"input": "x", "rep": "repeats"}
+    examples = (
+        example("ops.repeat(x, 2, axis=1)"),
+        example("tf.repeat(x, 3, axis=-1)"),
+        example("K.repeat_elements(x, 2, 1)"),
+        example("tf.repeat(x, [1, 2, 3], axis=1)"),
+        example("tf.repeat(x[:1], tf.shape(x)[0], axis=0)"),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, repeats = tensor(a), a.repeats
+        if a.axis is None:
+            raise Declined("K2T103", "repeat() without an axis is not translated")
+        axis = axis_of(a, x.rank)
+        if isinstance(repeats, (list, tuple)):
+            if any(type(r) is not int for r in repeats):
+                raise Declined("K2T103", "these counts are not translated")
+            total: Any = sum(repeats)
+            count = f"torch.tensor({list(repeats)}, device={{0}}.device)"
+            if len(repeats) == 1:
+                total, count = times(x.shape[axis], repeats[0]), str(repeats[0])
+        else:
+            total, count = times(x.shape[axis], size_of(repeats)), size_text(repeats)
+        shape = tuple(total if i == axis else d for i, d in enumerate(x.shape))
+        return one(f"{{0}}.repeat_interleave({count}, dim={a.const('axis')})", shape, x.dtype)
+
+
+class RepeatVector(OpRule):
+    """`K.repeat`: each vector as often as steps are wanted."""
+
+    names = ("backend.repeat",)
+    signature = "x, n"
+    examples = (example("K.repeat(x, 3)", x=(2, 4)),)
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        shape = (x.shape[0], size_of(a.n), x.shape[1])
+        return one(f"{{0}}.unsqueeze(1).expand(-1, {size_text(a.n)}, -1)", shape, x.dtype)
+
+
+class BroadcastTo(OpRule):
+    """Axes of size one widened."""
+
+    names = paths("broadcast_to")
+    signature = "x, shape"
+    renames = {"input": "x"}
+    examples = (
+        example("tf.broadcast_to(x, [2, 3, 4])", x=(2, 1, 4)),
+        example("ops.broadcast_to(x, (5, 2, 3))", x=(2, 3)),
+        example("tf.broadcast_to(x[:1], [tf.shape(x)[0], 3, 4]) * x"),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if not isinstance(a.shape, (list, tuple)) or any(is_rest(d) or d is None for d in a.shape):
+            raise Declined("K2T103", f"the shape {show(a.shape)} is not translated")
+        return one(f"{{0}}.expand({sizes_text(a.shape)})", tuple(map(size_of, a.shape)), x.dtype)
+
+
+class Flip(OpRule):
+    """Axes backwards."""
+
+    names = (*paths("flip", "reverse"), "tensorflow.image.flip_left_right", "tensorflow.image.flip_up_down")
+    signature = "x, axis=None"
+    renames = {"tensor": "x", "axes": "axis", "image": "x"}
+    examples = (
+        example("tf.reverse(x, [1])"),
+        example("K.reverse(x, -1)"),
+        example("ops.flip(x, axis=(1, 2))"),
+        example("tf.image.flip_left_right(x)", x=(2, 3, 4, 3)),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axis, leaf = tensor(a), a.const("axis"), leaf_of(path)
+        if leaf.startswith("flip_"):
+            axis = -2 if leaf == "flip_left_right" else -3
+        if axis is None:
+            raise Declined("K2T103", "flip() of all axes turns the batch around as well")
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        dims = sorted(x.type.axis(axis_of(a.replace(axis=i), x.rank)) for i in axes)
+        return one(f"{{0}}.flip({', '.join(map(str, dims))})", x.shape, x.dtype, x.type.layout)
+
+
+class Roll(OpRule):
+    """Elements moved along axes, those that leave come in at the other end."""
+
+    names = paths("roll")
+    signature = "x, shift, axis=None"
+    renames = {"input": "x"}
+    examples = (
+        example("tf.roll(x, 1, axis=1)"),
+        example("ops.roll(x, (-1, 2), axis=(1, -1))"),
+        example("tf.roll(x, shift=[-2], axis=[1])"),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axis = tensor(a), a.const("axis")
+        if axis is None:
+            raise Declined("K2T103", "roll() over all elements is not translated")
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        shifts = a.shift if isinstance(a.shift, (list, tuple)) else [a.shift] * len(axes)
+        dims = [x.type.axis(axis_of(a.replace(axis=i), x.rank)) for i in axes]
+        if len(shifts) != len(dims):
+            raise Declined("K2T102", "roll() needs a shift for each axis")
+        what = (shifts[0], dims[0]) if len(dims) == 1 else (tuple(shifts), tuple(dims))
+        return one(f"{{0}}.roll({code_of(what[0])}, dims={code_of(what[1])})", x.shape, x.dtype, x.type.layout)
+
+
+def grown(d: Any, *amounts: Any) -> Any:
+    for n in amounts:
+        d = None if d is None or isinstance(n, Operand) else d + n
+    return d
+
+
+class Pad(OpRule):
+    """A border around a tensor."""
+
+    names = (*paths("pad"), "backend.temporal_padding", "backend.spatial_2d_padding", "backend.spatial_3d_padding")
+    signature = "x, padding, mode='constant', constant_values=0, data_format=None"
+    signatures = {
+        "backend.temporal_padding": "x, padding=(1, 1), data_format=None",
+        "backend.spatial_2d_padding": "x, padding=((1, 1), (1, 1)), data_format=None",
+        "backend.spatial_3d_padding": "x, padding=((1, 1), (1, 1), (1, 1)), data_format=None",
+    }
+    renames = {"tensor": "x", "paddings": "padding", "pad_width": "padding"}
+    examples = (
+        example("tf.pad(x, [[0, 0], [1, 2], [0, 3]])"),
+        example("tf.pad(x, tf.constant([[0, 0], [2, 0], [0, 0]]), constant_values=1.5)"),
+        example("ops.pad(x, ((0, 0), (1, 1), (0, 0)))"),
+        example("tf.pad(x, [[0, 0], [1, 2], [2, 1], [0, 0]], 'REFLECT')", x=(2, 4, 5, 3)),
+        example("K.temporal_padding(x, (2, 1))"),
+        example("K.spatial_2d_padding(x, ((1, 0), (2, 3)))", x=(2, 4, 5, 3)),
+        example("K.spatial_2d_padding(x, data_format='channels_first')", x=(2, 4, 5, 3)),
+        example("tf.pad(tf.pad(x, [[0, 0], [1, 2], [0, 0], [0, 0]]), [[0, 0]] * 3 + [[1, 1]])", x=(2, 4, 5, 3)),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        mode = "constant" if home_of(path) == "backend" else a.lower("mode")
+        x = tensor(a)
+        pads = self.pads(path, a, x.rank)
+        spatial = x.rank > 2 and pads[0] == (0, 0) and pads[-1] == (0, 0)
+        return Layout.FIRST if mode == "reflect" and spatial and x.rank > 3 else None
+
+    def pads(self, path: str, a: Args, rank: int) -> list[tuple[Any, Any]]:
+        """(before, after) for each axis, in Keras order."""
+        padding = a.padding
+        if home_of(path) == "backend":
+            pairs = [padding] if leaf_of(path) == "temporal_padding" else list(padding)
+            form = a.const("data_format") or "channels_last"
+            outside = [(0, 0)]
+            pads = [*outside, *outside, *pairs] if form == "channels_first" else [*outside, *pairs, *outside]
+        else:
+            pads = list(padding) if isinstance(padding, (list, tuple)) else []
+        if len(pads) != rank or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pads):
+            raise Declined("K2T103", f"padding={show(padding)} of a tensor with {rank} axes is not translated")
+        return [tuple(p) for p in pads]
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        pads = self.pads(path, a, x.rank)
+        mode = "constant" if home_of(path) == "backend" else a.lower("mode")
+        shape = tuple(grown(d, *p) for d, p in zip(x.shape, pads))
+        by_dim = {x.type.axis(i): p for i, p in enumerate(pads)}
+        used = [i for i, p in by_dim.items() if tuple(p) != (0, 0)]
+        if not used:
+            return Lowering([], [x.type])
+        amounts = [n for i in range(x.rank - 1, min(used) - 1, -1) for n in by_dim[i]]
+        if mode == "reflect":
+            if min(used) < 2 or x.rank > 5 or len(amounts) != 2 * (x.rank - 2):
+                amounts = [n for i in range(x.rank - 1, 1, -1) for n in by_dim[i]]
+                if min(used) < 2 or x.rank > 5:
+                    raise Declined("K2T103", "reflection on these axes is not translated")
+            text = f"F.pad({{0}}, ({sizes_text(amounts)}), mode='reflect')"
+        elif mode == "constant":
+            value = a.get("constant_values") or 0
+            filled = "" if type(value) in (int, float) and value == 0 else f", value={operand_text(value)}"
+            text = f"F.pad({{0}}, ({sizes_text(amounts)}){filled})"
+        else:
+            raise Declined("K2T103", f"padding of mode {show(mode)} is not translated")
+        return one(text, shape, x.dtype, x.type.layout)
+
+
+class Slice(OpRule):
+    """A block of a tensor, by its corner and its sizes."""
+
+    names = ("tensorflow.slice", "ops.slice", "ops.core.slice")
+    signature = "x, begin, size"
+    renames = {"input_": "x", "inputs": "x", "start": "begin", "start_indices": "begin", "shape": "size"}
+    examples = (example("tf.slice(x, [0, 1, 0], [-1, 2, 3])"), example("tf.slice(x, [0, 0, 2], [-1, 3, -1])"))
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        begin, size = list(a.begin), list(a.size)
+        if len(begin) != x.rank or len(size) != x.rank or any(isinstance(v, Operand) for v in (*begin, *size)):
+            raise Declined("K2T103", "this slice() is not translated")
+        parts, shape = [], []
+        for d, b, n in zip(x.shape, begin, size):
+            end = None if is_rest(n) else b + n
+            start = "" if type(b) is int and b == 0 else code_of(b)
+            parts.append(f"{start}:{'' if end is None else code_of(end)}")
+            shape.append((d if not start else None if d is None else d - b) if end is None else n)
+        while len(parts) > 1 and parts[-1] == ":":
+            parts.pop()
+        return one(f"{{0}}[{', '.join(parts)}]", tuple(shape), x.dtype)
+
+
+class Triangle(OpRule):
+    """The lower or upper triangle of matrices."""
+
+    names = ("ops.tril", "ops.triu", "ops.numpy.tril", "ops.numpy.triu", "tensorflow.linalg.band_part")
+    signature = "x, k=0"
+    signatures = {"tensorflow.linalg.band_part": "x, num_lower, num_upper"}
+    renames = {"input": "x"}
+    examples = (
+        example("ops.tril(x)", x=(2, 4, 4)),
+        example("ops.triu(x, k=1)", x=(2, 4, 4)),
+        example("tf.linalg.band_part(x, -1, 0)", x=(2, 4, 4)),
+        example("tf.linalg.band_part(tf.ones((4, 4)), -1, 0) * x", x=(2, 4, 4)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, leaf = tensor(a), leaf_of(path)
+        if leaf == "band_part":
+            lower, upper = a.const("num_lower"), a.const("num_upper")
+            text = "{0}" + (f".tril({upper})" if upper >= 0 else "") + (f".triu({-lower})" if lower >= 0 else "")
+            return one(text.replace("(0)", "()"), x.shape, x.dtype)
+        k = a.const("k")
+        return one(f"{{0}}.{leaf}({k or ''})", x.shape, x.dtype)
