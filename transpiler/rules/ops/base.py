@@ -77,6 +77,8 @@ class OpRule:
     """The arguments that are tensors (`xs`: a list of them); all others have to be known when the model is built."""
     literal: ClassVar[tuple[str, ...]] = ()
     """Those of them that stay lists where they are lists of numbers."""
+    batched: ClassVar[bool] = False
+    """Whether the first axis of the result is surely that of the tensors, where that is open."""
     creates: ClassVar[bool] = False
     """Whether it makes a tensor from values that are known when the model is built."""
     examples: ClassVar[tuple[Example, ...]] = ()
@@ -103,8 +105,8 @@ class OpRule:
         raise NotImplementedError
 
     def keeps_batch(self, path: str, a: Args) -> bool:
-        """Whether the first axis of the result is surely that of the first tensor, where both are open."""
-        return False
+        """Whether the first axis of this result is surely that of the tensors, where that is open."""
+        return self.batched
 
     def number(self, path: str, a: Args) -> Any:
         """(function of Python, arguments) for a call on numbers alone; None if it has no such meaning.

@@ -176,6 +176,7 @@ class Filled(OpRule):
 class Like(OpRule):
     """Zeros, ones or another number in the shape of a tensor."""
 
+    batched = True
     names = paths("zeros_like", "ones_like", "full_like")
     signature = "x, dtype=None"
     signatures = {f"{h}.full_like": "x, value, dtype=None" for h in ("ops", "ops.numpy", "tensorflow")}

@@ -82,12 +82,18 @@ def unary_examples() -> tuple[Any, ...]:
         home = "ops" if leaf not in ("lgamma", "digamma", "acos", "asin", "atan") else "tf.math"
         home = "K" if leaf in ("stop_gradient",) else home
         found.append(example(f"{home}.{leaf}({x})"))
-    return (*found, example("tf.abs(i)", i=(9, "ids", 2, 3)), example("K.square(i)", i=(9, "ids", 2, 3)))
+    return (
+        *found,
+        example("tf.abs(i)", i=(9, "ids", 2, 3)),
+        example("K.square(i)", i=(9, "ids", 2, 3)),
+        example("K.sqrt(x)"),
+    )
 
 
 class Unary(OpRule):
     """Functions of one tensor, element by element."""
 
+    batched = True
     names = paths(*UNARY)
     renames = {"input": "x", "inputs": "x", "a": "x", "value": "x"}
     examples = unary_examples()
@@ -103,12 +109,15 @@ class Unary(OpRule):
         leaf, x = leaf_of(path), tensor(a)
         if not is_float(x.dtype) and leaf not in INTEGER:
             raise Declined("K2T103", f"{leaf} of {x.dtype} is not translated")
+        if path == "backend.sqrt":  # it takes negative numbers for zero
+            return elementwise("torch.sqrt({0}.clamp(min=0))", [x])
         return elementwise(UNARY[leaf], [x])
 
 
 class Identity(OpRule):
     """The tensor itself."""
 
+    batched = True
     names = ("tensorflow.identity",)
     renames = {"input": "x"}
     examples = (example("tf.identity(x) * 2.0"),)
@@ -123,6 +132,7 @@ class Identity(OpRule):
 class Test(OpRule):
     """Truths about each element."""
 
+    batched = True
     names = paths("isnan", "is_nan", "isinf", "is_inf", "isfinite", "is_finite", "logical_not")
     examples = (example("ops.isnan(x)"), example("tf.math.is_finite(x)"), example("tf.logical_not(x > 0.0)"))
 
@@ -215,6 +225,7 @@ def check_kinds(values: Sequence[Any], template: str) -> None:
 class Binary(OpRule):
     """Functions of two tensors or numbers, element by element."""
 
+    batched = True
     names = paths(*ARITHMETIC, *COMPARISONS, *LOGICAL)
     signature = "x, y"
     renames = {"x1": "x", "x2": "y", "a": "x", "b": "y"}
@@ -251,6 +262,7 @@ class Binary(OpRule):
 class Extremum(OpRule):
     """The greater or smaller of two, element by element."""
 
+    batched = True
     names = paths("maximum", "minimum")
     signature, inputs, renames = Binary.signature, Binary.inputs, Binary.renames
     examples = (
@@ -281,6 +293,7 @@ class Extremum(OpRule):
 class AddAll(OpRule):
     """The sum of several tensors."""
 
+    batched = True
     names = (*paths("add_n", "accumulate_n"),)
     signature, inputs = "xs", ("xs",)
     renames = {"inputs": "xs"}
@@ -297,6 +310,7 @@ class AddAll(OpRule):
 class Cast(OpRule):
     """A change of dtype; floats follow the model's."""
 
+    batched = True
     names = paths("cast", "saturate_cast")
     signature = "x, dtype"
     examples = (
@@ -329,6 +343,7 @@ class Cast(OpRule):
 class ToFloat(OpRule):
     """Casts of TensorFlow 1 with the dtype in the name."""
 
+    batched = True
     names = ("tensorflow.to_float", "tensorflow.to_int32", "tensorflow.to_int64")
     renames = {"input": "x"}
     examples = (example("tf.compat.v1.to_int32(x)"),)
@@ -344,6 +359,7 @@ class ToFloat(OpRule):
 class Clip(OpRule):
     """Limits on both sides."""
 
+    batched = True
     names = paths("clip", "clip_by_value")
     signature = "x, min_value, max_value"
     renames = {
@@ -373,6 +389,7 @@ class Clip(OpRule):
 class Where(OpRule):
     """One of two values by a condition, element by element."""
 
+    batched = True
     names = (*paths("where"), "backend.switch")
     signature = "condition, x=None, y=None"
     signatures = {"backend.switch": "condition, x, y"}
@@ -407,6 +424,7 @@ class Where(OpRule):
 class NoNan(OpRule):
     """A quotient that is zero where the divisor is."""
 
+    batched = True
     names = paths("divide_no_nan")
     signature, inputs, renames = Binary.signature, Binary.inputs, Binary.renames
     examples = (example("tf.math.divide_no_nan(x, tf.nn.relu(y))", x=(4, 5), y=(4, 5)),)
@@ -421,6 +439,7 @@ class NoNan(OpRule):
 class BiasAdd(OpRule):
     """A vector added to the channels."""
 
+    batched = True
     names = ("backend.bias_add", "tensorflow.nn.bias_add")
     signature = "x, bias, data_format=None"
     renames = {"value": "x"}
@@ -442,6 +461,7 @@ class BiasAdd(OpRule):
 class NanToNum(OpRule):
     """Numbers in place of what is none."""
 
+    batched = True
     names = paths("nan_to_num")
     signature = "x, nan=0.0, posinf=None, neginf=None"
     examples = (example("ops.nan_to_num(tf.math.log(x), nan=0.5)"),)

@@ -45,6 +45,8 @@ def image(a: Args) -> Operand:
 class _Image(OpRule):
     """A rule that works on images in torch's own order."""
 
+    batched = True
+
     def wants(self, path: str, a: Args) -> Layout | None:
         return Layout.FIRST if channels_last(a) else Layout.KERAS
 

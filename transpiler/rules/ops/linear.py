@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Args, Lowering
-from transpiler.ir.shape import Shape
+from transpiler.ir.model import Args, Lowering, Step
+from transpiler.ir.shape import Shape, TensorType
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import (
     Operand,
@@ -58,6 +58,9 @@ class Matmul(OpRule):
         example("x @ y", x=(2, 3, 4), y=(2, 4, 5)),
     )
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return tensor(a, "x").rank > 2 and tensor(a, "y").rank in (2, tensor(a, "x").rank)
+
     def lower(self, path: str, a: Args) -> Lowering:
         x, y = tensor(a, "x"), tensor(a, "y")
         if a.get("output_type") is not None:
@@ -82,6 +85,9 @@ class Dot(OpRule):
         example("ops.dot(x, y)", x=(2, 3, 4), y=(4,)),
     )
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return tensor(a, "x").rank > 1
+
     def lower(self, path: str, a: Args) -> Lowering:
         x, y = tensor(a, "x"), tensor(a, "y")
         if not x.rank or not y.rank:
@@ -95,6 +101,7 @@ class Dot(OpRule):
 class BatchDot(OpRule):
     """`K.batch_dot`: one axis of each, example by example."""
 
+    batched = True
     names = ("backend.batch_dot",)
     signature, inputs = "x, y, axes=None", ("x", "y")
     examples = (
@@ -207,6 +214,28 @@ class Tensordot(OpRule):
             raise Declined("K2T102", f"axes={show(axes)} of tensordot() do not match")
         shape = (*(d for i, d in enumerate(x.shape) if i not in left), *(d for i, d in enumerate(y.shape) if i not in right))  # fmt: skip
         return one(f"torch.tensordot({x}, {y}, dims={dims})", shape, checked(x, y))
+
+
+class Fourier(OpRule):
+    """Fourier transforms of (real part, imaginary part), along the last axis or the last two."""
+
+    names = tuple(f"ops.{h}{f}" for f in ("fft", "fft2", "ifft2") for h in ("", "math."))
+    signature, inputs = "xs", ("xs",)
+    renames = {"x": "xs"}
+    batched = True
+    examples = (
+        example("ops.fft((x, y))[0]", x=(2, 3, 4), y=(2, 3, 4)),
+        example("ops.fft2((x, ops.zeros_like(x)))[1]"),
+        example("ops.ifft2((x, y))[0]", x=(2, 3, 4), y=(2, 3, 4)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        real, imaginary = tensor_list(a, "xs")
+        if not is_float(real.dtype) or not is_float(imaginary.dtype):
+            raise Declined("K2T103", "a Fourier transform of integers is not translated")
+        kind = TensorType(real.shape, real.dtype)
+        step = Step(fn=f"torch.fft.{leaf_of(path)}(torch.complex({real}, {imaginary}))")
+        return Lowering([step], [kind, kind], ("{0}.real", "{0}.imag"))
 
 
 class Outer(OpRule):

@@ -32,6 +32,7 @@ def activations(*leaves: str) -> tuple[str, ...]:
 class _Activation(OpRule):
     """A function of each element of a float tensor."""
 
+    batched = True
     renames = {"features": "x", "input": "x", "logits": "x"}
 
     def wants(self, path: str, a: Args) -> Layout | None:
@@ -188,6 +189,7 @@ class HardSilu(_Activation):
 class Softmax(OpRule):
     """Shares along an axis, or their logarithms."""
 
+    batched = True
     names = activations("softmax", "log_softmax")
     signature = "x, axis=-1"
     renames = {"logits": "x", "dim": "axis"}
@@ -223,6 +225,7 @@ class Softmax(OpRule):
 class BatchNormalize(OpRule):
     """Normalisation with given statistics."""
 
+    batched = True
     names = ("tensorflow.nn.batch_normalization",)
     signature = "x, mean, variance, offset, scale, variance_epsilon"
     inputs = ("x", "mean", "variance", "offset", "scale")

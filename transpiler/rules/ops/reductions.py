@@ -91,6 +91,11 @@ class _Reducing(OpRule):
         found = reduced(tensor(a).type, a.const("axis"), bool(a.const("keepdims")))
         return None if found.layout else Layout.KERAS
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        axis = a.get("axis", a.get("axes"))
+        axes = axis if isinstance(axis, (list, tuple)) else (axis,)
+        return axis is not None and 0 not in [i % tensor(a).rank for i in axes]
+
     def reduction(self, a: Args) -> Reduction:
         found = reduced(tensor(a).type, a.const("axis"), bool(a.const("keepdims")))
         assert found.layout is not None, "the layout that `wants` asked for"
@@ -209,6 +214,7 @@ class ArgExtremum(_Reducing):
 class Cumulate(OpRule):
     """Running sums and products."""
 
+    batched = True
     names = paths("cumsum", "cumprod")
     signature = "x, axis=0, exclusive=False, reverse=False"
     signatures = {"ops": "x, axis=None, dtype=None", "ops.numpy": "x, axis=None, dtype=None"}
@@ -260,6 +266,7 @@ class Moments(_Reducing):
 class L2Normalize(OpRule):
     """Vectors of length one."""
 
+    batched = True
     names = ("backend.l2_normalize", *(f"tensorflow.{h}.l2_normalize" for h in ("math", "nn", "linalg")))
     signature = "x, axis=None, epsilon=1e-12"
     renames = {"dim": "axis"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import code_of
+from transpiler.ir.expr import code_of, same
 from transpiler.ir.model import Args, Lowering, Step
 from transpiler.ir.shape import Layout, Shape, TensorType, product
 from transpiler.rules.base import show
@@ -76,6 +76,15 @@ class Reshape(OpRule):
             raise Declined("K2T103", "a shape with None is not translated")
         return one(f"{{0}}.reshape({sizes_text(shape)})", reshaped(x.shape, shape, a.get("__batch__")), x.dtype)
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        """The first size is the batch's own, or all others hold as much as before."""
+        x, shape = tensor(a), a.shape if isinstance(a.shape, (list, tuple)) else (a.shape,)
+        if a.get("__batch__") is not None and shape[0] == a.get("__batch__"):
+            return True
+        inner = product(x.shape[1:])
+        rest = reshaped(x.shape, shape)[1:]
+        return is_rest(shape[0]) and inner is not None and None not in rest and same(product(rest), inner)
+
 
 class Flatten(OpRule):
     """All axes as one, or all but the batch's."""
@@ -97,6 +106,9 @@ class ExpandDims(OpRule):
     signature = "x, axis=-1"
     renames = {"input": "x", "dim": "axis"}
     examples = (example("K.expand_dims(x)"), example("tf.expand_dims(x, 1)"), example("ops.expand_dims(x, (1, -1))"))
+
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return type(a.axis) is int and a.axis % (tensor(a).rank + 1) != 0
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, axis = tensor(a), a.const("axis")
@@ -165,6 +177,9 @@ class Permute(OpRule):
             step = Step(fn=f"{{0}}.transpose({a.axis1}, {a.axis2})")
         return Lowering([step], [TensorType(shape, x.dtype)])
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return self.order(path, a, tensor(a).rank)[0] == 0
+
     def order(self, path: str, a: Args, rank: int) -> list[int]:
         if leaf_of(path) == "swapaxes":
             one, two = axis_of(a, rank, "axis1"), axis_of(a, rank, "axis2")
@@ -207,6 +222,9 @@ class Concat(OpRule):
     def wants(self, path: str, a: Args) -> Layout | None:
         return None if all(x.rank > 2 for x in tensor_list(a, "xs")) else Layout.KERAS
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return axis_of(a, tensor_list(a, "xs")[0].rank) != 0
+
     def lower(self, path: str, a: Args) -> Lowering:
         xs = tensor_list(a, "xs")
         axis = axis_of(a, xs[0].rank)
@@ -248,6 +266,9 @@ class Unstack(OpRule):
     renames = {"value": "x"}
     examples = (example("sum(tf.unstack(x, axis=1))"), example("tf.unstack(x, 4, -1)[2]"))
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return axis_of(a, tensor(a).rank) != 0
+
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
         axis = axis_of(a, x.rank)
@@ -276,6 +297,9 @@ class Split(OpRule):
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
+
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return axis_of(a, tensor(a).rank) != 0
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -429,6 +453,7 @@ class Flip(OpRule):
 class Roll(OpRule):
     """Elements moved along axes, those that leave come in at the other end."""
 
+    batched = True
     names = paths("roll")
     signature = "x, shift, axis=None"
     renames = {"input": "x"}
@@ -503,6 +528,9 @@ class Pad(OpRule):
             raise Declined("K2T103", f"padding={show(padding)} of a tensor with {rank} axes is not translated")
         return [tuple(p) for p in pads]
 
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return self.pads(path, a, tensor(a).rank)[0] == (0, 0)
+
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
         pads = self.pads(path, a, x.rank)
@@ -555,6 +583,7 @@ class Slice(OpRule):
 class Triangle(OpRule):
     """The lower or upper triangle of matrices."""
 
+    batched = True
     names = ("ops.tril", "ops.triu", "ops.numpy.tril", "ops.numpy.triu", "tensorflow.linalg.band_part")
     signature = "x, k=0"
     signatures = {"tensorflow.linalg.band_part": "x, num_lower, num_upper"}

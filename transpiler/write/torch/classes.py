@@ -105,6 +105,8 @@ class ClassWriter:
         self.static_names = {p.name for p in cls.params} | {op.name for op in cls.block.walk() if isinstance(op, Let)}
         self.stored: dict[str, str] = {}
         """Static names that `forward` reads → the attributes that hold them."""
+        self.inner: set[str] = set()
+        """Those of them that a side of a branch binds: they are stored there."""
 
     # --- attributes --------------------------------------------------------------------------------------------
 
@@ -172,6 +174,8 @@ class ClassWriter:
         if isinstance(op, Let):
             out.add(*op.comments)
             out.add(f"{op.name} = {code_of(op.value)}")
+            if op.name in self.inner:
+                out.add(f"self.{self.stored[op.name]} = {op.name}")
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())
         elif isinstance(op, Branch):
@@ -480,7 +484,12 @@ class ClassWriter:
         self.constructor(self.cls.block, constructor)
         inputs = self.input_names()
         forward = self.write_forward(inputs)  # before the attributes that it turns out to read
-        constructor.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
+        self.inner = self.stored.keys() - {p.name for p in self.cls.params}
+        self.inner -= {op.name for op in self.cls.block.ops if isinstance(op, Let)}
+        if self.inner:
+            constructor = Lines()
+            self.constructor(self.cls.block, constructor)
+        constructor.add(*(f"self.{a} = {name}" for name, a in self.stored.items() if name not in self.inner))
         if self.cls.root and self.initial.shared:
             constructor.add("self.apply(init_weights)")
         constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))

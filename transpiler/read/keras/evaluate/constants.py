@@ -24,6 +24,9 @@ class Constant(Value):
     """The class under construction that holds it."""
     member: Member = field(default_factory=lambda: Member("", "constant"))
 
+    variable: str = ""
+    """The constructor's variable that holds it, where the program gave it a name."""
+
     def open_names(self) -> frozenset[str]:
         """The names of the constructor that its text reads."""
         return names_in_code(self.text) - GLOBALS
@@ -38,14 +41,17 @@ class _Fill(ast.NodeTransformer):
         return ast.parse(self.texts[int(place.group(1))], mode="eval").body if place else node
 
 
-def folded(lowering: Lowering, texts: list[str]) -> str | None:
-    """The expression that a lowering makes of constants; None if it has to stay in `forward`."""
+def folded(lowering: Lowering, texts: list[str]) -> list[str] | None:
+    """The expressions that a lowering makes of constants; None if it has to stay in `forward`."""
     steps = lowering.steps
-    if not steps or len(lowering.types) != 1 or lowering.outputs:
-        return None
-    if any(s.fn is None or s.helpers or s.module for s in steps):
+    if not steps or any(s.fn is None or s.helpers or s.module for s in steps):
         return None
     for step in steps:
-        tree = ast.parse(re.sub(r"\{(\d+)\}", r"_arg_\1_", step.fn or ""), mode="eval").body
-        texts = [ast.unparse(_Fill(texts).visit(tree))]
-    return texts[0]
+        texts = [filled(step.fn or "", texts)]
+    return [filled(t, texts) for t in lowering.outputs] if lowering.outputs else texts
+
+
+def filled(template: str, texts: list[str]) -> str:
+    """A template with expressions in its places, in parentheses where precedence asks for them."""
+    tree = ast.parse(re.sub(r"\{(\d+)\}", r"_arg_\1_", template), mode="eval").body
+    return ast.unparse(_Fill(texts).visit(tree))

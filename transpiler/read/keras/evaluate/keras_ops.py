@@ -167,9 +167,10 @@ class KerasOps:
     def apply_lowering(self, lowering: Lowering, xs: list[Value]) -> list[Value]:
         """Writes a lowering into the block; of constants alone, the result is a constant too."""
         if xs and all(isinstance(x, Constant) for x in xs):
-            text = folded(lowering, [x.text for x in xs])  # type: ignore[attr-defined]
-            if text is not None:
-                return [self.emit_constant(text, lowering.types[0])]
+            own = [self.brought_here(x) for x in xs if isinstance(x, Constant)]
+            texts = folded(lowering, [x.variable or x.text for x in own])
+            if texts is not None:
+                return [self.emit_constant(t, kind) for t, kind in zip(texts, lowering.types)]
         return self.emit_lowering(lowering, xs, None, span=self.where())
 
     def make_constant(self, lowering: Lowering, data: Any) -> Constant:

@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     Let,
     Value,
 )
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
@@ -123,6 +124,9 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
             variable = self.fresh(name)
             self.emit(Let(variable, value, name))
             return Sym.name(variable, value.witness)
+        if isinstance(value, Constant) and not value.variable and value.home is self.home:
+            value.variable = self.fresh(name)
+            self.emit(Let(value.variable, Sym.parse(value.text), name))
         if isinstance(value, (list, tuple)) and is_open(value) and is_static(value) and isinstance(value, tuple):
             return value
         return super().named(value, name, env)
