@@ -35,6 +35,8 @@ class Emitter:
         """What has been permuted already, and in which block."""
         self.brought: dict[tuple[Constant, Any], tuple[Block, Constant]] = {}
         """A constant made elsewhere, and the class that uses it → its copy there."""
+        self.batches: dict[Value, Value] = {}
+        """A tensor → the one whose batch it surely has."""
         self.comments: tuple[str, ...] = ()
         """Comments of the statement under evaluation, for the first operation it makes."""
 
@@ -89,6 +91,7 @@ class Emitter:
         )
         self.emit(Apply([y], [x], step))
         self.permuted[y] = x
+        self.same_batch([x], [y])
         self.permutes[x, layout] = (self.block, y)
         return y
 
@@ -101,6 +104,15 @@ class Emitter:
             same_rank = len({x.type.rank for x in xs}) == 1
             layout = Layout.FIRST if same_rank and any(x.type.layout is Layout.FIRST for x in wide) else Layout.KERAS
         return [self.to_layout(x, layout) for x in xs]
+
+    def same_batch(self, xs: list[Value], results: list[Value]) -> None:
+        """Notes that results have the batch of the operands, if these have one."""
+        open_ones = {self.batches.get(x, x) for x in xs if x.type.shape[:1] == (None,)}
+        if len(open_ones) == 1:
+            (batch,) = open_ones
+            for y in results:
+                if y.type.shape[:1] == (None,) and y is not batch:
+                    self.batches[y] = batch
 
     def emit_lowering(
         self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None

@@ -34,4 +34,3 @@ class KerasInterpreter(
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}
-        self.batches = {}

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from transpiler.ir.expr import Sym, is_open
-from transpiler.ir.model import Args, Lowering, Step
+from transpiler.ir.model import ApiValue, Args, Lowering, Step
 from transpiler.ir.program import Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.constants import Constant, folded
 from transpiler.read.keras.evaluate.values import Origin, SizeTensor, Unknown, has_tensors
+from transpiler.rules.activations import BY_NAME
 from transpiler.rules.ops.base import SIZE, Operand, OpRule
 from transpiler.rules.ops.constants import shape_of
 from transpiler.rules.ops.elementwise import check_kinds, operator_lowering
@@ -36,8 +37,6 @@ class KerasOps:
     ops: dict[str, OpRule]
     sizes: dict[Value, tuple[Value, int]]
     """A size that is read at run time → the tensor and its axis."""
-    batches: dict[Value, Value]
-    """A tensor → the one whose batch it surely has."""
 
     def op_rule(self, path: str) -> OpRule | None:
         return self.ops.get(path.removeprefix("keras."))
@@ -155,15 +154,6 @@ class KerasOps:
                 return places[s]
         return None
 
-    def same_batch(self, xs: list[Value], results: list[Value]) -> None:
-        """Notes that results have the batch of the operands, if these have one."""
-        open_ones = {self.batches.get(x, x) for x in xs if x.type.shape[:1] == (None,)}
-        if len(open_ones) == 1:
-            (batch,) = open_ones
-            for y in results:
-                if y.type.shape[:1] == (None,) and y is not batch:
-                    self.batches[y] = batch
-
     def apply_lowering(self, lowering: Lowering, xs: list[Value]) -> list[Value]:
         """Writes a lowering into the block; of constants alone, the result is a constant too."""
         if xs and all(isinstance(x, Constant) for x in xs):
@@ -189,6 +179,12 @@ class KerasOps:
         self.sizes[n] = (x, axis)
         self.origins[n] = Origin([x], [n], lambda new: [self.size(new[0], axis)])
         return n
+
+    def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """What `activations.get()` gives is kept by its name, and is a function all the same."""
+        if isinstance(function, str) and function in BY_NAME | {"linear": None}:
+            return self.call(ApiValue(f"keras.activations.{function}"), args, kwargs)
+        return super().call(function, args, kwargs)  # type: ignore[misc]
 
     def call_real(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Python's own functions, which are operators where they are called on tensors."""
