@@ -36,6 +36,9 @@ class KerasFunctions:
     def api_rank(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return args[0].type.rank if args and isinstance(args[0], Value) else Unknown(f"{path}() is not evaluated")
 
+    def api_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return args[0].type.dtype if args and isinstance(args[0], Value) else Unknown(f"{path}() is not evaluated")
+
     def api_ndim(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return args[0].type.rank if isinstance(args[0], Value) else Unknown("ndim of something that is not a tensor")
 
