@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -52,7 +53,9 @@ def main(argv: list[str]) -> int:
         done = any(a["ok"] for a in attempts)
         if done and promoted and not attempts[0]["single"]:
             continue
-        attempts.append(_forked(keras, job, floatx, promoted, out, f"{out}.float64.npz" if done and not promoted else None))
+        attempts.append(
+            _forked(keras, job, floatx, promoted, out, f"{out}.float64.npz" if done and not promoted else None)
+        )
         if attempts[-1]["stage"] == "pairing":
             break
     Path(out + ".json").write_text(json.dumps(attempts), encoding="utf-8")
@@ -90,12 +93,15 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
     return json.loads(note.read_text(encoding="utf-8"))
 
 
+SINGLE = re.compile(r"float32|\btf\.(constant|fill|linspace|convert_to_tensor)\b")
+
+
 def names_single(job: Job) -> bool:
-    """Whether the program names float32: its constants are then rounded to that even where its layers are float64."""
+    """Whether the program may make float32: its constants are then rounded even where its layers are float64."""
     files = {getattr(m, "__file__", None) for m in list(sys.modules.values())}
     roots = tuple(os.path.realpath(r) + os.sep for r in job.roots)
     own = [f for f in files if f and f.endswith(".py") and os.path.realpath(f).startswith(roots)]
-    return any("float32" in Path(f).read_text(encoding="utf-8", errors="replace") for f in own)
+    return any(SINGLE.search(Path(f).read_text(encoding="utf-8", errors="replace")) for f in own)
 
 
 def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, report: dict[str, Any]) -> None:

@@ -394,6 +394,12 @@ class ClassWriter:
             out.add(f"{name} = {ast.unparse(fill_args(template, [expression]))}")
             self.variables[used[0]] = ast.Name(name, ast.Load())
             return
+        if sorted(outputs) == sorted(f"{{0}}[{i}]" for i in range(len(op.results))):
+            results = [op.results[outputs.index(f"{{0}}[{i}]")] for i in range(len(outputs))]
+            names = [self.variable(r, index, holders, last_use) if r in used else "_" for r in results]
+            out.add(f"{', '.join(names)} = {ast.unparse(expression)}")
+            self.variables |= {r: ast.Name(n, ast.Load()) for r, n in zip(results, names)}
+            return
         temporary = Names(GLOBALS | frozenset(holders)).take("out")
         out.add(f"{temporary} = {ast.unparse(expression)}")
         for r in used:

@@ -64,12 +64,17 @@ class Emitter:
         """A constant that another class or the module made, made again in the class under construction."""
         if x.home is self.home:
             return x
-        if x.open_names():
-            raise Declined("K2T103", "a constant that depends on variables around this function is not translated")
         known = self.brought.get((x, self.home))
         if known is None or known[0] is not self.block:
-            known = self.brought[x, self.home] = (self.block, self.emit_constant(x.text, x.type, x.data, x.hint))
+            made = self.emit_constant(self.text_here(x), x.type, x.data, x.hint)
+            known = self.brought[x, self.home] = (self.block, made)
         return known[1]
+
+    def text_here(self, x: Constant) -> str:
+        """The text of a constant that was made elsewhere, in the names of the class under construction."""
+        if x.open_names():
+            raise Declined("K2T103", "a constant that depends on variables around this function is not translated")
+        return x.text
 
     def to_layout(self, x: Value, layout: Layout | None) -> Value:
         """`x` with its axes in the given order; a permute is written where needed."""

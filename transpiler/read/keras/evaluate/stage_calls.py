@@ -28,6 +28,7 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -54,6 +55,11 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+
+
+def is_buffer(op: Apply) -> bool:
+    """Whether an operation only makes a constant."""
+    return isinstance(op.results[0], Constant)
 
 
 class StagedCalls:
@@ -314,7 +320,7 @@ class StagedCalls:
             for n, v in arguments.items()
             if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
         ]
-        trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
+        trivial = not any(isinstance(op, Apply) and op.step.module and not is_buffer(op) for op in block.walk())
         cls.statics = (*statics, *frame.captures)
         staged = Staged(
             cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, trivial, frame.reads, arguments

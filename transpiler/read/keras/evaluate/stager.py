@@ -29,6 +29,7 @@ from transpiler.read.keras.evaluate.staging import (
     Memory,
     StageError,
     is_static,
+    substitute,
 )
 from transpiler.read.keras.evaluate.values import (
     Env,
@@ -94,11 +95,20 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         """A value read from an enclosing function: a class takes it as a constructor parameter."""
         if home is None or home is self.frame or self.frame.kind == "factory":
             return value
+        if isinstance(value, Constant):
+            return value
         if has_tensors(value):
             raise StageError(f"{name} is a tensor of the function around")
         if not isinstance(value, Sym):
             return value
         return self.capture(name, value, home)
+
+    def text_here(self, x: Constant) -> str:
+        """What the text of a constant reads becomes parameters of the class that uses it."""
+        if self.frame.kind != "class" or not isinstance(x.home, Frame):
+            return super().text_here(x)
+        names = {n: self.capture(n, Sym.name(n), x.home).code for n in sorted(x.open_names())}
+        return substitute(Sym.parse(x.text), {n: Sym.name(c) for n, c in names.items()}).code
 
     def capture(self, name: str, value: Sym, home: Frame | None) -> Sym:
         name = name.split("__v")[0]
