@@ -16,7 +16,7 @@ from transpiler.read.keras.evaluate.values import Origin, SizeTensor, Unknown, h
 from transpiler.rules.activations import BY_NAME
 from transpiler.rules.ops.base import SIZE, Operand, OpRule
 from transpiler.rules.ops.constants import shape_of
-from transpiler.rules.ops.elementwise import check_kinds, operator_lowering
+from transpiler.rules.ops.operators import check_kinds, operator_lowering
 
 
 def is_size(value: Any) -> bool:

@@ -27,7 +27,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.read.keras.names import canonical
 from transpiler.rules.ops.base import Operand
-from transpiler.rules.ops.elementwise import OPERATOR
+from transpiler.rules.ops.operators import OPERATOR
 
 
 class KerasTensors:

@@ -26,9 +26,9 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
-from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
     Frame,
