@@ -132,3 +132,41 @@ def as_double(function: Any) -> Any:
 @pytest.mark.parametrize(("name", "rule"), RULES)
 def test_every_rule_has_examples(name: str, rule: OpRule) -> None:
     assert rule.examples, name
+
+
+DECLINED = {
+    "a cast to half precision": "K.cast(x, 'float16')",
+    "a reduction of integers by the mean": "tf.reduce_mean(tf.cast(x, tf.int32))",
+    "arithmetic on truths": "(x > 0.0) * x",
+    "bits of numbers": "tf.cast(x, tf.int32) & 1",
+    "squeeze of all axes": "tf.squeeze(x)",
+    "where without values": "tf.where(x > 0.0)",
+    "repeat of all elements": "ops.repeat(x, 2)",
+    "a grid of pixels that torch lacks": "tf.compat.v1.image.resize_bilinear(x[..., None], (6, 8))",
+    "another grid of TensorFlow 1": "tf.compat.v1.image.resize(x[..., None], (6, 8))",
+    "pixels with the corners aligned and centred": "tf.image.resize(x[..., None], (6, 8), antialias=True)",
+    "symmetric padding": "tf.pad(x, [[0, 0], [1, 1], [0, 0]], 'SYMMETRIC')",
+    "a shape that is computed": "tf.reshape(x, tf.cast(tf.reduce_sum(x, [0, 1]), tf.int32))",
+    "an axis that is not there": "tf.concat([x, x], 3)",
+    "a median": "ops.median(x)",
+    "an index that is a tensor": "x[x > 0.0]",
+    "a relu with a threshold": "K.relu(x, threshold=0.5)",
+    "a fraction of a size": "x * (tf.shape(x)[0] / 3)",
+    "an argument that is not known": "ops.round(x, decimals=2)",
+}
+
+
+@pytest.mark.parametrize("name", DECLINED)
+def test_what_is_not_exact_is_declined(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "prog.py"
+    path.write_text(program(Example(DECLINED[name], {"x": (2, 3, 4)}), KERAS3))
+    found = [f for f in convert_file(path, entries=["build()"]).findings if f.severity.name == "ERROR"]
+    assert [f.code[:4] for f in found] == ["K2T1"], found
+
+
+def test_the_activation_of_a_layer_is_the_function_that_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "prog.py"
+    layers = "keras.layers.Dense(3, activation=ops.gelu), keras.layers.Dense(3, activation=keras.activations.gelu)"
+    path.write_text(f"{HEAD[KERAS3]}\nmodel = keras.Sequential([keras.Input((4,)), {layers}])\n")
+    text = next(m.text for m in convert_file(path).modules if m.changed)
+    assert "nn.GELU(approximate=" in text and "nn.GELU()" in text

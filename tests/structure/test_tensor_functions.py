@@ -129,7 +129,7 @@ def build(n=4, c=3):
     return Model(i, Scale(n)(Dense(c)(i)))
 """,
         ("build()", "build(6, 2)"),
-        (".new_zeros(b, 1, self.in_channels)", "torch.arange(n)"),
+        ("x.new_zeros(x.shape[0], 1, self.in_channels)", "torch.arange(n)"),
     ),
     "a variable of a branch that forward reads": (
         """

@@ -42,7 +42,7 @@ def canonical(path: str) -> str:
             return (
                 canonical(path) if path.startswith(("keras.src.", "keras.api.", "keras._tf_keras")) else _shorten(path)
             )
-    if path.startswith("tensorflow.compat.v1.image.resize"):
+    if path == "tensorflow.compat.v1.image" or path.startswith("tensorflow.compat.v1.image.resize"):
         return path  # TensorFlow 1 has another grid of pixels
     for old, new in (
         ("tensorflow.compat.v1.", "tensorflow."),

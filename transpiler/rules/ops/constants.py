@@ -102,9 +102,8 @@ class Literal(OpRule):
         name = name if a.dtype is None else dtype_name(a.dtype)
         if a.get("shape") is not None:
             return self.shaped(value, shape, tuple(a.shape), name)
-        given = kind_of(value)
-        option = f", dtype={torch_dtype(name)}" if name != given and (name == "float" or not is_open(value)) else ""
-        option = dtype_option(name) if name not in ("float", "int64", "bool") else option
+        plain = {"int32": "int64"}.get(kind_of(value), kind_of(value))  # what torch makes of the numbers
+        option = f", dtype={torch_dtype(name)}" if name != plain or is_open(value) else ""
         return made(f"torch.tensor({code_of(value)}{option})", shape, name)
 
     def shaped(self, value: Any, shape: Shape, wanted: Shape, name: str) -> Lowering:
