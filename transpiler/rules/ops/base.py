@@ -96,8 +96,8 @@ class OpRule:
         bound.apply_defaults()
         return Args(dict(bound.arguments), given, generation)
 
-    def wants(self, path: str, a: Args) -> Layout | None:
-        """The layout the tensors must have; None if any will do (those of one rank then share one)."""
+    def wants(self, path: str, a: Args) -> Layout | tuple[Layout, ...] | None:
+        """The layout the tensors must have, or that of each; None if any will do (those of one rank then share one)."""
         return Layout.KERAS
 
     def lower(self, path: str, a: Args) -> Lowering:

@@ -132,7 +132,11 @@ class KerasOps:
                 values["__batch__"] = self.batch_operand(inputs, places)
             return bound.replace(**values)
 
-        xs = self.to_layouts(inputs, rule.wants(path, with_operands(inputs)))
+        wanted = rule.wants(path, with_operands(inputs))
+        if isinstance(wanted, tuple):
+            xs = [self.to_layout(x, layout) for x, layout in zip(inputs, wanted, strict=True)]
+        else:
+            xs = self.to_layouts(inputs, wanted)
         arguments = with_operands(xs)
         lowering = rule.lower(path, arguments)
         near = arguments.get("__near__")
