@@ -14,6 +14,7 @@ from transpiler.rules.ops.base import (
     SIZE,
     Operand,
     OpRule,
+    as_is,
     dtype_name,
     example,
     home_of,
@@ -116,7 +117,7 @@ class Literal(OpRule):
             name = None if a.dtype is None else dtype_name(a.dtype)
             if name == "float" or home_of(path) == "backend" and name is None:
                 return float, [a.value]
-            return (lambda v: v), [a.value]
+            return as_is, [a.value]
         return None
 
 

@@ -14,7 +14,7 @@ from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.constants import Constant, folded
 from transpiler.read.keras.evaluate.values import Origin, SizeTensor, Unknown, has_tensors
 from transpiler.rules.activations import BY_NAME
-from transpiler.rules.ops.base import SIZE, Operand, OpRule
+from transpiler.rules.ops.base import SIZE, Operand, OpRule, as_is
 from transpiler.rules.ops.constants import shape_of
 from transpiler.rules.ops.operators import check_kinds, operator_lowering
 
@@ -91,7 +91,7 @@ class KerasOps:
             return self.compare(operator, *values) if isinstance(operator, ast.cmpop) else self.binop(operator, *values)
         if any(map(is_size, values)):
             raise self.declined("K2T103", f"{path} of a size that is read at run time is not translated")
-        if function in (float, _same) and is_open(values):
+        if function in (float, as_is) and is_open(values):
             return values[0]
         return self.call(function, values, {})
 
@@ -222,10 +222,6 @@ class KerasOps:
         )
         self.remember(inputs, result, again)
         return result[0]
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _reads(lowering: Lowering, index: int) -> bool:
