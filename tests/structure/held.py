@@ -40,8 +40,9 @@ class Built:
 
 
 def own(module: nn.Module) -> list[Tensor]:
-    """The parameters and statistics that a module holds itself."""
-    found = [*module._parameters.values(), *module._buffers.values()]
+    """The parameters and statistics that a module holds itself, constants left out."""
+    saved = [b for n, b in module._buffers.items() if n not in module._non_persistent_buffers_set]
+    found = [*module._parameters.values(), *saved]
     return [t for t in found if t is not None and t.is_floating_point()]
 
 

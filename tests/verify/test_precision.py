@@ -75,3 +75,35 @@ def test_what_asks_for_float32_is_promoted(verify, generation):
     assert result.forward["dtype"] == "float64"
     assert result.forward["max_rel"] < 1e-12
     assert "what the original asks for in float32 was promoted to float64" in result.assumptions
+
+
+ROUNDED = """
+    import keras
+    from keras import layers, ops
+
+    def build():
+        inputs = keras.Input((3, 4))
+        angle = 1.0 / 10000 ** (ops.arange(4) / 3)
+        return keras.Model(inputs, layers.Dense(2)(inputs + ops.cast(ops.sin(angle), "float32")))
+"""
+ROUNDED_TORCH = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.sines = nn.Buffer(torch.sin(1.0 / 10000 ** (torch.arange(4) / 3)), persistent=False)
+            self.dense = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.dense(x + self.sines)
+
+    build = Net
+"""
+
+
+def test_constants_that_the_original_rounds_to_float32_are_promoted(verify):
+    result = verify(ROUNDED, ROUNDED_TORCH, [unit("Dense")])
+    assert result.status == "pass", result.reason
+    assert "what the original asks for in float32 was promoted to float64" in result.assumptions

@@ -36,11 +36,13 @@ ACTIVATIONS = (
     Activation(("selu",), "F.selu({0})", "nn.SELU()"),
     Activation(("celu",), "F.celu({0})", "nn.CELU()"),
     Activation(("gelu",), "F.gelu({0})", "nn.GELU()"),
+    Activation(("ops.gelu",), "F.gelu({0}, approximate='tanh')", "nn.GELU(approximate='tanh')"),
     Activation(("silu", "swish"), "F.silu({0})", "nn.SiLU()"),
     Activation(("mish",), "F.mish({0})", "nn.Mish()"),
     Activation(("sigmoid",), "torch.sigmoid({0})", "nn.Sigmoid()"),
     # torch's own hardsigmoid has 1/6 as a float32 in its gradient
     Activation(("hard_sigmoid",), "F.relu6({0} + 3) / 6", None, "torch.clamp(0.2 * {0} + 0.5, 0, 1)"),
+    Activation(("backend.hard_sigmoid",), "torch.clamp(0.2 * {0} + 0.5, 0, 1)", None),
     Activation(("hard_silu", "hard_swish"), "F.hardswish({0})", "nn.Hardswish()"),
     Activation(("log_sigmoid",), "F.logsigmoid({0})", "nn.LogSigmoid()"),
     Activation(("tanh",), "torch.tanh({0})", "nn.Tanh()"),
@@ -61,7 +63,7 @@ ACTIVATIONS = (
     Activation(("abs",), "torch.abs({0})", None),
     Activation(("square",), "torch.square({0})", None),
 )
-"""Every activation that Keras has, by family."""
+"""Every activation that Keras has, by family; a function that is another one than its name says has its home before it."""
 
 BY_NAME = {name: a for a in ACTIVATIONS for name in a.names}
 IDENTITY = (None, "linear", "identity")
@@ -74,12 +76,18 @@ def activation_name(value: Any) -> str | None:
     """
     if isinstance(value, Sym):
         raise NeedsConstant(value, "the activation decides what is written")
-    name = value.leaf if isinstance(value, ApiValue) else value
+    name = api_name(value) if isinstance(value, ApiValue) else value
     if name in IDENTITY:
         return None
     if not isinstance(name, str) or name not in BY_NAME:
         raise Declined("K2T102", f"the activation {show(value)} has no translation")
     return name
+
+
+def api_name(value: ApiValue) -> str:
+    """The name of an activation function, with its home where that makes it another one."""
+    home = value.path.removeprefix("keras.").partition(".")[0]
+    return f"{home}.{value.leaf}" if f"{home}.{value.leaf}" in BY_NAME else value.leaf
 
 
 def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
@@ -102,7 +110,7 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
         Step(
             module=module.replace("{axis}", axis) if module else None,
             fn=fn.replace("{axis}", axis),
-            hint=name,
+            hint=name.rpartition(".")[2],
             helpers=(found.helper,) if found.helper else (),
         )
     ]

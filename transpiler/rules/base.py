@@ -42,6 +42,8 @@ def parse_signature(text: str) -> inspect.Signature:
     defaults += [ast.literal_eval(d) for d in node.defaults]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(a.arg, kind, default=d) for a, d in zip(positional, defaults)]
+    if node.vararg:
+        parameters.append(inspect.Parameter(node.vararg.arg, inspect.Parameter.VAR_POSITIONAL))
     for a, d in zip(node.kwonlyargs, node.kw_defaults):
         default = inspect.Parameter.empty if d is None else ast.literal_eval(d)
         parameters.append(inspect.Parameter(a.arg, inspect.Parameter.KEYWORD_ONLY, default=default))

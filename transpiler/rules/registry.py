@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from transpiler.rules.base import LayerRule
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def subclasses(cls: type) -> Iterator[type]:
+    """The classes below `cls`, depth first."""
     for sub in cls.__subclasses__():
         yield sub
-        yield from _subclasses(sub)
+        yield from subclasses(sub)
 
 
 def _load() -> None:
@@ -28,7 +29,7 @@ def layer_rules() -> dict[str, LayerRule]:
     """Layer class name → its rule."""
     _load()
     found: dict[str, LayerRule] = {}
-    for cls in _subclasses(LayerRule):
+    for cls in subclasses(LayerRule):
         if not cls.keras or "keras" not in cls.__dict__:
             continue
         rule = cls()

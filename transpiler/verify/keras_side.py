@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -50,9 +51,11 @@ def main(argv: list[str]) -> int:
     attempts: list[dict[str, Any]] = []
     for floatx, promoted in (("float64", False), ("float64", True), ("float32", False)):
         done = any(a["ok"] for a in attempts)
-        if done and promoted:
+        if done and promoted and not attempts[0]["single"]:
             continue
-        attempts.append(_forked(keras, job, floatx, promoted, out, f"{out}.float64.npz" if done else None))
+        attempts.append(
+            _forked(keras, job, floatx, promoted, out, f"{out}.float64.npz" if done and not promoted else None)
+        )
         if attempts[-1]["stage"] == "pairing":
             break
     Path(out + ".json").write_text(json.dumps(attempts), encoding="utf-8")
@@ -65,7 +68,7 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        report = {"floatx": floatx, "promoted": promoted, "ok": True, "stage": "build", "error": ""}
+        report = {"floatx": floatx, "promoted": promoted, "ok": True, "stage": "build", "error": "", "single": False}
         try:
             _run(keras, job, floatx, out, draw, report)
         except BaseException as error:  # the fork must end here, whatever the user's program raised
@@ -85,8 +88,20 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
             "ok": False,
             "stage": "crash",
             "error": f"the process ended with status {status}",
+            "single": False,
         }
     return json.loads(note.read_text(encoding="utf-8"))
+
+
+SINGLE = re.compile(r"float32|\btf\.(constant|fill|linspace|convert_to_tensor)\b")
+
+
+def names_single(job: Job) -> bool:
+    """Whether the program may make float32: its constants are then rounded even where its layers are float64."""
+    files = {getattr(m, "__file__", None) for m in list(sys.modules.values())}
+    roots = tuple(os.path.realpath(r) + os.sep for r in job.roots)
+    own = [f for f in files if f and f.endswith(".py") and os.path.realpath(f).startswith(roots)]
+    return any(SINGLE.search(Path(f).read_text(encoding="utf-8", errors="replace")) for f in own)
 
 
 def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, report: dict[str, Any]) -> None:
@@ -101,6 +116,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)
+    report["single"] = names_single(job)
     report["stage"] = "pairing"
     units = live.unit_layers(subject.model, keras, recorder.log)
     sources = pair(units, job, subject.model)

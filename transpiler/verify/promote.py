@@ -16,6 +16,9 @@ import numpy as np
 
 MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
 
+LITERALS = ("constant", "convert_to_tensor", "convert_to_tensor_v2_with_dispatch")
+"""Those that take numbers which float32 would round, by the names their functions have."""
+
 
 def exact_constants() -> None:
     """Makes `tf.cast(1 / 255, "float64")` exact: TensorFlow makes a float32 of the number first.
@@ -156,6 +159,8 @@ def _promoted(function: Any) -> Any:
         kwargs = {k: double if k in ("dtype", "dtype_hint") and _is_single(v) else v for k, v in kwargs.items()}
         result = function(*args, **kwargs)
         if getattr(getattr(result, "dtype", None), "name", "") == "float32" and not hasattr(result, "assign"):
+            if function.__name__ in LITERALS and len(args) == 1 and not kwargs and not hasattr(args[0], "dtype"):
+                return function(args[0], dtype=double)
             return _cast(result)
         return result
 

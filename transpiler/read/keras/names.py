@@ -42,6 +42,8 @@ def canonical(path: str) -> str:
             return (
                 canonical(path) if path.startswith(("keras.src.", "keras.api.", "keras._tf_keras")) else _shorten(path)
             )
+    if path == "tensorflow.compat.v1.image" or path.startswith("tensorflow.compat.v1.image.resize"):
+        return path  # TensorFlow 1 has another grid of pixels
     for old, new in (
         ("tensorflow.compat.v1.", "tensorflow."),
         ("tensorflow.compat.v2.", "tensorflow."),

@@ -105,6 +105,8 @@ class ClassWriter:
         self.static_names = {p.name for p in cls.params} | {op.name for op in cls.block.walk() if isinstance(op, Let)}
         self.stored: dict[str, str] = {}
         """Static names that `forward` reads → the attributes that hold them."""
+        self.inner: set[str] = set()
+        """Those of them that a side of a branch binds: they are stored there."""
 
     # --- attributes --------------------------------------------------------------------------------------------
 
@@ -174,6 +176,8 @@ class ClassWriter:
             value = op.value.code if isinstance(op.value, Sym) else ""
             if self.printed.get(value, value) != self.printed.get(op.name, op.name):  # else it goes on under its name
                 out.add(let_code(op))
+            if op.name in self.inner:
+                out.add(f"self.{self.stored[op.name]} = {op.name}")
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())
         elif isinstance(op, Branch):
@@ -396,7 +400,7 @@ class ClassWriter:
         self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
     ) -> None:
         expression = self.expression(op)
-        if self.inlines(ops, index, op, expression):
+        if op.step.fn == "{self}" or self.inlines(ops, index, op, expression):
             self.variables[op.results[0]] = expression
             return
         if len(op.results) == 1 and not op.outputs:
@@ -428,6 +432,12 @@ class ClassWriter:
             name = self.variable(used[0], index, holders, last_use)
             out.add(f"{name} = {ast.unparse(fill_args(template, [expression]))}")
             self.variables[used[0]] = ast.Name(name, ast.Load())
+            return
+        if sorted(outputs) == sorted(f"{{0}}[{i}]" for i in range(len(op.results))):
+            results = [op.results[outputs.index(f"{{0}}[{i}]")] for i in range(len(outputs))]
+            names = [self.variable(r, index, holders, last_use) if r in used else "_" for r in results]
+            out.add(f"{', '.join(names)} = {ast.unparse(expression)}")
+            self.variables |= {r: ast.Name(n, ast.Load()) for r, n in zip(results, names)}
             return
         temporary = Names(GLOBALS | frozenset(holders)).take("out")
         out.add(f"{temporary} = {ast.unparse(expression)}")
@@ -519,7 +529,12 @@ class ClassWriter:
         self.constructor(self.cls.block, constructor)
         inputs = self.input_names()
         forward = self.write_forward(inputs)  # before the attributes that it turns out to read
-        constructor.add(*(f"self.{attribute} = {name}" for name, attribute in self.stored.items()))
+        self.inner = self.stored.keys() - {p.name for p in self.cls.params}
+        self.inner -= {op.name for op in self.cls.block.ops if isinstance(op, Let)}
+        if self.inner:
+            constructor = Lines()
+            self.constructor(self.cls.block, constructor)
+        constructor.add(*(f"self.{a} = {name}" for name, a in self.stored.items() if name not in self.inner))
         if self.cls.root and self.initial.shared:
             constructor.add("self.apply(init_weights)")
         constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))

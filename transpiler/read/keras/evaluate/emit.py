@@ -9,6 +9,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.values import Origin
 from transpiler.rules.initializers import fans_of, init_call
 
@@ -35,13 +36,48 @@ class Emitter:
         """A permuted tensor → the tensor it was permuted from."""
         self.permutes: dict[tuple[Value, Layout], tuple[Block, Value]] = {}
         """What has been permuted already, and in which block."""
+        self.brought: dict[tuple[Constant, Any], tuple[Block, Constant]] = {}
+        """A constant made elsewhere, and the class that uses it → its copy there."""
+        self.batches: dict[Value, Value] = {}
+        """A tensor → the one whose batch it surely has."""
         self.comments: tuple[str, ...] = ()
         """Comments of the statement under evaluation, for the first operation it makes."""
 
+    @property
+    def home(self) -> Any:
+        """The class under construction."""
+        return None
+
     def emit(self, op: Any) -> None:
+        if isinstance(op, Apply):
+            op.args = [self.brought_here(x) if isinstance(x, Constant) else x for x in op.args]
         if isinstance(op, Apply) and self.comments:
             op.comments, self.comments = self.comments, ()
         self.block.ops.append(op)
+
+    def emit_constant(self, text: str, kind: TensorType, data: Any = None, hint: str = "constant") -> Constant:
+        """A buffer of the class under construction."""
+        step = Step(module=f"nn.Buffer({text}, persistent=False)", fn="{self}", hint=hint, stateful=True)
+        member = Member(step.module or "", hint, None, None, step)
+        x = Constant(kind, hint, text, data, self.home, member)
+        self.emit(Apply([x], [], step, member))
+        return x
+
+    def brought_here(self, x: Constant) -> Constant:
+        """A constant that another class or the module made, made again in the class under construction."""
+        if x.home is self.home:
+            return x
+        known = self.brought.get((x, self.home))
+        if known is None or known[0] is not self.block:
+            made = self.emit_constant(self.text_here(x), x.type, x.data, x.hint)
+            known = self.brought[x, self.home] = (self.block, made)
+        return known[1]
+
+    def text_here(self, x: Constant) -> str:
+        """The text of a constant that was made elsewhere, in the names of the class under construction."""
+        if x.open_names():
+            raise Declined("K2T103", "a constant that depends on variables around this function is not translated")
+        return x.text
 
     def to_layout(self, x: Value, layout: Layout | None) -> Value:
         """`x` with its axes in the given order; a permute is written where needed."""
@@ -54,12 +90,16 @@ class Emitter:
         if known is not None and known[0] is self.block:
             return known[1]
         order = to_first(x.type.rank) if layout is Layout.FIRST else to_keras(x.type.rank)
+        if isinstance(x, Constant):
+            turned = f"{x.text}.permute({', '.join(map(str, order))})"
+            return self.emit_constant(turned, x.type.in_layout(layout), None, x.hint)
         y = Value(x.type.in_layout(layout), x.hint)
         step = Step(
             fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, comment=_orders(x.type.rank, layout)
         )
         self.emit(Apply([y], [x], step))
         self.permuted[y] = x
+        self.same_batch([x], [y])
         self.permutes[x, layout] = (self.block, y)
         return y
 
@@ -72,6 +112,15 @@ class Emitter:
             same_rank = len({x.type.rank for x in xs}) == 1
             layout = Layout.FIRST if same_rank and any(x.type.layout is Layout.FIRST for x in wide) else Layout.KERAS
         return [self.to_layout(x, layout) for x in xs]
+
+    def same_batch(self, xs: list[Value], results: list[Value]) -> None:
+        """Notes that results have the batch of the operands, if these have one."""
+        open_ones = {self.batches.get(x, x) for x in xs if x.type.shape[:1] == (None,)}
+        if len(open_ones) == 1:
+            (batch,) = open_ones
+            for y in results:
+                if y.type.shape[:1] == (None,) and y is not batch:
+                    self.batches[y] = batch
 
     def emit_lowering(
         self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None

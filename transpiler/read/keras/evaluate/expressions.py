@@ -38,6 +38,7 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Instance,
     Module,
+    SizeTensor,
     TensorShape,
     Unknown,
     has_tensors,
@@ -198,8 +199,10 @@ class Expressions:
                 if isinstance(left, Alternative)
                 else self.split(right, lambda v: self.binop(op, left, v))
             )
+        if isinstance(left, SizeTensor) or isinstance(right, SizeTensor):
+            return self.sizes_binop(op, left, right)
         listed = isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))
-        if (has_tensors(left) or has_tensors(right)) and not listed and not isinstance(op, ast.Mod):
+        if (has_tensors(left) or has_tensors(right)) and not listed and not isinstance(left, str):
             return self.tensor_binary(op, left, right)
         for operand in (left, right):
             if isinstance(operand, Unknown):
@@ -223,6 +226,15 @@ class Expressions:
             raise
         except Exception as error:
             raise ProgramError(error) from None
+
+    def sizes_binop(self, op: ast.operator, left: Any, right: Any) -> SizeTensor:
+        """Arithmetic on sizes, each with its counterpart or with one number."""
+        counts = {len(v) for v in (left, right) if isinstance(v, (list, tuple))}
+        if len(counts) != 1:
+            raise ProgramError(ValueError("sizes of tensors with different ranks"))
+        (count,) = counts
+        pairs = [list(v) if isinstance(v, (list, tuple)) else [v] * count for v in (left, right)]
+        return SizeTensor(self.binop(op, a, b) for a, b in zip(*pairs))
 
     def tensor_binary(self, op: ast.operator, left: Any, right: Any) -> Any:
         raise self.declined("K2T103", "arithmetic on tensors is not translated here")

@@ -11,6 +11,7 @@ from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
 from transpiler.read.keras.evaluate.keras_layers import KerasLayers
 from transpiler.read.keras.evaluate.keras_models import KerasModels
+from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.values import (
     Model,
@@ -19,7 +20,9 @@ from transpiler.read.keras.names import Loader
 from transpiler.rules.ops import op_rules
 
 
-class KerasInterpreter(CustomLayers, KerasLayers, KerasModels, KerasTensors, KerasFunctions, Interpreter, Emitter):
+class KerasInterpreter(
+    CustomLayers, KerasLayers, KerasModels, KerasTensors, KerasOps, KerasFunctions, Interpreter, Emitter
+):
     """The interpreter with Keras: every layer call is written into the block under construction."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
@@ -30,3 +33,4 @@ class KerasInterpreter(CustomLayers, KerasLayers, KerasModels, KerasTensors, Ker
         self.models: list[Model] = []
         self.image_data_format = "channels_last"
         self.ops = op_rules()
+        self.sizes = {}

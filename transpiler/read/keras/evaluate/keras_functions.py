@@ -10,6 +10,7 @@ from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.api import (
     EXPORTS,
 )
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.values import (
     LambdaLayer,
     Model,
@@ -29,14 +30,14 @@ class KerasFunctions:
     def api_shape(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if not args or not isinstance(args[0], Value):
             return Unknown(f"{path}() is not evaluated")
-        return self.dynamic_shape(args[0])
+        sizes = self.dynamic_shape(args[0])
+        return tuple(sizes) if path.startswith("keras.ops.") else sizes
 
-    def dynamic_shape(self, x: Value) -> Any:
-        from transpiler.rules.ops import DynamicDim
+    def api_rank(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return args[0].type.rank if args and isinstance(args[0], Value) else Unknown(f"{path}() is not evaluated")
 
-        return [
-            DynamicDim() if i == 0 else Unknown("an open size") if d is None else d for i, d in enumerate(x.type.shape)
-        ]
+    def api_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return args[0].type.dtype if args and isinstance(args[0], Value) else Unknown(f"{path}() is not evaluated")
 
     def api_ndim(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return args[0].type.rank if isinstance(args[0], Value) else Unknown("ndim of something that is not a tensor")
@@ -49,7 +50,7 @@ class KerasFunctions:
 
         def visit(x: Value) -> None:
             origin = self.origins.get(x)
-            if (origin is None or not origin.inputs) and x not in found:
+            if (origin is None or not origin.inputs) and x not in found and not isinstance(x, Constant):
                 found.append(x)
             for i in origin.inputs if origin else ():
                 visit(i)
@@ -78,7 +79,8 @@ class KerasFunctions:
         return False
 
     def api_get(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return args[0] if args else None
+        value = args[0] if args else kwargs.get("identifier")
+        return "linear" if value is None and path == "keras.activations.get" else value
 
     def api_name_scope(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return None

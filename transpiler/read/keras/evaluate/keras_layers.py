@@ -33,7 +33,6 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.rules.activations import activation_steps
 from transpiler.rules.base import TRAINING_ONLY, LayerRule
-from transpiler.rules.ops import OpRule
 from transpiler.rules.registry import layer_rules
 
 
@@ -160,9 +159,8 @@ class KerasLayers:
             return handler(path, args, kwargs)
         if leaf in CONSTANTS and not has_tensors(args):
             return CONSTANTS[leaf]
-        rule = self.op_rule(path)
-        if rule is not None and (has_tensors(args) or has_tensors(kwargs)):
-            return self.call_op(rule, leaf, args, kwargs)
+        if self.takes_op(path, args, kwargs):
+            return self.call_op(path, args, kwargs)
         if has_tensors(args) or has_tensors(kwargs):
             if len(args) == 1 and isinstance(args[0], Value) and not kwargs:
                 steps = self.activation_function(api, args[0])
@@ -191,30 +189,6 @@ class KerasLayers:
             return activation_steps(api, x.type, self.generation)
         except Declined:
             return None
-
-    def op_rule(self, path: str) -> OpRule | None:
-        return self.ops.get(path.removeprefix("keras."))
-
-    def call_op(self, rule: OpRule, leaf: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        for value in (*args, *kwargs.values()):
-            unknown = next(
-                (v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Unknown)), None
-            )
-            if unknown is not None:
-                raise self.declined("K2T201", f"an argument of {leaf} cannot be evaluated: {unknown.reason}")
-        bound = rule.bind(args, kwargs, self.generation)
-        xs = tensors([bound.get(n) for n in bound])
-        xs = self.to_layouts(xs, rule.wants(bound, types_of(xs)))
-        lowering = rule.lower_named(leaf, bound, types_of(xs))  # type: ignore[attr-defined]
-        result = self.emit_lowering(lowering, xs, None, span=self.where())
-        inputs = tensors([bound.get(n) for n in bound])
-
-        def replay(new: list[Value]) -> Any:
-            mapping = dict(zip(inputs, new))
-            return self.call_op(rule, leaf, replace_tensors(args, mapping), replace_tensors(kwargs, mapping))
-
-        self.remember(inputs, result, replay)
-        return result[0] if len(result) == 1 else result
 
     def remember(self, inputs: list[Value], outputs: list[Value], replay: Any, layer: Any = None) -> None:
         for y in outputs:
@@ -295,6 +269,7 @@ class KerasLayers:
         xs = self.to_layouts(xs, wanted)
         lowering = rule.lower(layer.args, types_of(xs))
         result = self.emit_lowering(lowering, xs, layer, span=layer.span)
+        self.same_batch(xs[:1], result)
         activation = layer.attributes.get("activation_function")
         if activation is not None:
             result = [self.in_keras_order(activation, y) for y in result]

@@ -12,6 +12,7 @@ from transpiler.read.keras.evaluate.api import (
     TRAINING_METHODS,
     WEIGHT_METHODS,
 )
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -121,6 +122,8 @@ class KerasModels:
         mapping: dict[Value, Any] = dict(zip(old, new))
 
         def value_of(x: Value) -> Any:
+            if isinstance(x, Constant):
+                return x
             if x not in mapping:
                 origin = self.origins.get(x)
                 if origin is None or not origin.inputs:
@@ -155,9 +158,8 @@ class KerasModels:
         if isinstance(receiver, Value):
             if name in ("get_shape", "_shape_tuple"):
                 return TensorShape(receiver.type.shape)
-            rule = self.op_rule(f"ops.{name}")
-            if rule is not None:
-                return self.call_op(rule, name, [receiver, *args], kwargs)
+            if self.op_rule(f"ops.{name}") is not None:
+                return self.call_op(f"ops.{name}", [receiver, *args], kwargs)
             if name in ("set_shape",):
                 return None
         if isinstance(receiver, Model):

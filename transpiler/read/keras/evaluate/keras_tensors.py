@@ -5,22 +5,30 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from transpiler.ir.expr import is_open
 from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step
-from transpiler.ir.program import Value, replace_tensors, tensors
+from transpiler.ir.program import Value, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.graph import Graph, Node, graph_of
-from transpiler.read.keras.evaluate.indexing import _index_text, indexed_shape
+from transpiler.read.keras.evaluate.indexing import (
+    backwards,
+    check_index,
+    index_text,
+    indexed_shape,
+    is_backwards,
+    is_whole,
+    parts_of,
+    slices_of,
+    without_trailing,
+)
 from transpiler.read.keras.evaluate.values import (
-    Instance,
     Method,
     Model,
-    Module,
     TensorShape,
     Unknown,
 )
 from transpiler.read.keras.names import canonical
-from transpiler.rules.ops import OPERATOR, operator_lowering
+from transpiler.rules.ops.base import Operand
+from transpiler.rules.ops.operators import OPERATOR
 
 
 class KerasTensors:
@@ -165,34 +173,26 @@ class KerasTensors:
         sign = {"Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=", "Eq": "==", "NotEq": "!="}[type(op).__name__]
         return self.apply_operator(f"{{0}} {sign} {{1}}", [left, right], "bool")
 
-    def apply_operator(self, template: str, operands: list[Any], dtype: str | None = None) -> Value:
-        for operand in operands:
-            if isinstance(operand, Unknown):
-                raise self.declined("K2T201", f"an operand cannot be evaluated: {operand.reason}")
-            if isinstance(operand, (list, tuple, Instance, Module)):
-                raise self.declined("K2T103", f"{operand!r} as an operand of a tensor is not translated")
-        inputs = tensors(operands)
-        xs = self.to_layouts(inputs, None if len({x.type.rank for x in inputs}) == 1 else Layout.KERAS)
-        moved = dict(zip(inputs, xs))
-        lowering = operator_lowering(template, [moved[o].type if isinstance(o, Value) else o for o in operands], dtype)
-        result = self.emit_lowering(lowering, xs, None, span=self.where())
-        self.remember(
-            inputs,
-            result,
-            lambda new: self.apply_operator(template, replace_tensors(operands, dict(zip(inputs, new))), dtype),
-        )
-        return result[0]
-
     def tensor_getitem(self, value: Value, index: Any) -> Any:
-        """Indexing by ints, slices, None and `...`, in Keras order."""
+        """Indexing by ints, slices, None and `...`, in Keras order; what only slices may stay channels first."""
         items = list(index) if isinstance(index, tuple) else [index]
-        if any(not isinstance(i, (int, slice, type(None), type(Ellipsis))) or isinstance(i, bool) for i in items):
-            raise self.declined("K2T103", "this way of indexing a tensor is not translated")
-        if any(isinstance(i, slice) and i.step is not None and (is_open(i.step) or i.step < 0) for i in items):
-            raise self.declined("K2T103", "a negative step over a tensor is not translated")
-        x = self.to_layout(value, Layout.KERAS)
-        shape = indexed_shape(x.type.shape, items)
-        text = ", ".join(_index_text(i) for i in items)
-        result = self.emit_lowering(Lowering([Step(fn=f"{{0}}[{text}]")], [TensorType(shape, x.type.dtype)]), [x], None)
+        check_index(items)
+        turned = backwards(items, value.type.rank)
+        if turned:
+            value = self.call_op("ops.flip", [value], {"axis": turned})
+            items = [slice(None) if is_backwards(i) else i for i in items]
+        sizes = tensors([parts_of(i) for i in items])
+        shape = indexed_shape(value.type.shape, items)
+        first = slices_of(items, value.type) if value.type.layout is Layout.FIRST else None
+        x = value if first is not None else self.to_layout(value, Layout.KERAS)
+        places = {s: str(Operand(i, s.type)) for i, s in enumerate(sizes, start=1)}
+        written = without_trailing(first if first is not None else items)
+        text = ", ".join(index_text(i, places) for i in written)
+        kind = TensorType(shape, x.type.dtype).in_layout(x.type.layout)
+        if not written:
+            return x
+        result = self.apply_lowering(Lowering([Step(fn=f"{{0}}[{text}]")], [kind]), [x, *sizes])
+        if is_whole(items[0]) or items[0] is Ellipsis:
+            self.same_batch([x], result)
         self.remember([value], result, lambda new: self.tensor_getitem(new[0], index))
         return result[0]

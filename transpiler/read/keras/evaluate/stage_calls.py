@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
@@ -57,6 +58,11 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+
+
+def is_buffer(op: Apply) -> bool:
+    """Whether an operation only makes a constant."""
+    return isinstance(op.results[0], Constant)
 
 
 class StagedCalls:
@@ -339,7 +345,7 @@ class StagedCalls:
             for n, v in arguments.items()
             if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
         ]
-        trivial = not any(isinstance(op, Apply) and op.step.module for op in block.walk())
+        trivial = not any(isinstance(op, Apply) and op.step.module and not is_buffer(op) for op in block.walk())
         cls.statics = (*statics, *frame.captures)
         staged = Staged(
             cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, trivial, frame.reads, arguments

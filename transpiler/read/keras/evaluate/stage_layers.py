@@ -49,7 +49,8 @@ class StagedLayers:
         home = layer.attributes.get("__home__")
         if home is not self.frame and self.frame.kind == "class":
             layer.attributes["__home__"] = self.frame
-            own = [n for n in layer.args if n not in COMMON and is_open(layer.args.get(n))]
+            mine = layer.rule._own_names()
+            own = [n for n in layer.args if (n not in COMMON or n in mine) and is_open(layer.args.get(n))]
             taken = {n: self.capture(n, as_symbol(layer.args.get(n)), home) for n in own}
             layer.args = layer.args.replace(**taken)
         return super().apply_layer(layer, xs)

@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     Let,
     Value,
 )
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
@@ -28,6 +29,7 @@ from transpiler.read.keras.evaluate.staging import (
     Memory,
     StageError,
     is_static,
+    substitute,
 )
 from transpiler.read.keras.evaluate.values import (
     Env,
@@ -70,6 +72,10 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         if self.own_layers is not None and not any(known is layer for known in self.layers[self.own_layers :]):
             raise StageError("a layer is used that was made elsewhere")
 
+    @property
+    def home(self) -> Any:
+        return self.frame
+
     def fresh(self, name: str) -> str:
         """A static variable of its own."""
         self.memory.counter += 1
@@ -93,11 +99,20 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         """A value read from an enclosing function: a class takes it as a constructor parameter."""
         if home is None or home is self.frame or self.frame.kind == "factory":
             return value
+        if isinstance(value, Constant):
+            return value
         if has_tensors(value):
             raise StageError(f"{name} is a tensor of the function around")
         if not isinstance(value, Sym):
             return value
         return self.capture(name, value, home)
+
+    def text_here(self, x: Constant) -> str:
+        """What the text of a constant reads becomes parameters of the class that uses it."""
+        if self.frame.kind != "class" or not isinstance(x.home, Frame):
+            return super().text_here(x)
+        names = {n: self.capture(n, Sym.name(n), x.home).code for n in sorted(x.open_names())}
+        return substitute(Sym.parse(x.text), {n: Sym.name(c) for n, c in names.items()}).code
 
     def capture(self, name: str, value: Sym, home: Frame | None) -> Sym:
         name = name.split("__v")[0]
@@ -123,6 +138,9 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
             variable = self.fresh(name)
             self.emit(Let(variable, value, name))
             return Sym.name(variable, value.witness)
+        if isinstance(value, Constant) and not value.variable and value.home is self.home:
+            value.variable = self.fresh(name)
+            self.emit(Let(value.variable, Sym.parse(value.text), name))
         if isinstance(value, (list, tuple)) and is_open(value) and is_static(value) and isinstance(value, tuple):
             return value
         return super().named(value, name, env)

@@ -19,6 +19,7 @@ from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.bases import plain
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import (
     BREAK,
     CONTINUE,
@@ -513,6 +514,8 @@ class Statements:
         """Called for every assignment to a name: the place to note what the source calls a value."""
         if isinstance(value, Value):
             value.hint = name
+        if isinstance(value, Constant):
+            value.member.hint = name
         return value
 
     def unpack(self, target: Any, value: Any, env: Env) -> None:

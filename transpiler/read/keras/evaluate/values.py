@@ -339,6 +339,14 @@ class TensorShape:
         return TensorShape(self.dims[index]) if isinstance(index, slice) else self.dims[index]
 
 
+class SizeTensor(list):
+    """`tf.shape(x)`: sizes, of which the open ones are read at run time; arithmetic is by element."""
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return SizeTensor(found) if isinstance(index, slice) else found
+
+
 @dataclass(eq=False)
 class Alternative:
     """One of two values, by a condition that the generated code keeps open. Uses are split under the condition."""
