@@ -102,7 +102,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)
     report["stage"] = "pairing"
-    units = live.unit_layers(subject.model, keras, recorder.log)
+    units = in_plan_order(live.unit_layers(subject.model, keras, recorder.log), job)
     sources = pair(units, job, subject.model)
     report["stage"] = "run"
     arrays: dict[str, np.ndarray] = {}
@@ -138,6 +138,14 @@ def _libraries(keras: ModuleType, job: Job) -> list[ModuleType]:
 
 def _count(model: Any) -> int:
     return int(sum(np.prod(tuple(v.shape)) for v in {id(v): v for v in model.weights}.values()))
+
+
+def in_plan_order(units: list[live.Construction], job: Job) -> list[live.Construction]:
+    """Live layers, given in the order of their construction, in the order of the plan's units."""
+    if job.units is None or len(units) != len(job.units):
+        return units
+    planned = sorted(range(len(units)), key=lambda i: job.units[i].place)  # type: ignore[index]
+    return [unit for _, unit in sorted(zip(planned, units), key=lambda pair: pair[0])]
 
 
 def pair(units: list[live.Construction], job: Job, model: Any) -> dict[str, Any]:

@@ -148,13 +148,16 @@ def direct_layers(layer: Any) -> Iterator[Any]:
 def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[Construction]:
     """The layers with weights that the program itself made, in the order it made them.
 
-    Models are transparent; so is a wrapper around a model. A layer held by another such layer belongs to it.
+    Models, wrappers around a model and layers that the program defines stand for the variables they made themselves;
+    what they hold counts on its own. Any other layer that is held by one belongs to it.
     """
     units: dict[int, Any] = {}
 
     def visit(layer: Any) -> None:
         inner = list(direct_layers(layer))
-        if isinstance(layer, keras.Model) or any(isinstance(c, keras.Model) for c in inner):
+        if is_of_program(type(layer)) or any(isinstance(x, keras.Model) for x in (layer, *inner)):
+            if own_variables(layer):
+                units[id(layer)] = layer
             for child in inner:
                 visit(child)
         elif layer.weights:
@@ -166,6 +169,12 @@ def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[
         if id(construction.layer) in units:
             first.setdefault(id(construction.layer), construction)
     return list(first.values())
+
+
+def is_of_program(cls: type) -> bool:
+    """Whether a class derives from Keras's bare `Layer` or `Model`, and is not Keras's own."""
+    known = next(c for c in cls.__mro__ if c.__module__.partition(".")[0] in ("keras", "tf_keras"))
+    return known is not cls and known.__name__ in ("Layer", "Model", "Functional")
 
 
 def leaf(variable: Any) -> str:

@@ -357,7 +357,7 @@ class ClassWriter:
         self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
     ) -> None:
         expression = self.expression(op)
-        if self.inlines(ops, index, op, expression):
+        if op.step.fn == "{self}" or self.inlines(ops, index, op, expression):  # a parameter is named, not computed
             self.variables[op.results[0]] = expression
             return
         if len(op.results) == 1 and not op.outputs:

@@ -1,24 +1,30 @@
-"""Layers that the program defines itself."""
+"""Layers and models that the program defines itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from transpiler.ir.model import Step, Weight
-from transpiler.ir.program import Member, Value, replace_tensors, tensors
-from transpiler.ir.shape import Layout, TensorType
-from transpiler.read.keras.evaluate.program_classes import keras_base
+from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.model import KERAS2, Layer, Step, Weight
+from transpiler.ir.program import Apply, Member, Value, replace_tensors, tensors
+from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.program_classes import OWN_KINDS, TRAINING, is_mode, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
+    Function,
     Instance,
     LambdaLayer,
+    Model,
     Native,
     Origin,
     Super,
+    TensorShape,
     Unknown,
+    has_tensors,
 )
 from transpiler.rules.base import COMMON
+from transpiler.rules.initializers import weight_code
 
 
 class CustomLayers:
@@ -26,13 +32,14 @@ class CustomLayers:
 
     def instantiate(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kind = keras_base(cls)
-        if kind == "Layer":
+        if kind in OWN_KINDS:
             return self.make_custom_layer(cls, args, kwargs)
         if kind is not None:
             raise self.declined("K2T107", f"{cls.name}, a subclass of {kind}, is not translated yet")
         return super().instantiate(cls, args, kwargs)
 
-    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
+    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance | Model:
+        """An object of a layer's or model's class; a model that gives its own graph to Keras is a functional one."""
         layer = Instance(cls)
         common = {k: kwargs[k] for k in kwargs if k in COMMON}
         layer.attributes.update(
@@ -43,91 +50,206 @@ class CustomLayers:
         init = cls.lookup("__init__")
         if init is not None:
             self.call(Bound(init, layer), args, kwargs)
-        return layer
+        elif keras_base(cls) != "Layer":
+            self.init_model(layer, args, kwargs)
+        return layer.attributes.get("__graph__", layer)
+
+    def init_model(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """`Model.__init__`, with the inputs and outputs of a graph or without."""
+        if not has_tensors(args) and not has_tensors(kwargs):
+            return
+        if layer.cls.lookup("call") is not None:
+            raise self.declined("K2T107", f"{layer.cls.name} has a graph and a call() of its own")
+        model = self.make_model(args, kwargs)
+        model.cls = layer.cls
+        model.attributes = layer.attributes
+        layer.attributes["__graph__"] = model
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function, LambdaLayer):
             return self.call_lambda(function, args, kwargs)
-        if (
-            isinstance(function, Instance)
-            and keras_base(function.cls) == "Layer"
-            and function.cls.lookup("__call__") is None
-        ):
+        if is_own_layer(function) and function.cls.lookup("__call__") is None:
             return self.call_custom_layer(function, args, kwargs)
         return super().call(function, args, kwargs)
 
     def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("training",) and not (k == "mask" and v is None)}
-        inputs = tensors(args)
+        method = layer.attributes.get("call") or layer.cls.lookup("call")
+        if method is None:
+            raise self.declined("K2T107", f"{layer.cls.name} has no call()")
+        inputs = tensors([*args, *kwargs.values()])
         if any(x.type.masked for x in inputs):
             raise self.declined(
                 "K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet"
             )
-        xs = {x: self.to_layout(x, Layout.KERAS) for x in inputs}
-        moved = replace_tensors(args, xs)
-        if not layer.attributes["built"]:
-            build = layer.cls.lookup("build")
-            layer.attributes["built"] = True
-            if build is not None:
-                shapes = [x.type.shape for x in tensors(moved)]
-                self.call(Bound(build, layer), [shapes[0] if isinstance(args[0], Value) else shapes], {})
-        method = layer.cls.lookup("call")
-        if method is None:
-            raise self.declined("K2T107", f"{layer.cls.name} has no call()")
-        accepted = {a.arg for a in (*method.node.args.args, *method.node.args.kwonlyargs)}
-        result = self.call(Bound(method, layer), moved, {k: v for k, v in kwargs.items() if k in accepted})
-        outputs = tensors(result)
+        self.build_custom_layer(layer, args, kwargs)
+        self.called.append([])
+        try:
+            result = self.run_method(layer, method, args, self.call_arguments(method, args, kwargs))
+        finally:
+            inner = self.called.pop()
+        layer.attributes.setdefault("__inner__", []).extend(inner)
         self.remember(
             inputs,
-            outputs,
-            lambda new: self.call_custom_layer(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            tensors(result),
+            lambda new: self.call_custom_layer(layer, *replace_tensors([args, kwargs], dict(zip(inputs, new)))),
             layer,
         )
         return result
 
+    def run_method(self, layer: Instance, method: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A call of a method as a part of what calls it."""
+        if isinstance(method, Function) and method is layer.cls.lookup(method.name):
+            return self.run_function(method, [layer, *args], kwargs)
+        if isinstance(method, Function):
+            return self.run_function(method, args, kwargs)
+        return self.call(method, args, kwargs)
+
+    def call_arguments(self, method: Any, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords for `call`: `training` is the mode of the model, and a mask that is None is none."""
+        a = method.node.args if isinstance(method, Function) else None
+        accepted = {p.arg for p in (*a.args, *a.kwonlyargs)} if a is not None else set()
+        optional = ("training", "mask")
+        found = {k: v for k, v in kwargs.items() if k not in optional or v is not None and k in accepted}
+        if a is not None and "training" in [p.arg for p in a.args[len(args) + 1 :]] + [p.arg for p in a.kwonlyargs]:
+            found.setdefault("training", TRAINING)
+        return found
+
+    def build_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Runs `build` with the shapes of the inputs, as Keras does before the first call."""
+        if layer.attributes["built"]:
+            return
+        layer.attributes["built"] = True
+        build = layer.attributes.get("build") or layer.cls.lookup("build")
+        if build is None:
+            return
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        parameters = [p.arg for p in build.node.args.args[1:]] if isinstance(build, Function) else []
+        if self.generation != KERAS2 and len(parameters) > 1:
+            method = layer.cls.lookup("call")
+            names = [p.arg for p in method.node.args.args[1:]] if isinstance(method, Function) else []
+            given = {**dict(zip(names, args)), **kwargs}
+            shapes = {f"{n}_shape": self.shapes_of(v) for n, v in given.items() if has_tensors(v)}
+            self.run_method(layer, build, [], {k: v for k, v in shapes.items() if k in parameters})
+            return
+        self.run_method(layer, build, [self.shapes_of(first)], {})
+
+    def shapes_of(self, value: Any) -> Any:
+        """The shapes of the tensors in a structure, as `build` gets them."""
+        if isinstance(value, Value):
+            return TensorShape(value.type.shape) if self.generation == KERAS2 else value.type.shape
+        if isinstance(value, dict):
+            return {k: self.shapes_of(v) for k, v in value.items()}
+        return [self.shapes_of(v) for v in value] if isinstance(value, (list, tuple)) else None
+
+    def remember(self, inputs: list[Value], outputs: list[Value], replay: Any, layer: Any = None) -> None:
+        if layer is not None and self.called and not any(known is layer for known in self.called[-1]):
+            self.called[-1].append(layer)
+        super().remember(inputs, outputs, replay, layer)
+
+    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """The mode of the model, handed on by a layer of the program, is what the layer goes by anyway."""
+        if is_mode(kwargs.get("training")):
+            del kwargs["training"]
+        super().check_call_arguments(layer, [a for a in args if not is_mode(a)], kwargs)
+
+    def truth(self, value: Any) -> Any:
+        test = super().truth(value)
+        if isinstance(test, Sym) and TRAINING.code in test.code:
+            return self.mode_truth(test)
+        return test
+
+    def mode_truth(self, test: Sym) -> Any:
+        """The truth of a test on the mode of the model: here that of inference."""
+        return bool(test.witness)
+
     def add_weight(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Value:
         """A weight of a custom layer: a parameter of the class under construction."""
-        given = {
-            **dict(zip(("shape", "initializer"), args if not args or not isinstance(args[0], str) else args[1:])),
-            **kwargs,
-        }
+        given = dict(kwargs)
         if args and isinstance(args[0], str):
-            given["name"] = args[0]
-        shape = given.get("shape") or ()
-        shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+            given["name"], args = args[0], args[1:]
+        order = ("shape", "initializer") if self.generation != KERAS2 else ("shape", "dtype", "initializer")
+        given = {**dict(zip(order, args)), **given}
+        shape = given.get("shape")
+        shape = () if shape is None else tuple(shape) if isinstance(shape, (tuple, list, TensorShape)) else (shape,)
         if any(d is None or isinstance(d, Unknown) for d in shape):
             raise self.declined("K2T202", "the shape of this weight is not known")
-        value = Value(TensorType(shape), "weight")
-        source = f"__weight__{len(layer.attributes.setdefault('__weights__', []))}"
-        layer.attributes["__weights__"].append(value)
-        from transpiler.ir.expr import code_of
-
+        dtype = given.get("dtype")
+        if dtype is not None and "float" not in str(getattr(dtype, "leaf", dtype)):
+            raise self.declined("K2T107", "a weight that does not hold floats is not translated")
+        self.check_weight_arguments(given)
+        initializer = self.initializer_of(given.get("initializer"), shape)
+        code, helpers = weight_code(shape, initializer, given.get("trainable") is not False)
         hint = str(given.get("name") or "weight").rpartition("/")[2]
-        dims = ", ".join(map(code_of, shape)) or "()"
-        step = Step(
-            module=f"nn.Parameter(torch.empty({dims}))",
-            fn="{self}",
-            hint=hint,
-            weights={"": Weight(source)},
-            init={"": given.get("initializer", "glorot_uniform")},
-        )
-        member = Member(step.module or "", hint, None, None, step)
-        member.layer = layer  # type: ignore[assignment]
-        from transpiler.ir.program import Apply
-
+        value = Value(TensorType(shape), hint)
+        step = Step(module=code, fn="{self}", hint=hint, weights={"": Weight(hint)}, helpers=helpers)
+        member = Member(code, hint, None, None, step, order=layer.attributes["__common__"]["index"])
+        layer.attributes.setdefault("__weights__", {})[value] = member
         self.emit(Apply([value], [], step, member))
         self.origins[value] = Origin([], [value], lambda xs: None)
         return value
 
+    def initializer_of(self, value: Any, shape: tuple[Any, ...]) -> Any:
+        """An initializer as the rules know it."""
+        return value
+
+    def check_weight_arguments(self, given: dict[str, Any]) -> None:
+        for name in ("regularizer", "constraint"):
+            if given.get(name) is not None:
+                self.report(
+                    "K2T402",
+                    f"the {name} of this weight acts in training alone and is left out",
+                    "Add the term to your loss, or use the optimizer's weight_decay.",
+                )
+
+    def setattr(self, target: Any, name: str, value: Any) -> None:
+        if is_own_layer(target) and not name.startswith("__"):
+            self.name_part(target, name, value)
+        super().setattr(target, name, value)
+
+    def name_part(self, owner: Instance, name: str, value: Any) -> None:
+        """What a layer is made of is called as the attribute that holds it."""
+        if isinstance(value, Layer):
+            value.attributes.setdefault("attribute", name)
+        elif is_own_layer(value):
+            value.attributes["__common__"].setdefault("attribute", name)
+        elif isinstance(value, Value) and value in owner.attributes.get("__weights__", ()):
+            member = owner.attributes["__weights__"][value]
+            member.name = member.name or name
+
     def missing_attribute(self, value: Instance, name: str) -> Any:
-        if keras_base(value.cls) == "Layer" and name in ("add_weight", "add_variable"):
-            return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
+        if is_own_layer(value):
+            if name in ("add_weight", "add_variable"):
+                return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
+            if "__graph__" in value.attributes:
+                return self.getattr(value.attributes["__graph__"], name)
+            if name in ("add_loss", "add_metric"):
+                return Native(name, lambda *a, **k: self.report_loss(value, name))
         return super().missing_attribute(value, name)
 
+    def report_loss(self, layer: Instance, name: str) -> None:
+        self.report("K2T401", f"{name}() in {layer.cls.name} is left out", "Add the term in your training loop.")
+
     def super_of_api(self, value: Super, name: str) -> Any:
-        if isinstance(value.receiver, Instance) and keras_base(value.receiver.cls) == "Layer":
+        layer = value.receiver
+        if is_own_layer(layer):
             if name in ("add_weight", "add_variable"):
-                return Native("add_weight", lambda *a, **k: self.add_weight(value.receiver, list(a), k))
-            if name in ("__init__", "build"):
-                return Native(name, lambda *a, **k: None)
+                return Native("add_weight", lambda *a, **k: self.add_weight(layer, list(a), k))
+            if name == "__init__":
+                return Native(name, lambda *a, **k: self.base_init(layer, list(a), k))
+            if name == "build":
+                return Native(name, lambda *a, **k: layer.attributes.update(built=True))
+            if name == "__call__":
+                return Native(name, lambda *a, **k: self.call_custom_layer(layer, list(a), k))
+            if name == "__setattr__":
+                return Native(name, lambda n, v: self.setattr(layer, n, v))
+            if name in ("get_config", "compute_output_shape", "compute_mask", "from_config"):
+                return Native(name, lambda *a, **k: Unknown(f"{name}() of {layer.cls.name}"))
         return super().super_of_api(value, name)
+
+    def base_init(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """`Layer.__init__` or `Model.__init__`."""
+        layer.attributes["__common__"] |= {k: v for k, v in kwargs.items() if k in COMMON and v is not None}
+        if isinstance(kwargs.get("name"), str):
+            layer.attributes["name"] = kwargs["name"]
+        if keras_base(layer.cls) != "Layer":
+            self.init_model(layer, args, kwargs)

@@ -98,7 +98,8 @@ class Emitter:
             if step.module is not None:
                 member = built.members.get(i)
                 if member is None:
-                    name = layer.name if layer is not None and i == _main_step(lowering.steps) else None
+                    main = layer is not None and i == _main_step(lowering.steps)
+                    name = layer.attributes.get("attribute", layer.name) if main else None
                     member = built.members[i] = Member(
                         step.module, step.hint, name, layer, step, order=layer.index if layer is not None else 0
                     )

@@ -28,5 +28,7 @@ class KerasInterpreter(CustomLayers, KerasLayers, KerasModels, KerasTensors, Ker
         self.layers: list[Any] = []
         """Every layer object and model, in construction order."""
         self.models: list[Model] = []
+        self.called: list[list[Any]] = []
+        """The layers that each of the custom layers being called has called."""
         self.image_data_format = "channels_last"
         self.ops = op_rules()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym, is_open, to_ast, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     Apply,
@@ -19,20 +20,45 @@ from transpiler.ir.program import (
     replace_tensors,
     tensors,
 )
-from transpiler.ir.shape import Layout
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.program_classes import TRAINING
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
+    StageError,
+    annotations_of,
     axis_name,
     is_short,
+    is_static,
+    signature_defaults,
     staged_hint,
     substitute,
 )
 from transpiler.read.keras.evaluate.values import (
     Class,
+    Function,
     Instance,
+    Model,
+    Origin,
+    has_tensors,
 )
 from transpiler.rules.base import COMMON, LayerRule
+
+
+@dataclass(eq=False)
+class Made:
+    """How an object of a class of the program was made: arguments, the attributes it then had, what was computed."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    attributes: dict[str, Any]
+    ops: list[Any] = field(default_factory=list)
+
+    def untouched(self, layer: Instance) -> bool:
+        """Whether the object still is as its constructor left it."""
+        now = {k: v for k, v in layer.attributes.items() if not k.startswith("__")}
+        then = {k: v for k, v in self.attributes.items() if not k.startswith("__")}
+        return now.keys() == then.keys() and all(now[k] is then[k] or same(now[k], then[k]) for k in now)
 
 
 class StagedLayers:
@@ -54,95 +80,270 @@ class StagedLayers:
             layer.args = layer.args.replace(**taken)
         return super().apply_layer(layer, xs)
 
-    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
-        layer = super().make_custom_layer(cls, args, kwargs)
+    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance | Model:
+        """The object is made here for what is asked of it; its class runs the constructor again, in its own names."""
+        if self.flat:
+            return super().make_custom_layer(cls, args, kwargs)
+        outer, self.block = self.block, Block()
+        try:
+            layer = super().make_custom_layer(cls, args, kwargs)
+        finally:
+            made, self.block = self.block, outer
+        if isinstance(layer, Model) or any(isinstance(op, Apply) for op in made.walk()):
+            self.block.ops += made.ops
+            return layer
         layer.attributes["__home__"] = self.frame
+        layer.attributes["__made__"] = Made(args, kwargs, dict(layer.attributes), made.ops)
         return layer
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = super().instance_attribute(value, name)
         home = value.attributes.get("__home__")
-        if isinstance(found, Sym) and home is not None and home is not self.frame and self.frame.kind == "class":
-            return self.capture(name, found, home)
+        if isinstance(found, Sym) and home is not None:
+            self.write_constructor(value)
+            if home is not self.frame and self.frame.kind == "class":
+                return self.capture(name, found, home)
         return found
 
-    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """A layer of the program becomes a class: `build` and `__init__` are its constructor, `call` is `forward`."""
-        self.check_own(layer)
-        known = layer.attributes.get("__staged__")
-        given = tensors(args)
-        if known is None:
-            self.visit(layer.cls.node)
-            known = layer.attributes["__staged__"] = self.stage_custom_layer(layer, args, kwargs)
-            member = self.construct_custom(layer, known, given)
-        else:
-            member = layer.attributes["__member__"]
-            member.shared = True
-        return self.apply_custom(known, member, given, args)
+    def write_constructor(self, layer: Instance) -> None:
+        """What the object's constructor computed is written where the object is made, as it is read outside its class."""
+        made = layer.attributes.get("__made__")
+        if made is not None and layer.attributes["__home__"] is self.frame:
+            self.block.ops += made.ops
+            made.ops = []
 
-    def stage_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Staged:
-        frame = Frame(None, "class", outer=self.frame)
-        outer_frame, outer_block, outer_layers = self.frame, self.block, self.own_layers
-        dims: dict[str, tuple[int, int]] = {}
-        given = tensors(args)
-        inputs = [self.general_input(x.hint, x, Layout.KERAS, i, dims, len(given) > 1) for i, x in enumerate(given)]
-        self.frame, self.block, self.own_layers = frame, Block(), None
+    def mode_truth(self, test: Sym) -> Any:
+        mode = Sym(TRAINING.expr, False)
+        if test.code == mode.code or test.code == f"not {mode.code}":
+            if self.frame.kind != "class":
+                raise NeedsConstant(test)
+            return test
+        if test.code in (f"{mode.code} is None", f"{mode.code} is not None"):
+            return bool(test.witness)
+        raise self.declined("K2T404", f"a decision on {test.code.replace('self.', '')} is not translated")
+
+    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A layer of the program becomes a class: `__init__` and `build` are its constructor, `call` is `forward`."""
+        self.check_own(layer)
+        given = tensors([*args, *kwargs.values()])
+        kinds = [(x.type.rank, x.type.masked) for x in given]
+        known = layer.attributes.get("__staged__")
+        if known is None:
+            for base in layer.cls.mro():
+                if isinstance(base, Class):
+                    self.visit(base.node)
+            staged, values = self.stage_custom_layer(layer, args, kwargs)
+            member = self.construct_custom(layer, staged, values, given)
+            layer.attributes["__staged__"] = staged, member, kinds, self.frame
+        else:
+            staged, member, before, frame = known
+            if before != kinds:
+                raise self.declined("K2T107", f"{layer.cls.name} is called on different kinds of inputs")
+            if frame is not self.frame:
+                raise self.declined("K2T107", f"{layer.cls.name} is shared between classes")
+            member.shared = True
+        return self.apply_custom(staged, member, args, kwargs)
+
+    def stage_custom_layer(
+        self, layer: Instance, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged, dict[str, Any]]:
+        """The class of an object and what its constructor is given: made from its class, else from this very object."""
+        made = layer.attributes.get("__made__")
+        if made is not None and made.untouched(layer):
+            found = self.stage_constructor(layer, made, args, kwargs)
+            if found is not None:
+                return found
+        self.write_constructor(layer)
         try:
-            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
-            block = self.block
+            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, True), {}
         except NeedsConstant:
-            self.frame, self.block = frame, Block()
             layer.attributes["built"] = False
             layer.attributes.pop("__weights__", None)
-            dims.clear()
-            inputs = [Value(x.type.in_layout(Layout.KERAS), x.hint) for x in given]
-            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, False), {}
+
+    def stage_constructor(
+        self, layer: Instance, made: Made, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged, dict[str, Any]] | None:
+        """The class as its source has it, parameters of the constructor included; None if it cannot be kept so."""
+        init = layer.cls.lookup("__init__")
+        bound = {}
+        if isinstance(init, Function):
+            bound = dict(list(Interpreter.bind(self, init, [layer, *made.args], made.kwargs).names.items()))
+        own = next(iter(bound.values()), None)
+        bound = {n: v for n, v in bound.items() if not n.startswith("__") and v is not own}
+        rest = {n for a in (getattr(init, "node", None),) if a for n in rest_names(a)}
+        node = layer.cls.node
+        for _ in range(12):
+            opened = {
+                n: v
+                for n, v in bound.items()
+                if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
+            }
+            general = (id(node), "") not in self.memory.frozen
+            key = self.layer_key(layer, bound, opened, general, args, kwargs)
+            known = self.memory.classes.get(key)
+            if known is not None and known.still_holds():
+                self.frame.reads.update(known.reads)
+                return known, opened
+            if node in self.active:
+                return None
+            self.active.append(node)
+            try:
+                staged = self.stage_as_layer(
+                    layer, lambda: self.make_again(layer, init, bound, opened), args, kwargs, opened, general
+                )
+                staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
+                self.memory.classes[key] = staged
+                return staged, opened
+            except NeedsConstant as error:
+                if not self.fix(node, error, opened, general):
+                    return None
+            except StageError:
+                return None
+            finally:
+                self.active.remove(node)
+        return None
+
+    def fix(self, node: ast.ClassDef, error: NeedsConstant, opened: dict[str, Any], general: bool) -> bool:
+        """Fixes the parameters that a decision depends on, else the sizes of the inputs; whether there was any left."""
+        names = [n for n in error.sym.names() if n in opened]
+        for name in names:
+            if is_open(opened[name]):
+                raise NeedsConstant(as_symbol(opened[name]), str(error))
+            self.memory.frozen[id(node), name] = True
+        if not names and general:
+            self.memory.frozen[id(node), ""] = True
+        return bool(names) or general
+
+    def layer_key(self, layer: Instance, bound: dict[str, Any], opened: dict[str, Any], general: bool, args: Any, kwargs: Any) -> Any:  # fmt: skip
+
+        def kind(value: Any) -> Any:
+            if isinstance(value, Value):
+                sizes = () if general else tuple(map(repr, value.type.shape))
+                return ("tensor", value.type.rank, value.type.layout, value.type.masked, sizes)
+            if isinstance(value, (list, tuple)):
+                return (type(value).__name__, *map(kind, value))
+            if isinstance(value, dict):
+                return tuple((k, kind(v)) for k, v in value.items() if k != "name")
+            return repr(value) if is_static(value) else id(value)
+
+        fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
+        return (id(layer.cls.node), fixed, tuple(opened), kind(args), kind(kwargs))
+
+    def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
+        """An object like `layer`, made in the names of the class under construction."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        if isinstance(init, Function):
+            general = {n: Sym.name(n, witness_of(v)) if n in opened else v for n, v in bound.items()}
+            a = init.node.args
+            args = [general[p.arg] for p in (*a.posonlyargs, *a.args)[1:]]
+            args += list(general[a.vararg.arg]) if a.vararg else []
+            kwargs = {p.arg: general[p.arg] for p in a.kwonlyargs}
+            kwargs |= general[a.kwarg.arg] if a.kwarg else {}
+        else:
+            made = layer.attributes["__made__"]
+            args, kwargs = made.args, made.kwargs
+        again = super().make_custom_layer(layer.cls, args, kwargs)
+        if isinstance(again, Model):
+            raise StageError("a model that is its own graph")
+        again.attributes["__home__"] = self.frame
+        return again
+
+    def stage_as_layer(
+        self,
+        layer: Instance,
+        make: Callable[[], Instance],
+        args: list[Any],
+        kwargs: dict[str, Any],
+        reserved: Collection[str],
+        general: bool,
+    ) -> Staged:
+        """Evaluates constructor, `build` and `call` of a layer as one class.
+
+        With `general` the sizes of the inputs are open, else those that are seen.
+        """
+        frame = Frame(None, "class", outer=self.frame)
+        frame.reserved = set(reserved)
+        outer = self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments
+        self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
+        own = self.own_layers
+        self.own_layers = None
+        dims: dict[str, tuple[int, int]] = {}
+        given = tensors([*args, *kwargs.values()])
+        inputs: list[Value] = []
+        for i, x in enumerate(given):
+            if general:
+                inputs.append(self.general_input(x.hint, x, x.type.layout, i, dims, len(given) > 1, reserved))
+            else:
+                inputs.append(Value(x.type, x.hint))
+                self.origins[inputs[-1]] = Origin([], [inputs[-1]], lambda xs: None)
+        frame.reserved |= dims.keys()
+        try:
+            inner = make()
+            moved_args, moved_kwargs = replace_tensors([args, kwargs], dict(zip(given, inputs)))
+            result = super().call_custom_layer(inner, moved_args, moved_kwargs)
+            if not has_tensors(result) or is_open(result):
+                raise StageError(f"{layer.cls.name} does not return tensors alone")
             block = self.block
         finally:
-            self.frame, self.block, self.own_layers = outer_frame, outer_block, outer_layers
+            outer[0].reads.update(frame.reads)
+            self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
         block.ops.append(Return(result))
-        doc = ast.get_docstring(layer.cls.node) or ""
         cls = ModuleClass(
             layer.cls.name,
             [],
             inputs,
             block,
-            doc=doc,
+            doc=ast.get_docstring(layer.cls.node) or "",
             sizes=tuple(dims),
-            statics=tuple(frame.captures),
+            statics=(*reserved, *frame.captures),
             key=layer.cls.node,
         )
-        return Staged(cls, inputs, result, [], dict(frame.captures), dict(frame.homes), dims)
+        cls.source = layer.cls  # type: ignore[attr-defined]
+        cls.annotations = annotations_of(dict(reserved) if isinstance(reserved, dict) else {}, frame.captures)
+        return Staged(
+            cls,
+            inputs,
+            result,
+            list(reserved),
+            dict(frame.captures),
+            dict(frame.homes),
+            dims,
+            reads=frame.reads,
+            kept=(args, kwargs),
+        )
 
-    def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
-        values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+    def construct_custom(self, layer: Instance, staged: Staged, values: dict[str, Any], given: list[Value]) -> Member:
+        values = {**values, **{label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}}
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
                 if self.frame is staged.homes.get(name) or self.frame.kind == "factory"
                 else self.capture(name, outer, staged.homes.get(name))
             )
-        name = layer.attributes["__common__"].get("name")
+        common = layer.attributes["__common__"]
+        name = common.get("attribute") or common.get("name")
         member = Member(
-            "",
-            staged_hint(staged.cls.name),
-            name if isinstance(name, str) else None,
-            order=layer.attributes["__common__"]["index"],
+            "", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=common["index"]
         )
         member.construction = Construction(staged.cls, values)
         member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
-        layer.attributes["__member__"] = member
-        layer.attributes["__values__"] = values
         return member
 
-    def apply_custom(self, staged: Staged, member: Member, given: list[Value], args: list[Any]) -> Any:
-        xs = [self.to_layout(x, Layout.KERAS) for x in given]
+    def apply_custom(self, staged: Staged, member: Member, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        given = tensors([*args, *kwargs.values()])
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
         values = dict(member.construction.values) if member.construction else {}
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, span=self.where()))
-        self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
+        self.remember(
+            given,
+            results,
+            lambda new: self.apply_custom(staged, member, *replace_tensors([args, kwargs], dict(zip(given, new)))),
+        )
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
@@ -175,6 +376,11 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         member.exposed |= (staged.cls.key, label) in self.memory.demands
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def rest_names(node: Any) -> list[str]:
+    """The names of the parameters that take what is left of the arguments."""
+    return [p.arg for p in (node.args.vararg, node.args.kwarg) if p is not None]
 
 
 def as_symbol(value: Any) -> Sym:
