@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.expr import Sym
 from transpiler.ir.model import KERAS2, Layer, Step, Weight
 from transpiler.ir.program import Apply, Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
-from transpiler.read.keras.evaluate.program_classes import OWN_KINDS, TRAINING, is_mode, is_own_layer, keras_base
+from transpiler.read.keras.evaluate.program_classes import (
+    OWN_KINDS,
+    TRAINING,
+    is_mode,
+    is_own_layer,
+    keras_base,
+    mentions_mode,
+)
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
@@ -42,9 +49,9 @@ class CustomLayers:
         """An object of a layer's or model's class; a model that gives its own graph to Keras is a functional one."""
         layer = Instance(cls)
         common = {k: kwargs[k] for k in kwargs if k in COMMON}
-        layer.attributes.update(
-            name=common.get("name") or cls.name.lower(), built=False, trainable=True, supports_masking=False
-        )
+        name = common.get("name")
+        name = name if isinstance(name, (str, Sym)) else cls.name.lower()
+        layer.attributes.update(name=name, built=False, trainable=True, supports_masking=False)
         layer.attributes["__common__"] = {**common, "index": len(self.layers), "span": self.where()}
         self.layers.append(layer)
         init = cls.lookup("__init__")
@@ -154,9 +161,7 @@ class CustomLayers:
 
     def truth(self, value: Any) -> Any:
         test = super().truth(value)
-        if isinstance(test, Sym) and TRAINING.code in test.code:
-            return self.mode_truth(test)
-        return test
+        return self.mode_truth(test) if mentions_mode(test) else test
 
     def mode_truth(self, test: Sym) -> Any:
         """The truth of a test on the mode of the model: here that of inference."""
@@ -208,7 +213,13 @@ class CustomLayers:
 
     def name_part(self, owner: Instance, name: str, value: Any) -> None:
         """What a layer is made of is called as the attribute that holds it."""
-        if isinstance(value, Layer):
+        if isinstance(value, (list, tuple)):
+            for i, item in enumerate(value):
+                self.name_part(owner, f"{name.removesuffix('s')}{i + 1}", item)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                self.name_part(owner, f"{name}_{key}", item)
+        elif isinstance(value, Layer):
             value.attributes.setdefault("attribute", name)
         elif is_own_layer(value):
             value.attributes["__common__"].setdefault("attribute", name)
@@ -249,7 +260,7 @@ class CustomLayers:
     def base_init(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         """`Layer.__init__` or `Model.__init__`."""
         layer.attributes["__common__"] |= {k: v for k, v in kwargs.items() if k in COMMON and v is not None}
-        if isinstance(kwargs.get("name"), str):
+        if isinstance(kwargs.get("name"), (str, Sym)):
             layer.attributes["name"] = kwargs["name"]
         if keras_base(layer.cls) != "Layer":
             self.init_model(layer, args, kwargs)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.program import MODE
 from transpiler.read.keras.evaluate.values import (
     Class,
     Instance,
@@ -16,7 +16,7 @@ from transpiler.rules.registry import layer_rules
 OWN_KINDS = ("Layer", "Model", "Functional")
 """Bases that leave everything to the program: what derives from them is what its own code says."""
 
-TRAINING = Sym(ast.Attribute(ast.Name("self", ast.Load()), "training", ast.Load()), False)
+TRAINING = Sym.parse(MODE, False)
 """The argument `training` of `call`, where the program leaves it to the mode of the model."""
 
 
@@ -50,4 +50,9 @@ def is_own_layer(value: Any) -> bool:
 
 def is_mode(value: Any) -> bool:
     """Whether a value is the mode of the model under conversion."""
-    return isinstance(value, Sym) and value.code == TRAINING.code
+    return isinstance(value, Sym) and value.code == MODE
+
+
+def mentions_mode(value: Any) -> bool:
+    """Whether an open value depends on the mode of the model."""
+    return isinstance(value, Sym) and MODE in value.code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
+    MODE,
     Apply,
     Block,
     Construction,
@@ -20,8 +22,8 @@ from transpiler.ir.program import (
     replace_tensors,
     tensors,
 )
+from transpiler.ir.shape import Layout
 from transpiler.read.keras.evaluate.interpreter import Interpreter
-from transpiler.read.keras.evaluate.program_classes import TRAINING
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
@@ -113,12 +115,9 @@ class StagedLayers:
             made.ops = []
 
     def mode_truth(self, test: Sym) -> Any:
-        mode = Sym(TRAINING.expr, False)
-        if test.code == mode.code or test.code == f"not {mode.code}":
-            if self.frame.kind != "class":
-                raise NeedsConstant(test)
+        if test.code in (MODE, f"not {MODE}"):
             return test
-        if test.code in (f"{mode.code} is None", f"{mode.code} is not None"):
+        if test.code in (f"{MODE} is None", f"{MODE} is not None"):
             return bool(test.witness)
         raise self.declined("K2T404", f"a decision on {test.code.replace('self.', '')} is not translated")
 
@@ -171,7 +170,7 @@ class StagedLayers:
             bound = dict(list(Interpreter.bind(self, init, [layer, *made.args], made.kwargs).names.items()))
         own = next(iter(bound.values()), None)
         bound = {n: v for n, v in bound.items() if not n.startswith("__") and v is not own}
-        rest = {n for a in (getattr(init, "node", None),) if a for n in rest_names(a)}
+        rest = rest_names(init.node) if isinstance(init, Function) else []
         node = layer.cls.node
         for _ in range(12):
             opened = {
@@ -180,7 +179,7 @@ class StagedLayers:
                 if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
             }
             general = (id(node), "") not in self.memory.frozen
-            key = self.layer_key(layer, bound, opened, general, args, kwargs)
+            key = self.layer_key(node, bound, opened, general, args, kwargs)
             known = self.memory.classes.get(key)
             if known is not None and known.still_holds():
                 self.frame.reads.update(known.reads)
@@ -188,10 +187,11 @@ class StagedLayers:
             if node in self.active:
                 return None
             self.active.append(node)
+            again = functools.partial(self.make_again, layer, init, bound, opened)
             try:
-                staged = self.stage_as_layer(
-                    layer, lambda: self.make_again(layer, init, bound, opened), args, kwargs, opened, general
-                )
+                staged = self.stage_as_layer(layer, again, args, kwargs, opened, general)
+                if self.takes_permuted(node, staged):
+                    continue
                 staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
                 self.memory.classes[key] = staged
                 return staged, opened
@@ -215,12 +215,25 @@ class StagedLayers:
             self.memory.frozen[id(node), ""] = True
         return bool(names) or general
 
-    def layer_key(self, layer: Instance, bound: dict[str, Any], opened: dict[str, Any], general: bool, args: Any, kwargs: Any) -> Any:  # fmt: skip
+    def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:
+        """The layouts in which a class takes these tensors."""
+        return [self.memory.preferred.get((id(node), str(i)), x.type.layout) for i, x in enumerate(given)]
+
+    def layer_key(
+        self,
+        node: ast.ClassDef,
+        bound: dict[str, Any],
+        opened: dict[str, Any],
+        general: bool,
+        args: list[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """What decides the class of an object: arguments that are fixed, and the kinds of the others and of the inputs."""
 
         def kind(value: Any) -> Any:
             if isinstance(value, Value):
                 sizes = () if general else tuple(map(repr, value.type.shape))
-                return ("tensor", value.type.rank, value.type.layout, value.type.masked, sizes)
+                return ("tensor", value.type.rank, value.type.masked, sizes)
             if isinstance(value, (list, tuple)):
                 return (type(value).__name__, *map(kind, value))
             if isinstance(value, dict):
@@ -228,7 +241,8 @@ class StagedLayers:
             return repr(value) if is_static(value) else id(value)
 
         fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
-        return (id(layer.cls.node), fixed, tuple(opened), kind(args), kind(kwargs))
+        layouts = self.layouts_of(node, tensors([*args, *kwargs.values()]))
+        return (id(node), fixed, tuple(opened), tuple(layouts), kind(args), kind(kwargs))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
@@ -267,16 +281,15 @@ class StagedLayers:
         frame.reserved = set(reserved)
         outer = self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments
         self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
-        own = self.own_layers
         self.own_layers = None
         dims: dict[str, tuple[int, int]] = {}
         given = tensors([*args, *kwargs.values()])
         inputs: list[Value] = []
-        for i, x in enumerate(given):
+        for i, (x, layout) in enumerate(zip(given, self.layouts_of(layer.cls.node, given))):
             if general:
-                inputs.append(self.general_input(x.hint, x, x.type.layout, i, dims, len(given) > 1, reserved))
+                inputs.append(self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved))
             else:
-                inputs.append(Value(x.type, x.hint))
+                inputs.append(Value(x.type.in_layout(layout), x.hint))
                 self.origins[inputs[-1]] = Origin([], [inputs[-1]], lambda xs: None)
         frame.reserved |= dims.keys()
         try:
@@ -323,7 +336,7 @@ class StagedLayers:
                 else self.capture(name, outer, staged.homes.get(name))
             )
         common = layer.attributes["__common__"]
-        name = common.get("attribute") or common.get("name")
+        name = common.get("attribute", common.get("name"))
         member = Member(
             "", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=common["index"]
         )
