@@ -118,6 +118,7 @@ class Rewriter:
         initial = Initializers.of(classes)
         texts: dict[ModuleClass, str] = {}
         known_texts: dict[tuple[str, str], str] = {}
+        own = {item.root: taken.take(item.root.name) for item in items if item.root and item.root.signature}
         for cls in classes:  # those that others construct come first, so that their names are settled
             base, cls.name = cls.name, UNNAMED
             writer = ClassWriter(cls, self.printed[cls], initial)
@@ -125,7 +126,7 @@ class Rewriter:
             if (base, text) in known_texts:  # the same helper, evaluated for another model
                 cls.name = known_texts[base, text]
                 continue
-            cls.name = known_texts[base, text] = taken.take(base)
+            cls.name = known_texts[base, text] = own.get(cls) or taken.take(base)
             texts[cls] = text.replace(UNNAMED, cls.name)
             edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
         function = initial.function()
@@ -165,7 +166,11 @@ class Rewriter:
                 continue
             placed.add(cls)
             origin = getattr(getattr(cls, "source", None), "node", None)
-            if origin in source.tree.body and origin not in edit.replaced and not self.only_entries:
+            if (
+                origin in source.tree.body
+                and origin not in edit.replaced
+                and (cls is item.root or not self.only_entries)
+            ):
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
@@ -202,7 +207,8 @@ class Rewriter:
         if item.factory is not None:
             node = item.factory.function.node
             return next((s for s in source.tree.body if s is node or any(n is node for n in nodes(s))), None)
-        return source.tree.body[-1] if source.tree.body else None
+        origin = getattr(getattr(item.root, "source", None), "node", None)
+        return origin if origin in source.tree.body else source.tree.body[-1] if source.tree.body else None
 
     def calls_on_models(self, source: SourceModule, edit: FileEdit) -> None:
         """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""

@@ -195,6 +195,8 @@ class ModuleClass:
     """Names that may become constructor parameters, in order, after the sizes."""
     defaults: dict[str, Any] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    signature: tuple[str, ...] = ()
+    """Names that are constructor parameters whether or not they are read, in order, before all others."""
     root: bool = False
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import Sym, same
 from transpiler.ir.model import KERAS2, Layer, Step, Weight
 from transpiler.ir.program import Apply, Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import (
     OWN_KINDS,
     TRAINING,
@@ -29,9 +31,33 @@ from transpiler.read.keras.evaluate.values import (
     TensorShape,
     Unknown,
     has_tensors,
+    own_copy,
 )
 from transpiler.rules.base import COMMON
 from transpiler.rules.initializers import weight_code
+
+
+@dataclass(eq=False)
+class Made:
+    """How an object of a class of the program was made: arguments, the attributes it then had, what was computed."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    attributes: dict[str, Any]
+    ops: list[Any] = field(default_factory=list)
+
+    def bound(self, layer: Instance) -> dict[str, Any]:
+        """The arguments of the constructor by name."""
+        init = layer.cls.lookup("__init__")
+        if not isinstance(init, Function):
+            return {}
+        names = Interpreter.bind(init.interpreter, init, [layer, *self.args], self.kwargs).names
+        return {n: v for n, v in names.items() if not n.startswith("__") and v is not layer}
+
+    def untouched(self, layer: Instance) -> bool:
+        """Whether the object still is as its constructor left it, apart from what `build` and calls do themselves."""
+        now = {k: v for k, v in layer.attributes.items() if not k.startswith("__")}
+        return all(k in now and (now[k] is v or same(now[k], v)) for k, v in self.attributes.items())
 
 
 class CustomLayers:
@@ -59,6 +85,8 @@ class CustomLayers:
             self.call(Bound(init, layer), args, kwargs)
         elif keras_base(cls) != "Layer":
             self.init_model(layer, args, kwargs)
+        kept = {k: own_copy(v) for k, v in layer.attributes.items() if not k.startswith("__") and k != "built"}
+        layer.attributes["__made__"] = Made(args, kwargs, kept)
         return layer.attributes.get("__graph__", layer)
 
     def init_model(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -88,6 +116,8 @@ class CustomLayers:
             raise self.declined(
                 "K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet"
             )
+        if not self.called:
+            layer.attributes.setdefault("__seen__", (args, kwargs))
         self.build_custom_layer(layer, args, kwargs)
         self.called.append([])
         try:
@@ -233,9 +263,20 @@ class CustomLayers:
                 return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
             if "__graph__" in value.attributes:
                 return self.getattr(value.attributes["__graph__"], name)
+            if name == "build" and keras_base(value.cls) != "Layer":
+                return Native(name, lambda *a, **k: self.build_model(value, *a, **k))
+            if name in ("dtype", "compute_dtype", "variable_dtype"):
+                return "float32"
             if name in ("add_loss", "add_metric"):
                 return Native(name, lambda *a, **k: self.report_loss(value, name))
         return super().missing_attribute(value, name)
+
+    def build_model(self, model: Instance, input_shape: Any) -> None:
+        """`Model.build`, which calls the model on inputs of a shape, or of several."""
+        several = isinstance(input_shape, list) and any(isinstance(s, (list, tuple)) for s in input_shape)
+        shapes = input_shape if several else [input_shape]
+        inputs = [self.make_input({"shape": tuple(s)[1:]}, []) for s in shapes]
+        self.call(model, [inputs if several else inputs[0]], {})
 
     def report_loss(self, layer: Instance, name: str) -> None:
         self.report("K2T401", f"{name}() in {layer.cls.name} is left out", "Add the term in your training loop.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, to_ast, witness_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     MODE,
@@ -23,7 +23,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
@@ -45,22 +45,6 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
 )
 from transpiler.rules.base import COMMON, LayerRule
-
-
-@dataclass(eq=False)
-class Made:
-    """How an object of a class of the program was made: arguments, the attributes it then had, what was computed."""
-
-    args: list[Any]
-    kwargs: dict[str, Any]
-    attributes: dict[str, Any]
-    ops: list[Any] = field(default_factory=list)
-
-    def untouched(self, layer: Instance) -> bool:
-        """Whether the object still is as its constructor left it."""
-        now = {k: v for k, v in layer.attributes.items() if not k.startswith("__")}
-        then = {k: v for k, v in self.attributes.items() if not k.startswith("__")}
-        return now.keys() == then.keys() and all(now[k] is then[k] or same(now[k], then[k]) for k in now)
 
 
 class StagedLayers:
@@ -95,7 +79,7 @@ class StagedLayers:
             self.block.ops += made.ops
             return layer
         layer.attributes["__home__"] = self.frame
-        layer.attributes["__made__"] = Made(args, kwargs, dict(layer.attributes), made.ops)
+        layer.attributes["__made__"].ops = made.ops
         return layer
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
@@ -128,9 +112,7 @@ class StagedLayers:
         kinds = [(x.type.rank, x.type.masked) for x in given]
         known = layer.attributes.get("__staged__")
         if known is None:
-            for base in layer.cls.mro():
-                if isinstance(base, Class):
-                    self.visit(base.node)
+            self.visit_class(layer.cls)
             staged, values = self.stage_custom_layer(layer, args, kwargs)
             member = self.construct_custom(layer, staged, values, given)
             layer.attributes["__staged__"] = staged, member, kinds, self.frame
@@ -143,6 +125,11 @@ class StagedLayers:
             member.shared = True
         return self.apply_custom(staged, member, args, kwargs)
 
+    def visit_class(self, cls: Class) -> None:
+        for base in cls.mro():
+            if isinstance(base, Class):
+                self.visit(base.node)
+
     def stage_custom_layer(
         self, layer: Instance, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged, dict[str, Any]]:
@@ -153,23 +140,20 @@ class StagedLayers:
             if found is not None:
                 return found
         self.write_constructor(layer)
+        layouts = self.layouts_of(layer.cls.node, tensors([*args, *kwargs.values()]))
         try:
-            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, True), {}
+            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, True, layouts), {}
         except NeedsConstant:
             layer.attributes["built"] = False
             layer.attributes.pop("__weights__", None)
-            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, False), {}
+            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, False, layouts), {}
 
     def stage_constructor(
         self, layer: Instance, made: Made, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged, dict[str, Any]] | None:
         """The class as its source has it, parameters of the constructor included; None if it cannot be kept so."""
         init = layer.cls.lookup("__init__")
-        bound = {}
-        if isinstance(init, Function):
-            bound = dict(list(Interpreter.bind(self, init, [layer, *made.args], made.kwargs).names.items()))
-        own = next(iter(bound.values()), None)
-        bound = {n: v for n, v in bound.items() if not n.startswith("__") and v is not own}
+        bound = made.bound(layer)
         rest = rest_names(init.node) if isinstance(init, Function) else []
         node = layer.cls.node
         for _ in range(12):
@@ -187,10 +171,11 @@ class StagedLayers:
             if node in self.active:
                 return None
             self.active.append(node)
+            layouts = self.layouts_of(node, tensors([*args, *kwargs.values()]))
             again = functools.partial(self.make_again, layer, init, bound, opened)
             try:
-                staged = self.stage_as_layer(layer, again, args, kwargs, opened, general)
-                if self.takes_permuted(node, staged):
+                staged = self.stage_as_layer(layer, again, args, kwargs, opened, general, layouts)
+                if not (self.at_root and len(self.active) == 1) and self.takes_permuted(node, staged):
                     continue
                 staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
                 self.memory.classes[key] = staged
@@ -217,6 +202,8 @@ class StagedLayers:
 
     def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:
         """The layouts in which a class takes these tensors."""
+        if self.at_root and not self.active:
+            return [Layout.KERAS for _ in given]
         return [self.memory.preferred.get((id(node), str(i)), x.type.layout) for i, x in enumerate(given)]
 
     def layer_key(
@@ -272,6 +259,7 @@ class StagedLayers:
         kwargs: dict[str, Any],
         reserved: Collection[str],
         general: bool,
+        layouts: list[Layout],
     ) -> Staged:
         """Evaluates constructor, `build` and `call` of a layer as one class.
 
@@ -285,7 +273,7 @@ class StagedLayers:
         dims: dict[str, tuple[int, int]] = {}
         given = tensors([*args, *kwargs.values()])
         inputs: list[Value] = []
-        for i, (x, layout) in enumerate(zip(given, self.layouts_of(layer.cls.node, given))):
+        for i, (x, layout) in enumerate(zip(given, layouts)):
             if general:
                 inputs.append(self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved))
             else:

@@ -53,6 +53,8 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
+        self.at_root = False
+        """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
         self.in_loop = 0
         self.facts: list[tuple[str, bool]] = []
