@@ -223,10 +223,6 @@ class CustomLayers:
         self.origins[value] = Origin([], [value], lambda xs: None)
         return value
 
-    def initializer_of(self, value: Any, shape: tuple[Any, ...]) -> Any:
-        """An initializer as the rules know it."""
-        return value
-
     def check_weight_arguments(self, given: dict[str, Any]) -> None:
         for name in ("regularizer", "constraint"):
             if given.get(name) is not None:

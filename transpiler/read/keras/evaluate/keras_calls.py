@@ -12,6 +12,8 @@ from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
 from transpiler.read.keras.evaluate.keras_layers import KerasLayers
 from transpiler.read.keras.evaluate.keras_models import KerasModels
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
+from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
+from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.values import (
     Model,
 )
@@ -19,7 +21,17 @@ from transpiler.read.keras.names import Loader
 from transpiler.rules.ops import op_rules
 
 
-class KerasInterpreter(CustomLayers, KerasLayers, KerasModels, KerasTensors, KerasFunctions, Interpreter, Emitter):
+class KerasInterpreter(
+    ProgramInitializers,
+    LayerSubclasses,
+    CustomLayers,
+    KerasLayers,
+    KerasModels,
+    KerasTensors,
+    KerasFunctions,
+    Interpreter,
+    Emitter,
+):
     """The interpreter with Keras: every layer call is written into the block under construction."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
@@ -28,6 +40,8 @@ class KerasInterpreter(CustomLayers, KerasLayers, KerasModels, KerasTensors, Ker
         self.layers: list[Any] = []
         """Every layer object and model, in construction order."""
         self.models: list[Model] = []
+        self.initializing = False
+        """Whether an initializer of the program is being evaluated."""
         self.called: list[list[Any]] = []
         """The layers that each of the custom layers being called has called."""
         self.image_data_format = "channels_last"

@@ -44,6 +44,9 @@ class KerasFunctions:
     def api_is_keras_tensor(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return isinstance(args[0], Value)
 
+    def api_is_sparse(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return False if isinstance(args[0], Value) else Unknown("whether something that is no tensor is sparse")
+
     def api_get_source_inputs(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         found: list[Value] = []
 
@@ -78,7 +81,11 @@ class KerasFunctions:
         return False
 
     def api_get(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return args[0] if args else None
+        """`keras.activations.get` gives a function; what other objects are called by is as good as they are."""
+        value = next(iter((*args, *kwargs.values())), None)
+        if path == "keras.activations.get" and (value is None or isinstance(value, str)):
+            return ApiValue(f"keras.activations.{value or 'linear'}")
+        return value
 
     def api_name_scope(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return None
