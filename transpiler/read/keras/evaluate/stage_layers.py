@@ -126,9 +126,11 @@ class StagedLayers:
         return self.apply_custom(staged, member, args, kwargs)
 
     def visit_class(self, cls: Class) -> None:
+        """A class of the program becomes one of the result, its methods parts of `forward`."""
         for base in cls.mro():
             if isinstance(base, Class):
                 self.visit(base.node)
+                self.memory.inlined += [f.node for f in base.names.values() if isinstance(f, Function)]
 
     def stage_custom_layer(
         self, layer: Instance, args: list[Any], kwargs: dict[str, Any]
@@ -140,13 +142,16 @@ class StagedLayers:
             if found is not None:
                 return found
         self.write_constructor(layer)
-        layouts = self.layouts_of(layer.cls.node, tensors([*args, *kwargs.values()]))
-        try:
-            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, True, layouts), {}
-        except NeedsConstant:
-            layer.attributes["built"] = False
-            layer.attributes.pop("__weights__", None)
-            return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, False, layouts), {}
+        given = tensors([*args, *kwargs.values()])
+        layouts = self.layouts_of(layer.cls.node, given)
+        for _ in range(len(given) * 4 + 1):
+            try:
+                return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, layouts), {}
+            except NeedsConstant as error:
+                layer.attributes["built"] = False
+                layer.attributes.pop("__weights__", None)
+                self.fix(layer.cls.node, error, {})
+        raise StageError(f"too many sizes decide the structure of {layer.cls.name}")
 
     def stage_constructor(
         self, layer: Instance, made: Made, args: list[Any], kwargs: dict[str, Any]
@@ -162,8 +167,7 @@ class StagedLayers:
                 for n, v in bound.items()
                 if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
             }
-            general = (id(node), "") not in self.memory.frozen
-            key = self.layer_key(node, bound, opened, general, args, kwargs)
+            key = self.layer_key(node, bound, opened, args, kwargs)
             known = self.memory.classes.get(key)
             if known is not None and known.still_holds():
                 self.frame.reads.update(known.reads)
@@ -174,31 +178,29 @@ class StagedLayers:
             layouts = self.layouts_of(node, tensors([*args, *kwargs.values()]))
             again = functools.partial(self.make_again, layer, init, bound, opened)
             try:
-                staged = self.stage_as_layer(layer, again, args, kwargs, opened, general, layouts)
+                staged = self.stage_as_layer(layer, again, args, kwargs, opened, layouts)
                 if not (self.at_root and len(self.active) == 1) and self.takes_permuted(node, staged):
                     continue
                 staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
                 self.memory.classes[key] = staged
                 return staged, opened
             except NeedsConstant as error:
-                if not self.fix(node, error, opened, general):
-                    return None
+                self.fix(node, error, opened)
             except StageError:
                 return None
             finally:
                 self.active.remove(node)
         return None
 
-    def fix(self, node: ast.ClassDef, error: NeedsConstant, opened: dict[str, Any], general: bool) -> bool:
-        """Fixes the parameters that a decision depends on, else the sizes of the inputs; whether there was any left."""
-        names = [n for n in error.sym.names() if n in opened]
+    def fix(self, node: ast.ClassDef, error: NeedsConstant, opened: dict[str, Any]) -> None:
+        """Fixes the parameters and sizes that a decision depends on. Raises what does not depend on this class."""
+        names = [n for n in error.sym.names() if n in opened or n in self.last_dims]
+        if not names:
+            raise error
         for name in names:
-            if is_open(opened[name]):
+            if is_open(opened.get(name)):
                 raise NeedsConstant(as_symbol(opened[name]), str(error))
             self.memory.frozen[id(node), name] = True
-        if not names and general:
-            self.memory.frozen[id(node), ""] = True
-        return bool(names) or general
 
     def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:
         """The layouts in which a class takes these tensors."""
@@ -211,7 +213,6 @@ class StagedLayers:
         node: ast.ClassDef,
         bound: dict[str, Any],
         opened: dict[str, Any],
-        general: bool,
         args: list[Any],
         kwargs: dict[str, Any],
     ) -> Any:
@@ -219,8 +220,7 @@ class StagedLayers:
 
         def kind(value: Any) -> Any:
             if isinstance(value, Value):
-                sizes = () if general else tuple(map(repr, value.type.shape))
-                return ("tensor", value.type.rank, value.type.masked, sizes)
+                return ("tensor", value.type.rank, value.type.masked)
             if isinstance(value, (list, tuple)):
                 return (type(value).__name__, *map(kind, value))
             if isinstance(value, dict):
@@ -228,8 +228,10 @@ class StagedLayers:
             return repr(value) if is_static(value) else id(value)
 
         fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
-        layouts = self.layouts_of(node, tensors([*args, *kwargs.values()]))
-        return (id(node), fixed, tuple(opened), tuple(layouts), kind(args), kind(kwargs))
+        given = tensors([*args, *kwargs.values()])
+        layouts = self.layouts_of(node, given)
+        sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
+        return (id(node), fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
@@ -258,13 +260,9 @@ class StagedLayers:
         args: list[Any],
         kwargs: dict[str, Any],
         reserved: Collection[str],
-        general: bool,
         layouts: list[Layout],
     ) -> Staged:
-        """Evaluates constructor, `build` and `call` of a layer as one class.
-
-        With `general` the sizes of the inputs are open, else those that are seen.
-        """
+        """Evaluates constructor, `build` and `call` of a layer as one class."""
         frame = Frame(None, "class", outer=self.frame)
         frame.reserved = set(reserved)
         outer = self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments
@@ -274,11 +272,9 @@ class StagedLayers:
         given = tensors([*args, *kwargs.values()])
         inputs: list[Value] = []
         for i, (x, layout) in enumerate(zip(given, layouts)):
-            if general:
-                inputs.append(self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved))
-            else:
-                inputs.append(Value(x.type.in_layout(layout), x.hint))
-                self.origins[inputs[-1]] = Origin([], [inputs[-1]], lambda xs: None)
+            open_input = self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved)
+            inputs.append(self.with_fixed_sizes(open_input, layer.cls.node, x, i, dims))
+        self.last_dims = dims
         frame.reserved |= dims.keys()
         try:
             inner = make()
@@ -314,6 +310,27 @@ class StagedLayers:
             reads=frame.reads,
             kept=(args, kwargs),
         )
+
+    def with_fixed_sizes(
+        self, value: Value, node: ast.ClassDef, given: Value, index: int, dims: dict[str, tuple[int, int]]
+    ) -> Value:
+        """An input of a class with the sizes that decide its structure as they are seen."""
+        fixed = [
+            n
+            for n, (i, _) in dims.items()
+            if i == index and not {(id(node), n), (id(node), "")}.isdisjoint(self.memory.frozen)
+        ]
+        if not fixed:
+            return value
+        shape = list(value.type.shape)
+        for name in fixed:
+            axis = dims[name][1]
+            shape[axis] = given.type.shape[axis]
+            if isinstance(shape[axis], Sym):
+                raise NeedsConstant(shape[axis], "the size of an input decides the structure")
+        result = Value(replace(value.type, shape=tuple(shape)), value.hint)
+        self.origins[result] = Origin([], [result], lambda xs: None)
+        return result
 
     def construct_custom(self, layer: Instance, staged: Staged, values: dict[str, Any], given: list[Value]) -> Member:
         values = {**values, **{label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}}
