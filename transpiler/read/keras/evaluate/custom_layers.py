@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym, same
 from transpiler.ir.model import KERAS2, Layer, Step, Weight
-from transpiler.ir.program import Apply, Member, Value, replace_tensors, tensors
+from transpiler.ir.program import Apply, Block, Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import (
@@ -173,10 +173,44 @@ class CustomLayers:
     def shapes_of(self, value: Any) -> Any:
         """The shapes of the tensors in a structure, as `build` gets them."""
         if isinstance(value, Value):
-            return TensorShape(value.type.shape) if self.generation == KERAS2 else value.type.shape
+            return self.as_shape(value.type.shape)
         if isinstance(value, dict):
             return {k: self.shapes_of(v) for k, v in value.items()}
         return [self.shapes_of(v) for v in value] if isinstance(value, (list, tuple)) else None
+
+    def output_shape_of(self, layer: Layer | LambdaLayer, input_shape: Any) -> Any:
+        """`compute_output_shape` of a layer."""
+        several = isinstance(input_shape, list) and any(isinstance(s, (list, tuple, TensorShape)) for s in input_shape)
+        shapes = input_shape if several else [input_shape]
+        if any(isinstance(s, Unknown) or any(isinstance(d, Unknown) for d in s) for s in shapes):
+            return Unknown("the output shape for an unknown input shape")
+        types = [TensorType(tuple(s)) for s in shapes]
+        if isinstance(layer, Layer):
+            found = layer.rule.output_shape(layer.args, types)
+            return [self.as_shape(s) for s in found] if isinstance(found, list) else self.as_shape(found)
+        outer, self.block = self.block, Block()
+        try:
+            result = self.call(layer, [Value(t, "x") for t in types], {})
+        finally:
+            self.block = outer
+        return self.shapes_of(result)
+
+    def as_shape(self, shape: tuple[Any, ...]) -> Any:
+        return TensorShape(shape) if self.generation == KERAS2 else shape
+
+    def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, LambdaLayer):
+            return self.lambda_attribute(value, name)
+        return super().getattr(value, name)
+
+    def lambda_attribute(self, layer: LambdaLayer, name: str) -> Any:
+        if name == "name":
+            return layer.name or "lambda"
+        if name == "compute_output_shape":
+            return Native(name, lambda shape: self.output_shape_of(layer, shape))
+        if name in ("call", "__call__"):
+            return Native(name, lambda *a, **k: self.call_lambda(layer, list(a), k))
+        return Native(name, lambda *a, **k: None) if name == "build" else Unknown(f"{name} of a Lambda layer")
 
     def remember(self, inputs: list[Value], outputs: list[Value], replay: Any, layer: Any = None) -> None:
         if layer is not None and self.called and not any(known is layer for known in self.called[-1]):

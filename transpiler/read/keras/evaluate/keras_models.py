@@ -161,7 +161,9 @@ class KerasModels:
         if isinstance(receiver, Layer):
             if name == "call" or name == "__call__":
                 return self.call_layer(receiver, args, kwargs)
-            if name in ("build", "set_weights", "get_weights", "compute_output_shape", "get_config"):
+            if name == "compute_output_shape":
+                return self.output_shape_of(receiver, *args, **kwargs)
+            if name in ("build", "set_weights", "get_weights", "get_config"):
                 return Unknown(f"{name}() of a layer")
             if name == "get_output_at":
                 return receiver.attributes["calls"][args[0]][1][0]
