@@ -19,15 +19,18 @@ from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Activation, Program, models_at_top, uses_keras
+from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
 from transpiler.read.keras.roots import root_class, traced
 from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
+
+OF_KERAS = ("__init__", "build", "call", "get_config", "from_config", "compute_output_shape", "compute_mask", "config")
+"""Methods of layers and models that have no place in torch, or their own."""
 
 
 class Assembly:
@@ -165,6 +168,12 @@ class Assembly:
                 plans.append(EntryPlan(name, "", name, "", written.tier, units(model, self.program.interpreter)))
             except Declined as declined:
                 self.findings.add(declined.finding())
+        for name, layer in own_models_at_top(self.program):
+            try:
+                plans.append(self.plan_layer(layer, name, ""))
+            except Declined as declined:
+                self.findings.add(declined.finding())
+                self.done[layer.cls.node] = declined
         for name, function, receiver in self.program.functions():
             if function.node in [
                 w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
@@ -403,8 +412,24 @@ class Assembly:
         names = [n for n in assigned_names(body) if n in read]
         return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
 
+    def report_methods(self) -> None:
+        """Names the methods of classes of the program that the result does not have."""
+        sources = [getattr(c, "source", None) for w in self.done.values() if isinstance(w, Written) for c in w.classes]
+        classes = [b for s in sources if isinstance(s, Class) for b in s.mro() if isinstance(b, Class)]
+        for cls in dict.fromkeys(classes):
+            for name, method in cls.names.items():
+                method = getattr(method, "function", getattr(method, "getter", method))
+                if not isinstance(method, Function) or name in OF_KERAS or method.node in self.memory.visited:
+                    continue
+                span = cls.env.module.span(method.node)
+                training = name in ("train_step", "test_step", "predict_step", "compute_loss", "metrics")
+                code = "K2T401" if training else "K2T107"
+                message = f"the method {name}() of {cls.name} is left out"
+                self.findings.add(Finding(code, Severity.WARNING, message, "Write it by hand, if you need it.", span, excerpt(span)))  # fmt: skip
+
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
+        self.report_methods()
         return Rewriter(
             self.program,
             self.findings,

@@ -9,6 +9,7 @@ from transpiler.ir.expr import Sym, same
 from transpiler.ir.model import KERAS2, Layer, Step, Weight
 from transpiler.ir.program import Apply, Block, Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import (
     OWN_KINDS,
@@ -294,12 +295,19 @@ class CustomLayers:
             if "__graph__" in value.attributes:
                 return self.getattr(value.attributes["__graph__"], name)
             if name == "build" and keras_base(value.cls) != "Layer":
-                return Native(name, lambda *a, **k: self.build_model(value, *a, **k))
+                return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
             if name in ("dtype", "compute_dtype", "variable_dtype"):
                 return "float32"
             if name in ("add_loss", "add_metric"):
                 return Native(name, lambda *a, **k: self.report_loss(value, name))
+            if name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
+                return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
         return super().missing_attribute(value, name)
+
+    def model_method(self, model: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if isinstance(model, Instance) and name == "build":
+            return self.build_model(model, *args, **kwargs)
+        return super().model_method(model, name, args, kwargs)
 
     def build_model(self, model: Instance, input_shape: Any) -> None:
         """`Model.build`, which calls the model on inputs of a shape, or of several."""

@@ -15,6 +15,7 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Construction,
+    Let,
     Member,
     ModuleClass,
     Return,
@@ -47,6 +48,10 @@ from transpiler.read.keras.evaluate.values import (
 from transpiler.rules.base import COMMON, LayerRule
 
 
+class OuterSize(NeedsConstant):
+    """A class needs the value of a size that is open where the layer is called."""
+
+
 class StagedLayers:
     """The part of the stager that keeps custom layers."""
 
@@ -70,11 +75,11 @@ class StagedLayers:
         """The object is made here for what is asked of it; its class runs the constructor again, in its own names."""
         if self.flat:
             return super().make_custom_layer(cls, args, kwargs)
-        outer, self.block = self.block, Block()
+        outer, comments, self.block = self.block, self.comments, Block()
         try:
             layer = super().make_custom_layer(cls, args, kwargs)
         finally:
-            made, self.block = self.block, outer
+            made, self.block, self.comments = self.block, outer, comments
         if isinstance(layer, Model) or any(isinstance(op, Apply) for op in made.walk()):
             self.block.ops += made.ops
             return layer
@@ -94,7 +99,7 @@ class StagedLayers:
     def write_constructor(self, layer: Instance) -> None:
         """What the object's constructor computed is written where the object is made, as it is read outside its class."""
         made = layer.attributes.get("__made__")
-        if made is not None and layer.attributes["__home__"] is self.frame:
+        if made is not None and layer.attributes.get("__home__") is self.frame:
             self.block.ops += made.ops
             made.ops = []
 
@@ -137,7 +142,7 @@ class StagedLayers:
     ) -> tuple[Staged, dict[str, Any]]:
         """The class of an object and what its constructor is given: made from its class, else from this very object."""
         made = layer.attributes.get("__made__")
-        if made is not None and made.untouched(layer):
+        if made is not None and not self.flat and made.untouched(layer):
             found = self.stage_constructor(layer, made, args, kwargs)
             if found is not None:
                 return found
@@ -147,6 +152,8 @@ class StagedLayers:
         for _ in range(len(given) * 4 + 1):
             try:
                 return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, layouts), {}
+            except OuterSize as error:
+                raise NeedsConstant(error.sym, str(error)) from None
             except NeedsConstant as error:
                 layer.attributes["built"] = False
                 layer.attributes.pop("__weights__", None)
@@ -184,6 +191,8 @@ class StagedLayers:
                 staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
                 self.memory.classes[key] = staged
                 return staged, opened
+            except OuterSize as error:
+                raise NeedsConstant(error.sym, str(error)) from None
             except NeedsConstant as error:
                 self.fix(node, error, opened)
             except StageError:
@@ -194,7 +203,8 @@ class StagedLayers:
 
     def fix(self, node: ast.ClassDef, error: NeedsConstant, opened: dict[str, Any]) -> None:
         """Fixes the parameters and sizes that a decision depends on. Raises what does not depend on this class."""
-        names = [n for n in error.sym.names() if n in opened or n in self.last_dims]
+        dims, lets = self.last_attempt
+        names = [n for n in sources(error.sym, lets) if n in opened or n in dims]
         if not names:
             raise error
         for name in names:
@@ -274,7 +284,6 @@ class StagedLayers:
         for i, (x, layout) in enumerate(zip(given, layouts)):
             open_input = self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved)
             inputs.append(self.with_fixed_sizes(open_input, layer.cls.node, x, i, dims))
-        self.last_dims = dims
         frame.reserved |= dims.keys()
         try:
             inner = make()
@@ -284,6 +293,7 @@ class StagedLayers:
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
             block = self.block
         finally:
+            self.last_attempt = dims, {op.name: op.value for op in self.block.walk() if isinstance(op, Let)}
             outer[0].reads.update(frame.reads)
             self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
         block.ops.append(Return(result))
@@ -315,11 +325,9 @@ class StagedLayers:
         self, value: Value, node: ast.ClassDef, given: Value, index: int, dims: dict[str, tuple[int, int]]
     ) -> Value:
         """An input of a class with the sizes that decide its structure as they are seen."""
-        fixed = [
-            n
-            for n, (i, _) in dims.items()
-            if i == index and not {(id(node), n), (id(node), "")}.isdisjoint(self.memory.frozen)
-        ]
+        frozen = self.memory.frozen
+        everything = self.flat or (id(node), "") in frozen
+        fixed = [n for n, (i, _) in dims.items() if i == index and (everything or (id(node), n) in frozen)]
         if not fixed:
             return value
         shape = list(value.type.shape)
@@ -327,7 +335,7 @@ class StagedLayers:
             axis = dims[name][1]
             shape[axis] = given.type.shape[axis]
             if isinstance(shape[axis], Sym):
-                raise NeedsConstant(shape[axis], "the size of an input decides the structure")
+                raise OuterSize(shape[axis], "the size of an input decides the structure")
         result = Value(replace(value.type, shape=tuple(shape)), value.hint)
         self.origins[result] = Origin([], [result], lambda xs: None)
         return result
@@ -394,6 +402,17 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         member.exposed |= (staged.cls.key, label) in self.memory.demands
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def sources(sym: Sym, lets: dict[str, Any]) -> list[str]:
+    """The names that an expression depends on, through variables as well."""
+    todo, found = list(sym.names()), []
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.append(name)
+            todo += lets[name].names() if isinstance(lets.get(name), Sym) else ()
+    return found
 
 
 def rest_names(node: Any) -> list[str]:

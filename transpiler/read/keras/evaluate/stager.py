@@ -53,8 +53,8 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
-        self.last_dims: dict[str, tuple[int, int]] = {}
-        """The names that the last class of a layer gave to the sizes of its inputs."""
+        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, Any]] = {}, {}
+        """The names that the last class of a layer gave to the sizes of its inputs, and its variables."""
         self.at_root = False
         """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
