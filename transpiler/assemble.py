@@ -116,13 +116,32 @@ class Assembly:
         finally:
             self.memory.classes.clear()
         self.done[layer.cls.node, expression] = Written(layer.cls.env.module, classes, None, cls)
-        shapes = ", ".join(str(x.type.shape) for x in tensors(graph.inputs))
+        inputs = [x.type for x in tensors(graph.inputs)]
+        self.report_root(layer, cls, inputs)
+        return EntryPlan(
+            expression,
+            setup,
+            layer_entry(expression, cls, layer),
+            setup,
+            "specialised" if cls.guards else "structure",
+            weights,
+            tuple(self.findings.items),
+            tuple(t.shape for t in inputs),
+            any(not t.dtype.startswith("float") for t in inputs),
+        )
+
+    def report_root(self, layer: Instance, cls: ModuleClass, inputs: list[TensorType]) -> None:
+        """Says what a model that is a class of its own was converted for."""
         span = layer.cls.env.module.span(layer.cls.node)
+        shapes = ", ".join(str(t.shape) for t in inputs)
         self.findings.add(
             Finding("K2T304", Severity.NOTE, f"{layer.cls.name} is converted for inputs of shape {shapes}", "", span)
         )
-        torch = layer_entry(expression, cls, layer)
-        return EntryPlan(expression, setup, torch, setup, "structure", weights, tuple(self.findings.items))
+        if cls.guards:
+            message = f"{layer.cls.name} is converted for one value of {', '.join(cls.guards)}"
+            self.findings.add(
+                Finding("K2T301", Severity.WARNING, message, "It raises for other values.", span, excerpt(span))
+            )
 
     def plan_flat(self, expression: str, setup: str, weights: tuple[WeightUnit, ...]) -> EntryPlan:
         """The entry as one class of its own, added to the file."""

@@ -14,6 +14,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Function, Module, Partial, Unknown, has_tensors
@@ -278,6 +279,9 @@ class Rewriter:
                 continue
             if is_import_block(statement):
                 continue
+            if self.only_entries and self.makes_other_model(statement, names):
+                edit.removed.add(statement)
+                continue
             if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
                 if self.only_entries:  # other files may still import it
                     continue
@@ -306,6 +310,12 @@ class Rewriter:
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 edit.removed.add(statement)
         return found
+
+    def makes_other_model(self, statement: ast.stmt, names: dict[str, Any]) -> bool:
+        """Whether a statement only makes models of the program's own classes that nobody asked for."""
+        made = assigned_names([statement]) if isinstance(statement, ast.Assign) else []
+        wanted = {k[1] for k in self.done if isinstance(k, tuple)}
+        return bool(made) and all(is_own_layer(names.get(n)) and n not in wanted for n in made)
 
     def follows_from_another(self, statement: ast.stmt) -> bool:
         """Whether a statement of a script is not translated only because another one, which is reported, is not."""

@@ -40,6 +40,10 @@ class EntryPlan:
     tier: str
     units: tuple[WeightUnit, ...] = ()
     findings: tuple[Finding, ...] = ()
+    shapes: tuple[tuple[int | None, ...], ...] = ()
+    """The shapes, batch first, of the inputs that a model was converted for which declares none."""
+    ids: bool = False
+    """Whether these inputs hold integers."""
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,8 @@ class ModuleClass:
     annotations: dict[str, str] = field(default_factory=dict)
     signature: tuple[str, ...] = ()
     """Names that are constructor parameters whether or not they are read, in order, before all others."""
+    guards: tuple[str, ...] = ()
+    """Those of them that it is fixed for: it raises for other values."""
     root: bool = False
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
 

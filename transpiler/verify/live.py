@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ class Recorder:
 
         for new, old in ((__init__, init), (__call__, call)):
             new.__wrapped__ = old  # type: ignore[attr-defined]  # signatures of subclasses are read through it
+            new.__signature__ = inspect.signature(old)  # type: ignore[attr-defined]  # where none of their own is
         layer_class.__init__, layer_class.__call__ = __init__, __call__
 
     def _construction(self, layer: Any) -> Construction:

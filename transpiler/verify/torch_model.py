@@ -152,7 +152,7 @@ def load(paired: Paired, arrays: Mapping[str, np.ndarray]) -> None:
     with torch.no_grad():
         for slot in paired.slots:
             value = slot.convert(arrays[f"u|{slot.key}"] if slot.source else None)
-            slot.tensor.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+            slot.tensor.copy_(torch.from_numpy(np.array(value, order="C")))  # which keeps a scalar one
 
 
 def tensors(arrays: Sequence[np.ndarray], dtype: torch.dtype) -> list[Tensor]:

@@ -55,7 +55,6 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
     stager = Stager(base, findings, memory)
     stager.frame = Frame(None, "factory")
     stager.at_root = True
-    memory.frozen[id(layer.cls.node), ""] = True  # the sizes of the inputs are those that were seen
     visited = list(memory.visited)
     fresh = {x: new_input(stager, x.type) for x in tensors(graph.inputs)}
     try:
@@ -98,7 +97,7 @@ def keep_signature(cls: ModuleClass, layer: Instance, made: Any) -> None:
     guards = [Static(guard(n, bound[n])) for n in fixed]
     cls.block.ops[:0] = guards
     cls.statics = (*names, *[n for n in cls.statics if n not in names])
-    cls.signature = tuple(names)
+    cls.signature, cls.guards = tuple(names), tuple(fixed)
 
 
 def guard(name: str, value: Any) -> ast.stmt:

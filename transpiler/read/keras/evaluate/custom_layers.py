@@ -90,6 +90,9 @@ class CustomLayers:
         layer.attributes["__made__"] = Made(args, kwargs, kept)
         return layer.attributes.get("__graph__", layer)
 
+    def visit_class(self, cls: Class) -> None:
+        """Called for each class of the program whose code goes into the result."""
+
     def init_model(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         """`Model.__init__`, with the inputs and outputs of a graph or without."""
         if not has_tensors(args) and not has_tensors(kwargs):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Layer, Lowering, Step
+from transpiler.ir.expr import NeedsConstant, Sym, is_open
+from transpiler.ir.model import ApiObject, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.values import Origin
@@ -85,6 +86,9 @@ class Emitter:
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
+                    if isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
+                        found = next(v for v in (*value.args, *value.kwargs.values()) if isinstance(v, Sym))
+                        raise NeedsConstant(found, "the arguments of an initializer decide what is written")
                     init_call(
                         value, parameter or "weight", fans_of(step, parameter)
                     )  # raises Declined here, where the place is known

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import Layer
 from transpiler.read.keras.evaluate.program_classes import keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -31,6 +33,7 @@ class LayerSubclasses:
         changed = next((n for n in STATE if cls.lookup(n) is not None), None)
         if changed is not None:
             raise self.declined("K2T107", f"{cls.name} changes {changed}() of {keras_base(cls)}")
+        self.visit_class(cls)
         instance = Instance(cls)
         init = cls.lookup("__init__")
         if init is not None:
@@ -90,7 +93,7 @@ class LayerSubclasses:
 
     def probe(self, instance: Instance, method: Function, layer: Layer) -> Layer | None:
         """What `call` does to an input that nothing is known of: the layer if it hands it on unchanged, else None."""
-        given, taken = Unknown("the input of a layer"), Unknown("the output of a layer")
+        given, taken = object(), object()  # nothing can be done to them but to hand them on
         before, seen = dict(instance.attributes), []
 
         def base_call(*args: Any, **kwargs: Any) -> Any:
@@ -101,7 +104,7 @@ class LayerSubclasses:
         reports = len(self.findings.items)
         try:
             result = self.run_function(method, [instance, given], {})
-        except ProgramError:
+        except (ProgramError, Declined, NeedsConstant, TypeError, AttributeError):
             result = None
         finally:
             instance.attributes.clear()

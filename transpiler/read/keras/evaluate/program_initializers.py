@@ -67,6 +67,7 @@ class ProgramInitializers:
 
     def initial_value(self, value: Any, shape: Any) -> Any:
         if isinstance(value, Instance):
+            self.visit_class(value.cls)
             method = value.cls.lookup("__call__")
             if method is None:
                 base = value.attributes.get("__base__")

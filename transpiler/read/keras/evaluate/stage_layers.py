@@ -241,7 +241,8 @@ class StagedLayers:
         given = tensors([*args, *kwargs.values()])
         layouts = self.layouts_of(node, given)
         sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
-        return (id(node), fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
+        root = self.at_root and not self.active
+        return (id(node), root, fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
@@ -326,7 +327,7 @@ class StagedLayers:
     ) -> Value:
         """An input of a class with the sizes that decide its structure as they are seen."""
         frozen = self.memory.frozen
-        everything = self.flat or (id(node), "") in frozen
+        everything = self.flat or self.at_root and self.active == [node]
         fixed = [n for n, (i, _) in dims.items() if i == index and (everything or (id(node), n) in frozen)]
         if not fixed:
             return value
