@@ -8,8 +8,9 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
+from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.program import Apply, ModuleClass, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads
@@ -137,6 +138,21 @@ class Assembly:
         self.findings.add(
             Finding("K2T304", Severity.NOTE, f"{layer.cls.name} is converted for inputs of shape {shapes}", "", span)
         )
+        method = layer.cls.lookup("call")
+        names = [a.arg for a in (*method.node.args.args, *method.node.args.kwonlyargs)] if method else []
+        if self.program.interpreter.generation == KERAS3 and "training" not in names and any(has_modes(c) for c in self.settler.needed(cls)):  # fmt: skip
+            message = (
+                f"call() of {layer.cls.name} takes no `training`: its fit() in Keras 3 leaves its layers at inference"
+            )
+            self.findings.add(
+                Finding(
+                    "K2T404",
+                    Severity.NOTE,
+                    message,
+                    "In torch, train() switches them; leave it out if you need that.",
+                    span,
+                )
+            )
         if cls.guards:
             message = f"{layer.cls.name} is converted for one value of {', '.join(cls.guards)}"
             self.findings.add(
@@ -458,6 +474,16 @@ class Assembly:
             self.settler.printed,
             self.done,
         ).write()
+
+
+def has_modes(cls: ModuleClass) -> bool:
+    """Whether a class has submodules that act differently in training."""
+    steps = [
+        op.step
+        for op in cls.block.walk()
+        if isinstance(op, Apply) and op.member is not None and not op.member.construction
+    ]
+    return any(s.stateful or "running_mean" in s.weights for s in steps)
 
 
 def layer_entry(expression: str, cls: ModuleClass, layer: Instance) -> str:

@@ -61,7 +61,6 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
         made = layer.attributes.get("__made__")
         if made is None or not made.untouched(layer):
             raise StageError("the model was changed after it was made")
-        layer.attributes.pop("__staged__", None)
         found = stager.stage_constructor(layer, made, replace_tensors(graph.inputs, fresh), {})
     except NeedsConstant as error:
         raise StageError(str(error)) from None

@@ -116,6 +116,8 @@ class CustomLayers:
         if method is None:
             raise self.declined("K2T107", f"{layer.cls.name} has no call()")
         inputs = tensors([*args, *kwargs.values()])
+        if not inputs and not self.called:
+            return Unknown(f"what {layer.cls.name} makes of values that are not evaluated")
         if any(x.type.masked for x in inputs):
             raise self.declined(
                 "K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet"
@@ -341,6 +343,10 @@ class CustomLayers:
 
     def base_init(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         """`Layer.__init__` or `Model.__init__`."""
+        if kwargs.get("activity_regularizer") is not None:
+            self.report("K2T402", f"the activity_regularizer of {layer.cls.name} is left out", "Add it to your loss.")
+        if kwargs.get("dtype") not in (None, "float32"):
+            raise self.declined("K2T107", f"{layer.cls.name} computes in {kwargs['dtype']!r}")
         layer.attributes["__common__"] |= {k: v for k, v in kwargs.items() if k in COMMON and v is not None}
         if isinstance(kwargs.get("name"), (str, Sym)):
             layer.attributes["name"] = kwargs["name"]

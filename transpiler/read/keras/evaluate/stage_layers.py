@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym, is_open, to_ast, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.liveness import results_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     MODE,
@@ -24,6 +25,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.statics import names_in, used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -63,6 +65,7 @@ class StagedLayers:
     def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
         """A layer made outside the class that calls it: its open arguments become constructor parameters there."""
         self.check_own(layer)
+        self.check_place(layer)
         home = layer.attributes.get("__home__")
         if home is not self.frame and self.frame.kind == "class":
             layer.attributes["__home__"] = self.frame
@@ -70,6 +73,13 @@ class StagedLayers:
             taken = {n: self.capture(n, as_symbol(layer.args.get(n)), home) for n in own}
             layer.args = layer.args.replace(**taken)
         return super().apply_layer(layer, xs)
+
+    def check_place(self, layer: Layer | Instance) -> None:
+        """Raises Declined for a layer that two classes call: each would construct its own."""
+        place = self.places.setdefault(layer, self.frame)
+        if place is not self.frame and not place.abandoned:
+            raise self.declined("K2T107", "a layer is called by two classes, which would not share it in torch")
+        self.places[layer] = self.frame
 
     def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance | Model:
         """The object is made here for what is asked of it; its class runs the constructor again, in its own names."""
@@ -80,7 +90,7 @@ class StagedLayers:
             layer = super().make_custom_layer(cls, args, kwargs)
         finally:
             made, self.block, self.comments = self.block, outer, comments
-        if isinstance(layer, Model) or any(isinstance(op, Apply) for op in made.walk()):
+        if isinstance(layer, Model):
             self.block.ops += made.ops
             return layer
         layer.attributes["__home__"] = self.frame
@@ -115,20 +125,31 @@ class StagedLayers:
         self.check_own(layer)
         given = tensors([*args, *kwargs.values()])
         kinds = [(x.type.rank, x.type.masked) for x in given]
-        known = layer.attributes.get("__staged__")
+        self.check_place(layer)
+        known = self.staged_layers.get(layer)
         if known is None:
             self.visit_class(layer.cls)
             staged, values = self.stage_custom_layer(layer, args, kwargs)
             member = self.construct_custom(layer, staged, values, given)
-            layer.attributes["__staged__"] = staged, member, kinds, self.frame
+            self.staged_layers[layer] = staged, member, kinds
         else:
-            staged, member, before, frame = known
-            if before != kinds:
-                raise self.declined("K2T107", f"{layer.cls.name} is called on different kinds of inputs")
-            if frame is not self.frame:
-                raise self.declined("K2T107", f"{layer.cls.name} is shared between classes")
+            staged, member, before = known
+            if before != kinds or not self.fits(staged, member, given):
+                raise self.declined("K2T107", f"{layer.cls.name} is shared between inputs of different kinds or sizes")
             member.shared = True
         return self.apply_custom(staged, member, args, kwargs)
+
+    def fits(self, staged: Staged, member: Member, given: list[Value]) -> bool:
+        """Whether tensors have the sizes that an object of a class was constructed for, where it goes by them."""
+        assert member.construction is not None
+        block = staged.cls.block
+        read = used_names(block, let_values=True) | names_in(
+            [v.type.shape for op in block.walk() for v in results_of(op)]
+        )
+        values = member.construction.values
+        return all(
+            n not in read or same(values.get(n), given[i].type.shape[axis]) for n, (i, axis) in staged.dims.items()
+        )
 
     def visit_class(self, cls: Class) -> None:
         """A class of the program becomes one of the result, its methods parts of `forward`."""
@@ -293,6 +314,9 @@ class StagedLayers:
             if not has_tensors(result) or is_open(result):
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
             block = self.block
+        except BaseException:
+            frame.abandoned = True
+            raise
         finally:
             self.last_attempt = dims, {op.name: op.value for op in self.block.walk() if isinstance(op, Let)}
             outer[0].reads.update(frame.reads)

@@ -53,6 +53,10 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Sym] = {}
         self.active: list[Any] = []
+        self.places: dict[Any, Frame] = {}
+        """For each layer, the class or factory that calls it."""
+        self.staged_layers: dict[Instance, Any] = {}
+        """For each layer of the program that was called: its class, its submodule, and the kinds of its inputs."""
         self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, Any]] = {}, {}
         """The names that the last class of a layer gave to the sizes of its inputs, and its variables."""
         self.at_root = False

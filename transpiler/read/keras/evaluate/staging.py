@@ -60,6 +60,8 @@ class Frame:
     """What was read from scopes around the function: (scope, name, value)."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
+    abandoned: bool = False
+    """Whether its evaluation failed, so that nothing of it is written."""
 
 
 @dataclass(eq=False)
