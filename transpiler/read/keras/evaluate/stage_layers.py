@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
-from transpiler.ir.liveness import results_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     MODE,
@@ -25,7 +24,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import names_in, used_names
+from transpiler.ir.statics import used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -43,6 +42,7 @@ from transpiler.read.keras.evaluate.values import (
     Class,
     Function,
     Instance,
+    LambdaLayer,
     Model,
     Origin,
     has_tensors,
@@ -142,14 +142,15 @@ class StagedLayers:
     def fits(self, staged: Staged, member: Member, given: list[Value]) -> bool:
         """Whether tensors have the sizes that an object of a class was constructed for, where it goes by them."""
         assert member.construction is not None
-        block = staged.cls.block
-        read = used_names(block, let_values=True) | names_in(
-            [v.type.shape for op in block.walk() for v in results_of(op)]
-        )
-        values = member.construction.values
-        return all(
-            n not in read or same(values.get(n), given[i].type.shape[axis]) for n, (i, axis) in staged.dims.items()
-        )
+        read = used_names(staged.cls.block, let_values=True)
+        for name, (index, axis) in staged.dims.items():
+            made, now = member.construction.values.get(name), given[index].type.shape[axis]
+            if name not in read or same(made, now):
+                continue
+            if not is_open((made, now)) or witness_of(made) != witness_of(now):
+                return False
+            raise NeedsConstant(now if isinstance(now, Sym) else made, "a layer is shared between inputs of open sizes")
+        return True
 
     def visit_class(self, cls: Class) -> None:
         """A class of the program becomes one of the result, its methods parts of `forward`."""
@@ -196,7 +197,8 @@ class StagedLayers:
                 if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
             }
             key = self.layer_key(node, bound, opened, args, kwargs)
-            known = self.memory.classes.get(key)
+            own = not holds_layers(list(bound.values()))  # a layer that is given is a part of this object alone
+            known = self.memory.classes.get(key) if own else None
             if known is not None and known.still_holds():
                 self.frame.reads.update(known.reads)
                 return known, opened
@@ -210,7 +212,8 @@ class StagedLayers:
                 if not (self.at_root and len(self.active) == 1) and self.takes_permuted(node, staged):
                     continue
                 staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
-                self.memory.classes[key] = staged
+                if own:
+                    self.memory.classes[key] = staged
                 return staged, opened
             except OuterSize as error:
                 raise NeedsConstant(error.sym, str(error)) from None
@@ -427,6 +430,15 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         member.exposed |= (staged.cls.key, label) in self.memory.demands
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def holds_layers(value: Any) -> bool:
+    """Whether a value is a layer or a model, or a structure with one."""
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_layers, value))
+    if isinstance(value, dict):
+        return holds_layers(list(value.values()))
+    return isinstance(value, (Layer, LambdaLayer, Model, Instance))
 
 
 def sources(sym: Sym, lets: dict[str, Any]) -> list[str]:
