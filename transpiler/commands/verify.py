@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transpiler.commands.common import ReadingOptions, ReadingPlan, crash, print_findings, refuse_target, save_json, say
 from transpiler.diagnostics import Declined
