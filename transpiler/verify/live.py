@@ -25,7 +25,15 @@ def import_framework(generation: str) -> ModuleType:
     if generation in _imported:
         return _imported[generation]
     _imported[generation] = _import(generation)
+    import tensorflow as tf
+
+    tf.function = _not_compiled  # under the name that programs use: what runs in their functions is observed as well
     return _imported[generation]
+
+
+def _not_compiled(function: Any = None, **options: Any) -> Any:
+    """Stands for `tf.function`, with and without arguments."""
+    return (lambda f: f) if function is None else function
 
 
 def _import(generation: str) -> ModuleType:
@@ -238,7 +246,7 @@ def silence(model: Any) -> list[tuple[Any, str, float]]:
     """Switches all noise off and returns what was on: (layer, attribute, value)."""
     changed = []
     for layer in all_layers(model):
-        targets = {name: 0.0 for name in NOISE} | {"survival_probability": 1.0}
+        targets = {name: 0.0 for name in NOISE} | {"survival_probability": 1.0, "keep_prob": 1.0}
         for name, quiet in targets.items():
             value = getattr(layer, name, None)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value != quiet:

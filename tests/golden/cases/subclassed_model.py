@@ -139,7 +139,8 @@ class Build(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
-        out = self.net(self.conv_block2(self.conv_block1(x)))
+        x = self.conv_block2(self.conv_block1(x))
+        out = self.net(x)
         x = out[0]
         x2 = out[1]
         return x, x2

@@ -95,8 +95,16 @@ def keep_signature(cls: ModuleClass, layer: Instance, made: Any) -> None:
             raise StageError(f"{name} is an object, which the class would have to be given")
     guards = [Static(guard(n, bound[n])) for n in fixed]
     cls.block.ops[:0] = guards
+    lists = {n: bound[n] for n, d in all_defaults(init).items() if n in fixed and isinstance(d, list) and d == bound[n]}
+    cls.defaults = {**cls.defaults, **lists}
     cls.statics = (*names, *[n for n in cls.statics if n not in names])
     cls.signature, cls.guards = tuple(names), tuple(fixed)
+
+
+def all_defaults(function: Function) -> dict[str, Any]:
+    """The defaults of a function's positional parameters."""
+    names = [p.arg for p in function.node.args.args]
+    return dict(zip(names[len(names) - len(function.defaults) :], function.defaults))
 
 
 def guard(name: str, value: Any) -> ast.stmt:

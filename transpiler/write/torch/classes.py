@@ -283,8 +283,8 @@ class ClassWriter:
 
     def construct_branch(self, op: Branch, out: Lines) -> None:
         if op.by_mode:
-            self.constructor(op.then, out)
-            self.constructor(op.otherwise, out)
+            for side in (op.then, op.otherwise):  # what a side raises, it raises in `forward`
+                self.constructor(Block([o for o in side.ops if not isinstance(o, Static)]), out)
             return
         if op in self.flags:
             out.add(f"self.{self.flags[op]} = {op.test.code}")
@@ -304,7 +304,7 @@ class ClassWriter:
         for index, op in enumerate(ops):
             if isinstance(op, Apply):
                 self.forward_apply(ops, index, op, out, holders, last_use)
-            elif isinstance(op, Branch) and (op.phis or op in self.flags):
+            elif isinstance(op, Branch) and (op.phis or op.by_mode):
                 self.forward_branch(op, index, out, holders, last_use)
             elif isinstance(op, ForLoop):
                 self.forward_loop(op, index, out, holders, last_use)
@@ -320,6 +320,9 @@ class ClassWriter:
         sides: list[Lines] = []
         for block, position in ((op.then, 1), (op.otherwise, 2)):
             lines = Lines([], out.level + 1)
+            for o in block.ops if op.by_mode else ():
+                if isinstance(o, Static):
+                    lines.add(*ast.unparse(o.statement).splitlines())
             self.forward_ops(block.ops, lines, dict(before), live | {phi[position] for phi in op.phis})
             moves = [(names[phi[0]], ast.unparse(self.variables[phi[position]])) for phi in op.phis]
             moves = [(n, v) for n, v in moves if n != v]

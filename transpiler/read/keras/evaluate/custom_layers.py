@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym, same
-from transpiler.ir.model import KERAS2, Layer, Step, Weight
+from transpiler.ir.expr import Sym, code_of, same
+from transpiler.ir.model import KERAS2, ApiValue, Layer, Lowering, Step, Weight
 from transpiler.ir.program import Apply, Block, Member, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
@@ -19,6 +20,7 @@ from transpiler.read.keras.evaluate.program_classes import (
     keras_base,
     mentions_mode,
 )
+from transpiler.read.keras.evaluate.program_initializers import Drawn
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
@@ -34,8 +36,17 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
-from transpiler.rules.base import COMMON
+from transpiler.rules.base import COMMON, parse_signature
 from transpiler.rules.initializers import weight_code
+from transpiler.rules.ops import DynamicDim
+
+RANDOM = {
+    "uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
+    "random_uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
+    "normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
+    "random_normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
+}
+"""Functions that draw random numbers: torch's for the plain distribution, and how they are called."""
 
 
 @dataclass(eq=False)
@@ -81,14 +92,21 @@ class CustomLayers:
         layer.attributes.update(name=name, built=False, trainable=True, supports_masking=False)
         layer.attributes["__common__"] = {**common, "index": len(self.layers), "span": self.where()}
         self.layers.append(layer)
-        init = cls.lookup("__init__")
-        if init is not None:
-            self.call(Bound(init, layer), args, kwargs)
-        elif keras_base(cls) != "Layer":
-            self.init_model(layer, args, kwargs)
+        self.owners.append(layer)
+        try:
+            self.run_constructor(layer, args, kwargs)
+        finally:
+            self.owners.pop()
         kept = {k: own_copy(v) for k, v in layer.attributes.items() if not k.startswith("__") and k != "built"}
         layer.attributes["__made__"] = Made(args, kwargs, kept)
         return layer.attributes.get("__graph__", layer)
+
+    def run_constructor(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
+        init = layer.cls.lookup("__init__")
+        if init is not None:
+            self.call(Bound(init, layer), args, kwargs)
+        elif keras_base(layer.cls) != "Layer":
+            self.init_model(layer, args, kwargs)
 
     def visit_class(self, cls: Class) -> None:
         """Called for each class of the program whose code goes into the result."""
@@ -126,10 +144,12 @@ class CustomLayers:
             layer.attributes.setdefault("__seen__", (args, kwargs))
         self.build_custom_layer(layer, args, kwargs)
         self.called.append([])
+        self.called_on.append(inputs)
         try:
             result = self.run_method(layer, method, args, self.call_arguments(method, args, kwargs))
         finally:
             inner = self.called.pop()
+            self.called_on.pop()
         layer.attributes.setdefault("__inner__", []).extend(inner)
         self.remember(
             inputs,
@@ -138,6 +158,33 @@ class CustomLayers:
             layer,
         )
         return result
+
+    def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if api.leaf in RANDOM and "random" in api.path and self.called_on and not self.initializing:
+            return self.random_tensor(api, args, kwargs)
+        return super().call_api(api, args, kwargs)
+
+    def random_tensor(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Random numbers that a layer draws in `call`, for every sample of its input anew."""
+        function, signature = RANDOM[api.leaf]
+        try:
+            bound = parse_signature(signature).bind(*args, **kwargs)
+        except TypeError as error:
+            raise self.declined("K2T102", f"{api}: {error}") from None
+        bound.apply_defaults()
+        shape, low, high = list(bound.arguments.values())[:3]
+        sizes = list(shape) if isinstance(shape, (list, tuple)) else []
+        numbers = all(isinstance(v, (int, float)) for v in (low, high))
+        if not sizes or not isinstance(sizes[0], DynamicDim) or not numbers or not all(isinstance(d, (int, Sym)) for d in sizes[1:]):  # fmt: skip
+            raise self.declined("K2T106", f"{api} of this shape is not translated")
+        given = self.called_on[-1][0]
+        dims = "".join(f", {code_of(d)}" for d in sizes[1:])
+        step = Step(fn=f"{function}(len({{0}}){dims}, dtype={{0}}.dtype, device={{0}}.device)", hint="noise")
+        drawn = self.emit_lowering(Lowering([step], [TensorType((None, *sizes[1:]))]), [given], None)
+        self.remember([given], drawn, lambda new: self.random_tensor(api, args, kwargs))
+        shift, scale = (low, high - low) if function == "torch.rand" else (low, high)
+        scaled = drawn[0] if scale == 1 else self.binop(ast.Mult(), drawn[0], scale)
+        return scaled if shift == 0 else self.binop(ast.Add(), scaled, shift)
 
     def run_method(self, layer: Instance, method: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call of a method as a part of what calls it."""
@@ -162,6 +209,13 @@ class CustomLayers:
         if layer.attributes["built"]:
             return
         layer.attributes["built"] = True
+        self.owners.append(layer)
+        try:
+            self.run_build(layer, args, kwargs)
+        finally:
+            self.owners.pop()
+
+    def run_build(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         build = layer.attributes.get("build") or layer.cls.lookup("build")
         if build is None:
             return
@@ -229,6 +283,10 @@ class CustomLayers:
             del kwargs["training"]
         super().check_call_arguments(layer, [a for a in args if not is_mode(a)], kwargs)
 
+    def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs = {k: v for k, v in kwargs.items() if k != "training" or not is_mode(v)}
+        return super().call_model(model, [a for a in args if not is_mode(a)], kwargs)
+
     def truth(self, value: Any) -> Any:
         test = super().truth(value)
         return self.mode_truth(test) if mentions_mode(test) else test
@@ -262,6 +320,16 @@ class CustomLayers:
         self.emit(Apply([value], [], step, member))
         self.origins[value] = Origin([], [value], lambda xs: None)
         return value
+
+    def api_Variable(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`tf.Variable` in a layer's constructor or `build`: a weight of that layer."""
+        names = ("initial_value", "trainable") if path.startswith("tensorflow.") else ("initializer", "shape")
+        given = {**dict(zip(names, args)), **kwargs}
+        start = given.get("initial_value", given.get("initializer"))
+        if not self.owners or not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
+            return Unknown(f"{path}() is not evaluated")
+        kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype")}
+        return self.add_weight(self.owners[-1], [], {**kept, "shape": start.shape, "initializer": start.initializer})
 
     def check_weight_arguments(self, given: dict[str, Any]) -> None:
         for name in ("regularizer", "constraint"):

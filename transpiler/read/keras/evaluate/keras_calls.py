@@ -42,7 +42,11 @@ class KerasInterpreter(
         self.models: list[Model] = []
         self.initializing = False
         """Whether an initializer of the program is being evaluated."""
+        self.owners: list[Any] = []
+        """The custom layers that are being constructed or built, the innermost last."""
         self.called: list[list[Any]] = []
         """The layers that each of the custom layers being called has called."""
+        self.called_on: list[list[Any]] = []
+        """The tensors that each of them is called on."""
         self.image_data_format = "channels_last"
         self.ops = op_rules()

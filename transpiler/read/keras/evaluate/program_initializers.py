@@ -10,7 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, binary
 from transpiler.ir.model import ApiObject, ApiValue, Args
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.values import Bound, Class, Function, Instance, Native, Partial, Super, Unknown
+from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Native, Partial, Super, Unknown
 from transpiler.rules.base import parse_signature
 
 CREATED = {
@@ -35,6 +35,7 @@ class Drawn:
     """A tensor made by an initializer of the program, as what would have drawn it."""
 
     initializer: ApiObject
+    shape: Any = None
 
 
 class ProgramInitializers:
@@ -101,7 +102,19 @@ class ProgramInitializers:
                 return Native(name, lambda *a, **k: Drawn(instance.attributes["__base__"]))
         return super().super_of_api(value, name)
 
+    def eval_Call(self, node: ast.Call, env: Env) -> Any:
+        """What a variable of a layer starts with is evaluated as an initializer is."""
+        outer = self.initializing
+        if self.owners and ast.unparse(node.func).rpartition(".")[2] == "Variable":
+            self.initializing = True
+        try:
+            return super().eval_Call(node, env)
+        finally:
+            self.initializing = outer
+
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if api.leaf.endswith("_initializer"):
+            return ApiObject(ApiValue(f"keras.initializers.{api.leaf}"), tuple(args), kwargs)
         if self.initializing and api.leaf in CREATED and not api.path.startswith("keras.initializers"):
             return self.created(api, args, kwargs)
         return super().call_api(api, args, kwargs)
@@ -114,11 +127,12 @@ class ProgramInitializers:
             raise Declined("K2T102", f"{api}: {error}") from None
         bound.apply_defaults()
         wanted = {"Constant": ("value",), "RandomUniform": ("minval", "maxval")}.get(kind, ("mean", "stddev"))
-        return Drawn(ApiObject(ApiValue(f"keras.initializers.{kind}"), (), {n: fixed.get(n, bound.arguments.get(n)) for n in wanted}))  # fmt: skip
+        values = {n: fixed.get(n, bound.arguments.get(n)) for n in wanted}
+        return Drawn(ApiObject(ApiValue(f"keras.initializers.{kind}"), (), values), bound.arguments["shape"])
 
     def call_keras(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if self.initializing and isinstance(function, ApiObject) and function.api.path.startswith("keras.initializers"):
-            return Drawn(function)
+        if self.initializing and isinstance(function, ApiObject) and is_initializer(function.api):
+            return Drawn(function, args[0] if args else kwargs.get("shape"))
         return super().call_keras(function, args, kwargs)
 
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
@@ -141,12 +155,17 @@ class ProgramInitializers:
         changed = {n: binary(op, made.kwargs[n], number) for n in places}
         if not isinstance(changed.get("stddev", 0.0), (int, float)) or changed.get("stddev", 0.0) < 0:
             return Unknown("a deviation that is not known")
-        return Drawn(ApiObject(made.api, (), {**made.kwargs, **changed}))
+        return Drawn(ApiObject(made.api, (), {**made.kwargs, **changed}), drawn.shape)
 
 
 def is_programmed(value: Any) -> bool:
     """Whether an initializer is code of the program."""
     return isinstance(value, (Instance, Function, Bound, Partial))
+
+
+def is_initializer(api: ApiValue) -> bool:
+    """Whether a name is that of an initializer: `keras.initializers.HeNormal`, `tf.random_normal_initializer`."""
+    return api.path.startswith("keras.initializers") or api.leaf.endswith("_initializer")
 
 
 def initializer_base(cls: Class) -> ApiValue | None:

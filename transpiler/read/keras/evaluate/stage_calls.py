@@ -38,6 +38,7 @@ from transpiler.read.keras.evaluate.staging import (
     first_symbol,
     is_iterable_static,
     is_static,
+    places_of,
     signature_defaults,
     staged_hint,
 )
@@ -291,6 +292,7 @@ class StagedCalls:
                 raise StageError("a model is returned")
             if is_open(result):
                 raise StageError(f"{function.name} returns more than tensors")
+            places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")
             block = self.block
@@ -365,7 +367,7 @@ class StagedCalls:
         step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         member.step = step
         results = self.results_of(staged, values, member)
-        self.emit(Apply(results, xs, step, member, span=self.where()))
+        self.emit(Apply(results, xs, step, member, places_of(staged.result), self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 

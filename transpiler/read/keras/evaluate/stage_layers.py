@@ -34,6 +34,7 @@ from transpiler.read.keras.evaluate.staging import (
     axis_name,
     is_short,
     is_static,
+    places_of,
     signature_defaults,
     staged_hint,
     substitute,
@@ -316,6 +317,7 @@ class StagedLayers:
             result = super().call_custom_layer(inner, moved_args, moved_kwargs)
             if not has_tensors(result) or is_open(result):
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
+            places_of(result)
             block = self.block
         except BaseException:
             frame.abandoned = True
@@ -392,7 +394,7 @@ class StagedLayers:
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member, span=self.where()))
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.result), self.where()))
         self.remember(
             given,
             results,
@@ -405,7 +407,7 @@ class StagedLayers:
         results = [Value(o.type, o.hint) for o in old]
         member.shared = True
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member))
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.result)))
         return results
 
     def results_of(self, staged: Staged, values: dict[str, Any], member: Member) -> list[Value]:

@@ -98,6 +98,19 @@ class Staged:
         return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
 
 
+def places_of(result: Any) -> tuple[str, ...]:
+    """How each tensor is taken from what `forward` returns, `{0}`; () if it is the tensor itself.
+
+    Raises StageError for structures inside structures.
+    """
+    if isinstance(result, Value) or isinstance(result, (list, tuple)) and len(result) == 1:
+        return ()
+    items = list(result.items()) if isinstance(result, dict) else list(enumerate(result))
+    if any(tensors(v) for _, v in items if not isinstance(v, Value)):
+        raise StageError("tensors are returned in a nested structure")
+    return tuple(f"{{0}}[{key!r}]" for key, v in items if isinstance(v, Value))
+
+
 def expand_lets(dim: Any, known: dict[str, Any]) -> Any:
     """A size with variables that are assigned once, outside loops and branches (`known`), written out."""
     for _ in range(8):
