@@ -126,6 +126,68 @@ def build(filters=(4, 6, 6)):
     return keras.Model(inputs, layers.Dense(3)(layers.concatenate(skips)))
 """
 
+DEPTH = """
+class StochasticDepth(layers.Layer):
+    def __init__(self, drop_prob, **kwargs):
+        super().__init__(**kwargs)
+        self.drop_prob = drop_prob
+
+    def call(self, x, training=None):
+        if training:
+            keep_prob = 1 - self.drop_prob
+            shape = (tf.shape(x)[0],) + (1,) * (len(x.shape) - 1)
+            random_tensor = keep_prob + tf.random.uniform(shape, 0, 1, dtype=x.dtype)
+            return (x / keep_prob) * tf.floor(random_tensor)
+        return x
+
+
+class Linear(layers.Layer):
+    def __init__(self, units=4):
+        super().__init__()
+        self.units = units
+
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(input_shape[-1], self.units), name="w")
+
+    @tf.function
+    def call(self, inputs):
+        return tf.matmul(inputs, self.w)
+
+
+class Net(keras.Model):
+    def __init__(self, rate=0.2):
+        super().__init__()
+        self.linear = Linear(6)
+        self.attention = layers.MultiHeadAttention(2, 3, dropout=0.1)
+        self.drop = StochasticDepth(rate)
+
+    def call(self, x, training=None):
+        x = self.linear(x)
+        y = self.drop(self.attention(x, x, training=training), training=training)
+        return {"sum": x + y, "first": x}
+"""
+
+VARIABLES = """
+class Linear(layers.Layer):
+    def __init__(self, units=4):
+        super().__init__()
+        self.units = units
+
+    def build(self, input_shape):
+        start = tf.random_normal_initializer()
+        shape = (input_shape[-1], self.units)
+        self.w = tf.Variable(initial_value=start(shape=shape, dtype=self.dtype), trainable=True)
+        self.b = tf.Variable(initial_value=tf.zeros((self.units,), dtype=self.dtype), trainable=True)
+
+    @tf.function
+    def call(self, inputs):
+        return tf.matmul(inputs, self.w) + self.b
+
+def build():
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, Linear()(inputs))
+"""
+
 GRAPH = """
 class Net(keras.Model):
     def __init__(self, inputs, widths, head=True, **kwargs):
@@ -147,6 +209,7 @@ CASES: dict[str, tuple[str, str, tuple[tuple[int, ...], ...] | None, str]] = {
     "a model of two inputs": (SIAMESE, "Siamese()", ((2, 12), (2, 12)), "structure"),
     "layers made when the model is built": (LATE, "Net()", ((2, 6),), "structure"),
     "layers built by hand": (BLOCKS, "build()", None, "specialised"),
+    "random numbers and a dictionary": (DEPTH, "Net()", ((2, 5, 3),), "structure"),
     "a graph made in the constructor": (GRAPH, "Small(keras.Input((9, 8, 3)), name='small')", None, "flat"),
 }
 
@@ -160,6 +223,16 @@ def test_both_sides_compute_the_same(name: str, generation: str, tmp_path: Path)
     (result,) = verify_file(path, entries=[entry], generation=generation, inputs=InputSpec(None, shapes))
     assert result.reason == ""
     assert (result.status, result.tier) == ("pass", tier)
+
+
+def test_variables_of_tensorflow_are_weights_of_legacy_keras_alone(tmp_path: Path):
+    path = tmp_path / "prog.py"
+    path.write_text(HEAD + VARIABLES)
+    (result,) = verify_file(path, entries=["build()"], generation="tf_keras")
+    assert (result.reason, result.status) == ("", "pass")
+    (result,) = verify_file(path, entries=["build()"], generation="keras3")
+    assert result.status == "declined"
+    assert "tf.Variable" in result.reason
 
 
 def convert(source: str, tmp_path: Path, *entries: str, **options: object) -> Conversion:
@@ -241,6 +314,18 @@ def test_what_a_layer_adds_to_its_base_is_kept(tmp_path: Path):
             return keras.Model(i, Scaled(3)(i))
         """
     assert "* 0.5" in convert(source, tmp_path, "build()").modules[0].text
+
+
+def test_the_gelu_of_the_operations_is_the_approximate_one(tmp_path: Path):
+    source = """
+        def build():
+            i = keras.Input((3,))
+            x = layers.Dense(3, activation=keras.ops.gelu)(i)
+            return keras.Model(i, layers.Dense(3, activation="gelu")(x))
+        """
+    text = convert(source, tmp_path, "build()").modules[0].text
+    assert text.count("nn.GELU(approximate='tanh')") + text.count('nn.GELU(approximate="tanh")') == 1
+    assert text.count("nn.GELU()") == 1
 
 
 def test_an_open_argument_of_an_initializer_is_fixed(tmp_path: Path):

@@ -36,6 +36,7 @@ ACTIVATIONS = (
     Activation(("selu",), "F.selu({0})", "nn.SELU()"),
     Activation(("celu",), "F.celu({0})", "nn.CELU()"),
     Activation(("gelu",), "F.gelu({0})", "nn.GELU()"),
+    Activation(("ops.gelu",), "F.gelu({0}, approximate='tanh')", "nn.GELU(approximate='tanh')"),
     Activation(("silu", "swish"), "F.silu({0})", "nn.SiLU()"),
     Activation(("mish",), "F.mish({0})", "nn.Mish()"),
     Activation(("sigmoid",), "torch.sigmoid({0})", "nn.Sigmoid()"),
@@ -75,6 +76,8 @@ def activation_name(value: Any) -> str | None:
     if isinstance(value, Sym):
         raise NeedsConstant(value, "the activation decides what is written")
     name = value.leaf if isinstance(value, ApiValue) else value
+    if isinstance(value, ApiValue) and value.path == "keras.ops.gelu":  # approximate, unlike keras.activations.gelu
+        name = "ops.gelu"
     if name in IDENTITY:
         return None
     if not isinstance(name, str) or name not in BY_NAME:
@@ -102,7 +105,7 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
         Step(
             module=module.replace("{axis}", axis) if module else None,
             fn=fn.replace("{axis}", axis),
-            hint=name,
+            hint=name.rpartition(".")[2],
             helpers=(found.helper,) if found.helper else (),
         )
     ]

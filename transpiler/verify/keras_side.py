@@ -112,7 +112,9 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
         {"class": type(u.layer).__name__, "name": u.layer.name, "file": u.file, "line": u.line} for u in units
     ]
     noise = live.silence(subject.model)
-    meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY)
+    attention = [x for x in live.all_layers(subject.model) if type(x).__name__.endswith("Attention")]
+    inside = {id(x) for a in attention if not live.is_of_program(type(a)) for x in live.direct_layers(a)}
+    meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY and id(layer) not in inside)
     meta["recurrent_rates"] = sorted({v for layer, attribute, v in noise if attribute == "dropout"})
     work = Work(subject, units, sources, arrays, meta)
     work.load_draw(draw) if draw else work.make_draw()

@@ -328,6 +328,12 @@ class CustomLayers:
         start = given.get("initial_value", given.get("initializer"))
         if not self.owners or not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
             return Unknown(f"{path}() is not evaluated")
+        if self.generation != KERAS2 and path.startswith("tensorflow."):
+            raise self.declined(
+                "K2T107",
+                "Keras 3 does not count a tf.Variable among the weights of a layer",
+                "Use add_weight(), or convert with --keras tf_keras.",
+            )
         kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype")}
         return self.add_weight(self.owners[-1], [], {**kept, "shape": start.shape, "initializer": start.initializer})
 
