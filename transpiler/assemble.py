@@ -8,9 +8,8 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
-from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import Apply, ModuleClass, tensors
+from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads
@@ -20,18 +19,15 @@ from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
-from transpiler.read.keras.roots import root_class, traced
+from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
-
-OF_KERAS = ("__init__", "build", "call", "get_config", "from_config", "compute_output_shape", "compute_mask", "config")
-"""Methods of layers and models that have no place in torch, or their own."""
 
 
 class Assembly:
@@ -118,7 +114,8 @@ class Assembly:
             self.memory.classes.clear()
         self.done[layer.cls.node, expression] = Written(layer.cls.env.module, classes, None, cls)
         inputs = [x.type for x in tensors(graph.inputs)]
-        self.report_root(layer, cls, inputs)
+        for finding in findings_of_root(layer, cls, inputs, self.program.interpreter.generation, classes):
+            self.findings.add(finding)
         return EntryPlan(
             expression,
             setup,
@@ -130,34 +127,6 @@ class Assembly:
             tuple(t.shape for t in inputs),
             any(not t.dtype.startswith("float") for t in inputs),
         )
-
-    def report_root(self, layer: Instance, cls: ModuleClass, inputs: list[TensorType]) -> None:
-        """Says what a model that is a class of its own was converted for."""
-        span = layer.cls.env.module.span(layer.cls.node)
-        shapes = ", ".join(str(t.shape) for t in inputs)
-        self.findings.add(
-            Finding("K2T304", Severity.NOTE, f"{layer.cls.name} is converted for inputs of shape {shapes}", "", span)
-        )
-        method = layer.cls.lookup("call")
-        names = [a.arg for a in (*method.node.args.args, *method.node.args.kwonlyargs)] if method else []
-        if self.program.interpreter.generation == KERAS3 and "training" not in names and any(has_modes(c) for c in self.settler.needed(cls)):  # fmt: skip
-            message = (
-                f"call() of {layer.cls.name} takes no `training`: its fit() in Keras 3 leaves its layers at inference"
-            )
-            self.findings.add(
-                Finding(
-                    "K2T404",
-                    Severity.NOTE,
-                    message,
-                    "In torch, train() switches them; leave it out if you need that.",
-                    span,
-                )
-            )
-        if cls.guards:
-            message = f"{layer.cls.name} is converted for one value of {', '.join(cls.guards)}"
-            self.findings.add(
-                Finding("K2T301", Severity.WARNING, message, "It raises for other values.", span, excerpt(span))
-            )
 
     def plan_flat(self, expression: str, setup: str, weights: tuple[WeightUnit, ...]) -> EntryPlan:
         """The entry as one class of its own, added to the file."""
@@ -447,24 +416,11 @@ class Assembly:
         names = [n for n in assigned_names(body) if n in read]
         return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
 
-    def report_methods(self) -> None:
-        """Names the methods of classes of the program that the result does not have."""
-        sources = [getattr(c, "source", None) for w in self.done.values() if isinstance(w, Written) for c in w.classes]
-        classes = [b for s in sources if isinstance(s, Class) for b in s.mro() if isinstance(b, Class)]
-        for cls in dict.fromkeys(classes):
-            for name, method in cls.names.items():
-                method = getattr(method, "function", getattr(method, "getter", method))
-                if not isinstance(method, Function) or name in OF_KERAS or method.node in self.memory.visited:
-                    continue
-                span = cls.env.module.span(method.node)
-                training = name in ("train_step", "test_step", "predict_step", "compute_loss", "metrics")
-                code = "K2T401" if training else "K2T107"
-                message = f"the method {name}() of {cls.name} is left out"
-                self.findings.add(Finding(code, Severity.WARNING, message, "Write it by hand, if you need it.", span, excerpt(span)))  # fmt: skip
-
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
-        self.report_methods()
+        written = [c for w in self.done.values() if isinstance(w, Written) for c in w.classes]
+        for finding in left_out_methods(written, self.memory.visited):
+            self.findings.add(finding)
         return Rewriter(
             self.program,
             self.findings,
@@ -474,24 +430,6 @@ class Assembly:
             self.settler.printed,
             self.done,
         ).write()
-
-
-def has_modes(cls: ModuleClass) -> bool:
-    """Whether a class has submodules that act differently in training."""
-    steps = [
-        op.step
-        for op in cls.block.walk()
-        if isinstance(op, Apply) and op.member is not None and not op.member.construction
-    ]
-    return any(s.stateful or "running_mean" in s.weights for s in steps)
-
-
-def layer_entry(expression: str, cls: ModuleClass, layer: Instance) -> str:
-    """The entry as the result builds it: a call of the class keeps the arguments that the class still takes."""
-    node = ast.parse(expression, mode="eval").body
-    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == layer.cls.name:
-        node.keywords = [k for k in node.keywords if k.arg is None or k.arg in cls.signature]
-    return ast.unparse(node)
 
 
 def script_class_name(name: str, model: Model) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Finding, Severity, excerpt
 from transpiler.ir.expr import NeedsConstant
-from transpiler.ir.program import ModuleClass, Return, Static, Value, replace_tensors, tensors
+from transpiler.ir.model import KERAS3
+from transpiler.ir.program import Apply, ModuleClass, Return, Static, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_layers import rest_names
 from transpiler.read.keras.evaluate.stager import Stager
 from transpiler.read.keras.evaluate.staging import Frame, Memory, StageError, is_static
-from transpiler.read.keras.evaluate.values import Function, Instance, Model, Origin
+from transpiler.read.keras.evaluate.values import Class, Function, Instance, Model, Origin
+
+OF_KERAS = ("__init__", "build", "call", "get_config", "from_config", "compute_output_shape", "compute_mask", "config")
+"""Methods of layers and models that have no place in torch, or their own."""
+TRAINED_BY = ("train_step", "test_step", "predict_step", "compute_loss", "metrics")
+"""Methods that Keras calls in training."""
 
 
 def traced(layer: Instance, interpreter: Any, types: list[TensorType]) -> Model:
@@ -112,3 +119,48 @@ def guard(name: str, value: Any) -> ast.stmt:
     differs = "is not" if value is None or isinstance(value, bool) else "!="
     message = f"K2T301: converted for {name}={value!r} only"
     return ast.parse(f"if {name} {differs} {value!r}:\n    raise NotImplementedError({message!r})").body[0]
+
+
+def findings_of_root(
+    layer: Instance, cls: ModuleClass, inputs: list[TensorType], generation: str, classes: Iterable[ModuleClass]
+) -> Iterator[Finding]:
+    """What there is to say of a model that is a class of its own; `classes` are those it is made of."""
+    span = layer.cls.env.module.span(layer.cls.node)
+    shapes = ", ".join(str(t.shape) for t in inputs)
+    yield Finding("K2T304", Severity.NOTE, f"{layer.cls.name} is converted for inputs of shape {shapes}", "", span)
+    method = layer.cls.lookup("call")
+    names = [a.arg for a in (*method.node.args.args, *method.node.args.kwonlyargs)] if method else []
+    if generation == KERAS3 and "training" not in names and any(map(has_modes, classes)):
+        message = f"call() of {layer.cls.name} takes no `training`: its fit() in Keras 3 leaves its layers at inference"
+        yield Finding("K2T404", Severity.NOTE, message, "In torch, train() switches them.", span)
+    if cls.guards:
+        message = f"{layer.cls.name} is converted for one value of {', '.join(cls.guards)}"
+        yield Finding("K2T301", Severity.WARNING, message, "It raises for other values.", span, excerpt(span))
+
+
+def has_modes(cls: ModuleClass) -> bool:
+    """Whether a class has submodules that act differently in training."""
+    members = [op for op in cls.block.walk() if isinstance(op, Apply) and op.member and not op.member.construction]
+    return any(op.step.stateful or "running_mean" in op.step.weights for op in members)
+
+
+def layer_entry(expression: str, cls: ModuleClass, layer: Instance) -> str:
+    """The entry as the result builds it: a call of the class keeps the arguments that the class still takes."""
+    node = ast.parse(expression, mode="eval").body
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == layer.cls.name:
+        node.keywords = [k for k in node.keywords if k.arg is None or k.arg in cls.signature]
+    return ast.unparse(node)
+
+
+def left_out_methods(classes: Iterable[ModuleClass], visited: Collection[Any]) -> Iterator[Finding]:
+    """The methods of the program's classes whose code went into no class of the result."""
+    sources = [s for s in (getattr(c, "source", None) for c in classes) if isinstance(s, Class)]
+    for cls in dict.fromkeys(b for s in sources for b in s.mro() if isinstance(b, Class)):
+        for name, method in cls.names.items():
+            method = getattr(method, "function", getattr(method, "getter", method))
+            if not isinstance(method, Function) or name in OF_KERAS or method.node in visited:
+                continue
+            span = cls.env.module.span(method.node)
+            message = f"the method {name}() of {cls.name} is left out"
+            code = "K2T401" if name in TRAINED_BY else "K2T107"
+            yield Finding(code, Severity.WARNING, message, "Write it by hand, if you need it.", span, excerpt(span))

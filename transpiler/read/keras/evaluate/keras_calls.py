@@ -6,6 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Findings
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
+from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
@@ -24,6 +25,7 @@ from transpiler.rules.ops import op_rules
 class KerasInterpreter(
     ProgramInitializers,
     LayerSubclasses,
+    CustomWeights,
     CustomLayers,
     KerasLayers,
     KerasModels,
