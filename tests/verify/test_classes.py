@@ -126,6 +126,29 @@ def build(filters=(4, 6, 6)):
     return keras.Model(inputs, layers.Dense(3)(layers.concatenate(skips)))
 """
 
+STACKS = """
+class Stack(keras.Sequential):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.add(layers.Dense(units, activation="relu"))
+        super().add(layers.BatchNormalization())
+        self.add(layers.Dense(2))
+
+
+class Holder(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.body = Stack(units)
+
+    def call(self, x):
+        return self.body(x)
+
+
+def build(units=6):
+    inputs = keras.Input((5,))
+    return keras.Model(inputs, Holder(units)(Stack(units)(inputs)))  # what is called last is constructed first
+"""
+
 DEPTH = """
 class StochasticDepth(layers.Layer):
     def __init__(self, drop_prob, **kwargs):
@@ -210,6 +233,7 @@ CASES: dict[str, tuple[str, str, tuple[tuple[int, ...], ...] | None, str]] = {
     "layers made when the model is built": (LATE, "Net()", ((2, 6),), "structure"),
     "layers built by hand": (BLOCKS, "build()", None, "specialised"),
     "random numbers and a dictionary": (DEPTH, "Net()", ((2, 5, 3),), "structure"),
+    "subclasses of Sequential": (STACKS, "build()", None, "structure"),
     "a graph made in the constructor": (GRAPH, "Small(keras.Input((9, 8, 3)), name='small')", None, "flat"),
 }
 

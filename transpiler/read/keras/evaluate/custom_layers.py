@@ -100,11 +100,12 @@ class CustomLayers:
 
     def init_model(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         """`Model.__init__`, with the inputs and outputs of a graph or without."""
-        if not has_tensors(args) and not has_tensors(kwargs):
+        sequential = keras_base(layer.cls) == "Sequential"
+        if not sequential and not has_tensors(args) and not has_tensors(kwargs):
             return
         if layer.cls.lookup("call") is not None:
             raise self.declined("K2T107", f"{layer.cls.name} has a graph and a call() of its own")
-        model = self.make_model(args, kwargs)
+        model = self.make_sequential(args, kwargs) if sequential else self.make_model(args, kwargs)
         model.cls = layer.cls
         model.attributes = layer.attributes
         layer.attributes["__graph__"] = model
@@ -278,10 +279,10 @@ class CustomLayers:
 
     def missing_attribute(self, value: Instance, name: str) -> Any:
         if is_own_layer(value):
-            if name in ("add_weight", "add_variable"):
-                return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
             if "__graph__" in value.attributes:
                 return self.getattr(value.attributes["__graph__"], name)
+            if name in ("add_weight", "add_variable"):
+                return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
             if name == "build" and keras_base(value.cls) != "Layer":
                 return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
             if name in ("dtype", "compute_dtype", "variable_dtype"):
@@ -318,6 +319,8 @@ class CustomLayers:
                 return Native(name, lambda *a, **k: layer.attributes.update(built=True))
             if name == "__call__":
                 return Native(name, lambda *a, **k: self.call_custom_layer(layer, list(a), k))
+            if name == "add" and "__graph__" in layer.attributes:
+                return self.getattr(layer.attributes["__graph__"], name)
             if name == "__setattr__":
                 return Native(name, lambda n, v: self.setattr(layer, n, v))
             if name in ("get_config", "compute_output_shape", "compute_mask", "from_config"):

@@ -13,7 +13,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.rules.registry import layer_rules
 
-OWN_KINDS = ("Layer", "Model", "Functional")
+OWN_KINDS = ("Layer", "Model", "Functional", "Sequential")
 """Bases that leave everything to the program: what derives from them is what its own code says."""
 
 TRAINING = Sym.parse(MODE, False)
@@ -37,7 +37,7 @@ def keras_base(cls: Class) -> str | None:
         if (
             isinstance(base, ApiValue)
             and base.path.startswith("keras.")
-            and base.leaf in (*OWN_KINDS, "Sequential", *layer_rules(), "RNN", "Wrapper")
+            and base.leaf in (*OWN_KINDS, *layer_rules(), "RNN", "Wrapper")
         ):
             return base.leaf
     return None
