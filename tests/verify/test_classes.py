@@ -289,6 +289,18 @@ DECLINED = {
             i = keras.Input((3,))
             return keras.Model(i, A()(i))
         """,
+    "dropout that never stops": """
+        class A(layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.drop = layers.Dropout(0.5)
+            def call(self, x):
+                return self.drop(x, training=True)
+
+        def build():
+            i = keras.Input((3,))
+            return keras.Model(i, A()(i))
+        """,
     "the weights of the base class": """
         class A(layers.Dense):
             def call(self, x):
@@ -350,6 +362,22 @@ def test_the_gelu_of_the_operations_is_the_approximate_one(tmp_path: Path):
     text = convert(source, tmp_path, "build()").modules[0].text
     assert text.count("nn.GELU(approximate='tanh')") + text.count('nn.GELU(approximate="tanh")') == 1
     assert text.count("nn.GELU()") == 1
+
+
+def test_a_layer_that_call_keeps_at_inference_is_frozen(tmp_path: Path):
+    source = """
+        class A(layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.norm = layers.BatchNormalization()
+            def call(self, x):
+                return self.norm(x, training=False)
+
+        def build():
+            i = keras.Input((3,))
+            return keras.Model(i, A()(i))
+        """
+    assert "self.norm = FrozenBatchNorm1d(" in convert(source, tmp_path, "build()").modules[0].text
 
 
 def test_an_open_argument_of_an_initializer_is_fixed(tmp_path: Path):

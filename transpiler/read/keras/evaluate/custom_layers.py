@@ -240,7 +240,12 @@ class CustomLayers:
 
     def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
         """The mode of the model, handed on by a layer of the program, is what the layer goes by anyway."""
-        if is_mode(kwargs.get("training")):
+        training = kwargs.get("training")
+        if is_mode(training):
+            del kwargs["training"]
+        elif self.called and isinstance(training, bool) and self.depends_on_training(layer):
+            if training or self.at_inference(layer) is None:
+                raise self.declined("K2T404", f"training={training} inside call() is not translated")
             del kwargs["training"]
         super().check_call_arguments(layer, [a for a in args if not is_mode(a)], kwargs)
 
