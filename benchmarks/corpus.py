@@ -123,7 +123,8 @@ def options(entry: dict[str, Any], src: Path) -> dict[str, Any]:
     """The arguments of `verify_file` for an entry."""
     from transpiler.verify import InputSpec
 
-    shapes = tuple(map(tuple, entry["shapes"])) if entry.get("shapes") else None
+    given = entry.get("shapes") or entry.get("inputs") and entry.get("input_shapes")
+    shapes = tuple(map(tuple, given)) if given else None
     inputs = InputSpec(entry.get("inputs"), shapes, entry.get("int_high"), bool(entry.get("intfloat")))
     roots = tuple(src / p for p in entry["paths"])
     return {

@@ -10,18 +10,21 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerp
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.shape import TensorType
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
+from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import Memory, NotFlat, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
-from transpiler.read.keras.evaluate.values import Env, Function, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Activation, Program, models_at_top, uses_keras
+from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
+from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
@@ -31,9 +34,18 @@ from transpiler.write.torch.classes import ClassWriter
 class Assembly:
     """One conversion in progress."""
 
-    def __init__(self, program: Program, findings: Findings, allow_partial: bool, only_entries: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        findings: Findings,
+        allow_partial: bool,
+        only_entries: bool,
+        inputs: Sequence[TensorType] = (),
+    ) -> None:
         self.program, self.findings = program, findings
         self.allow_partial, self.only_entries = allow_partial, only_entries
+        self.inputs = list(inputs)
+        """The inputs of models that do not declare theirs."""
         self.memory = Memory()
         self.settler = Settler(self.memory.demands)
         self.done: dict[Any, Written | Declined] = {}
@@ -52,6 +64,8 @@ class Assembly:
 
     def plan_entry(self, expression: str, setup: str) -> EntryPlan:
         value, activations = self.program.evaluate_entry(expression)
+        if is_own_layer(value):
+            return self.plan_layer(value, expression, setup)
         if not isinstance(value, Model):
             raise Declined("K2T104", f"the entry {expression} is {_kind(value)}, not a Keras model")
         return self.plan_model(value, activations, expression, setup)
@@ -77,6 +91,43 @@ class Assembly:
                 written = self.convert_script_model(name, model)
                 return EntryPlan(expression, setup, name, setup, written.tier, weights, tuple(self.findings.items))
         return self.plan_flat(expression, setup, weights)
+
+    def plan_layer(self, layer: Instance, expression: str, setup: str) -> EntryPlan:
+        """A model that is an object of a class of the program: the class is kept, for the inputs that were seen."""
+        interpreter = self.program.interpreter
+        graph = traced(layer, interpreter, self.inputs)
+        weights = units(graph, interpreter)
+        try:
+            cls = root_class(interpreter, self.findings, self.memory, layer, graph)
+            self.settler.settle(cls)
+            classes = self.settler.needed(cls)
+            wanted = self.settler.reads(classes) - self.memory.demands
+            if wanted:
+                self.memory.demands |= wanted
+                self.memory.classes.clear()
+                return self.plan_layer(layer, expression, setup)
+            self.try_out(classes)
+        except (StageError, CannotKeep, ProgramError) as error:
+            raise Declined(
+                "K2T107", f"{layer.cls.name}: {error}", "", layer.cls.env.module.span(layer.cls.node)
+            ) from None
+        finally:
+            self.memory.classes.clear()
+        self.done[layer.cls.node, expression] = Written(layer.cls.env.module, classes, None, cls)
+        inputs = [x.type for x in tensors(graph.inputs)]
+        for finding in findings_of_root(layer, cls, inputs, self.program.interpreter.generation, classes):
+            self.findings.add(finding)
+        return EntryPlan(
+            expression,
+            setup,
+            layer_entry(expression, cls, layer),
+            setup,
+            "specialised" if cls.guards else "structure",
+            weights,
+            tuple(self.findings.items),
+            tuple(t.shape for t in inputs),
+            any(not t.dtype.startswith("float") for t in inputs),
+        )
 
     def plan_flat(self, expression: str, setup: str, weights: tuple[WeightUnit, ...]) -> EntryPlan:
         """The entry as one class of its own, added to the file."""
@@ -122,6 +173,12 @@ class Assembly:
                 plans.append(EntryPlan(name, "", name, "", written.tier, units(model, self.program.interpreter)))
             except Declined as declined:
                 self.findings.add(declined.finding())
+        for name, layer in own_models_at_top(self.program):
+            try:
+                plans.append(self.plan_layer(layer, name, ""))
+            except Declined as declined:
+                self.findings.add(declined.finding())
+                self.done[layer.cls.node] = declined
         for name, function, receiver in self.program.functions():
             if function.node in [
                 w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
@@ -371,6 +428,9 @@ class Assembly:
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
+        written = [c for w in self.done.values() if isinstance(w, Written) for c in w.classes]
+        for finding in left_out_methods(written, self.memory.visited):
+            self.findings.add(finding)
         return Rewriter(
             self.program,
             self.findings,

@@ -45,6 +45,13 @@ def reading_options(command: Callable[..., int]) -> Callable[..., int]:
         click.option("--entry", "entries", multiple=True, metavar="EXPR", help="A model: 'build(3)', 'model'. Repeat."),
         click.option("--setup", metavar="CODE", help="Python to run first, with the module's names in scope."),
         click.option("--keras", type=click.Choice(GENERATIONS), help="The Keras that the source was written for."),
+        click.option(
+            "--input-shape",
+            "shapes",
+            multiple=True,
+            metavar="N,…",
+            help="An input of a model that declares none, without batch: 28,28,1. Repeat.",
+        ),
         click.option("--path", "roots", multiple=True, metavar="DIR", help="Look for imports here as well. Repeat."),
     ]
     for option in reversed(options):

@@ -22,6 +22,8 @@ def convert_file(
     roots: Sequence[Path] = (),
     generation: str = KERAS3,
     allow_partial: bool = False,
+    shapes: Sequence[tuple[int | None, ...]] = (),
+    ids: bool = False,
 ) -> Conversion:
     """Converts the file at `path` (or `text`, read from elsewhere) and what it imports from its own package.
 
@@ -29,9 +31,12 @@ def convert_file(
     need is converted; without, every model-building function that can be called with its defaults and every
     module-level model is. The first of `Conversion.modules` is the file itself.
 
+    `shapes` (batch first) are those of the inputs of models that do not declare any; with `ids` they are integers.
+
     Raises Declined for a file that cannot be read or parsed.
     """
     from transpiler.assemble import Assembly
+    from transpiler.ir.shape import TensorType
     from transpiler.read.keras.names import module_name
     from transpiler.read.keras.program import Program
 
@@ -42,7 +47,8 @@ def convert_file(
         message = f"{path} does not use Keras"
         note = Finding("K2T003", Severity.NOTE, message, "", Span(str(path), 1))
         return Conversion([ConvertedModule(name, path, program.source.text, False)], [], [note])
-    assembly = Assembly(program, findings, allow_partial, bool(entries))
+    inputs = [TensorType(tuple(s), "int32" if ids else "float32") for s in shapes]
+    assembly = Assembly(program, findings, allow_partial, bool(entries), inputs)
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     modules = assembly.write()

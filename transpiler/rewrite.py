@@ -14,6 +14,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Function, Module, Partial, Unknown, has_tensors
@@ -118,6 +119,7 @@ class Rewriter:
         initial = Initializers.of(classes)
         texts: dict[ModuleClass, str] = {}
         known_texts: dict[tuple[str, str], str] = {}
+        own = {item.root: taken.take(item.root.name) for item in items if item.root and item.root.signature}
         for cls in classes:  # those that others construct come first, so that their names are settled
             base, cls.name = cls.name, UNNAMED
             writer = ClassWriter(cls, self.printed[cls], initial)
@@ -125,7 +127,7 @@ class Rewriter:
             if (base, text) in known_texts:  # the same helper, evaluated for another model
                 cls.name = known_texts[base, text]
                 continue
-            cls.name = known_texts[base, text] = taken.take(base)
+            cls.name = known_texts[base, text] = own.get(cls) or taken.take(base)
             texts[cls] = text.replace(UNNAMED, cls.name)
             edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
         function = initial.function()
@@ -165,7 +167,11 @@ class Rewriter:
                 continue
             placed.add(cls)
             origin = getattr(getattr(cls, "source", None), "node", None)
-            if origin in source.tree.body and origin not in edit.replaced and not self.only_entries:
+            if (
+                origin in source.tree.body
+                and origin not in edit.replaced
+                and (cls is item.root or not self.only_entries)
+            ):
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
@@ -204,7 +210,8 @@ class Rewriter:
         if item.factory is not None:
             node = item.factory.function.node
             return next((s for s in source.tree.body if s is node or any(n is node for n in nodes(s))), None)
-        return source.tree.body[-1] if source.tree.body else None
+        origin = getattr(getattr(item.root, "source", None), "node", None)
+        return origin if origin in source.tree.body else source.tree.body[-1] if source.tree.body else None
 
     def calls_on_models(self, source: SourceModule, edit: FileEdit) -> None:
         """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""
@@ -274,6 +281,9 @@ class Rewriter:
                 continue
             if is_import_block(statement):
                 continue
+            if self.only_entries and self.makes_other_model(statement, names):
+                edit.removed.add(statement)
+                continue
             if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
                 if self.only_entries:  # other files may still import it
                     continue
@@ -302,6 +312,12 @@ class Rewriter:
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 edit.removed.add(statement)
         return found
+
+    def makes_other_model(self, statement: ast.stmt, names: dict[str, Any]) -> bool:
+        """Whether a statement only makes models of the program's own classes that nobody asked for."""
+        made = assigned_names([statement]) if isinstance(statement, ast.Assign) else []
+        wanted = {k[1] for k in self.done if isinstance(k, tuple)}
+        return bool(made) and all(is_own_layer(names.get(n)) and n not in wanted for n in made)
 
     def follows_from_another(self, statement: ast.stmt) -> bool:
         """Whether a statement of a script is not translated only because another one, which is reported, is not."""

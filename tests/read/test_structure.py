@@ -663,8 +663,10 @@ def build(units=4):
 """,
     """
 class Build(%0: [?, 8]) of (units=4):
-  %1: [?, units] = nn.Linear(8, 2) > nn.Linear(2, 3) > nn.Linear(3, units) (%0)
-  return %1
+  %1: [?, 2] = nn.Linear(8, 2) (%0)
+  %2: [?, 3] = nn.Linear(2, 3) (%1)
+  %3: [?, units] = nn.Linear(3, units) (%2)
+  return %3
 def build(units=4):
   Build(units=units)
 """,

@@ -42,6 +42,7 @@ class ReadingOptions:
     setup: str | None = None
     keras: str | None = None
     roots: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
     allow_partial: bool | None = None
 
     def plan(self, name: str) -> ReadingPlan:
@@ -60,7 +61,16 @@ class ReadingOptions:
             self.keras or config.keras,
             roots,
             config.allow_partial if self.allow_partial is None else self.allow_partial,
+            tuple(map(shape_of, self.shapes)),
         )
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """The shape that `--input-shape 28,28,1` names, with a batch of two in front. Raises Failure if it is none."""
+    try:
+        return (2, *(int(n) for n in text.strip("()").split(",") if n.strip()))
+    except ValueError:
+        raise Failure(f"--input-shape {text}: a shape is sizes with commas, such as 28,28,1") from None
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ class ReadingPlan:
     keras: str
     roots: tuple[Path, ...]
     allow_partial: bool
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """The shapes, with a batch in front, of the inputs of models that declare none."""
 
 
 def _config(folder: Path) -> Config:

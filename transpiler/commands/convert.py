@@ -182,6 +182,7 @@ def _convert(source: Source, plan: ReadingPlan) -> Conversion:
             setup=plan.setup,
             roots=plan.roots,
             allow_partial=plan.allow_partial,
+            shapes=plan.shapes,
             **options,
         )
     except Declined:

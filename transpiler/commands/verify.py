@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transpiler.commands.common import ReadingOptions, ReadingPlan, crash, print_findings, refuse_target, save_json, say
 from transpiler.diagnostics import Declined
@@ -49,9 +49,12 @@ def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
     try:
         from transpiler.verify import verify_file
 
-        return verify_file(
-            Path(source.name), entries=plan.entries, setup=plan.setup, generation=plan.keras, roots=plan.roots
-        )
+        options: dict[str, Any] = {"entries": plan.entries, "setup": plan.setup, "generation": plan.keras}
+        if plan.shapes:
+            from transpiler.verify.job import InputSpec
+
+            options["inputs"] = InputSpec(shapes=plan.shapes)
+        return verify_file(Path(source.name), roots=plan.roots, **options)
     except Declined as declined:
         print_findings([declined.finding()], {source.name: source.text})
     except Exception as error:

@@ -21,6 +21,8 @@ class WeightUnit:
     name: str | None
     modules: tuple[Mapping[str, Weight], ...]
     span: Span | None = None
+    place: int = 0
+    """Where the layer stands among all that the Keras program constructs; ascending, with gaps."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class EntryPlan:
     """One model of the program: how to build it on either side, and how its weights correspond.
 
     `setup` and `expression` are Keras code; `torch_setup` and `torch_expression` do the same with the result.
-    `units` are in construction order, as are the layers of the Keras program and the modules of the torch one.
+    `units` are in the order in which the torch program constructs their modules; their `place` orders the Keras layers.
     """
 
     expression: str
@@ -38,6 +40,10 @@ class EntryPlan:
     tier: str
     units: tuple[WeightUnit, ...] = ()
     findings: tuple[Finding, ...] = ()
+    shapes: tuple[tuple[int | None, ...], ...] = ()
+    """The shapes, batch first, of the inputs that a model was converted for which declares none."""
+    ids: bool = False
+    """Whether these inputs hold integers."""
 
 
 @dataclass(frozen=True)

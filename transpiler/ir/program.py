@@ -107,6 +107,11 @@ class Branch:
     otherwise: Block
     phis: list[tuple[Value, Value, Value]] = field(default_factory=list)
 
+    @property
+    def by_mode(self) -> bool:
+        """Whether `forward` decides it, by the mode of the module: both sides are then constructed."""
+        return MODE in self.test.code
+
 
 @dataclass(eq=False)
 class Loop:
@@ -198,8 +203,16 @@ class ModuleClass:
     """Names that may become constructor parameters, in order, after the sizes."""
     defaults: dict[str, Any] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    signature: tuple[str, ...] = ()
+    """Names that are constructor parameters whether or not they are read, in order, before all others."""
+    guards: tuple[str, ...] = ()
+    """Those of them that it is fixed for: it raises for other values."""
     root: bool = False
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
+
+
+MODE = "self.training"
+"""What tells in `forward` whether the module is in training."""
 
 
 def tensors(value: Any) -> list[Value]:

@@ -20,7 +20,7 @@ def group_chains(block: Block, root: bool) -> None:
     done: list[Any] = []
     run: list[Apply] = []
     for op in [*block.ops, None]:
-        if run and _continues(run[-1], op, counts):
+        if run and _continues(run, op, counts):
             run.append(op)
             continue
         done += _joined(run, least, root)
@@ -42,9 +42,15 @@ def _can_join(op: Any) -> bool:
     )
 
 
-def _continues(last: Apply, op: Any, counts: Counter[Value]) -> bool:
-    value = last.results[0]
-    return _can_join(op) and op.args == [value] and counts[value] == 1
+def _continues(run: list[Apply], op: Any, counts: Counter[Value]) -> bool:
+    value = run[-1].results[0]
+    return _can_join(op) and op.args == [value] and counts[value] == 1 and _in_order(run, op)
+
+
+def _in_order(run: list[Apply], op: Apply) -> bool:
+    """Whether the program constructs what holds weights in the order in which it calls it, as `nn.Sequential` does."""
+    held = [a.member.order for a in (*run, op) if a.member and (a.step.weights or a.member.construction)]
+    return held == sorted(held)
 
 
 def _joined(run: list[Apply], least: int, root: bool) -> list[Apply]:

@@ -108,7 +108,7 @@ class Settler:
         remove_dead_lets(cls.block, keep)
         coalesce(cls.block, cls)
         free = (used_names(cls.block, let_values=True) | keep) - bound_names(cls.block)
-        names = [n for n in (*cls.sizes, *cls.statics) if n in free]
+        names = [*cls.signature, *(n for n in (*cls.sizes, *cls.statics) if n in free and n not in cls.signature)]
         with_default = len(names)
         while with_default > 0 and names[with_default - 1] in cls.defaults:
             with_default -= 1

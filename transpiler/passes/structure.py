@@ -138,7 +138,7 @@ def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
 
 
 def _as_choice(branch: Branch) -> Apply | None:
-    if len(branch.phis) != 1:
+    if len(branch.phis) != 1 or branch.by_mode:
         return None
     result, then_value, else_value = branch.phis[0]
     then, otherwise = _chain(branch.then, then_value), _chain(branch.otherwise, else_value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import Sym, code_of, is_open, same
+from transpiler.ir.expr import Sym, code_of, constant, is_open, same
 from transpiler.ir.model import KERAS3, ApiObject, Args, Lowering, Step
 from transpiler.ir.shape import Layout, Shape, TensorType
 
@@ -86,7 +86,7 @@ class LayerRule:
 
         Raises Declined for an argument the rule does not know, and for a value it names as unsupported.
         """
-        kwargs = {self.renames.get(k, k): v for k, v in kwargs.items()}
+        kwargs = renamed(kwargs, self.renames, parse_signature(self.signature).parameters)
         own = self._own_names()
         common = {k: kwargs.pop(k) for k in list(kwargs) if k in COMMON and k not in own}
         try:
@@ -167,6 +167,23 @@ class LayerRule:
         ]
         steps = self.steps(a, xs, types[0])
         return Lowering(steps, types, self.outputs(a) if several else ())
+
+
+def renamed(kwargs: dict[str, Any], renames: dict[str, str], names: Container[str]) -> dict[str, Any]:
+    """Arguments by today's `names`; an older name beside today's counts only if it says something.
+
+    Raises Declined if both do, NeedsConstant if that is open.
+    """
+    found = {k: v for k, v in kwargs.items() if k in names or k not in renames}
+    for old, value in kwargs.items():
+        new = renames.get(old, old)
+        if old in found or value is None and new in found:
+            continue
+        if new in found:
+            constant(value, f"whether {old}= is given decides what {new}= means")
+            raise Declined("K2T102", f"{old}= and {new}= are one argument")
+        found[new] = value
+    return found
 
 
 def show(value: Any) -> str:

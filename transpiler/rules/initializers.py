@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, constant, is_open
+from transpiler.ir.expr import NeedsConstant, Sym, code_of, constant, is_open
 from transpiler.ir.model import ApiObject, ApiValue, Step, literal
 from transpiler.rules.base import Raw, call, keywords, parse_signature, show
 
@@ -80,6 +81,29 @@ def canonical(name: str) -> str:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     snake = snake if snake in ALIASES else snake.removesuffix("_initializer")
     return ALIASES.get(snake, snake)
+
+
+def weight_code(shape: tuple[Any, ...], value: Any, trainable: bool) -> Code:
+    """The constructor of a parameter of this shape that starts as the Keras initializer `value` does."""
+    dims = ", ".join(map(code_of, shape)) or "()"
+    given = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    name = canonical(given or "glorot_uniform") if given is None or isinstance(given, str) else ""
+    if name == "orthogonal" and len(shape) > 2:
+        raise Declined("K2T102", "an orthogonal start of more than two axes has no translation")
+    if name in ("zeros", "ones"):
+        code, helpers = f"torch.{name}({dims})", ()
+    else:
+        alike = len(shape) == 2 and VARIANCE_SCALING.get(name, ("", "", ""))[1] == "fan_avg"
+        code, helpers = init_call(value, f"torch.empty({dims})", None if alike else keras_fans(shape))
+    return f"nn.Parameter({code}{'' if trainable else ', requires_grad=False'})", helpers
+
+
+def keras_fans(shape: tuple[Any, ...]) -> tuple[Any, Any]:
+    """What Keras takes for (fan_in, fan_out) of a weight of this shape."""
+    if not shape:
+        return (1, 1)
+    field = math.prod(shape[:-2])
+    return (shape[0], shape[0]) if len(shape) == 1 else (shape[-2] * field, shape[-1] * field)
 
 
 def init_call(value: Any, weight: str, fans: Fans = None) -> Code:

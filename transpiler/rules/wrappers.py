@@ -47,7 +47,7 @@ class TimeDistributed(LayerRule):
             raise Declined("K2T104", f"TimeDistributed needs a batch of steps, the input has {x.rank} axes")
         if x.masked and name not in ("Dense", *ELEMENTWISE):
             raise Declined("K2T105", f"TimeDistributed({name}) of a masked input is not translated")
-        if name == "BatchNormalization":
+        if name == "BatchNormalization" and layer.args.get("trainable") is not False:
             raise Declined("K2T102", "TimeDistributed(BatchNormalization): the statistics of training differ by step")
         if name == "Dense" or name in ELEMENTWISE:
             lowering = layer.rule.lower(layer.args, xs)

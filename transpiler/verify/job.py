@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,9 @@ def job_for(
 ) -> Job:
     """The job of one planned entry."""
     changed = tuple(m for m in converted if m.changed)
+    if plan.shapes and inputs.code is None and inputs.shapes is None:
+        shapes = tuple(tuple(d or 2 for d in s) for s in plan.shapes)
+        inputs = replace(inputs, shapes=shapes, all_ids=inputs.all_ids or plan.ids)
     return Job(
         str(path), module, tuple(map(str, roots)), generation, plan.setup, plan.expression, plan.torch_setup,
         plan.torch_expression, tuple(plan.units), changed, inputs,
@@ -91,7 +94,7 @@ def _unit(data: dict[str, Any]) -> WeightUnit:
         for m in data["modules"]
     )
     span = Span(**data["span"]) if data["span"] else None
-    return WeightUnit(data["keras_class"], data["name"], modules, span)
+    return WeightUnit(data["keras_class"], data["name"], modules, span, data["place"])
 
 
 def _tuples(value: Any) -> Any:

@@ -60,8 +60,19 @@ class Subject:
         """The outputs, flattened in Keras's order (dictionaries by sorted key)."""
         import tensorflow as tf
 
-        result = self.model(inputs, training=training) if self.takes_training else self.model(inputs)
-        return tf.nest.flatten(result)
+        if self.takes_training:
+            return tf.nest.flatten(self.model(inputs, training=training))
+        return tf.nest.flatten(self.in_training(inputs) if training else self.model(inputs))
+
+    def in_training(self, inputs: Any) -> Any:
+        """The outputs of a model whose `call` has no `training`, inside a layer that is called with training=True."""
+        model = self.model
+
+        class Around(self.keras.layers.Layer):
+            def call(self, x: Any, training: Any = None) -> Any:
+                return model(x)
+
+        return Around()(inputs, training=True)
 
     @property
     def takes_training(self) -> bool:

@@ -118,7 +118,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     subject = build(keras, job, floatx, recorder)
     report["single"] = names_single(job)
     report["stage"] = "pairing"
-    units = live.unit_layers(subject.model, keras, recorder.log)
+    units = in_plan_order(live.unit_layers(subject.model, keras, recorder.log), job)
     sources = pair(units, job, subject.model)
     report["stage"] = "run"
     arrays: dict[str, np.ndarray] = {}
@@ -128,7 +128,9 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
         {"class": type(u.layer).__name__, "name": u.layer.name, "file": u.file, "line": u.line} for u in units
     ]
     noise = live.silence(subject.model)
-    meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY)
+    attention = [x for x in live.all_layers(subject.model) if type(x).__name__.endswith("Attention")]
+    inside = {id(x) for a in attention if not live.is_of_program(type(a)) for x in live.direct_layers(a)}
+    meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY and id(layer) not in inside)
     meta["recurrent_rates"] = sorted({v for layer, attribute, v in noise if attribute == "dropout"})
     work = Work(subject, units, sources, arrays, meta)
     work.load_draw(draw) if draw else work.make_draw()
@@ -154,6 +156,14 @@ def _libraries(keras: ModuleType, job: Job) -> list[ModuleType]:
 
 def _count(model: Any) -> int:
     return int(sum(np.prod(tuple(v.shape)) for v in {id(v): v for v in model.weights}.values()))
+
+
+def in_plan_order(units: list[live.Construction], job: Job) -> list[live.Construction]:
+    """Live layers, given in the order of their construction, in the order of the plan's units."""
+    if job.units is None or len(units) != len(job.units):
+        return units
+    planned = sorted(range(len(units)), key=lambda i: job.units[i].place)  # type: ignore[index]
+    return [unit for _, unit in sorted(zip(planned, units), key=lambda pair: pair[0])]
 
 
 def pair(units: list[live.Construction], job: Job, model: Any) -> dict[str, Any]:

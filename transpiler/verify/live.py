@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,15 @@ def import_framework(generation: str) -> ModuleType:
     if generation in _imported:
         return _imported[generation]
     _imported[generation] = _import(generation)
+    import tensorflow as tf
+
+    tf.function = _not_compiled  # under the name that programs use: what runs in their functions is observed as well
     return _imported[generation]
+
+
+def _not_compiled(function: Any = None, **options: Any) -> Any:
+    """Stands for `tf.function`, with and without arguments."""
+    return (lambda f: f) if function is None else function
 
 
 def _import(generation: str) -> ModuleType:
@@ -111,6 +120,7 @@ class Recorder:
 
         for new, old in ((__init__, init), (__call__, call)):
             new.__wrapped__ = old  # type: ignore[attr-defined]  # signatures of subclasses are read through it
+            new.__signature__ = inspect.signature(old)  # type: ignore[attr-defined]  # where none of their own is
         layer_class.__init__, layer_class.__call__ = __init__, __call__
 
     def _construction(self, layer: Any) -> Construction:
@@ -148,13 +158,16 @@ def direct_layers(layer: Any) -> Iterator[Any]:
 def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[Construction]:
     """The layers with weights that the program itself made, in the order it made them.
 
-    Models are transparent; so is a wrapper around a model. A layer held by another such layer belongs to it.
+    Models, wrappers around a model and layers that the program defines stand for the variables they made themselves;
+    what they hold counts on its own. Any other layer that is held by one belongs to it.
     """
     units: dict[int, Any] = {}
 
     def visit(layer: Any) -> None:
         inner = list(direct_layers(layer))
-        if isinstance(layer, keras.Model) or any(isinstance(c, keras.Model) for c in inner):
+        if is_of_program(type(layer)) or any(isinstance(x, keras.Model) for x in (layer, *inner)):
+            if own_variables(layer):
+                units[id(layer)] = layer
             for child in inner:
                 visit(child)
         elif layer.weights:
@@ -166,6 +179,12 @@ def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[
         if id(construction.layer) in units:
             first.setdefault(id(construction.layer), construction)
     return list(first.values())
+
+
+def is_of_program(cls: type) -> bool:
+    """Whether a class derives from Keras's bare `Layer` or `Model`, and is not Keras's own."""
+    known = next(c for c in cls.__mro__ if c.__module__.partition(".")[0] in ("keras", "tf_keras"))
+    return known is not cls and known.__name__ in ("Layer", "Model", "Functional")
 
 
 def leaf(variable: Any) -> str:
@@ -234,7 +253,7 @@ def silence(model: Any) -> list[tuple[Any, str, float]]:
     """Switches all noise off and returns what was on: (layer, attribute, value)."""
     changed = []
     for layer in all_layers(model):
-        targets = {name: 0.0 for name in NOISE} | {"survival_probability": 1.0}
+        targets = {name: 0.0 for name in NOISE} | {"survival_probability": 1.0, "keep_prob": 1.0}
         for name, quiet in targets.items():
             value = getattr(layer, name, None)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value != quiet:

@@ -53,7 +53,16 @@ def verify_file(
     from transpiler import pipeline
 
     def convert(which: str, expressions: Sequence[str]) -> Conversion:
-        return pipeline.convert_file(path, entries=expressions, setup=setup, roots=roots, generation=which)
+        known = inputs or InputSpec()
+        return pipeline.convert_file(
+            path,
+            entries=expressions,
+            setup=setup,
+            roots=roots,
+            generation=which,
+            shapes=known.shapes or (),
+            ids=known.all_ids,
+        )
 
     return verify_with(
         convert, path, entries=entries, generation=generation, roots=roots, inputs=inputs, timeout=timeout

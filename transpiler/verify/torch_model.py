@@ -19,6 +19,8 @@ from transpiler.ir.weights import apply_transform
 from transpiler.pipeline import WeightUnit
 
 NOISE = ("p", "rate", "dropout", "recurrent_dropout", "stddev", "std", "drop_path_rate", "drop_rate", "drop_prob")
+KEPT = ("keep_prob", "survival_probability")
+"""The opposite: attributes that are one when a module draws no noise."""
 COUNTERS = ("num_batches_tracked",)
 
 
@@ -152,7 +154,7 @@ def load(paired: Paired, arrays: Mapping[str, np.ndarray]) -> None:
     with torch.no_grad():
         for slot in paired.slots:
             value = slot.convert(arrays[f"u|{slot.key}"] if slot.source else None)
-            slot.tensor.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+            slot.tensor.copy_(torch.from_numpy(np.array(value, order="C")))  # which keeps a scalar one
 
 
 def tensors(arrays: Sequence[np.ndarray], dtype: torch.dtype) -> list[Tensor]:
@@ -189,11 +191,12 @@ def silence(model: nn.Module) -> list[tuple[nn.Module, str, float]]:
     changed = []
     for module in model.modules():
         noisy = any(word in type(module).__name__ for word in ("Drop", "Noise", "Stochastic"))
-        for name in NOISE:
+        for name in (*NOISE, *KEPT):
             value = module.__dict__.get(name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if number and value and (noisy or "drop" in name):
-                module.__dict__[name] = 0.0
+            quiet = 1.0 if name in KEPT else 0.0
+            if number and value != quiet and (noisy or "drop" in name or name in KEPT):
+                module.__dict__[name] = quiet
                 changed.append((module, name, float(value)))
     return changed
 

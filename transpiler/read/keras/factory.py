@@ -77,6 +77,8 @@ class FactoryStager(Stager):
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)
+        if self.frame.kind == "class" and self.frame.function is None:
+            return value  # of a model that a layer of the program is made of
         if self.frame.kind != "factory":
             raise StageError("an input is made inside a helper")
         shape: list[Any] = [None]

@@ -45,6 +45,8 @@ def canonical(path: str) -> str:
     if path == "tensorflow.compat.v1.image" or path.startswith("tensorflow.compat.v1.image.resize"):
         return path  # TensorFlow 1 has another grid of pixels
     for old, new in (
+        ("tensorflow.python.ops.init_ops_v2.", "keras.initializers."),
+        ("tensorflow.initializers.", "keras.initializers."),
         ("tensorflow.compat.v1.", "tensorflow."),
         ("tensorflow.compat.v2.", "tensorflow."),
         ("tensorflow.math.", "tensorflow.math."),

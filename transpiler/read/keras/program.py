@@ -17,6 +17,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.program_classes import is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
@@ -85,6 +86,8 @@ class Recorder(KerasInterpreter):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if name == "summary":
                 self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
+            elif name == "build" and isinstance(model, Instance):
+                self.rewritten[node] = ""  # the sizes are known when it is constructed
             elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
         return super().model_method(model, name, args, kwargs)
@@ -360,6 +363,16 @@ def models_at_top(program: Program) -> list[tuple[str, Model]]:
     found: list[tuple[str, Model]] = []
     for name, value in program.evaluate().names.items():
         if isinstance(value, Model) and not any(m is value for _, m in found):
+            found.append((name, value))
+    return found
+
+
+def own_models_at_top(program: Program) -> list[tuple[str, Instance]]:
+    """The models at the top level of the file that are objects of its own classes."""
+    found: list[tuple[str, Instance]] = []
+    for name, value in program.evaluate().names.items():
+        known = any(m is value for _, m in found)
+        if is_own_layer(value) and keras_base(value.cls) != "Layer" and not known:
             found.append((name, value))
     return found
 

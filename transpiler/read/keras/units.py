@@ -2,89 +2,87 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transpiler.ir.conversion import WeightUnit
 from transpiler.ir.model import Layer, Weight
-from transpiler.ir.naming import identifier
-from transpiler.ir.program import Apply, Value, tensors
+from transpiler.ir.naming import MODULE_NAMES, Names, identifier
+from transpiler.ir.program import Value, tensors
 from transpiler.ir.weights import by_module
 from transpiler.read.keras.evaluate.values import Instance, Model
 
 
 def units(model: Model, interpreter: Any) -> tuple[WeightUnit, ...]:
-    """The layers of a model that have weights, in construction order."""
-    layers: list[Any] = []
+    """The layers of a model that have weights, in the order in which torch constructs their modules.
+
+    That is the order of construction in the program, but a layer that the program defines constructs all it is made
+    of at once, whenever it made it under Keras.
+    """
+    return tuple(_units(_layers(model, interpreter), interpreter, set()))
+
+
+def _layers(model: Model, interpreter: Any) -> list[Any]:
+    """The layers that the model's tensors pass through."""
+    found: list[Any] = []
     seen: set[Value] = set()
     todo = list(tensors(model.outputs))
     while todo:
         x = todo.pop()
-        if x in seen:
+        origin = interpreter.origins.get(x)
+        if x in seen or origin is None:
             continue
         seen.add(x)
-        origin = interpreter.origins.get(x)
-        if origin is None:
-            continue
         todo += origin.inputs
-        if origin.layer is not None and origin.layer not in layers:
-            layers.append(origin.layer)
-    found = [(order_of(layer), unit_of(layer, interpreter)) for layer in layers if isinstance(layer, (Layer, Instance))]
-    return tuple(u for _, u in sorted(((o, u) for o, u in found if u is not None), key=lambda p: p[0]))
+        if origin.layer is not None:
+            found.append(origin.layer)
+    return found
+
+
+def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[WeightUnit]:
+    known = [x for x in layers if isinstance(x, (Layer, Instance))]
+    for layer in sorted(known, key=order_of):
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        if isinstance(layer, Layer):
+            built = interpreter.built.get(layer)
+            modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
+            if modules:
+                name = layer.attributes.get("class_name", layer.rule.keras[0])
+                yield WeightUnit(name, layer.name, modules, layer.span, layer.index)
+            continue
+        own = own_weights(layer)
+        common = layer.attributes["__common__"]
+        if own:
+            name = common.get("name")
+            name = name if isinstance(name, str) else None
+            yield WeightUnit(layer.cls.name, name, (own,), common["span"], common["index"])
+        yield from _units(layer.attributes.get("__inner__", ()), interpreter, seen)
 
 
 def order_of(layer: Any) -> int:
     return layer.index if isinstance(layer, Layer) else layer.attributes["__common__"]["index"]
 
 
-def unit_of(layer: Any, interpreter: Any) -> WeightUnit | None:
-    """The weights of one layer; None if it has none."""
-    if isinstance(layer, Layer):
-        built = interpreter.built.get(layer)
-        modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
-        return WeightUnit(layer.rule.keras[0], layer.name, modules, layer.span) if modules else None
-    own: dict[str, Weight] = {}
-    inner: list[tuple[int, Any]] = []
-    for name, value in layer.attributes.items():
-        if name.startswith("__"):
-            continue
-        for path, item in _items(name, value):
-            if isinstance(item, Value) and item in layer.attributes.get("__weights__", ()):
-                own[_weight_name(item, interpreter)] = Weight(path)
-            elif isinstance(item, Layer):
-                unit = unit_of(item, interpreter)
-                if unit is not None:
-                    inner += [
-                        (item.index, {p: replace(w, source=f"{path}.{w.source}") for p, w in m.items()})
-                        for m in unit.modules
-                    ]
-    modules = [own] if own else []
-    modules += [m for _, m in sorted(inner, key=lambda p: p[0])]
-    name = layer.attributes["__common__"].get("name")
-    return (
-        WeightUnit(
-            layer.cls.name,
-            name if isinstance(name, str) else None,
-            tuple(modules),
-            layer.attributes["__common__"]["span"],
-        )
-        if modules
-        else None
-    )
+def own_weights(layer: Instance) -> dict[str, Weight]:
+    """The variables that a layer of the program made itself, by the names of their parameters."""
+    made = layer.attributes.get("__weights__", {})
+    paths = {
+        item: path
+        for name, value in layer.attributes.items()
+        if not name.startswith("__")
+        for path, item in _items(name, value)
+        if isinstance(item, Value)
+    }
+    names = Names(MODULE_NAMES)
+    return {
+        names.take(identifier(member.name or member.hint, "layer")): Weight(paths.get(value, member.hint))
+        for value, member in made.items()
+    }
 
 
 def _items(name: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, (list, tuple)):
         return [pair for i, v in enumerate(value) for pair in _items(f"{name}.{i}", v)]
     return [(name, value)]
-
-
-def _weight_name(weight: Value, interpreter: Any) -> str:
-    return next(
-        (
-            identifier(op.member.hint, "layer")
-            for op in interpreter.block.ops
-            if isinstance(op, Apply) and weight in op.results and op.member is not None
-        ),
-        "weight",
-    )

@@ -10,7 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.model import ApiValue, Args, Lowering, Step
 from transpiler.ir.shape import Layout, Shape, TensorType
-from transpiler.rules.base import parse_signature, show
+from transpiler.rules.base import parse_signature, renamed, show
 
 SIZE = "size"
 """The dtype of a size read at run time (`tf.shape(x)[0]`): a Python number in the generated code, of rank 0."""
@@ -87,7 +87,7 @@ class OpRule:
         home, _, leaf = path.rpartition(".")
         signature = parse_signature(self.signatures.get(path) or self.signatures.get(home) or self.signature)
         names = signature.parameters
-        kwargs = {k if k in names else self.renames.get(k, k): v for k, v in kwargs.items() if k != "name"}
+        kwargs = renamed({k: v for k, v in kwargs.items() if k != "name"}, self.renames, names)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:

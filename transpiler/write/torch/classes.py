@@ -28,6 +28,7 @@ from transpiler.ir.program import (
     Value,
     tensors,
 )
+from transpiler.ir.statics import member_names, used_names
 from transpiler.ir.trees import nodes
 from transpiler.rules.base import call
 from transpiler.write.torch.initial import Initializers
@@ -140,19 +141,26 @@ class ClassWriter:
         for m, name in zip(rest, self.attribute_names.take_numbered([identifier(m.hint, "layer") for m in rest])):
             self.attributes[m] = name
         for op in self.cls.block.walk():
-            if isinstance(op, Branch) and op.phis:
+            if isinstance(op, Branch) and op.phis and not op.by_mode:
                 self.flags[op] = self.attribute_names.take(flag_name(op))
 
     # --- the constructor -----------------------------------------------------------------------------------------
 
     def constructor(self, block: Block, out: Lines) -> None:
-        pending: list[Member] = []
+        """Writes the static part of a block; between variables, submodules in the program's order of construction."""
+        pending: list[Member | Branch | ForLoop] = []
         made: set[Member] = set()
 
         def flush() -> None:
-            for m in sorted(pending, key=lambda m: m.order):
-                self.construct_member(m, out)
-            pending.clear()
+            while pending:
+                waiting = {f"member__{id(m)}" for m in pending if isinstance(m, Member)}
+                ready = [m for m in pending if not any(n in waiting for n in read_by(m))] or pending
+                item = min(ready, key=order_of)
+                pending.remove(item)
+                if isinstance(item, Member):
+                    self.construct_member(item, out)
+                else:
+                    self.construct_other(item, out)
 
         for op in block.ops:
             if isinstance(op, Apply):
@@ -160,9 +168,11 @@ class ClassWriter:
                     made.add(op.member)
                     pending.append(op.member)
                     self.need(op)
-                continue
-            flush()
-            self.construct_other(op, out)
+            elif isinstance(op, (Branch, ForLoop)) and not any(isinstance(o, Let) for o in Block([op]).walk()):
+                pending.append(op)
+            else:
+                flush()
+                self.construct_other(op, out)
         flush()
 
     def need(self, op: Apply) -> None:
@@ -278,6 +288,10 @@ class ClassWriter:
         out.lines += inner.lines
 
     def construct_branch(self, op: Branch, out: Lines) -> None:
+        if op.by_mode:
+            for side in (op.then, op.otherwise):  # what a side raises, it raises in `forward`
+                self.constructor(Block([o for o in side.ops if not isinstance(o, Static)]), out)
+            return
         if op in self.flags:
             out.add(f"self.{self.flags[op]} = {op.test.code}")
         inner = Lines([], out.level + 1)
@@ -296,7 +310,7 @@ class ClassWriter:
         for index, op in enumerate(ops):
             if isinstance(op, Apply):
                 self.forward_apply(ops, index, op, out, holders, last_use)
-            elif isinstance(op, Branch) and (op.phis or op in self.flags):
+            elif isinstance(op, Branch) and (op.phis or op.by_mode):
                 self.forward_branch(op, index, out, holders, last_use)
             elif isinstance(op, ForLoop):
                 self.forward_loop(op, index, out, holders, last_use)
@@ -316,6 +330,9 @@ class ClassWriter:
         sides: list[Lines] = []
         for block, position in ((op.then, 1), (op.otherwise, 2)):
             lines = Lines([], out.level + 1)
+            for o in block.ops if op.by_mode else ():
+                if isinstance(o, Static):
+                    lines.add(*ast.unparse(o.statement).splitlines())
             self.forward_ops(block.ops, lines, dict(before), live | {phi[position] for phi in op.phis})
             moves = [(names[phi[0]], ast.unparse(self.variables[phi[position]])) for phi in op.phis]
             moves = [(n, v) for n, v in moves if n != v]
@@ -324,8 +341,9 @@ class ClassWriter:
             elif moves:
                 lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
             sides.append(lines)
-        flag = f"self.{self.flags[op]}" if op in self.flags else ""
-        write_if(out, flag, f"not {flag}", sides[0].lines, sides[1].lines)
+        flag = op.test.code if op.by_mode else f"self.{self.flags[op]}"
+        opposite = negated(op.test) if op.by_mode else f"not {flag}"
+        write_if(out, flag, opposite, sides[0].lines, sides[1].lines)
         for r, n in names.items():
             self.variables[r] = ast.Name(n, ast.Load())
 
@@ -400,7 +418,7 @@ class ClassWriter:
         self, ops: list[Any], index: int, op: Apply, out: Lines, holders: dict[str, Value], last_use: dict[Value, int]
     ) -> None:
         expression = self.expression(op)
-        if op.step.fn == "{self}" or self.inlines(ops, index, op, expression):
+        if op.step.fn == "{self}" or self.inlines(ops, index, op, expression):  # a parameter is named, not computed
             self.variables[op.results[0]] = expression
             return
         if len(op.results) == 1 and not op.outputs:
@@ -568,6 +586,19 @@ class ClassWriter:
             return ["x"]
         names = Names(GLOBALS)
         return names.take_numbered([identifier(v.hint) for v in self.cls.inputs])
+
+
+def read_by(item: Member | Branch | ForLoop) -> set[str]:
+    """The static names that constructing an operation's submodules reads."""
+    return member_names(item) if isinstance(item, Member) else used_names(Block([item]), let_values=True)
+
+
+def order_of(item: Member | Branch | ForLoop) -> int:
+    """Where the first submodule of an operation stands in the program's order of construction."""
+    if isinstance(item, Member):
+        return item.order
+    blocks = (item.then, item.otherwise) if isinstance(item, Branch) else (item.body,)
+    return min((op.member.order for b in blocks for op in b.walk() if isinstance(op, Apply) and op.member), default=0)
 
 
 def appended(code: str, made: list[int], name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant, Sym, is_open
 from transpiler.ir.model import ApiObject, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
@@ -137,6 +138,9 @@ class Emitter:
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
+                    if isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
+                        found = next(v for v in (*value.args, *value.kwargs.values()) if isinstance(v, Sym))
+                        raise NeedsConstant(found, "the arguments of an initializer decide what is written")
                     init_call(
                         value, parameter or "weight", fans_of(step, parameter)
                     )  # raises Declined here, where the place is known
@@ -150,7 +154,8 @@ class Emitter:
             if step.module is not None:
                 member = built.members.get(i)
                 if member is None:
-                    name = layer.name if layer is not None and i == _main_step(lowering.steps) else None
+                    main = layer is not None and i == _main_step(lowering.steps)
+                    name = layer.attributes.get("attribute", layer.name) if main else None
                     member = built.members[i] = Member(
                         step.module, step.hint, name, layer, step, order=layer.index if layer is not None else 0
                     )

@@ -415,7 +415,8 @@ class Expressions:
         if isinstance(value, Value):
             return self.tensor_getitem(value, index)
         if isinstance(value, TensorShape):
-            return value.dims[index] if isinstance(index, int) else TensorShape(value.dims[index])
+            found = self.native(lambda dims, i: dims[i], [value.dims, index], {})
+            return found if isinstance(index, int) else TensorShape(found)
         if isinstance(value, (ApiValue, type)) or any(value is m for m in natives.MODULES.values()):
             return value  # a subscripted type annotation
         if isinstance(value, Module):

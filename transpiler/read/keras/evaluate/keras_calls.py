@@ -6,6 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Findings
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
+from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
@@ -13,6 +14,8 @@ from transpiler.read.keras.evaluate.keras_layers import KerasLayers
 from transpiler.read.keras.evaluate.keras_models import KerasModels
 from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
+from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
+from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.values import (
     Model,
 )
@@ -21,7 +24,17 @@ from transpiler.rules.ops import op_rules
 
 
 class KerasInterpreter(
-    CustomLayers, KerasLayers, KerasModels, KerasTensors, KerasOps, KerasFunctions, Interpreter, Emitter
+    ProgramInitializers,
+    LayerSubclasses,
+    CustomWeights,
+    CustomLayers,
+    KerasLayers,
+    KerasModels,
+    KerasTensors,
+    KerasOps,
+    KerasFunctions,
+    Interpreter,
+    Emitter,
 ):
     """The interpreter with Keras: every layer call is written into the block under construction."""
 
@@ -31,6 +44,14 @@ class KerasInterpreter(
         self.layers: list[Any] = []
         """Every layer object and model, in construction order."""
         self.models: list[Model] = []
+        self.initializing = False
+        """Whether an initializer of the program is being evaluated."""
+        self.owners: list[Any] = []
+        """The custom layers that are being constructed or built, the innermost last."""
+        self.called: list[list[Any]] = []
+        """The layers that each of the custom layers being called has called."""
+        self.called_on: list[list[Any]] = []
+        """The tensors that each of them is called on."""
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}

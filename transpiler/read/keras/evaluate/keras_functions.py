@@ -45,6 +45,9 @@ class KerasFunctions:
     def api_is_keras_tensor(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return isinstance(args[0], Value)
 
+    def api_is_sparse(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return False if isinstance(args[0], Value) else Unknown("whether something that is no tensor is sparse")
+
     def api_get_source_inputs(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         found: list[Value] = []
 
@@ -79,7 +82,8 @@ class KerasFunctions:
         return False
 
     def api_get(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        value = args[0] if args else kwargs.get("identifier")
+        """What objects are called by is as good as they are; the name of an activation can be called, too."""
+        value = next(iter((*args, *kwargs.values())), None)
         return "linear" if value is None and path == "keras.activations.get" else value
 
     def api_name_scope(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -47,11 +47,11 @@ class KerasLayers:
                     f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}",
                     "Give its value with --setup.",
                 )
-        kwargs = {k: configured(v) for k, v in kwargs.items()}
+        args, kwargs = self.plain_arguments(args, {k: configured(v) for k, v in kwargs.items()})
         data_format = kwargs.get("data_format")
         if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
             kwargs = {**kwargs, "data_format": "channels_first"}
-        bound = rule.bind(args, kwargs, self.generation)
+        bound = self.with_initializers(rule.bind(args, kwargs, self.generation))
         name = bound.get("name")
         layer = Layer(rule, bound, name if isinstance(name, str) else None, len(self.layers), self.where())
         self.layers.append(layer)

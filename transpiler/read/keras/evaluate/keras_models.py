@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.model import Layer
-from transpiler.ir.program import Value, replace_tensors, tensors
+from transpiler.ir.expr import Sym
+from transpiler.ir.model import Layer, Step
+from transpiler.ir.program import Apply, Value, replace_tensors, tensors
 from transpiler.read.keras.evaluate.api import (
     REPORT_METHODS,
     TRAINING_METHODS,
@@ -119,7 +121,7 @@ class KerasModels:
         old, new = tensors(model.inputs), tensors(inputs)
         if len(old) != len(new):
             raise ProgramError(ValueError(f"the model takes {len(old)} inputs, {len(new)} were given"))
-        mapping: dict[Value, Any] = dict(zip(old, new))
+        mapping: dict[Value, Any] = {o: self.as_declared(o, n) for o, n in zip(old, new)}
 
         def value_of(x: Value) -> Any:
             if isinstance(x, Constant):
@@ -135,6 +137,17 @@ class KerasModels:
         outputs = {x: value_of(x) for x in tensors(model.outputs)}
         result = replace_tensors(model.outputs, outputs)
         return result[0] if isinstance(result, (list, tuple)) and len(result) == 1 else result
+
+    def as_declared(self, declared: Value, given: Value) -> Value:
+        """A tensor whose sizes are open, with those that the model's input declares: Keras takes no others."""
+        pairs = zip(declared.type.shape, given.type.shape)
+        sizes = tuple(d if isinstance(g, Sym) and isinstance(d, int) else g for d, g in pairs)
+        if sizes == given.type.shape or len(sizes) != given.type.rank:
+            return given
+        known = Value(replace(given.type, shape=sizes), given.hint)
+        self.emit(Apply([known], [given], Step(fn="{0}")))
+        self.remember([given], [known], lambda new: self.as_declared(declared, new[0]))
+        return known
 
     def call_application(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         module = self.loader.application(name)
@@ -167,7 +180,9 @@ class KerasModels:
         if isinstance(receiver, Layer):
             if name == "call" or name == "__call__":
                 return self.call_layer(receiver, args, kwargs)
-            if name in ("build", "set_weights", "get_weights", "compute_output_shape", "get_config"):
+            if name == "compute_output_shape":
+                return self.output_shape_of(receiver, *args, **kwargs)
+            if name in ("build", "set_weights", "get_weights", "get_config"):
                 return Unknown(f"{name}() of a layer")
             if name == "get_output_at":
                 return receiver.attributes["calls"][args[0]][1][0]

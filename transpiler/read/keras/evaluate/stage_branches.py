@@ -20,6 +20,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.staging import (
     Side,
@@ -187,9 +188,11 @@ class StagedBranches:
             return type(a)(self.merge(branch, x, y) for x, y in zip(a, b))
         if isinstance(a, Model) and isinstance(b, Model) and not a.sequential and not b.sequential:
             return self.merge_models(branch, a, b)
+        if a is b or is_static(a) and is_static(b) and same(a, b):
+            return a
+        if mentions_mode(test):
+            raise self.declined("K2T404", "a value that depends on `training` is not translated")
         if is_static(a) and is_static(b):
-            if same(a, b):
-                return a
             witness = witness_of_choice(test, a, b)
             if not name:
                 return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness)
@@ -197,7 +200,7 @@ class StagedBranches:
             branch.then.ops.append(Let(slot, a, name))
             branch.otherwise.ops.append(Let(slot, b, name))
             return Sym.name(slot, witness)
-        return a if a is b else Alternative(test, a, b, self.frame)
+        return Alternative(test, a, b, self.frame)
 
     def merge_models(self, branch: Branch, a: Model, b: Model) -> Model:
         if tensors(a.inputs) != tensors(b.inputs):
@@ -239,6 +242,8 @@ class StagedBranches:
         equal = decided_equal(test.expr, a, b)
         if equal is not MISSING:
             return equal
+        if mentions_mode(test):
+            raise self.declined("K2T404", "a size that depends on `training` is not translated")
         return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness_of_choice(test, a, b))
 
     def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
@@ -265,6 +270,9 @@ class StagedBranches:
         return Sym(moved.expr, test.witness) if isinstance(moved, Sym) else test
 
     def split_on(self, test: Sym, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        known = self.truth(test)
+        if not isinstance(known, Sym):
+            return then() if known else otherwise()
         results: list[Any] = []
 
         def run(action: Callable[[], Any]) -> Callable[[], None]:

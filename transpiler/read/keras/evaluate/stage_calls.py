@@ -42,6 +42,7 @@ from transpiler.read.keras.evaluate.staging import (
     first_symbol,
     is_iterable_static,
     is_static,
+    places_of,
     signature_defaults,
     staged_hint,
 )
@@ -218,7 +219,7 @@ class StagedCalls:
             try:
                 self.memory.classes[key] = None
                 staged = self.evaluate_class(function, arguments)
-                if self.takes_permuted(function, staged):
+                if self.takes_permuted(function.node, staged):
                     del self.memory.classes[key]
                     continue
                 self.memory.classes[key] = staged
@@ -231,16 +232,15 @@ class StagedCalls:
                 raise
         raise StageError("too many parameters decide the structure")
 
-    def takes_permuted(self, function: Function, staged: Staged) -> bool:
-        """Whether the function only ever permutes one of its tensors: it is then given that tensor permuted."""
+    def takes_permuted(self, node: ast.AST, staged: Staged) -> bool:
+        """Whether a function or layer only ever permutes one of its tensors: it is then given that tensor permuted."""
         found = False
-        for x in staged.inputs:
+        for i, x in enumerate(staged.inputs):
+            name = str(i) if isinstance(node, ast.ClassDef) else x.hint
             uses = [op for op in staged.cls.block.walk() if x in all_uses(op)]
-            known = self.memory.preferred.get((id(function.node), x.hint))
+            known = self.memory.preferred.get((id(node), name))
             if known is None and uses and all(isinstance(op, Apply) and op.step.permutes for op in uses):
-                self.memory.preferred[id(function.node), x.hint] = (
-                    Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
-                )
+                self.memory.preferred[id(node), name] = Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS
                 found = True
         return found
 
@@ -323,6 +323,7 @@ class StagedCalls:
                 raise StageError("a model is returned")
             if is_open(result):
                 raise StageError(f"{function.name} returns more than tensors")
+            places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")
             block = self.block
@@ -398,7 +399,7 @@ class StagedCalls:
         member.step = step
         results = self.results_of(staged, values, member)
         self.kept.update(results)
-        self.emit(Apply(results, xs, step, member, span=self.where()))
+        self.emit(Apply(results, xs, step, member, places_of(staged.result), self.where()))
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 

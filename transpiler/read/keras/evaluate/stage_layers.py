@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import functools
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym, is_open, to_ast, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
+    MODE,
     Apply,
     Block,
     Construction,
+    Let,
     Member,
     ModuleClass,
     Return,
@@ -20,19 +24,35 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.statics import used_names
+from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
+    StageError,
+    annotations_of,
     axis_name,
     is_short,
+    is_static,
+    places_of,
+    signature_defaults,
     staged_hint,
     substitute,
 )
 from transpiler.read.keras.evaluate.values import (
     Class,
+    Function,
     Instance,
+    LambdaLayer,
+    Model,
+    Origin,
+    has_tensors,
 )
 from transpiler.rules.base import COMMON, LayerRule
+
+
+class OuterSize(NeedsConstant):
+    """A class needs the value of a size that is open where the layer is called."""
 
 
 class StagedLayers:
@@ -46,6 +66,7 @@ class StagedLayers:
     def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
         """A layer made outside the class that calls it: its open arguments become constructor parameters there."""
         self.check_own(layer)
+        self.check_place(layer)
         home = layer.attributes.get("__home__")
         if home is not self.frame and self.frame.kind == "class":
             layer.attributes["__home__"] = self.frame
@@ -55,96 +76,332 @@ class StagedLayers:
             layer.args = layer.args.replace(**taken)
         return super().apply_layer(layer, xs)
 
-    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance:
-        layer = super().make_custom_layer(cls, args, kwargs)
+    def check_place(self, layer: Layer | Instance) -> None:
+        """Raises Declined for a layer that two classes call: each would construct its own."""
+        place = self.places.setdefault(layer, self.frame)
+        if place is not self.frame and not place.abandoned:
+            raise self.declined("K2T107", "a layer is called by two classes, which would not share it in torch")
+        self.places[layer] = self.frame
+
+    def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance | Model:
+        """The object is made here for what is asked of it; its class runs the constructor again, in its own names."""
+        if self.flat:
+            return super().make_custom_layer(cls, args, kwargs)
+        outer, comments, self.block = self.block, self.comments, Block()
+        try:
+            layer = super().make_custom_layer(cls, args, kwargs)
+        finally:
+            made, self.block, self.comments = self.block, outer, comments
+        if isinstance(layer, Model):
+            self.block.ops += made.ops
+            return layer
         layer.attributes["__home__"] = self.frame
+        layer.attributes["__made__"].ops = made.ops
         return layer
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = super().instance_attribute(value, name)
         home = value.attributes.get("__home__")
-        if isinstance(found, Sym) and home is not None and home is not self.frame and self.frame.kind == "class":
-            return self.capture(name, found, home)
+        if isinstance(found, Sym) and home is not None:
+            self.write_constructor(value)
+            if home is not self.frame and self.frame.kind == "class":
+                return self.capture(name, found, home)
         return found
 
-    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """A layer of the program becomes a class: `build` and `__init__` are its constructor, `call` is `forward`."""
-        self.check_own(layer)
-        known = layer.attributes.get("__staged__")
-        given = tensors(args)
-        if known is None:
-            self.visit(layer.cls.node)
-            known = layer.attributes["__staged__"] = self.stage_custom_layer(layer, args, kwargs)
-            member = self.construct_custom(layer, known, given)
-        else:
-            member = layer.attributes["__member__"]
-            member.shared = True
-        return self.apply_custom(known, member, given, args)
+    def write_constructor(self, layer: Instance) -> None:
+        """What the object's constructor computed is written where the object is made, as it is read outside its class."""
+        made = layer.attributes.get("__made__")
+        if made is not None and layer.attributes.get("__home__") is self.frame:
+            self.block.ops += made.ops
+            made.ops = []
 
-    def stage_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Staged:
+    def mode_truth(self, test: Sym) -> Any:
+        if test.code in (MODE, f"not {MODE}"):
+            return test
+        if test.code in (f"{MODE} is None", f"{MODE} is not None"):
+            return bool(test.witness)
+        raise self.declined("K2T404", f"a decision on {test.code.replace('self.', '')} is not translated")
+
+    def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A layer of the program becomes a class: `__init__` and `build` are its constructor, `call` is `forward`."""
+        self.check_own(layer)
+        given = tensors([*args, *kwargs.values()])
+        kinds = [(x.type.rank, x.type.masked) for x in given]
+        self.check_place(layer)
+        known = self.staged_layers.get(layer)
+        if known is None:
+            self.visit_class(layer.cls)
+            staged, values = self.stage_custom_layer(layer, args, kwargs)
+            member = self.construct_custom(layer, staged, values, given)
+            self.staged_layers[layer] = staged, member, kinds
+        else:
+            staged, member, before = known
+            if before != kinds or not self.fits(staged, member, given):
+                raise self.declined("K2T107", f"{layer.cls.name} is shared between inputs of different kinds or sizes")
+            member.shared = True
+        return self.apply_custom(staged, member, args, kwargs)
+
+    def fits(self, staged: Staged, member: Member, given: list[Value]) -> bool:
+        """Whether tensors have the sizes that an object of a class was constructed for, where it goes by them."""
+        assert member.construction is not None
+        read = used_names(staged.cls.block, let_values=True)
+        for name, (index, axis) in staged.dims.items():
+            made, now = member.construction.values.get(name), given[index].type.shape[axis]
+            if name not in read or same(made, now):
+                continue
+            if not is_open((made, now)) or witness_of(made) != witness_of(now):
+                return False
+            raise NeedsConstant(now if isinstance(now, Sym) else made, "a layer is shared between inputs of open sizes")
+        return True
+
+    def visit_class(self, cls: Class) -> None:
+        """A class of the program becomes one of the result, its methods parts of `forward`."""
+        for base in cls.mro():
+            if isinstance(base, Class):
+                self.visit(base.node)
+                self.memory.inlined += [f.node for f in base.names.values() if isinstance(f, Function)]
+
+    def stage_custom_layer(
+        self, layer: Instance, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged, dict[str, Any]]:
+        """The class of an object and what its constructor is given: made from its class, else from this very object."""
+        made = layer.attributes.get("__made__")
+        if made is not None and not self.flat and made.untouched(layer):
+            found = self.stage_constructor(layer, made, args, kwargs)
+            if found is not None:
+                return found
+        self.write_constructor(layer)
+        given = tensors([*args, *kwargs.values()])
+        layouts = self.layouts_of(layer.cls.node, given)
+        for _ in range(len(given) * 4 + 1):
+            try:
+                return self.stage_as_layer(layer, lambda: layer, args, kwargs, {}, layouts), {}
+            except OuterSize as error:
+                raise NeedsConstant(error.sym, str(error)) from None
+            except NeedsConstant as error:
+                layer.attributes["built"] = False
+                layer.attributes.pop("__weights__", None)
+                self.fix(layer.cls.node, error, {})
+        raise StageError(f"too many sizes decide the structure of {layer.cls.name}")
+
+    def stage_constructor(
+        self, layer: Instance, made: Made, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[Staged, dict[str, Any]] | None:
+        """The class as its source has it, parameters of the constructor included; None if it cannot be kept so."""
+        init = layer.cls.lookup("__init__")
+        bound = made.bound(layer)
+        rest = rest_names(init.node) if isinstance(init, Function) else []
+        node = layer.cls.node
+        for _ in range(12):
+            opened = {
+                n: v
+                for n, v in bound.items()
+                if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
+            }
+            key = self.layer_key(node, bound, opened, args, kwargs)
+            own = not holds_layers(list(bound.values()))  # a layer that is given is a part of this object alone
+            known = self.memory.classes.get(key) if own else None
+            if known is not None and known.still_holds():
+                self.frame.reads.update(known.reads)
+                return known, opened
+            if node in self.active:
+                return None
+            self.active.append(node)
+            layouts = self.layouts_of(node, tensors([*args, *kwargs.values()]))
+            again = functools.partial(self.make_again, layer, init, bound, opened)
+            try:
+                staged = self.stage_as_layer(layer, again, args, kwargs, opened, layouts)
+                if not (self.at_root and len(self.active) == 1) and self.takes_permuted(node, staged):
+                    continue
+                staged.cls.defaults = signature_defaults(init) if isinstance(init, Function) else {}
+                if own:
+                    self.memory.classes[key] = staged
+                return staged, opened
+            except OuterSize as error:
+                raise NeedsConstant(error.sym, str(error)) from None
+            except NeedsConstant as error:
+                self.fix(node, error, opened)
+            except StageError:
+                return None
+            finally:
+                self.active.remove(node)
+        return None
+
+    def fix(self, node: ast.ClassDef, error: NeedsConstant, opened: dict[str, Any]) -> None:
+        """Fixes the parameters and sizes that a decision depends on. Raises what does not depend on this class."""
+        dims, lets = self.last_attempt
+        names = [n for n in sources(error.sym, lets) if n in opened or n in dims]
+        if not names:
+            raise error
+        for name in names:
+            if is_open(opened.get(name)):
+                raise NeedsConstant(as_symbol(opened[name]), str(error))
+            self.memory.frozen[id(node), name] = True
+
+    def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:
+        """The layouts in which a class takes these tensors."""
+        if self.at_root and not self.active:
+            return [Layout.KERAS for _ in given]
+        return [self.memory.preferred.get((id(node), str(i)), x.type.layout) for i, x in enumerate(given)]
+
+    def layer_key(
+        self,
+        node: ast.ClassDef,
+        bound: dict[str, Any],
+        opened: dict[str, Any],
+        args: list[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """What decides the class of an object: arguments that are fixed, and the kinds of the others and of the inputs."""
+
+        def kind(value: Any) -> Any:
+            if isinstance(value, Value):
+                return ("tensor", value.type.rank, value.type.masked)
+            if isinstance(value, (list, tuple)):
+                return (type(value).__name__, *map(kind, value))
+            if isinstance(value, dict):
+                return tuple((k, kind(v)) for k, v in value.items() if k != "name")
+            return repr(value) if is_static(value) else id(value)
+
+        fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
+        given = tensors([*args, *kwargs.values()])
+        layouts = self.layouts_of(node, given)
+        sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
+        root = self.at_root and not self.active
+        return (id(node), root, fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
+
+    def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
+        """An object like `layer`, made in the names of the class under construction."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        if isinstance(init, Function):
+            general = {n: Sym.name(n, witness_of(v)) if n in opened else v for n, v in bound.items()}
+            a = init.node.args
+            args = [general[p.arg] for p in (*a.posonlyargs, *a.args)[1:]]
+            args += list(general[a.vararg.arg]) if a.vararg else []
+            kwargs = {p.arg: general[p.arg] for p in a.kwonlyargs}
+            kwargs |= general[a.kwarg.arg] if a.kwarg else {}
+        else:
+            made = layer.attributes["__made__"]
+            args, kwargs = made.args, made.kwargs
+        again = super().make_custom_layer(layer.cls, args, kwargs)
+        if isinstance(again, Model):
+            raise StageError("a model that is its own graph")
+        again.attributes["__home__"] = self.frame
+        return again
+
+    def stage_as_layer(
+        self,
+        layer: Instance,
+        make: Callable[[], Instance],
+        args: list[Any],
+        kwargs: dict[str, Any],
+        reserved: Collection[str],
+        layouts: list[Layout],
+    ) -> Staged:
+        """Evaluates constructor, `build` and `call` of a layer as one class."""
         frame = Frame(None, "class", outer=self.frame)
-        outer_frame, outer_block, outer_layers = self.frame, self.block, self.own_layers
+        frame.reserved = set(reserved)
+        outer = self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments
+        self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
+        self.own_layers = None
         dims: dict[str, tuple[int, int]] = {}
-        given = tensors(args)
-        inputs = [self.general_input(x.hint, x, Layout.KERAS, i, dims, len(given) > 1) for i, x in enumerate(given)]
-        self.frame, self.block, self.own_layers = frame, Block(), None
+        given = tensors([*args, *kwargs.values()])
+        inputs: list[Value] = []
+        for i, (x, layout) in enumerate(zip(given, layouts)):
+            open_input = self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved)
+            inputs.append(self.with_fixed_sizes(open_input, layer.cls.node, x, i, dims))
+        frame.reserved |= dims.keys()
         try:
-            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
+            inner = make()
+            moved_args, moved_kwargs = replace_tensors([args, kwargs], dict(zip(given, inputs)))
+            result = super().call_custom_layer(inner, moved_args, moved_kwargs)
+            if not has_tensors(result) or is_open(result):
+                raise StageError(f"{layer.cls.name} does not return tensors alone")
+            places_of(result)
             block = self.block
-        except NeedsConstant:
-            self.frame, self.block = frame, Block()
-            layer.attributes["built"] = False
-            layer.attributes.pop("__weights__", None)
-            dims.clear()
-            inputs = [Value(x.type.in_layout(Layout.KERAS), x.hint) for x in given]
-            result = super().call_custom_layer(layer, replace_tensors(args, dict(zip(given, inputs))), kwargs)
-            block = self.block
+        except BaseException:
+            frame.abandoned = True
+            raise
         finally:
-            self.frame, self.block, self.own_layers = outer_frame, outer_block, outer_layers
+            self.last_attempt = dims, {op.name: op.value for op in self.block.walk() if isinstance(op, Let)}
+            outer[0].reads.update(frame.reads)
+            self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
         block.ops.append(Return(result))
-        doc = ast.get_docstring(layer.cls.node) or ""
         cls = ModuleClass(
             layer.cls.name,
             [],
             inputs,
             block,
-            doc=doc,
+            doc=ast.get_docstring(layer.cls.node) or "",
             sizes=tuple(dims),
-            statics=tuple(frame.captures),
+            statics=(*reserved, *frame.captures),
             key=layer.cls.node,
         )
-        return Staged(cls, inputs, result, [], dict(frame.captures), dict(frame.homes), dims)
+        cls.source = layer.cls  # type: ignore[attr-defined]
+        cls.annotations = annotations_of(dict(reserved) if isinstance(reserved, dict) else {}, frame.captures)
+        return Staged(
+            cls,
+            inputs,
+            result,
+            list(reserved),
+            dict(frame.captures),
+            dict(frame.homes),
+            dims,
+            reads=frame.reads,
+            kept=(args, kwargs),
+        )
 
-    def construct_custom(self, layer: Instance, staged: Staged, given: list[Value]) -> Member:
-        values: dict[str, Any] = {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+    def with_fixed_sizes(
+        self, value: Value, node: ast.ClassDef, given: Value, index: int, dims: dict[str, tuple[int, int]]
+    ) -> Value:
+        """An input of a class with the sizes that decide its structure as they are seen."""
+        frozen = self.memory.frozen
+        everything = self.flat or self.at_root and self.active == [node]
+        fixed = [n for n, (i, _) in dims.items() if i == index and (everything or (id(node), n) in frozen)]
+        if not fixed:
+            return value
+        shape = list(value.type.shape)
+        for name in fixed:
+            axis = dims[name][1]
+            shape[axis] = given.type.shape[axis]
+            if isinstance(shape[axis], Sym):
+                raise OuterSize(shape[axis], "the size of an input decides the structure")
+        result = Value(replace(value.type, shape=tuple(shape)), value.hint)
+        self.origins[result] = Origin([], [result], lambda xs: None)
+        return result
+
+    def construct_custom(self, layer: Instance, staged: Staged, values: dict[str, Any], given: list[Value]) -> Member:
+        values = {**values, **{label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}}
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
                 if self.frame is staged.homes.get(name) or self.frame.kind == "factory"
                 else self.capture(name, outer, staged.homes.get(name))
             )
-        name = layer.attributes["__common__"].get("name")
+        common = layer.attributes["__common__"]
+        name = common.get("attribute", common.get("name"))
         member = Member(
-            "",
-            staged_hint(staged.cls.name),
-            name if isinstance(name, str) else None,
-            order=layer.attributes["__common__"]["index"],
+            "", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=common["index"]
         )
         member.construction = Construction(staged.cls, values)
         member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
-        layer.attributes["__member__"] = member
-        layer.attributes["__values__"] = values
         return member
 
-    def apply_custom(self, staged: Staged, member: Member, given: list[Value], args: list[Any]) -> Any:
-        xs = [self.to_layout(x, Layout.KERAS) for x in given]
+    def apply_custom(self, staged: Staged, member: Member, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        given = tensors([*args, *kwargs.values()])
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
         values = dict(member.construction.values) if member.construction else {}
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         self.kept.update(results)
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member, span=self.where()))
-        self.remember(given, results, lambda new: self.apply_custom(staged, member, new, args))
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.result), self.where()))
+        self.remember(
+            given,
+            results,
+            lambda new: self.apply_custom(staged, member, *replace_tensors([args, kwargs], dict(zip(given, new)))),
+        )
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
@@ -152,7 +409,7 @@ class StagedLayers:
         results = [Value(o.type, o.hint) for o in old]
         member.shared = True
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member))
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.result)))
         return results
 
     def results_of(self, staged: Staged, values: dict[str, Any], member: Member) -> list[Value]:
@@ -177,6 +434,31 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         member.exposed |= (staged.cls.key, label) in self.memory.demands
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def holds_layers(value: Any) -> bool:
+    """Whether a value is a layer or a model, or a structure with one."""
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_layers, value))
+    if isinstance(value, dict):
+        return holds_layers(list(value.values()))
+    return isinstance(value, (Layer, LambdaLayer, Model, Instance))
+
+
+def sources(sym: Sym, lets: dict[str, Any]) -> list[str]:
+    """The names that an expression depends on, through variables as well."""
+    todo, found = list(sym.names()), []
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.append(name)
+            todo += lets[name].names() if isinstance(lets.get(name), Sym) else ()
+    return found
+
+
+def rest_names(node: Any) -> list[str]:
+    """The names of the parameters that take what is left of the arguments."""
+    return [p.arg for p in (node.args.vararg, node.args.kwarg) if p is not None]
 
 
 def as_symbol(value: Any) -> Sym:

@@ -428,7 +428,12 @@ class StagedLoops:
         first = self.eval(node.generators[0].iter, env)
         if not isinstance(first, Sym):
             return super().eval_ListComp(node, env)
-        return self.open_comprehension(node, first, env)
+        try:
+            return self.open_comprehension(node, first, env)
+        except NeedsConstant:
+            if first.names() - {"enumerate", "zip", "reversed", "range"}:
+                raise
+            return super().eval_ListComp(node, env)  # over known items
 
     eval_GeneratorExp = eval_ListComp
 

@@ -59,6 +59,14 @@ class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterp
         """The functions that are evaluated right now, the innermost last."""
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
+        self.places: dict[Any, Frame] = {}
+        """For each layer, the class or factory that calls it."""
+        self.staged_layers: dict[Instance, Any] = {}
+        """For each layer of the program that was called: its class, its submodule, and the kinds of its inputs."""
+        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, Any]] = {}, {}
+        """The names that the last class of a layer gave to the sizes of its inputs, and its variables."""
+        self.at_root = False
+        """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
         self.in_loop = 0
         self.facts: list[tuple[str, bool]] = []

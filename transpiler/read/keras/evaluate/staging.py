@@ -70,6 +70,8 @@ class Frame:
     """What was read from scopes around the function: (scope, name, value)."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
+    abandoned: bool = False
+    """Whether its evaluation failed, so that nothing of it is written."""
 
 
 @dataclass(eq=False)
@@ -104,6 +106,21 @@ class Staged:
     def still_holds(self) -> bool:
         """Whether what the function read from around it is what is there now."""
         return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
+
+
+def places_of(result: Any) -> tuple[str, ...]:
+    """How each tensor is taken from what `forward` returns, `{0}`; () if it is the tensor itself.
+
+    Raises StageError for structures inside structures.
+    """
+    if isinstance(result, Value) or isinstance(result, (list, tuple)) and len(result) == 1:
+        return ()
+    if not isinstance(result, (list, tuple, dict)):
+        raise StageError("which tensors are returned depends on a parameter")
+    items = list(result.items()) if isinstance(result, dict) else list(enumerate(result))
+    if any(tensors(v) for _, v in items if not isinstance(v, Value)):
+        raise StageError("tensors are returned in a nested structure")
+    return tuple(f"{{0}}[{key!r}]" for key, v in items if isinstance(v, Value))
 
 
 def expand_lets(dim: Any, known: dict[str, Any]) -> Any:

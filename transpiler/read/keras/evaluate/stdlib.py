@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transpiler.ir.expr import MISSING
+from transpiler.ir.model import Layer
 from transpiler.read.keras.evaluate import natives
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.values import Bound, Class, Instance, Module, Native, Unknown
+from transpiler.read.keras.evaluate.values import Bound, Class, Function, Instance, Method, Module, Native, Unknown
 
 if TYPE_CHECKING:
     from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -197,7 +199,36 @@ def _fill_fields(
 
 
 def _inspect(interpreter: Interpreter) -> dict[str, Any]:
-    return {"isclass": Native("isclass", lambda v: not isinstance(v, Instance) and hasattr(v, "mro"))}
+    empty = Module("empty", {})
+
+    def signature(function: Any) -> Any:
+        bound = isinstance(function, Bound)
+        function = function.function if bound else function
+        if isinstance(function, Function):
+            parameters = parameters_of(function, empty)[1 if bound else 0 :]
+        elif isinstance(function, Method) and function.name == "call" and isinstance(function.receiver, Layer):
+            trained = interpreter.depends_on_training(function.receiver)  # type: ignore[attr-defined]
+            parameters = [("inputs", empty), *([("training", None)] if trained else [])]
+        else:
+            return Unknown("the signature of something that is not a function of the program")
+        found = {n: Module("parameter", {"name": n, "default": d}) for n, d in parameters}
+        return Module("signature", {"parameters": found})
+
+    return {
+        "isclass": Native("isclass", lambda v: not isinstance(v, Instance) and hasattr(v, "mro")),
+        "signature": Native("signature", signature),
+        "Parameter": Module("Parameter", {"empty": empty}),
+    }
+
+
+def parameters_of(function: Function, empty: Any) -> list[tuple[str, Any]]:
+    """The names of a function's parameters with their defaults, `empty` for those that have none."""
+    a = function.node.args
+    positional = [p.arg for p in (*a.posonlyargs, *a.args)]
+    defaults = [*[empty] * (len(positional) - len(function.defaults)), *function.defaults]
+    rest = [(p.arg, empty) for p in (a.vararg, a.kwarg) if p is not None]
+    named = [(p.arg, empty if d is MISSING else d) for p, d in zip(a.kwonlyargs, function.kw_defaults)]
+    return [*zip(positional, defaults), *named, *rest]
 
 
 def _version(interpreter: Interpreter) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The weights that layers of the program make, and the random numbers they draw."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.model import KERAS2, ApiValue, Lowering, Step, Weight
+from transpiler.ir.program import Apply, Member, Value
+from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.program_initializers import Drawn
+from transpiler.read.keras.evaluate.values import Instance, Origin, TensorShape, Unknown
+from transpiler.rules.base import parse_signature
+from transpiler.rules.initializers import weight_code
+
+RANDOM = {
+    "uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
+    "random_uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
+    "normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
+    "random_normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
+}
+"""Functions that draw random numbers: torch's for the plain distribution, and how they are called."""
+
+
+class CustomWeights:
+    """The part of the interpreter that makes the tensors of custom layers which are not computed."""
+
+    def add_weight(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Value:
+        """A weight of a custom layer: a parameter of the class under construction."""
+        given = dict(kwargs)
+        if args and isinstance(args[0], str):
+            given["name"], args = args[0], args[1:]
+        order = ("shape", "initializer") if self.generation != KERAS2 else ("shape", "dtype", "initializer")
+        given = {**dict(zip(order, args)), **given}
+        shape = given.get("shape")
+        shape = () if shape is None else tuple(shape) if isinstance(shape, (tuple, list, TensorShape)) else (shape,)
+        if any(d is None or isinstance(d, Unknown) for d in shape):
+            raise self.declined("K2T202", "the shape of this weight is not known")
+        dtype = given.get("dtype")
+        if dtype is not None and "float" not in str(getattr(dtype, "leaf", dtype)):
+            raise self.declined("K2T107", "a weight that does not hold floats is not translated")
+        self.check_weight_arguments(given)
+        initializer = self.initializer_of(given.get("initializer"), shape)
+        code, helpers = weight_code(shape, initializer, given.get("trainable") is not False)
+        hint = str(given.get("name") or "weight").rpartition("/")[2]
+        value = Value(TensorType(shape), hint)
+        step = Step(module=code, fn="{self}", hint=hint, weights={"": Weight(hint)}, helpers=helpers)
+        member = Member(code, hint, None, None, step, order=layer.attributes["__common__"]["index"])
+        layer.attributes.setdefault("__weights__", {})[value] = member
+        self.emit(Apply([value], [], step, member))
+        self.origins[value] = Origin([], [value], lambda xs: None)
+        return value
+
+    def api_Variable(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`tf.Variable` in a layer's constructor or `build`: a weight of that layer."""
+        names = ("initial_value", "trainable") if path.startswith("tensorflow.") else ("initializer", "shape")
+        given = {**dict(zip(names, args)), **kwargs}
+        start = given.get("initial_value", given.get("initializer"))
+        if not self.owners or not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
+            return Unknown(f"{path}() is not evaluated")
+        if self.generation != KERAS2 and path.startswith("tensorflow."):
+            raise self.declined(
+                "K2T107",
+                "Keras 3 does not count a tf.Variable among the weights of a layer",
+                "Use add_weight(), or convert with --keras tf_keras.",
+            )
+        kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype")}
+        return self.add_weight(self.owners[-1], [], {**kept, "shape": start.shape, "initializer": start.initializer})
+
+    def check_weight_arguments(self, given: dict[str, Any]) -> None:
+        for name in ("regularizer", "constraint"):
+            if given.get(name) is not None:
+                self.report(
+                    "K2T402",
+                    f"the {name} of this weight acts in training alone and is left out",
+                    "Add the term to your loss, or use the optimizer's weight_decay.",
+                )
+
+    def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if api.leaf in RANDOM and "random" in api.path and self.called_on and not self.initializing:
+            return self.random_tensor(api, args, kwargs)
+        return super().call_api(api, args, kwargs)
+
+    def random_tensor(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Random numbers that a layer draws in `call`, for every sample of its input anew."""
+        function, signature = RANDOM[api.leaf]
+        try:
+            bound = parse_signature(signature).bind(*args, **kwargs)
+        except TypeError as error:
+            raise self.declined("K2T102", f"{api}: {error}") from None
+        bound.apply_defaults()
+        shape, low, high = list(bound.arguments.values())[:3]
+        sizes = list(shape) if isinstance(shape, (list, tuple)) else []
+        numbers = all(isinstance(v, (int, float)) for v in (low, high))
+        given = self.called_on[-1][0]
+        batch = bool(sizes) and isinstance(sizes[0], Value) and self.batch_operand([given, sizes[0]], {sizes[0]: True})
+        if not batch or not numbers or not all(isinstance(d, (int, Sym)) for d in sizes[1:]):
+            raise self.declined("K2T106", f"{api} of this shape is not translated")
+        dims = "".join(f", {code_of(d)}" for d in sizes[1:])
+        step = Step(fn=f"{function}(len({{0}}){dims}, dtype={{0}}.dtype, device={{0}}.device)", hint="noise")
+        drawn = self.emit_lowering(Lowering([step], [TensorType((None, *sizes[1:]))]), [given], None)
+        self.remember([given], drawn, lambda new: self.random_tensor(api, args, kwargs))
+        shift, scale = (low, high - low) if function == "torch.rand" else (low, high)
+        scaled = drawn[0] if scale == 1 else self.binop(ast.Mult(), drawn[0], scale)
+        return scaled if shift == 0 else self.binop(ast.Add(), scaled, shift)
