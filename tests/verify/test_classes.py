@@ -231,7 +231,7 @@ CASES: dict[str, tuple[str, str, tuple[tuple[int, ...], ...] | None, str]] = {
     "a model of two inputs in a graph": (SIAMESE, "build()", None, "structure"),
     "a model of two inputs": (SIAMESE, "Siamese()", ((2, 12), (2, 12)), "structure"),
     "layers made when the model is built": (LATE, "Net()", ((2, 6),), "structure"),
-    "layers built by hand": (BLOCKS, "build()", None, "specialised"),
+    "layers built by hand": (BLOCKS, "build()", None, "structure"),
     "random numbers and a dictionary": (DEPTH, "Net()", ((2, 5, 3),), "structure"),
     "subclasses of Sequential": (STACKS, "build()", None, "structure"),
     "a graph made in the constructor": (GRAPH, "Small(keras.Input((9, 8, 3)), name='small')", None, "flat"),

@@ -208,5 +208,5 @@ def restore(changed: Sequence[tuple[nn.Module, str, float]]) -> None:
 
 def rates(changed: Sequence[tuple[nn.Module, str, float]]) -> list[float]:
     """The configured noise of the modules that stand for Keras's noise layers."""
-    names = ("Dropout", "GaussianNoise", "Attention")
+    names = ("Dropout", "GaussianNoise")
     return sorted(v for m, a, v in changed if any(n in type(m).__name__ for n in names) and a in NOISE)

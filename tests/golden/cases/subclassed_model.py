@@ -140,9 +140,7 @@ class Build(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
         x = self.conv_block2(self.conv_block1(x))
-        out = self.net(x)
-        x = out[0]
-        x2 = out[1]
+        x, x2 = self.net(x)
         return x, x2
 
 
