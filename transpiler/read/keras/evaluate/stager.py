@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
+from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -39,7 +40,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 
 
-class Stager(StagedLayers, StagedCalls, StagedLoops, StagedBranches, KerasInterpreter):
+class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches, KerasInterpreter):
     """Evaluates functions with open parameters and writes classes that keep their structure.
 
     With `flat`, nothing is kept: calls are written inline, loops unrolled.
