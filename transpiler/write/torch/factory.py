@@ -8,8 +8,8 @@ from typing import Any
 from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
 from transpiler.ir.trees import nodes, variables_in
-from transpiler.write.torch.classes import VERSION, Lines, construction_code, negated, write_if
 from transpiler.write.torch.layout import render
+from transpiler.write.torch.pieces import VERSION, Lines, construction_code, negated, write_if
 
 
 def factory_text(
