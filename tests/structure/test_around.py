@@ -76,3 +76,42 @@ def test_a_function_handed_to_the_function_around_is_fixed(tmp_path: Path):
     for other in ("makers['large'](width=5)", "makers['small'](width=6)", "makers['small'](5)"):
         with pytest.raises(NotImplementedError, match="K2T301"):
             build(names, other)
+
+
+DISK = """
+import os
+
+def build(weights=None, width=4):
+    if not (weights in {"imagenet", None} or os.path.exists(weights)):
+        raise ValueError("weights")
+    inputs = keras.Input((8,))
+    return Model(inputs, Dense(width)(inputs))
+"""
+RECORDS = """
+from collections import namedtuple
+
+Args = namedtuple("Args", "filters kernel repeats")
+
+def build(width=2, blocks=(Args(4, 3, 2), Args(6, 1, 1))):
+    inputs = x = keras.Input((8, 8, 3))
+    for args in blocks:
+        for _ in range(args.repeats):
+            x = Conv2D(args.filters * width, args.kernel, padding="same")(x)
+    return Model(inputs, x)
+"""
+
+
+def test_a_look_at_the_disk_stays_one(tmp_path: Path):
+    conversion = convert(HEAD + DISK, "build()", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    names = load(conversion.modules[0].text)
+    for entry in ("build()", "build('imagenet', width=5)", f"build({str(tmp_path)!r})"):
+        build(names, entry)
+    with pytest.raises(ValueError, match="weights"):
+        build(names, "build('nowhere')")
+
+
+@pytest.mark.parametrize("entry", ["build()", "build(width=3)"])
+def test_records_in_a_loop(entry: str, tmp_path: Path):
+    text = convert(HEAD + RECORDS, "build()", tmp_path).modules[0].text
+    assert_same(load(text), HEAD + RECORDS, entry, tmp_path)

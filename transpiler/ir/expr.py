@@ -301,7 +301,7 @@ def to_ast(value: Any) -> ast.expr:
         if isinstance(value, float):  # an identifier prints as it stands
             return ast.Name(format_float(float(value)), ast.Load())
         return ast.Constant(int(value))
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return ast.Tuple([to_ast(v) for v in value], ast.Load())
     if isinstance(value, list):
         return ast.List([to_ast(v) for v in value], ast.Load())

@@ -76,6 +76,8 @@ class Calls:
         try:
             if isinstance(function, Native) and function.name in ("super", "globals", "locals", "vars"):
                 return self.scope_call(function.name, args, env)
+            if isinstance(function, Native) and function.outward and is_open(args) and not kwargs:
+                return Sym(ast.Call(node.func, [to_ast(a) for a in args], []))
             return self.call(function, args, kwargs)
         except Declined as error:
             if error.span is None:

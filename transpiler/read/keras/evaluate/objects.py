@@ -287,6 +287,8 @@ class Objects:
             return value
         if isinstance(value, TensorShape):
             return len(value.dims)
+        if isinstance(value, Alternative):
+            return self.split_test(value, self.length)
         if isinstance(value, Sym):
             return Sym(ast.Call(ast.Name("len", ast.Load()), [value.expr], []), observe(len, value))
         if isinstance(value, Instance) and value.cls.lookup("__len__"):

@@ -137,7 +137,7 @@ def is_static(value: Any) -> bool:
     if isinstance(value, Sym):
         return True
     if isinstance(value, (list, tuple)):
-        return all(map(is_static, value))
+        return not hasattr(value, "_fields") and all(map(is_static, value))
     if isinstance(value, dict):
         return all(isinstance(k, STATIC) and is_static(v) for k, v in value.items())
     return isinstance(value, STATIC)

@@ -34,7 +34,7 @@ def _path(interpreter: Interpreter) -> dict[str, Any]:
     found: dict[str, Any] = {n: Native(n, getattr(posixpath, n)) for n in names}
     found |= {n: Native(n, lambda p, n=n: p) for n in ("abspath", "expanduser", "realpath")}
     found |= {
-        n: Native(n, lambda p, n=n: Unknown(f"os.path.{n} looks at the disk"))
+        n: Native(n, lambda p, n=n: Unknown(f"os.path.{n} looks at the disk"), outward=True)
         for n in ("exists", "isfile", "isdir", "getsize")
     }
     return {**found, "sep": "/"}

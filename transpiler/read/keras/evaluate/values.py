@@ -112,6 +112,8 @@ class Native:
 
     name: str
     function: Callable[..., Any]
+    outward: bool = False
+    """Whether the result depends on the world: of open arguments it stays a call in the generated code."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
