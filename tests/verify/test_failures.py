@@ -144,3 +144,19 @@ assert range is builtins.range and zip is builtins.zip
 assert finder.names == ["absent", "absent.deep"], finder.names
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_of_a_missing_module_by_star(tmp_path):
+    (tmp_path / "user.py").write_text(
+        "from absent.cells import *\nclass Cell(RNNCell):\n    def call(self): return helper(1)\n"
+    )
+    code = f"""
+import sys
+from transpiler.verify.imports import StubFinder
+sys.meta_path.append(StubFinder(None))
+sys.path.insert(0, {str(tmp_path)!r})
+import user
+assert user.Cell.__mro__[1] is user.RNNCell
+user.Cell().call()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

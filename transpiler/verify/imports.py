@@ -79,6 +79,8 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__version__ = "9.9.9"  # type: ignore[attr-defined]
 
         def attribute(name: str) -> Any:
+            if name == "__all__":  # `from … import *`
+                return _names_wanted()
             if name.startswith("__") and name.endswith("__"):
                 raise AttributeError(name)
             if self.converted(f"{spec.name}.{name}"):
@@ -93,11 +95,29 @@ class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
+def _importing_frame() -> types.FrameType | None:
+    """The frame of the code that imports right now."""
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
+        frame = frame.f_back
+    return frame
+
+
+def _names_wanted() -> list[str]:
+    """The names that the importing module may mean to get by `*`: those of its code that it has not bound so far."""
+    frame = _importing_frame()
+    todo, found = [frame.f_code] if frame is not None else [], set()
+    while todo:
+        code = todo.pop()
+        found.update(code.co_names)
+        todo += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    known = {*dir(builtins), *(frame.f_globals if frame is not None else ())}
+    return sorted(n for n in found - known if not n.startswith("__"))
+
+
 def _asked_by_library() -> bool:
     """Whether the import comes from inside a framework, which tries what is optional and must see that it is missing."""
-    frame = sys._getframe(2)
-    while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
-        frame = frame.f_back  # type: ignore[assignment]
+    frame = _importing_frame()
     folders = [f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in NEVER_STUBBED]
     return frame is not None and any(folder in frame.f_code.co_filename for folder in folders)
 
