@@ -46,7 +46,7 @@ SINGLE = """
     from keras import layers
 
     def build():
-        inputs = keras.Input((6, 6, 6, 2))
+        inputs = keras.Input((6, 6, 6, 2), dtype="float32")
         x = layers.Lambda(lambda t: tf.cast(t, tf.float32) * tf.ones((2,), tf.float32))(inputs)
         x = layers.MaxPooling3D(2, padding="same", strides=(1, 2, 2))(x)
         return keras.Model(inputs, layers.Dense(3)(x))
@@ -74,6 +74,7 @@ def test_what_asks_for_float32_is_promoted(verify, generation):
     assert result.status == "pass", result.reason
     assert result.forward["dtype"] == "float64"
     assert result.forward["max_rel"] < 1e-12
+    assert result.gradients["max_rel"] < 1e-12
     assert "what the original asks for in float32 was promoted to float64" in result.assumptions
 
 

@@ -182,6 +182,8 @@ def _patch_keras(keras: ModuleType) -> None:
     for name in ("__init__", "add_weight"):
         setattr(layer, name, _keyword_promoted(getattr(layer, name)))
     if keras.__name__ == "tf_keras":
+        inputs = keras.layers.InputLayer
+        inputs.__init__ = _keyword_promoted(inputs.__init__)
         for name in ("cast", "constant", "zeros", "ones", "variable"):
             setattr(keras.backend, name, _keyword_promoted(_promoted(getattr(keras.backend, name))))
         return
