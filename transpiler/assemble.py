@@ -452,10 +452,13 @@ def _kind(value: Any) -> str:
 
 
 def builder_of(model: Model, activations: list[Activation]) -> Activation | None:
-    """The outermost function whose call made the model, or whose tensors the model is made of."""
-    for activation in reversed(activations):
-        if activation.result is model:
-            return activation
+    """The outermost function whose call made the model, or whose tensors the model is made of.
+
+    A function that only has `*args` and `**kwargs` hands on what it is given: the one inside it has the parameters.
+    """
+    made = [a for a in reversed(activations) if a.result is model]
+    if made:
+        return next((a for a in made if not hands_on(a.function)), made[0])
     ends = [*tensors(model.inputs), *tensors(model.outputs)]
     for activation in reversed(activations):
         if (
@@ -465,6 +468,12 @@ def builder_of(model: Model, activations: list[Activation]) -> Activation | None
         ):
             return activation
     return None
+
+
+def hands_on(function: Function) -> bool:
+    """Whether a function has no parameters of its own."""
+    a = function.node.args
+    return not (a.posonlyargs or a.args or a.kwonlyargs) and a.vararg is not None and a.kwarg is not None
 
 
 def torch_entry(expression: str, builder: Activation, program: Program) -> str | None:

@@ -130,7 +130,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     noise = live.silence(subject.model)
     attention = [x for x in live.all_layers(subject.model) if type(x).__name__.endswith("Attention")]
     inside = {id(x) for a in attention if not live.is_of_program(type(a)) for x in live.direct_layers(a)}
-    meta["rates"] = sorted(v for layer, _, v in noise if type(layer).__name__ in FAMILY and id(layer) not in inside)
+    meta["rates"] = sorted(v for layer, _, v in noise if _is_noise(layer) and id(layer) not in inside)
     meta["recurrent_rates"] = sorted({v for layer, attribute, v in noise if attribute == "dropout"})
     work = Work(subject, units, sources, arrays, meta)
     work.load_draw(draw) if draw else work.make_draw()
@@ -156,6 +156,11 @@ def _libraries(keras: ModuleType, job: Job) -> list[ModuleType]:
 
 def _count(model: Any) -> int:
     return int(sum(np.prod(tuple(v.shape)) for v in {id(v): v for v in model.weights}.values()))
+
+
+def _is_noise(layer: Any) -> bool:
+    """Whether a layer is one of Keras's noise layers, or derives from one."""
+    return any(c.__name__ in FAMILY for c in type(layer).__mro__)
 
 
 def in_plan_order(units: list[live.Construction], job: Job) -> list[live.Construction]:

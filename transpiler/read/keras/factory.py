@@ -8,9 +8,21 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import Apply, Block, Branch, Let, Loop, ModuleClass, Return, Value, replace_tensors, tensors
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    ForLoop,
+    Let,
+    Loop,
+    ModuleClass,
+    Return,
+    Value,
+    replace_tensors,
+    tensors,
+)
 from transpiler.ir.shape import Layout, TensorType
-from transpiler.ir.statics import bound_names
+from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
@@ -203,7 +215,7 @@ def stage_factory(
 def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> set[str]:
     """The parameters (or attributes of self) that an expression depends on."""
     found: set[str] = set()
-    lets = {op.name: op.value for op in stager.block.walk() if hasattr(op, "name") and hasattr(op, "value")}
+    lets = sources_of(stager.block)
     around = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
     todo, seen = list(sym.names()), set()
     while todo:
@@ -217,8 +229,25 @@ def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> se
             found.add(around[name])
         elif name in stager.input_dims:
             todo += stager.input_dims[name].names()
-        elif isinstance(lets.get(name), Sym):
-            todo += lets[name].names()
+        else:
+            todo += lets.get(name, ())
+    return found
+
+
+def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, set[str]]:
+    """Variable → the names that its values, and the tests that choose among them, depend on."""
+    found: dict[str, set[str]] = {}
+    for op in block.ops:
+        if isinstance(op, Let):
+            found.setdefault(op.name, set()).update(names_in(op.value) | tests)
+        parts = {}
+        if isinstance(op, Branch):
+            parts = {side: tests | op.test.names() for side in (op.then, op.otherwise)}
+        elif isinstance(op, (Loop, ForLoop)):
+            parts = {op.body: tests | names_in(op.iterable)}
+        for part, within in parts.items():
+            for name, names in sources_of(part, frozenset(within)).items():
+                found.setdefault(name, set()).update(names)
     return found
 
 

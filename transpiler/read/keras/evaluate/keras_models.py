@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import Apply, Value, replace_tensors, tensors
 from transpiler.read.keras.evaluate.api import (
@@ -220,6 +220,9 @@ class KerasModels:
         raise self.declined("K2T103", f"the method {name}() of a model is not translated")
 
     def get_layer(self, model: Model, name: Any = None, index: Any = None) -> Any:
+        for given in (name, index):
+            if isinstance(given, Sym):
+                raise NeedsConstant(given, "which layer is meant decides the structure")
         if isinstance(index, int):
             return self.getitem(self.model_layers(model), index)
         if not isinstance(name, str):

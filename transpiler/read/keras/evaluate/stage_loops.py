@@ -326,6 +326,10 @@ class StagedLoops:
             tests = [self.truth(self.eval(c, scope)) for c in generator.ifs]
             if self.block.ops or not is_static(element):
                 raise NeedsConstant(iterable)
+        except NeedsConstant as error:  # a decision on an item is one on what is iterated over
+            if error.sym.names() & variables_in(as_target(target)):
+                raise NeedsConstant(iterable, str(error)) from None
+            raise
         finally:
             self.block = outer
         witness: Any = MISSING
