@@ -145,7 +145,15 @@ class ResizeImages(_Image):
         return self.result(a, rows, columns, channels, [step])
 
 
-V1_RESIZE = {"resize_bilinear": "bilinear", "resize_nearest_neighbor": "nearest"}
+V1_RESIZE = {"resize_bilinear": "bilinear", "resize_nearest_neighbor": "nearest", "resize_images": "", "resize": ""}
+"""TensorFlow 1's functions, and the method that the name says."""
+V1_GRIDS = {
+    ("bilinear", True, False): "mode='bilinear', align_corners=True",
+    ("bilinear", False, True): "mode='bilinear'",
+    ("nearest", False, False): "mode='nearest'",
+    ("nearest", False, True): "mode='nearest-exact'",
+}
+"""(method, align_corners, half_pixel_centers) → the same grid of pixels in torch."""
 
 
 class Resize(_Image):
@@ -171,8 +179,7 @@ class Resize(_Image):
         for name in ("preserve_aspect_ratio", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio"):
             if name in a and a.const(name):
                 raise Declined("K2T102", f"resize({name}=True) is not translated")
-        method = a.method.leaf.lower() if isinstance(a.method, ApiValue) else a.lower("method")
-        method = {"nearest_neighbor": "nearest"}.get(method, method)
+        method = method_of(a)
         x = image(a)
         if method not in ("nearest", "bilinear") or not is_float(x.dtype):
             raise Declined("K2T102", f"{show(method)} resizing of Keras has no exact counterpart in torch")
@@ -187,24 +194,45 @@ class Resize(_Image):
 
 
 class ResizeV1(_Image):
-    """TensorFlow 1's resizing with the corners aligned; its other grids are not torch's."""
+    """TensorFlow 1's resizing, on the grids of pixels that torch has too."""
 
-    names = tuple(f"tensorflow.{v}image.{f}" for f in V1_RESIZE for v in ("", "compat.v1."))
+    names = tuple(
+        f"tensorflow.{home}image.{leaf}"
+        for leaf, method in V1_RESIZE.items()
+        for home in (("", "compat.v1.") if method else ("compat.v1.",))
+    )
     signature = "x, size, align_corners=False, half_pixel_centers=False"
+    signatures = {
+        f"tensorflow.compat.v1.image.{leaf}": "x, size, method='bilinear', align_corners=False, preserve_aspect_ratio=False"
+        for leaf in ("resize", "resize_images")
+    }
     renames = {"images": "x"}
     examples = (
         example("tf.compat.v1.image.resize_bilinear(x, (5, 7), align_corners=True)", x=(2, 3, 4, 3)),
         example("tf.compat.v1.image.resize_bilinear(x, (5, 7), half_pixel_centers=True)", x=(2, 3, 4, 3)),
+        example("tf.compat.v1.image.resize_nearest_neighbor(x, (5, 7))", x=(2, 3, 4, 3)),
+        example("tf.compat.v1.image.resize_nearest_neighbor(x, (2, 9), half_pixel_centers=True)", x=(2, 3, 4, 3)),
+        example("tf.compat.v1.image.resize_images(x, (7, 3), tf.image.ResizeMethod.NEAREST_NEIGHBOR)", x=(2, 3, 5, 3)),
+        example("tf.compat.v1.image.resize(x, (7, 3), align_corners=True)", x=(2, 3, 5, 3)),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
-        mode, aligned = V1_RESIZE[leaf_of(path)], bool(a.const("align_corners"))
-        if mode != "bilinear" or aligned == bool(a.const("half_pixel_centers")):
+        method = V1_RESIZE[leaf_of(path)] or method_of(a)
+        if "preserve_aspect_ratio" in a and a.const("preserve_aspect_ratio"):
+            raise Declined("K2T102", "resize(preserve_aspect_ratio=True) is not translated")
+        half = "half_pixel_centers" in a and bool(a.const("half_pixel_centers"))
+        grid = V1_GRIDS.get((method, bool(a.const("align_corners")), half))
+        if grid is None or not is_float(image(a).dtype):
             raise Declined("K2T102", f"{leaf_of(path)} on this grid of pixels has no exact counterpart in torch")
         rows, columns = a.size
-        size = f"({size_text(rows)}, {size_text(columns)})"
-        step = Step(fn=f"F.interpolate({{0}}, size={size}, mode='{mode}'{', align_corners=True' if aligned else ''})")
+        step = Step(fn=f"F.interpolate({{0}}, size=({size_text(rows)}, {size_text(columns)}), {grid})")
         return self.result(a, size_of(rows), size_of(columns), self.sizes(a)[2], [step])
+
+
+def method_of(a: Args) -> str:
+    """The `method` of a resizing by its name today."""
+    method = a.method.leaf.lower() if isinstance(a.method, ApiValue) else a.lower("method")
+    return {"nearest_neighbor": "nearest"}.get(method, method)
 
 
 class PixelBlocks(_Image):
