@@ -162,6 +162,43 @@ def build(shape=(8, 8, 3), widths=(4, 4)):
 """,
         "widths=(4, 4, 4)",
     ),
+    "kept in a dictionary": (
+        DOWN.replace("skips = []", 'skips = []\n    state = {"skips": skips}')
+        + f'    for skip in reversed(state["skips"]):{UP}',
+        "depth=3",
+    ),
+    "counted by a function": (
+        """
+def build(shape=(8, 8, 3), depth=2):
+    inputs = x = keras.Input(shape)
+    found = []
+    def width():
+        return 4 + len(found)
+    for _ in range(depth):
+        x = Conv2D(width(), 3, padding="same")(x)
+        found.append(x)
+    return Model(inputs, Concatenate()(found))
+""",
+        "depth=3",
+    ),
+    "filled by a function": (
+        """
+def down(x, skips, depth, filters):
+    for _ in range(depth):
+        x = conv(x, filters)
+        skips.append(x)
+    return x
+
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    skips = []
+    x = down(x, skips, depth, filters)
+    for skip in reversed(skips):
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, x)
+""",
+        "depth=3",
+    ),
     "under a condition": (
         DOWN.replace("        skips.append(x)", "        if i > 0:\n            skips.append(x)")
         + f"    for skip in reversed(skips):{UP}",
@@ -186,6 +223,27 @@ def test_what_needs_single_tensors_fixes_the_length(name: str, tmp_path: Path):
     assert_same(load(text), source, "build()", tmp_path)
     with pytest.raises(NotImplementedError, match="K2T301"):
         build(load(text), f"build({other})")
+
+
+def test_what_a_loop_checks_is_open_again_after_it(tmp_path: Path):
+    """A variable of the loop passes a check in each iteration, and has another value after the last."""
+    source = f"""{HEAD}
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    for _ in range(depth):
+        if filters > 64:
+            raise ValueError("too many filters")
+        x = Conv2D(filters, 3, padding="same")(x)
+        filters *= 8
+    if filters > 64:
+        x = Conv2D(5, 1)(x)
+    return Model(inputs, x)
+"""
+    names = load(convert(source, "build()", tmp_path).modules[0].text)
+    for entry in ("build()", "build(depth=1)"):
+        assert_same(names, source, entry, tmp_path)
+    with pytest.raises(ValueError, match="too many filters"):
+        names["build"](depth=3)
 
 
 def test_a_skip_goes_beside_its_block(tmp_path: Path):

@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
+    Filling,
     StageError,
     axis_name,
     filled_lists,
@@ -106,7 +107,7 @@ class StagedLoops:
             raise StageError("the loop is left early")
         if node in self.memory.unrolled:
             raise StageError("the loop fills a list")
-        filled = filled_lists(node.body, env)
+        filled = filled_lists(node.body, env, self.scopes_under_way())
         outer, before = self.block, dict(env.names)
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
@@ -125,16 +126,17 @@ class StagedLoops:
         for _ in range(6):
             item = items()
             env.names.clear()
-            env.names.update({**before, **general, **{n: [] for n in filled}})
+            env.names.update({**before, **general, **{n: Filling() for n in filled}})
             self.assign_target(node.target, item.value, env)
             body = Block()
             self.block = body
-            layers = len(self.layers)
+            layers, facts = len(self.layers), list(self.facts)
             self.in_loop += 1
             try:
                 signal = self.exec_block(node.body, env)
             finally:
                 self.in_loop -= 1
+                self.facts = facts  # what an iteration checks of the loop's variables holds for that iteration alone
             self.block = outer
             if signal is not None:
                 raise StageError("the loop is left early")

@@ -10,6 +10,7 @@ evaluated again; where that does not help, the call is written inline.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from transpiler.diagnostics import Findings
@@ -26,6 +27,7 @@ from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.staging import (
+    Filling,
     Frame,
     Memory,
     StageError,
@@ -98,6 +100,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, Filling) and scope is not env:
+            raise StageError(f"{name} is used by a function while a loop fills it")
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
             self.frame.reads[id(scope), name] = (scope, name, value)
         if scope.kind == "module":
@@ -130,6 +134,13 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.frame.captures[name] = value
         self.frame.homes[name] = home
         return Sym.name(name, value.witness)
+
+    def scopes_under_way(self) -> Iterator[Env]:
+        """The scopes of the calls that have led here, and of those made meanwhile."""
+        frame: Frame | None = self.frame
+        while frame is not None:
+            yield from frame.scopes
+            frame = frame.outer
 
     def read_global(self, name: str, value: Any, scope: Env) -> Any:
         return value
