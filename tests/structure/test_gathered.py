@@ -132,7 +132,46 @@ def build(shape=(8, 8, 3), first="a", second="b"):
 """,
     ("build()", "build(first='b')", "build((6, 5, 1), 'b', 'a')"),
 )
+KEPT["loops whose results nobody reads"] = (
+    """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = y = keras.Input(shape)
+    found = []
+    for i in range(depth):
+        y = conv(y, 7)
+        x = conv(x, filters + i)
+        found.append(x)
+    for skip in found:
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, Concatenate()(found))
+""",
+    ("build()", "build(depth=1)", "build(depth=3)"),
+)
 NOT_KEPT = {
+    "a layer that the last iteration makes in vain": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    found = []
+    for i in range(depth):
+        found.append(x)
+        x = conv(x, filters + i)
+    return Model(inputs, Conv2D(2, 1)(Concatenate()(found)))
+""",
+        "depth=3",
+    ),
+    "layers for one side of a branch": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4, both=True):
+    inputs = x = y = keras.Input(shape)
+    for _ in range(depth):
+        y = conv(y, filters)
+    if both:
+        x = Concatenate()([x, y])
+    return Model(inputs, Conv2D(2, 1)(x))
+""",
+        "depth=3",
+    ),
     "an item by number": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", "depth=3"),
     "taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", "depth=3"),
     "several outputs": (DOWN + "    return Model(inputs, skips + [x])", "depth=3"),

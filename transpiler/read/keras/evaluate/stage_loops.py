@@ -106,7 +106,7 @@ class StagedLoops:
         ):
             raise StageError("the loop is left early")
         if node in self.memory.unrolled:
-            raise StageError("the loop fills a list")
+            raise StageError("iterations of the loop are needed one by one")
         filled = filled_lists(node.body, env, self.scopes_under_way())
         outer, before = self.block, dict(env.names)
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
@@ -213,7 +213,7 @@ class StagedLoops:
         lets: list[Let], slots: dict[tuple[str, int], str], filled: list[str], env: Env,
     ) -> None:  # fmt: skip
         iterable = items.iterable
-        loop = Loop(items.target, iterable, body, zipped=items.zipped)
+        loop = Loop(items.target, iterable, body, zipped=items.zipped, node=node)
         after: dict[str, Any] = {}
         local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
         for (name, axis), slot in slots.items():
