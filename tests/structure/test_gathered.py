@@ -186,6 +186,25 @@ def build(shape=(8, 8, 3), depth=2, filters=4, both=True):
         f"{DOWN}    skips.append(x)\n    x = GlobalAveragePooling2D()(Concatenate()([x, skips[-1]]))\n    return Model(inputs, x)",
         "depth=3",
     ),
+    "tensors with their sizes": (
+        f"{DOWN.replace('skips.append(x)', 'skips.append((x, filters))')}    for skip, _ in reversed(skips):{UP}",
+        "depth=3",
+    ),
+    "filled on one side of a branch": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4, more=True):
+    inputs = x = keras.Input(shape)
+    found = []
+    if more:
+        for _ in range(depth):
+            x = conv(x, filters)
+            found.append(x)
+    for skip in found:
+        x = conv(Concatenate()([skip, x]), filters)
+    return Model(inputs, Conv2D(2, 1)(x))
+""",
+        "depth=3",
+    ),
     "two names": (
         DOWN.replace("skips = []", "skips = others = []") + f"    for skip in reversed(others):{UP}",
         "depth=3",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from held import assert_same, build, load, write
+from held import assert_same, build, convert, load, write
 
 from transpiler.pipeline import convert_file
 
@@ -149,3 +149,28 @@ def test_calls_for_their_effect_are_named(tmp_path: Path):
     assert [(f.code, f.message.split("(")[0]) for f in found] == [
         ("K2T405", "print"), ("K2T405", "log.info"), ("K2T405", "os.makedirs")
     ]  # fmt: skip
+
+
+def test_a_name_that_is_not_known_on_one_side(tmp_path: Path):
+    """Layers' names compute nothing: the submodule has a name of its own, the structure stays."""
+    source = HEAD + (
+        "from keras import backend as K\ndef build(name=None, filters=4):\n    i = Input((8, 8, 3))\n"
+        "    if name is None:\n        name = 'net' + str(K.get_uid('net'))\n"
+        "    x = Conv2D(filters, 3, name=f'{name}_a')(i)\n    x = Conv2D(filters, 3, name='{}_b'.format(name))(x)\n"
+        "    return Model(i, Conv2D(2, 1, name=str(name) + '_c')(x))\n"
+    )
+    text = convert(source, "build()", tmp_path).modules[0].text
+    assert "alternative" not in text
+    for entry in ("build()", "build('x', 3)"):
+        assert_same(load(text), source, entry, tmp_path)
+
+
+def test_whether_a_choice_can_be_called(tmp_path: Path):
+    source = HEAD + (
+        "from keras.layers import LeakyReLU\ndef build(plain=True, filters=4):\n    i = x = Input((8, 8, 3))\n"
+        "    act = 'relu' if plain else LeakyReLU()\n    x = Conv2D(filters, 3)(x)\n"
+        "    if callable(act):\n        x = act(x)\n    return Model(i, x)\n"
+    )
+    names = load(convert(source, "build()", tmp_path).modules[0].text)
+    for entry in ("build()", "build(False)"):
+        assert_same(names, source, entry, tmp_path)

@@ -156,6 +156,12 @@ class Calls:
 
     def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A pure Python builtin or library function on evaluated arguments."""
+        if natives.PURE.get(getattr(function, "__name__", "")) is function or isinstance(getattr(function, "__self__", None), str):  # fmt: skip
+            for i, a in enumerate(args):
+                if isinstance(a, Alternative):
+                    return self.split(
+                        a, lambda v: self.call_real(function, [*args[:i], v, *args[i + 1 :]], kwargs)
+                    )  # noqa: B023
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
         if unknown is not None and function not in (isinstance, callable, hasattr):
             return unknown

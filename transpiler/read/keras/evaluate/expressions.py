@@ -135,6 +135,8 @@ class Expressions:
             value = self.eval(piece.value, env)  # type: ignore[attr-defined]
             if isinstance(value, Unknown):
                 return value
+            if isinstance(value, Alternative):
+                return Unknown("a text with a value that depends on a parameter")
             spec = self.eval(piece.format_spec, env) if piece.format_spec else ""  # type: ignore[attr-defined]
             if is_open(value) or is_open(spec):
                 if is_open(spec):

@@ -59,7 +59,7 @@ class StagedLoops:
         if self.flat:
             return self.unrolled(node, items, env)
         names, outside = dict(env.names), Snapshot(env)
-        layers, outer, own = len(self.layers), self.block, self.own_layers
+        layers, outer, own, done = len(self.layers), self.block, self.own_layers, len(self.block.ops)
         try:
             self.own_layers = layers
             kept = bool(items) and self.keep_loop(
@@ -67,6 +67,7 @@ class StagedLoops:
             )
         except (StageError, NeedsConstant, ProgramError) as error:  # an error that only an open item gives, perhaps
             self.block = outer
+            outer.ops[done:] = [op for op in outer.ops[done:] if not isinstance(op, Let)]
             outside.restore()
             if not closed:
                 if isinstance(error, NeedsConstant) and not self.of_loop(error):
