@@ -205,6 +205,7 @@ def build(shape=(8, 8, 3), depth=2, filters=4, more=True):
 """,
         "depth=3",
     ),
+    "its items among others": (f"{DOWN}    return Model(inputs, [x, *skips])", "depth=3"),
     "two names": (
         DOWN.replace("skips = []", "skips = others = []") + f"    for skip in reversed(others):{UP}",
         "depth=3",
@@ -302,6 +303,23 @@ def build(shape=(8, 8, 3), depth=2, filters=4):
         assert_same(names, source, entry, tmp_path)
     with pytest.raises(ValueError, match="too many filters"):
         names["build"](depth=3)
+
+
+def test_a_list_that_changes_after_the_loop_over_it(tmp_path: Path):
+    source = f"""{HEAD}
+def build(shape=(8, 8, 3), filters=4):
+    inputs = x = keras.Input(shape)
+    widths = [2, 3]
+    for w in widths:
+        x = conv(x, w)
+    widths.append(filters)
+    for w in widths:
+        x = conv(x, w)
+    return Model(inputs, x)
+"""
+    conversion = convert(source, "build()", tmp_path)
+    for entry in ("build()", "build(filters=6)"):
+        assert_same(load(conversion.modules[0].text), source, entry, tmp_path)
 
 
 def test_a_skip_goes_beside_its_block(tmp_path: Path):

@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate import natives
 from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.signals import (
     OPAQUE,
+    NotKept,
     ProgramError,
 )
 from transpiler.read.keras.evaluate.syntax import (
@@ -224,7 +225,7 @@ class Expressions:
             raise ProgramError(TypeError(f"unsupported operand types: {left!r} and {right!r}"))
         try:
             return binary(op, left, right)
-        except NeedsConstant:
+        except (NeedsConstant, NotKept):
             raise
         except Exception as error:
             raise ProgramError(error) from None
@@ -346,6 +347,8 @@ class Expressions:
                 raise NeedsConstant(left if isinstance(left, Sym) else right) from None
         try:
             return COMPARISONS[type(op)](left, right)
+        except NotKept:
+            raise
         except Exception as error:
             raise ProgramError(error) from None
 
@@ -491,6 +494,8 @@ class Expressions:
             raise NeedsConstant(value)
         if isinstance(value, Unknown):
             raise self.declined("K2T201", f"this cannot be iterated over: {value.reason}")
+        if isinstance(value, Alternative):
+            raise NeedsConstant(value.test, "what is iterated over depends on a parameter")
         if isinstance(value, TensorShape):
             return value.dims
         if isinstance(value, Instance):
@@ -505,7 +510,7 @@ class Expressions:
             return self.iterate_opaque(value)
         try:
             items = list(itertools.islice(value, MAX_ITEMS + 1))
-        except NeedsConstant:
+        except (NeedsConstant, NotKept):
             raise
         except Exception as error:
             raise ProgramError(error) from None

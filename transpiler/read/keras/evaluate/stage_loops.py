@@ -38,6 +38,7 @@ from transpiler.read.keras.evaluate.values import (
     Origin,
     Unknown,
     has_tensors,
+    own_copy,
 )
 
 
@@ -58,6 +59,7 @@ class StagedLoops:
                 return self.unrolled(node, items, env)
         if self.flat:
             return self.unrolled(node, items, env)
+        iterable = own_copy(iterable)  # the program may change the list after the loop
         names, outside = dict(env.names), Snapshot(env)
         layers, outer, own, done = len(self.layers), self.block, self.own_layers, len(self.block.ops)
         try:
