@@ -305,16 +305,24 @@ def build(shape=(8, 8, 3), depth=2, filters=4):
         names["build"](depth=3)
 
 
-def test_a_list_that_changes_after_the_loop_over_it(tmp_path: Path):
+def test_a_list_that_changes_after_it_was_used(tmp_path: Path):
     source = f"""{HEAD}
+def block(x, widths):
+    for w in widths:
+        x = conv(x, w)
+    return x
+
 def build(shape=(8, 8, 3), filters=4):
     inputs = x = keras.Input(shape)
     widths = [2, 3]
     for w in widths:
         x = conv(x, w)
+    x = block(x, widths)
     widths.append(filters)
     for w in widths:
         x = conv(x, w)
+    x = block(x, widths)
+    widths[0] = 7
     return Model(inputs, x)
 """
     conversion = convert(source, "build()", tmp_path)
