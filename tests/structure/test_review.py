@@ -174,3 +174,27 @@ def test_whether_a_choice_can_be_called(tmp_path: Path):
     names = load(convert(source, "build()", tmp_path).modules[0].text)
     for entry in ("build()", "build(False)"):
         assert_same(names, source, entry, tmp_path)
+
+
+CHANGED_BETWEEN_CALLS = {
+    "an attribute": (
+        "class Net:\n    def __init__(self):\n        self.f = 3\n    def block(self, x):\n"
+        "        return Conv2D(self.f, 3)(Conv2D(2, 1)(x))\n    def build(self):\n        i = Input((8, 8, 3))\n"
+        "        x = self.block(i)\n        self.f *= 2\n        return Model(i, self.block(x))\n"
+        "def build():\n    return Net().build()\n"
+    ),
+    "an item of a dictionary": (
+        "SIZES = {'k': 3}\ndef block(x):\n    return Conv2D(4, SIZES['k'])(Conv2D(2, 1)(x))\n"
+        "def build():\n    i = Input((8, 8, 3))\n    x = block(i)\n    SIZES['k'] = 2\n    return Model(i, block(x))\n"
+    ),
+    "a list of the function around": (
+        "def build():\n    i = Input((8, 8, 3))\n    widths = [4, 3]\n    def block(x):\n        for w in widths:\n"
+        "            x = Conv2D(w, 1)(x)\n        return x\n    x = block(i)\n    widths.append(2)\n    return Model(i, block(x))\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_BETWEEN_CALLS)
+def test_what_a_function_reads_may_change_between_its_calls(name: str, tmp_path: Path):
+    source = HEAD + CHANGED_BETWEEN_CALLS[name]
+    assert_same(load(convert(source, "build()", tmp_path).modules[0].text), source, "build()", tmp_path)

@@ -39,6 +39,7 @@ from transpiler.read.keras.evaluate.values import (
     Function,
     Instance,
     has_tensors,
+    own_copy,
 )
 
 
@@ -103,10 +104,17 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         if isinstance(value, Filling) and scope is not env:
             raise StageError(f"{name} is used by a function while a loop fills it")
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
-            self.frame.reads[id(scope), name] = (scope, name, value)
+            self.frame.reads[id(scope), name] = (scope, name, own_copy(value))
         if scope.kind == "module":
             return self.read_global(name, value, scope)
         return self.captured(name, value, self.frames.get(id(scope)))
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        """An attribute that a class reads: another value of it makes another class."""
+        if self.frame.kind == "class" and name in value.attributes:
+            around = Env(None, "object", None, value.attributes)  # type: ignore[arg-type]
+            self.frame.reads[id(value.attributes), name] = (around, name, own_copy(value.attributes[name]))
+        return super().instance_attribute(value, name)
 
     def captured(self, name: str, value: Any, home: Frame | None) -> Any:
         """A value read from an enclosing function: a class takes it as a constructor parameter."""

@@ -106,7 +106,18 @@ class Staged:
 
     def still_holds(self) -> bool:
         """Whether what the function read from around it is what is there now."""
-        return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
+        return all(unchanged(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())
+
+
+def unchanged(now: Any, before: Any) -> bool:
+    """Whether a value is what it was when `before` was taken, an own copy of it."""
+    if now is before:
+        return True
+    if isinstance(before, (list, tuple)):
+        return type(now) is type(before) and len(now) == len(before) and all(map(unchanged, now, before))
+    if isinstance(before, dict):
+        return isinstance(now, dict) and now.keys() == before.keys() and all(unchanged(now[k], v) for k, v in before.items())  # fmt: skip
+    return same(now, before)
 
 
 def places_of(result: Any) -> tuple[str, ...]:
