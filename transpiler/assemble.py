@@ -268,6 +268,9 @@ class Assembly:
                 if source is not None and source not in self.memory.inlined:
                     self.memory.inlined.append(source)
                     attempts.insert(0, attempt)
+                elif error.loop is not None and error.loop not in self.memory.unrolled:
+                    self.memory.unrolled.append(error.loop)
+                    attempts.insert(0, attempt)
                 errors.append(str(error))
             except NotFlat as error:
                 self.memory.written_out.append(error.node)

@@ -139,6 +139,8 @@ DECLINED = {
     "a reduction of integers by the mean": "tf.reduce_mean(tf.cast(x, tf.int32))",
     "arithmetic on truths": "(x > 0.0) * x",
     "bits of numbers": "tf.cast(x, tf.int32) & 1",
+    "a sum over no axes": "tf.reduce_sum(x, axis=[])",
+    "indices that torch takes for a mask": "tf.gather(x, tf.cast(x[0], tf.uint8), axis=1)",
     "squeeze of all axes": "tf.squeeze(x)",
     "where without values": "tf.where(x > 0.0)",
     "repeat of all elements": "ops.repeat(x, 2)",

@@ -132,7 +132,46 @@ def build(shape=(8, 8, 3), first="a", second="b"):
 """,
     ("build()", "build(first='b')", "build((6, 5, 1), 'b', 'a')"),
 )
+KEPT["loops whose results nobody reads"] = (
+    """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = y = keras.Input(shape)
+    found = []
+    for i in range(depth):
+        y = conv(y, 7)
+        x = conv(x, filters + i)
+        found.append(x)
+    for skip in found:
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, Concatenate()(found))
+""",
+    ("build()", "build(depth=1)", "build(depth=3)"),
+)
 NOT_KEPT = {
+    "a layer that the last iteration makes in vain": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    found = []
+    for i in range(depth):
+        found.append(x)
+        x = conv(x, filters + i)
+    return Model(inputs, Conv2D(2, 1)(Concatenate()(found)))
+""",
+        "depth=3",
+    ),
+    "layers for one side of a branch": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4, both=True):
+    inputs = x = y = keras.Input(shape)
+    for _ in range(depth):
+        y = conv(y, filters)
+    if both:
+        x = Concatenate()([x, y])
+    return Model(inputs, Conv2D(2, 1)(x))
+""",
+        "depth=3",
+    ),
     "an item by number": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", "depth=3"),
     "taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", "depth=3"),
     "several outputs": (DOWN + "    return Model(inputs, skips + [x])", "depth=3"),
@@ -147,6 +186,26 @@ NOT_KEPT = {
         f"{DOWN}    skips.append(x)\n    x = GlobalAveragePooling2D()(Concatenate()([x, skips[-1]]))\n    return Model(inputs, x)",
         "depth=3",
     ),
+    "tensors with their sizes": (
+        f"{DOWN.replace('skips.append(x)', 'skips.append((x, filters))')}    for skip, _ in reversed(skips):{UP}",
+        "depth=3",
+    ),
+    "filled on one side of a branch": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4, more=True):
+    inputs = x = keras.Input(shape)
+    found = []
+    if more:
+        for _ in range(depth):
+            x = conv(x, filters)
+            found.append(x)
+    for skip in found:
+        x = conv(Concatenate()([skip, x]), filters)
+    return Model(inputs, Conv2D(2, 1)(x))
+""",
+        "depth=3",
+    ),
+    "its items among others": (f"{DOWN}    return Model(inputs, [x, *skips])", "depth=3"),
     "two names": (
         DOWN.replace("skips = []", "skips = others = []") + f"    for skip in reversed(others):{UP}",
         "depth=3",
@@ -161,6 +220,43 @@ def build(shape=(8, 8, 3), widths=(4, 4)):
     return Model(inputs, Add()(found))
 """,
         "widths=(4, 4, 4)",
+    ),
+    "kept in a dictionary": (
+        DOWN.replace("skips = []", 'skips = []\n    state = {"skips": skips}')
+        + f'    for skip in reversed(state["skips"]):{UP}',
+        "depth=3",
+    ),
+    "counted by a function": (
+        """
+def build(shape=(8, 8, 3), depth=2):
+    inputs = x = keras.Input(shape)
+    found = []
+    def width():
+        return 4 + len(found)
+    for _ in range(depth):
+        x = Conv2D(width(), 3, padding="same")(x)
+        found.append(x)
+    return Model(inputs, Concatenate()(found))
+""",
+        "depth=3",
+    ),
+    "filled by a function": (
+        """
+def down(x, skips, depth, filters):
+    for _ in range(depth):
+        x = conv(x, filters)
+        skips.append(x)
+    return x
+
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    skips = []
+    x = down(x, skips, depth, filters)
+    for skip in reversed(skips):
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, x)
+""",
+        "depth=3",
     ),
     "under a condition": (
         DOWN.replace("        skips.append(x)", "        if i > 0:\n            skips.append(x)")
@@ -186,6 +282,52 @@ def test_what_needs_single_tensors_fixes_the_length(name: str, tmp_path: Path):
     assert_same(load(text), source, "build()", tmp_path)
     with pytest.raises(NotImplementedError, match="K2T301"):
         build(load(text), f"build({other})")
+
+
+def test_what_a_loop_checks_is_open_again_after_it(tmp_path: Path):
+    """A variable of the loop passes a check in each iteration, and has another value after the last."""
+    source = f"""{HEAD}
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    for _ in range(depth):
+        if filters > 64:
+            raise ValueError("too many filters")
+        x = Conv2D(filters, 3, padding="same")(x)
+        filters *= 8
+    if filters > 64:
+        x = Conv2D(5, 1)(x)
+    return Model(inputs, x)
+"""
+    names = load(convert(source, "build()", tmp_path).modules[0].text)
+    for entry in ("build()", "build(depth=1)"):
+        assert_same(names, source, entry, tmp_path)
+    with pytest.raises(ValueError, match="too many filters"):
+        names["build"](depth=3)
+
+
+def test_a_list_that_changes_after_it_was_used(tmp_path: Path):
+    source = f"""{HEAD}
+def block(x, widths):
+    for w in widths:
+        x = conv(x, w)
+    return x
+
+def build(shape=(8, 8, 3), filters=4):
+    inputs = x = keras.Input(shape)
+    widths = [2, 3]
+    for w in widths:
+        x = conv(x, w)
+    x = block(x, widths)
+    widths.append(filters)
+    for w in widths:
+        x = conv(x, w)
+    x = block(x, widths)
+    widths[0] = 7
+    return Model(inputs, x)
+"""
+    conversion = convert(source, "build()", tmp_path)
+    for entry in ("build()", "build(filters=6)"):
+        assert_same(load(conversion.modules[0].text), source, entry, tmp_path)
 
 
 def test_a_skip_goes_beside_its_block(tmp_path: Path):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from held import assert_same, build, load, write
+from held import assert_same, build, convert, load, write
 
 from transpiler.pipeline import convert_file
 
@@ -149,3 +149,52 @@ def test_calls_for_their_effect_are_named(tmp_path: Path):
     assert [(f.code, f.message.split("(")[0]) for f in found] == [
         ("K2T405", "print"), ("K2T405", "log.info"), ("K2T405", "os.makedirs")
     ]  # fmt: skip
+
+
+def test_a_name_that_is_not_known_on_one_side(tmp_path: Path):
+    """Layers' names compute nothing: the submodule has a name of its own, the structure stays."""
+    source = HEAD + (
+        "from keras import backend as K\ndef build(name=None, filters=4):\n    i = Input((8, 8, 3))\n"
+        "    if name is None:\n        name = 'net' + str(K.get_uid('net'))\n"
+        "    x = Conv2D(filters, 3, name=f'{name}_a')(i)\n    x = Conv2D(filters, 3, name='{}_b'.format(name))(x)\n"
+        "    return Model(i, Conv2D(2, 1, name=str(name) + '_c')(x))\n"
+    )
+    text = convert(source, "build()", tmp_path).modules[0].text
+    assert "alternative" not in text
+    for entry in ("build()", "build('x', 3)"):
+        assert_same(load(text), source, entry, tmp_path)
+
+
+def test_whether_a_choice_can_be_called(tmp_path: Path):
+    source = HEAD + (
+        "from keras.layers import LeakyReLU\ndef build(plain=True, filters=4):\n    i = x = Input((8, 8, 3))\n"
+        "    act = 'relu' if plain else LeakyReLU()\n    x = Conv2D(filters, 3)(x)\n"
+        "    if callable(act):\n        x = act(x)\n    return Model(i, x)\n"
+    )
+    names = load(convert(source, "build()", tmp_path).modules[0].text)
+    for entry in ("build()", "build(False)"):
+        assert_same(names, source, entry, tmp_path)
+
+
+CHANGED_BETWEEN_CALLS = {
+    "an attribute": (
+        "class Net:\n    def __init__(self):\n        self.f = 3\n    def block(self, x):\n"
+        "        return Conv2D(self.f, 3)(Conv2D(2, 1)(x))\n    def build(self):\n        i = Input((8, 8, 3))\n"
+        "        x = self.block(i)\n        self.f *= 2\n        return Model(i, self.block(x))\n"
+        "def build():\n    return Net().build()\n"
+    ),
+    "an item of a dictionary": (
+        "SIZES = {'k': 3}\ndef block(x):\n    return Conv2D(4, SIZES['k'])(Conv2D(2, 1)(x))\n"
+        "def build():\n    i = Input((8, 8, 3))\n    x = block(i)\n    SIZES['k'] = 2\n    return Model(i, block(x))\n"
+    ),
+    "a list of the function around": (
+        "def build():\n    i = Input((8, 8, 3))\n    widths = [4, 3]\n    def block(x):\n        for w in widths:\n"
+        "            x = Conv2D(w, 1)(x)\n        return x\n    x = block(i)\n    widths.append(2)\n    return Model(i, block(x))\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_BETWEEN_CALLS)
+def test_what_a_function_reads_may_change_between_its_calls(name: str, tmp_path: Path):
+    source = HEAD + CHANGED_BETWEEN_CALLS[name]
+    assert_same(load(convert(source, "build()", tmp_path).modules[0].text), source, "build()", tmp_path)

@@ -63,6 +63,21 @@ def results_of(op: Any) -> list[Value]:
     return []
 
 
+def needed_in(loop: Loop | ForLoop, live: set[Value], again: bool = True) -> set[Value]:
+    """The tensors of an iteration that lead to the results `live` of a loop; without `again`, those of the last one."""
+    wanted = {end for _, _, end, result in loop.carried if result in live}
+    wanted |= {item for series, item in loop.gathered if series in live}
+    while True:
+        needed = set(wanted)
+        for op in reversed(loop.body.ops):
+            if not needed.isdisjoint(results_of(op)):
+                needed.update(all_uses(op))
+        more = {end for _, start, end, _ in loop.carried if start in needed} - wanted
+        if not again or not more:
+            return needed
+        wanted |= more
+
+
 def remove_dead(block: Block, keep: set[Value]) -> None:
     """Drops tensor operations whose results nobody reads, in place. `keep` is read from outside."""
     while True:
@@ -84,11 +99,13 @@ def _sweep(block: Block, counts: Counter[Value], keep: set[Value]) -> bool:
                 changed = True
                 continue
         elif isinstance(op, (Loop, ForLoop)):
-            live_carried = [c for c in op.carried if counts[c[3]] or c[3] in keep or counts[c[1]]]
+            results = {r for r in results_of(op) if counts[r] or r in keep}
+            needed = needed_in(op, results)
+            live_carried = [c for c in op.carried if c[3] in results or c[1] in needed]
             changed |= len(live_carried) != len(op.carried)
             op.carried = live_carried
-            live_gathered = [g for g in op.gathered if counts[g[0]] or g[0] in keep]
-            live_zipped = [z for z in op.zipped if counts[z[1]]]
+            live_gathered = [g for g in op.gathered if g[0] in results]
+            live_zipped = [z for z in op.zipped if z[1] in needed]
             changed |= len(live_gathered) != len(op.gathered) or len(live_zipped) != len(op.zipped)
             op.gathered, op.zipped = live_gathered, live_zipped
             changed |= _sweep(op.body, counts, keep)

@@ -127,6 +127,8 @@ class Loop:
     carried: list[tuple[Value, Value, Value, Value]] = field(default_factory=list)
     gathered: list[tuple[Value, Value]] = field(default_factory=list)
     zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
+    node: ast.For | None = None
+    """The loop in the source."""
 
 
 @dataclass(eq=False)

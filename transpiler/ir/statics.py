@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from transpiler.ir.expr import Sym
+from transpiler.ir.liveness import results_of
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Static
 from transpiler.ir.trees import nodes, variables_in
 
@@ -108,6 +109,8 @@ def _drop(block: Block, needed: set[str]) -> None:
                 continue
         elif isinstance(op, (Loop, ForLoop)):
             _drop(op.body, needed)
+            if not op.body.ops and not results_of(op):
+                continue
         kept.append(op)
     block.ops[:] = kept
 

@@ -34,7 +34,7 @@ from transpiler.ir.statics import (
 )
 from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
-from transpiler.passes.structure import CannotKeep, choose_modules, fuse, settle_loops, sink
+from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, settle_loops, sink
 
 
 class Settler:
@@ -55,6 +55,7 @@ class Settler:
         remove_dead(cls.block, set())
         fuse(cls.block)
         sink(cls.block)
+        check_iterations(cls.block)
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
         remove_dead_lets(cls.block, names_in(list(cls.outs.values())))

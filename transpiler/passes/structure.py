@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Collection
 from typing import Any
 
 from transpiler.ir.expr import Sym
-from transpiler.ir.liveness import all_uses, results_of
+from transpiler.ir.liveness import all_uses, needed_in, results_of
 from transpiler.ir.model import Step
 from transpiler.ir.program import (
     Apply,
@@ -28,11 +30,14 @@ from transpiler.passes.chains import joined
 
 
 class CannotKeep(Exception):
-    """The structure of this part cannot be written as it is; `cls` is the class to do without, where that would help."""
+    """The structure of this part cannot be written as it is.
 
-    def __init__(self, message: str, cls: ModuleClass | None = None) -> None:
+    `cls` is the class to do without, `loop` the loop of the source to unroll, where that would help.
+    """
+
+    def __init__(self, message: str, cls: ModuleClass | None = None, loop: ast.For | None = None) -> None:
         super().__init__(message)
-        self.cls = cls
+        self.cls, self.loop = cls, loop
 
 
 def choose_modules(block: Block) -> None:
@@ -74,6 +79,45 @@ def fuse(block: Block) -> None:
             fuse(op.otherwise)
         elif isinstance(op, Loop):
             fuse(op.body)
+
+
+def check_iterations(block: Block, after: Collection[Value] = ()) -> None:
+    """Raises CannotKeep for a loop of which some iterations make layers that Keras leaves out of the model.
+
+    These are the layers that only a later iteration needs (the last one's are dead), and those that are read on one
+    side of a branch alone. `after` are the tensors that are read after the block.
+    """
+    for index, op in enumerate(block.ops):
+        if isinstance(op, Branch):
+            check_iterations(op.then, [then for _, then, _ in op.phis])
+            check_iterations(op.otherwise, [otherwise for _, _, otherwise in op.phis])
+        if not isinstance(op, Loop):
+            continue
+        check_iterations(op.body, [*(end for _, _, end, _ in op.carried), *(item for _, item in op.gathered)])
+        read = {*after, *(v for later in block.ops[index + 1 :] for v in all_uses(later))}
+        always = {*after, *(v for later in block.ops[index + 1 :] for v in _always_read(later))}
+        for needed in (needed_in(op, read, again=False), needed_in(op, always)):
+            if any(_makes_layers(o) and needed.isdisjoint(results_of(o)) for o in op.body.ops):
+                raise CannotKeep("not every iteration of a loop needs all of its layers", loop=op.node)
+
+
+def _always_read(op: Any) -> set[Value]:
+    """The tensors that an operation reads whichever sides of branches are taken."""
+    if not isinstance(op, Branch):
+        return set(all_uses(op))
+    sides = [
+        {v for o in side.ops for v in _always_read(o)} | {phi[position] for phi in op.phis}
+        for position, side in ((1, op.then), (2, op.otherwise))
+    ]
+    return sides[0] & sides[1]
+
+
+def _makes_layers(op: Any) -> bool:
+    """Whether an operation constructs something that may hold weights."""
+    return any(
+        isinstance(o, Apply) and o.member is not None and (o.step.weights or o.member.construction is not None)
+        for o in Block([op]).walk()
+    )
 
 
 def sink(block: Block) -> None:

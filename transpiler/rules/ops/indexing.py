@@ -58,8 +58,8 @@ class Gather(OpRule):
         axis = batch if a.get("axis") is None else axis_of(a, x.rank)
         if isinstance(indices, Operand):
             index, found = str(indices), indices.shape
-            if is_float(indices.dtype):
-                raise Declined("K2T103", "indices have to be integers")
+            if is_float(indices.dtype) or indices.dtype in ("bool", "uint8"):  # torch takes these for masks
+                raise Declined("K2T103", "indices have to be signed integers")
         else:
             index, found = index_list(indices)
         if batch:
@@ -118,6 +118,7 @@ class OneHot(OpRule):
         example("K.one_hot(i, 4)", i=(4, "ids", 3)),
         example("tf.one_hot(i, depth=4, axis=1)", i=(4, "ids", 2, 3)),
         example("tf.one_hot(i, 4, on_value=2.0, off_value=-1.0)", i=(4, "ids", 2)),
+        example("tf.one_hot(i, 4, on_value=0.0, off_value=1.0)", i=(4, "ids", 2)),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
@@ -135,7 +136,8 @@ class OneHot(OpRule):
         else:
             if name != "float" or type(on) is int or type(off) is int:
                 raise Declined("K2T103", "one_hot() with integer values is not translated")
-            text = f"torch.where({text}, {operand_text(on or 1.0)}, {operand_text(off or 0.0)})"
+            on, off = (default if v is None else v for v, default in ((on, 1.0), (off, 0.0)))
+            text = f"torch.where({text}, {operand_text(on)}, {operand_text(off)})"
         if at != x.rank:
             text += f".movedim(-1, {at})"
         shape = (*x.shape[:at], size_of(a.depth), *x.shape[at:])

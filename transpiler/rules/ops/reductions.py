@@ -64,6 +64,8 @@ def reduced(x: TensorType, axis: Any, keepdims: bool) -> Reduction:
     axes = range(x.rank) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
     if any(type(a) is not int or not -x.rank <= a < x.rank for a in axes):
         raise Declined("K2T102", f"axis={show(axis)} does not fit a tensor with {x.rank} axes")
+    if x.rank and not axes:
+        raise Declined("K2T103", "a reduction over no axes is not translated")  # torch reduces over all
     gone = {a % x.rank for a in axes}
     shape = tuple(1 if i in gone else d for i, d in enumerate(x.shape) if keepdims or i not in gone)
     dims = tuple(sorted(x.axis(a) for a in gone))

@@ -156,6 +156,11 @@ class Calls:
 
     def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A pure Python builtin or library function on evaluated arguments."""
+        pure = natives.PURE.get(getattr(function, "__name__", "")) is function
+        choice = next((i for i, a in enumerate(args) if isinstance(a, Alternative)), None)
+        if choice is not None and (pure or isinstance(getattr(function, "__self__", None), str)):
+            others = args[:choice], args[choice + 1 :]
+            return self.split(args[choice], lambda v: self.call_real(function, [*others[0], v, *others[1]], kwargs))
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
         if unknown is not None and function not in (isinstance, callable, hasattr):
             return unknown
@@ -168,7 +173,7 @@ class Calls:
                 )
                 for a in args
             ]
-        if natives.PURE.get(getattr(function, "__name__", "")) is function:
+        if pure:
             args = list(map(plain, args))
         if is_open(args) or is_open(list(kwargs.values())):
             return self.call_real_open(function, args, kwargs)

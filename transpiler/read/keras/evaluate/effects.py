@@ -6,7 +6,9 @@ often it runs. If it changes something that lives outside it, it has to be evalu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from types import BuiltinMethodType
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
@@ -14,13 +16,16 @@ from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance
 
 
 class Snapshot:
-    """The containers, objects and scopes that are reached from `values` and from the scope `env` outwards."""
+    """The containers, objects and scopes that are reached from `values` and from the scopes `env` and `scopes` outwards."""
 
-    def __init__(self, env: Env | None, values: Iterable[Any] = ()) -> None:
+    def __init__(self, env: Env | None, values: Iterable[Any] = (), scopes: Iterable[Env] = ()) -> None:
         self.containers: list[tuple[Any, Any]] = []
         self.scopes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.references: Counter[int] = Counter()
+        """How many names and containers hold each list, by its id."""
         self._seen: set[int] = set()
-        self._around(env)
+        for scope in (env, *scopes):
+            self._around(scope)
         self._walk(values)
 
     def _around(self, env: Env | None) -> None:
@@ -34,9 +39,12 @@ class Snapshot:
         todo = list(values)
         while todo:
             value = todo.pop()
+            value = getattr(value, "__self__", value) if isinstance(value, BuiltinMethodType) else value
+            if isinstance(value, list):
+                self.references[id(value)] += 1
             if isinstance(value, Function):
                 self._around(value.env)
-                todo += [v for v in value.defaults if isinstance(v, (list, dict, set))]
+                todo += [v for v in (*value.defaults, *value.kw_defaults) if isinstance(v, (list, dict, set))]
                 continue
             held = self._held(value)
             if held is None and not isinstance(value, tuple) or id(value) in self._seen:

@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate import natives
 from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.signals import (
     OPAQUE,
+    NotKept,
     ProgramError,
 )
 from transpiler.read.keras.evaluate.syntax import (
@@ -135,6 +136,8 @@ class Expressions:
             value = self.eval(piece.value, env)  # type: ignore[attr-defined]
             if isinstance(value, Unknown):
                 return value
+            if isinstance(value, Alternative):
+                return Unknown("a text with a value that depends on a parameter")
             spec = self.eval(piece.format_spec, env) if piece.format_spec else ""  # type: ignore[attr-defined]
             if is_open(value) or is_open(spec):
                 if is_open(spec):
@@ -222,7 +225,7 @@ class Expressions:
             raise ProgramError(TypeError(f"unsupported operand types: {left!r} and {right!r}"))
         try:
             return binary(op, left, right)
-        except NeedsConstant:
+        except (NeedsConstant, NotKept):
             raise
         except Exception as error:
             raise ProgramError(error) from None
@@ -344,6 +347,8 @@ class Expressions:
                 raise NeedsConstant(left if isinstance(left, Sym) else right) from None
         try:
             return COMPARISONS[type(op)](left, right)
+        except NotKept:
+            raise
         except Exception as error:
             raise ProgramError(error) from None
 
@@ -489,6 +494,8 @@ class Expressions:
             raise NeedsConstant(value)
         if isinstance(value, Unknown):
             raise self.declined("K2T201", f"this cannot be iterated over: {value.reason}")
+        if isinstance(value, Alternative):
+            raise NeedsConstant(value.test, "what is iterated over depends on a parameter")
         if isinstance(value, TensorShape):
             return value.dims
         if isinstance(value, Instance):
@@ -503,7 +510,7 @@ class Expressions:
             return self.iterate_opaque(value)
         try:
             items = list(itertools.islice(value, MAX_ITEMS + 1))
-        except NeedsConstant:
+        except (NeedsConstant, NotKept):
             raise
         except Exception as error:
             raise ProgramError(error) from None

@@ -40,6 +40,8 @@ class KerasLayers:
     """The part of the interpreter that knows layers."""
 
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if isinstance(kwargs.get("name"), Unknown):
+            kwargs = {k: v for k, v in kwargs.items() if k != "name"}  # a name computes nothing
         for value in (*args, *kwargs.values()):
             if isinstance(value, Unknown):
                 raise self.declined(

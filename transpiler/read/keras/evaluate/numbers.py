@@ -125,8 +125,8 @@ def _is_flat(a: Any) -> bool:
 def _linspace(start: float, stop: float, num: int = 50, **kwargs: Any) -> Any:
     if kwargs or not isinstance(start, NUMBER) or not isinstance(stop, NUMBER):
         return not_evaluated("linspace")
-    if num == 1:
-        return Array([float(start)])
+    if num in (0, 1):
+        return Array([float(start)] * num)
     step = (stop - start) / (num - 1)
     return Array([*(start + step * i for i in range(num - 1)), float(stop)])
 
@@ -153,6 +153,16 @@ def _float32(value: Any) -> Any:
     return struct.unpack("f", struct.pack("f", value))[0]
 
 
+def _round(value: float, decimals: int = 0) -> Any:
+    if not isinstance(decimals, int) or decimals < 0 and isinstance(value, int):
+        return not_evaluated("round")
+    if isinstance(value, int) or not decimals:
+        return value if isinstance(value, int) else float(round(value))
+    return (
+        round(value * 10**decimals) / 10**decimals if decimals > 0 else round(value / 10**-decimals) * 10.0**-decimals
+    )
+
+
 DTYPES: dict[Any, Callable[[Any], Any] | None] = {
     None: None,
     **dict.fromkeys((int, "int", "int32", "int64"), int),
@@ -163,7 +173,7 @@ SCALARS: dict[str, tuple[Callable[..., Any], str]] = {
     **{n: (getattr(math, n), f"math.{n}") for n in ("sqrt", "log", "log2", "log10", "exp", "sin", "cos")},
     "floor": (lambda x: float(math.floor(x)), ""),
     "ceil": (lambda x: float(math.ceil(x)), ""),
-    "round": (round, ""),
+    "round": (_round, ""),
     "abs": (abs, "abs"),
     "absolute": (abs, "abs"),
     "power": (pow, "pow"),

@@ -239,14 +239,7 @@ class Objects:
             "getattr": Native("getattr", self.getattr_default),
             "hasattr": Native("hasattr", self.has_attribute),
             "setattr": Native("setattr", lambda o, n, v: self.setattr(o, n, v)),
-            "callable": Native(
-                "callable",
-                lambda v: (
-                    v.cls.lookup("__call__") is not None
-                    if isinstance(v, Instance)
-                    else isinstance(v, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(v)
-                ),
-            ),
+            "callable": Native("callable", self.is_callable),
             "super": Native("super", None),  # type: ignore[arg-type]
             "globals": Native("globals", None),  # type: ignore[arg-type]
             "locals": Native("locals", None),  # type: ignore[arg-type]
@@ -323,6 +316,15 @@ class Objects:
 
     def is_keras_instance(self, value: Any, kind: ApiValue) -> bool:
         return False
+
+    def is_callable(self, value: Any) -> Any:
+        if isinstance(value, Unknown):
+            return value
+        if isinstance(value, Alternative):
+            return self.split_test(value, self.is_callable)
+        if isinstance(value, Instance):
+            return value.cls.lookup("__call__") is not None
+        return isinstance(value, (Function, Bound, Class, Layer, Model, ApiValue, Native)) or callable(value)
 
     def type_of(self, value: Any, *rest: Any) -> Any:
         if isinstance(value, Instance):

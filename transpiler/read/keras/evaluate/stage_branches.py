@@ -20,6 +20,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.staging import (
@@ -177,6 +178,9 @@ class StagedBranches:
     def merge(self, branch: Branch, a: Any, b: Any, name: str = "") -> Any:
         """One value for what two sides of a branch computed."""
         test = branch.test
+        open_list = gathered_in((a, b)) if a is not b else None
+        if open_list is not None:
+            raise NotGathered(open_list.node)
         if isinstance(a, Value) and isinstance(b, Value):
             return self.merge_tensors(branch, a, b)
         if (

@@ -58,6 +58,7 @@ from transpiler.read.keras.evaluate.values import (
     Origin,
     Unknown,
     has_tensors,
+    own_copy,
 )
 
 
@@ -393,7 +394,7 @@ class StagedCalls:
                 else self.capture(name, outer, staged.homes.get(name))
             )
         member = Member("", staged_hint(staged.cls.name), None, None, None, order=len(self.layers))
-        member.construction = Construction(staged.cls, values)
+        member.construction = Construction(staged.cls, own_copy(values))
         self.layers.append(member)
         step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         member.step = step

@@ -47,6 +47,7 @@ from transpiler.read.keras.evaluate.values import (
     Model,
     Origin,
     has_tensors,
+    own_copy,
 )
 from transpiler.rules.base import COMMON, LayerRule
 
@@ -384,7 +385,7 @@ class StagedLayers:
         member = Member(
             "", staged_hint(staged.cls.name), name if isinstance(name, str) else None, order=common["index"]
         )
-        member.construction = Construction(staged.cls, values)
+        member.construction = Construction(staged.cls, own_copy(values))
         member.step = Step(module=f"{staged.cls.name}()", hint=member.hint, stateful=True)
         return member
 

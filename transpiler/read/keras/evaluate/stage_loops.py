@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
+    Filling,
     StageError,
     axis_name,
     filled_lists,
@@ -37,6 +38,7 @@ from transpiler.read.keras.evaluate.values import (
     Origin,
     Unknown,
     has_tensors,
+    own_copy,
 )
 
 
@@ -57,8 +59,9 @@ class StagedLoops:
                 return self.unrolled(node, items, env)
         if self.flat:
             return self.unrolled(node, items, env)
+        iterable = own_copy(iterable)  # the program may change the list after the loop
         names, outside = dict(env.names), Snapshot(env)
-        layers, outer, own = len(self.layers), self.block, self.own_layers
+        layers, outer, own, done = len(self.layers), self.block, self.own_layers, len(self.block.ops)
         try:
             self.own_layers = layers
             kept = bool(items) and self.keep_loop(
@@ -66,6 +69,7 @@ class StagedLoops:
             )
         except (StageError, NeedsConstant, ProgramError) as error:  # an error that only an open item gives, perhaps
             self.block = outer
+            outer.ops[done:] = [op for op in outer.ops[done:] if not isinstance(op, Let)]
             outside.restore()
             if not closed:
                 if isinstance(error, NeedsConstant) and not self.of_loop(error):
@@ -105,8 +109,8 @@ class StagedLoops:
         ):
             raise StageError("the loop is left early")
         if node in self.memory.unrolled:
-            raise StageError("the loop fills a list")
-        filled = filled_lists(node.body, env)
+            raise StageError("iterations of the loop are needed one by one")
+        filled = filled_lists(node.body, env, self.scopes_under_way())
         outer, before = self.block, dict(env.names)
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
@@ -125,16 +129,17 @@ class StagedLoops:
         for _ in range(6):
             item = items()
             env.names.clear()
-            env.names.update({**before, **general, **{n: [] for n in filled}})
+            env.names.update({**before, **general, **{n: Filling() for n in filled}})
             self.assign_target(node.target, item.value, env)
             body = Block()
             self.block = body
-            layers = len(self.layers)
+            layers, facts = len(self.layers), list(self.facts)
             self.in_loop += 1
             try:
                 signal = self.exec_block(node.body, env)
             finally:
                 self.in_loop -= 1
+                self.facts = facts  # what an iteration checks of the loop's variables holds for that iteration alone
             self.block = outer
             if signal is not None:
                 raise StageError("the loop is left early")
@@ -211,7 +216,7 @@ class StagedLoops:
         lets: list[Let], slots: dict[tuple[str, int], str], filled: list[str], env: Env,
     ) -> None:  # fmt: skip
         iterable = items.iterable
-        loop = Loop(items.target, iterable, body, zipped=items.zipped)
+        loop = Loop(items.target, iterable, body, zipped=items.zipped, node=node)
         after: dict[str, Any] = {}
         local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
         for (name, axis), slot in slots.items():

@@ -10,6 +10,7 @@ evaluated again; where that does not help, the call is written inline.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from transpiler.diagnostics import Findings
@@ -26,6 +27,7 @@ from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.staging import (
+    Filling,
     Frame,
     Memory,
     StageError,
@@ -37,6 +39,7 @@ from transpiler.read.keras.evaluate.values import (
     Function,
     Instance,
     has_tensors,
+    own_copy,
 )
 
 
@@ -98,11 +101,20 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, Filling) and scope is not env:
+            raise StageError(f"{name} is used by a function while a loop fills it")
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
-            self.frame.reads[id(scope), name] = (scope, name, value)
+            self.frame.reads[id(scope), name] = (scope, name, own_copy(value))
         if scope.kind == "module":
             return self.read_global(name, value, scope)
         return self.captured(name, value, self.frames.get(id(scope)))
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        """An attribute that a class reads: another value of it makes another class."""
+        if self.frame.kind == "class" and name in value.attributes:
+            around = Env(None, "object", None, value.attributes)  # type: ignore[arg-type]
+            self.frame.reads[id(value.attributes), name] = (around, name, own_copy(value.attributes[name]))
+        return super().instance_attribute(value, name)
 
     def captured(self, name: str, value: Any, home: Frame | None) -> Any:
         """A value read from an enclosing function: a class takes it as a constructor parameter."""
@@ -130,6 +142,13 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.frame.captures[name] = value
         self.frame.homes[name] = home
         return Sym.name(name, value.witness)
+
+    def scopes_under_way(self) -> Iterator[Env]:
+        """The scopes of the calls that have led here, and of those made meanwhile."""
+        frame: Frame | None = self.frame
+        while frame is not None:
+            yield from frame.scopes
+            frame = frame.outer
 
     def read_global(self, name: str, value: Any, scope: Env) -> Any:
         return value

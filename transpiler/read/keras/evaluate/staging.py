@@ -7,7 +7,7 @@ import copy
 import functools
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import MUTATING
 from transpiler.read.keras.evaluate.values import (
@@ -105,7 +106,18 @@ class Staged:
 
     def still_holds(self) -> bool:
         """Whether what the function read from around it is what is there now."""
-        return all(scope.names.get(name, MISSING) is value or same(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())  # fmt: skip
+        return all(unchanged(scope.names.get(name, MISSING), value) for scope, name, value in self.reads.values())
+
+
+def unchanged(now: Any, before: Any) -> bool:
+    """Whether a value is what it was when `before` was taken, an own copy of it."""
+    if now is before:
+        return True
+    if isinstance(before, (list, tuple)):
+        return type(now) is type(before) and len(now) == len(before) and all(map(unchanged, now, before))
+    if isinstance(before, dict):
+        return isinstance(now, dict) and now.keys() == before.keys() and all(unchanged(now[k], v) for k, v in before.items())  # fmt: skip
+    return same(now, before)
 
 
 def places_of(result: Any) -> tuple[str, ...]:
@@ -334,10 +346,15 @@ def staged_hint(name: str) -> str:
     return identifier(name)
 
 
-def filled_lists(body: list[ast.stmt], env: Env) -> list[str]:
+class Filling(list):  # type: ignore[type-arg]
+    """A list while the body of the loop that fills it is evaluated: the functions that the body calls must not read it."""
+
+
+def filled_lists(body: list[ast.stmt], env: Env, scopes: Iterable[Env]) -> list[str]:
     """The empty lists around a loop to which each iteration appends once, and which it does not use otherwise.
 
-    Raises StageError where the body changes a list, dict or set around it in any other way.
+    Raises StageError where the body changes a list, dict or set around it in any other way, and where something else
+    that is reached from `env` or from `scopes`, those of the calls under way, holds the list as well.
     """
     appends: dict[str, list[ast.Call]] = {}
     for statement in body:
@@ -350,17 +367,10 @@ def filled_lists(body: list[ast.stmt], env: Env) -> list[str]:
     filled = [n for n, calls in appends.items() if len(calls) == uses[n] == 1]
     if mutates_containers(body, env, {id(c) for n in filled for c in appends[n]}):
         raise StageError("the loop fills a list")
-    held = Counter(id(v) for scope in scopes_of(env) for v in scope.names.values())
+    held = Snapshot(env, scopes=scopes).references if filled else Counter()
     if any(held[id(env.names[n])] > 1 for n in filled):
         raise StageError("the loop fills a list that has two names")
     return filled
-
-
-def scopes_of(env: Env | None) -> Iterator[Env]:
-    """A scope and those around it."""
-    while env is not None:
-        yield env
-        env = env.parent
 
 
 def mutates_containers(body: list[ast.stmt], env: Env, known: Collection[int] = ()) -> bool:

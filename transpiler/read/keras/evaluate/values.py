@@ -356,7 +356,7 @@ class Alternative:
     test: Sym
     then: Any
     otherwise: Any
-    home: Any = None
+    home: Any = field(default=None, repr=False)
     """The class or factory under construction whose names the test is written in."""
 
 
