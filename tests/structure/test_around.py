@@ -66,16 +66,17 @@ def test_a_variable_that_was_fixed_is_refused(tmp_path: Path):
         build(names, "maker(3)()")
 
 
-def test_a_function_handed_to_the_function_around_is_fixed(tmp_path: Path):
+def test_a_function_that_hands_on_what_it_is_given_stays(tmp_path: Path):
+    """The one inside it has the parameters: they stay open, and other functions that go through it are not touched."""
     entry = "makers['small'](width=5)"
     conversion = convert(HEAD + WRAPPED, entry, tmp_path)
+    assert conversion.entries[0].tier == "structure"
     text = conversion.modules[0].text
-    assert "def wrapper" in text
+    assert "return function(*args, **kwargs)" in text
     names = load(text)
-    build(names, entry)
-    for other in ("makers['large'](width=5)", "makers['small'](width=6)", "makers['small'](5)"):
-        with pytest.raises(NotImplementedError, match="K2T301"):
-            build(names, other)
+    for width in (5, 6):
+        weight, _ = build(names, f"makers['small'](width={width})").model.parameters()
+        assert tuple(weight.shape) == (width, 8)
 
 
 DISK = """

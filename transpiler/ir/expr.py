@@ -60,7 +60,7 @@ class Sym:
 
     @functools.cached_property
     def code(self) -> str:
-        return ast.unparse(self.expr)
+        return self.expr.id if type(self.expr) is ast.Name else ast.unparse(self.expr)
 
     def names(self) -> frozenset[str]:
         """The names of the generated code this expression reads."""
@@ -327,6 +327,8 @@ def code_of(value: Any) -> str:
         return repr(value)
     if kind is Sym:
         return value.code
+    if kind is float and value == value and 0 <= value < float("inf"):
+        return format_float(value)
     if kind is tuple:
         return f"({', '.join(map(code_of, value))}{',' * (len(value) == 1)})"
     if kind is list:

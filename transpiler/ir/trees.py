@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 _PLAIN = frozenset(
     {"ctx", "op", "ops", "id", "attr", "kind", "type_comment", "conversion", "is_async", "simple", "level", "module"}
@@ -27,6 +29,26 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
             elif isinstance(child, list):
                 found += [c for c in child if isinstance(c, ast.AST)]
     return found
+
+
+def with_names(tree: ast.AST, values: Mapping[str, ast.expr]) -> Any:
+    """The tree with variables replaced; parts without any are shared with `tree`, which is left as it is."""
+    if isinstance(tree, ast.Name):
+        return values.get(tree.id, tree)
+    changed: dict[str, Any] = {}
+    for field in _branches(type(tree)):
+        child = getattr(tree, field, None)
+        if isinstance(child, ast.AST):
+            new: Any = with_names(child, values)
+            if new is not child:
+                changed[field] = new
+        elif isinstance(child, list):
+            items = [with_names(c, values) if isinstance(c, ast.AST) else c for c in child]
+            if any(a is not b for a, b in zip(items, child)):
+                changed[field] = items
+    if not changed:
+        return tree
+    return type(tree)(**{f: changed.get(f, getattr(tree, f, None)) for f in tree._fields})
 
 
 def variables_in(tree: ast.AST) -> set[str]:

@@ -21,7 +21,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.trees import nodes
+from transpiler.ir.trees import nodes, variables_in, with_names
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import MUTATING
@@ -274,11 +274,7 @@ def _rebuild(node: ast.expr, values: dict[str, Any], witness: Any = MISSING) -> 
         if not isinstance(test, Sym):
             return _rebuild(node.body if test else node.orelse, values, witness)
 
-    class Fill(ast.NodeTransformer):
-        def visit_Name(self, n: ast.Name) -> ast.expr:
-            return to_ast(values[n.id]) if n.id in values else n
-
-    filled = Fill().visit(copy.deepcopy(node))
+    filled = with_names(node, {n: to_ast(v) for n, v in values.items() if n in variables_in(node)})
     known = constant_value(filled)
     if known is not MISSING:
         return known
@@ -328,7 +324,7 @@ def decided_equal(test: ast.expr, a: Any, b: Any) -> Any:
 
 def is_short(value: Any) -> bool:
     """Whether a size reads well where it is used: a name, a number, or a little arithmetic."""
-    if not isinstance(value, Sym):
+    if not isinstance(value, Sym) or isinstance(value.expr, ast.Name):
         return True
     return len(value.code) <= MAX_SIZE_TEXT and not any(
         isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in nodes(value.expr)
