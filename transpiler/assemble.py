@@ -99,7 +99,7 @@ class Assembly:
         weights = units(graph, interpreter)
         try:
             cls = root_class(interpreter, self.findings, self.memory, layer, graph)
-            self.settler.settle(cls)
+            self.settle(cls)
             classes = self.settler.needed(cls)
             wanted = self.settler.reads(classes) - self.memory.demands
             if wanted:
@@ -138,7 +138,7 @@ class Assembly:
             cls = flat_expression(
                 self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name
             )
-            self.settler.settle(cls)
+            self.settle(cls)
             classes = self.settler.needed(cls)
             self.try_out(classes)
         except (StageError, CannotKeep, ProgramError) as error:
@@ -253,7 +253,7 @@ class Assembly:
             attempt = attempts.pop(0)
             try:
                 factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
-                self.settler.settle(factory.cls)
+                self.settle(factory.cls)
                 classes = self.settler.needed(factory.cls)
                 wanted = self.settler.reads(classes) - self.memory.demands
                 if not wanted:
@@ -289,6 +289,13 @@ class Assembly:
             self.memory.classes.clear()
             del self.findings.items[marks:]
         raise Declined("K2T203", f"{function.name}: {errors[-1]}", "", function.module.span(function.node))
+
+    def settle(self, cls: ModuleClass) -> None:
+        """Settles a class and those inside it. A submodule whose sizes are read stays an attribute of its own."""
+        self.settler.find_demands(cls)
+        for member, key, label in self.memory.shown:
+            member.exposed |= (key, label) in self.memory.demands
+        self.settler.settle(cls)
 
     def report_tier(self, factory: Factory, errors: list[str]) -> None:
         span = factory.function.module.span(factory.function.node)

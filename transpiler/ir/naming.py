@@ -125,3 +125,8 @@ class Names:
 def singular(name: str) -> str:
     """What one item of a list is called."""
     return name[:-1] if name.endswith("s") and len(name) > 2 and not name.endswith("ss") else f"{name}_item"
+
+
+def printed_length(text: str) -> int:
+    """The length of an expression without the numbers of its static variables, which differ from run to run."""
+    return len(re.sub(r"__v?\d+\b", "", text))

@@ -81,6 +81,11 @@ def used_names(block: Block, let_values: bool) -> set[str]:
 
 def remove_dead_lets(block: Block, keep: Iterable[str] = ()) -> None:
     """Drops `Let`s that nothing needs, in place. A variable that only feeds itself is not needed."""
+    _drop(block, needed_names(block, keep))
+
+
+def needed_names(block: Block, keep: Iterable[str] = ()) -> set[str]:
+    """The static names that the operations of a block and `keep` need, through the `Let`s that make them."""
     lets: dict[str, list[Let]] = {}
     for op in block.walk():
         if isinstance(op, Let):
@@ -94,7 +99,7 @@ def remove_dead_lets(block: Block, keep: Iterable[str] = ()) -> None:
         needed.add(name)
         for let in lets.get(name, ()):
             todo.extend(names_in(let.value))
-    _drop(block, needed)
+    return needed
 
 
 def _drop(block: Block, needed: set[str]) -> None:

@@ -29,6 +29,7 @@ from transpiler.ir.statics import (
     names_in,
     names_in_code,
     names_outside,
+    needed_names,
     remove_dead_lets,
     used_names,
 )
@@ -68,6 +69,35 @@ class Settler:
         for param in cls.params:
             param.label = self.printed[cls][param.name]
 
+    def find_demands(self, root: ModuleClass) -> None:
+        """Notes which sizes classes read from the objects they construct, before anything is settled.
+
+        What a class needs decides which parameters those inside it get, and a size that is read is needed: to a fixpoint.
+        """
+        classes = [c for c in self.needed(root) if c not in self.done]
+        for cls in classes:
+            remove_dead(cls.block, set())
+        known = -1
+        while known != len(self.demands):
+            known = len(self.demands)
+            for cls in classes:
+                keep = names_in([dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands])
+                needed = needed_names(cls.block, keep)
+                own = bound_names(cls.block)
+                cls.params = [Param(n) for n in (*cls.sizes, *cls.statics) if n in needed and n not in own]
+                self.demands |= self.reads_of(cls, needed)
+
+    def reads_of(self, cls: ModuleClass, needed: set[str] | None = None) -> set[tuple[Any, str]]:
+        """The sizes that a class reads from the objects it constructs, for variables that are `needed`."""
+        owners = {str(id(m)): m.construction.cls.key for m in all_members(cls.block) if m.construction is not None}
+        outs = [d for label, d in cls.outs.items() if needed is None or (cls.key, label) in self.demands]
+        found = set()
+        for text in (*block_texts(cls.block, needed), *map(text_of, outs)):
+            for number, label in re.findall(r"\bmember__(\d+)\.(\w+)", text):
+                if number in owners:
+                    found.add((owners[number], label))
+        return found
+
     def needed(self, root: ModuleClass) -> list[ModuleClass]:
         """The settled classes that `root` is made of, itself last."""
         found: list[ModuleClass] = []
@@ -84,14 +114,7 @@ class Settler:
 
     def reads(self, classes: Iterable[ModuleClass]) -> set[tuple[Any, str]]:
         """The sizes that settled classes read from the objects they construct: (key of the class, attribute)."""
-        found: set[tuple[Any, str]] = set()
-        for cls in classes:
-            owners = {str(id(m)): m.construction.cls.key for m in all_members(cls.block) if m.construction is not None}
-            for text in static_texts(cls):
-                for number, label in re.findall(r"\bmember__(\d+)\.(\w+)", text):
-                    if number in owners:
-                        found.add((owners[number], label))
-        return found
+        return set().union(*map(self.reads_of, classes))
 
     def new_class(
         self, name: str, inputs: list[Value], block: Block, free: list[str], outs: dict[str, Any]
@@ -170,7 +193,8 @@ def static_texts(cls: ModuleClass) -> Iterable[str]:
     yield from map(text_of, cls.outs.values())
 
 
-def block_texts(block: Block) -> Iterable[str]:
+def block_texts(block: Block, needed: set[str] | None = None) -> Iterable[str]:
+    """The expressions of a block as text; with `needed`, only of the variables among them."""
     for member in all_members(block):
         yield member.code
         if member.choice is not None:
@@ -178,7 +202,7 @@ def block_texts(block: Block) -> Iterable[str]:
         if member.construction is not None:
             yield from (text_of(member.construction.values.get(p.name)) for p in member.construction.cls.params)
     for op in block.walk():
-        if isinstance(op, Let):
+        if isinstance(op, Let) and (needed is None or op.name in needed):
             yield text_of(op.value)
         elif isinstance(op, Branch):
             yield op.test.code

@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
+from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -82,7 +83,7 @@ class ConstructorWriter:
         if member.choice is not None:
             then, otherwise = (self.sequence(side) for side in (member.choice.then, member.choice.otherwise))
             text = f"{name} = {then} if {member.choice.test.code} else {otherwise}"
-            if len(text) > MAX_CHOICE:
+            if printed_length(text) > MAX_CHOICE:
                 out.add(f"if {member.choice.test.code}:", f"    {name} = {then}", "else:", f"    {name} = {otherwise}")
                 return
             out.add(text)

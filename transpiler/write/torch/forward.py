@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import code_of
 from transpiler.ir.liveness import all_uses, results_of
-from transpiler.ir.naming import GLOBALS, Names, identifier, singular
+from transpiler.ir.naming import GLOBALS, Names, identifier, printed_length, singular
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -239,7 +239,7 @@ class ForwardWriter:
             return False
         value, following = op.results[0], ops[index + 1]
         if isinstance(following, Return):
-            return len(ast.unparse(expression)) < MAX_NESTED and following.value is value
+            return printed_length(ast.unparse(expression)) < MAX_NESTED and following.value is value
         if not isinstance(following, Apply) or value not in following.args or following.outputs:
             return False
         if following.step.comment:
@@ -249,7 +249,8 @@ class ForwardWriter:
         ):
             return False
         return (
-            len(ast.unparse(expression)) + len(self.attributes.get(following.member, following.step.fn or ""))
+            printed_length(ast.unparse(expression))
+            + printed_length(self.attributes.get(following.member, following.step.fn or ""))
             < MAX_NESTED
         )
 

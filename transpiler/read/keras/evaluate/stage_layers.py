@@ -433,7 +433,7 @@ class StagedLayers:
             if is_short(known):
                 return known
         staged.cls.outs[label] = dim
-        member.exposed |= (staged.cls.key, label) in self.memory.demands
+        self.memory.shown.append((member, staged.cls.key, label))
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, is_open, same, to_ast, witness_of
-from transpiler.ir.naming import identifier
+from transpiler.ir.naming import identifier, printed_length
 from transpiler.ir.program import (
     Block,
     Let,
+    Member,
     ModuleClass,
     Value,
     tensors,
@@ -173,6 +174,8 @@ class Memory:
     """Names for sizes that differ between the tensors of a list → the loop that fills it."""
     demands: set[tuple[Any, str]] = field(default_factory=set)
     """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
+    shown: list[tuple[Member, Any, str]] = field(default_factory=list)
+    """Submodules whose size (key of the class, attribute) a caller may read."""
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
@@ -326,7 +329,7 @@ def is_short(value: Any) -> bool:
     """Whether a size reads well where it is used: a name, a number, or a little arithmetic."""
     if not isinstance(value, Sym) or isinstance(value.expr, ast.Name):
         return True
-    return len(value.code) <= MAX_SIZE_TEXT and not any(
+    return printed_length(value.code) <= MAX_SIZE_TEXT and not any(
         isinstance(n, (ast.IfExp, ast.Call, ast.Compare)) for n in nodes(value.expr)
     )
 
