@@ -73,7 +73,8 @@ def test_ctrl_c_leaves_no_output_and_exits_130(tmp_path):
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it from the start
 from transpiler import cli, pipeline
 def convert_file(path, **options):
     print("converting", flush=True)
