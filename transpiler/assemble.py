@@ -47,7 +47,7 @@ class Assembly:
         self.inputs = list(inputs)
         """The inputs of models that do not declare theirs."""
         self.memory = Memory()
-        self.settler = Settler(self.memory.demands)
+        self.settler = Settler()
         self.done: dict[Any, Written | Declined] = {}
 
     # --- what to convert -----------------------------------------------------------------------------------------
@@ -99,13 +99,7 @@ class Assembly:
         weights = units(graph, interpreter)
         try:
             cls = root_class(interpreter, self.findings, self.memory, layer, graph)
-            self.settle(cls)
-            classes = self.settler.needed(cls)
-            wanted = self.settler.reads(classes) - self.memory.demands
-            if wanted:
-                self.memory.demands |= wanted
-                self.memory.classes.clear()
-                return self.plan_layer(layer, expression, setup)
+            classes = self.settle(cls)
             self.try_out(classes)
         except (StageError, CannotKeep, ProgramError) as error:
             raise Declined(
@@ -138,8 +132,7 @@ class Assembly:
             cls = flat_expression(
                 self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name
             )
-            self.settle(cls)
-            classes = self.settler.needed(cls)
+            classes = self.settle(cls)
             self.try_out(classes)
         except (StageError, CannotKeep, ProgramError) as error:
             raise Declined("K2T203", f"{expression}: {error}") from None
@@ -253,16 +246,11 @@ class Assembly:
             attempt = attempts.pop(0)
             try:
                 factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
-                self.settle(factory.cls)
-                classes = self.settler.needed(factory.cls)
-                wanted = self.settler.reads(classes) - self.memory.demands
-                if not wanted:
-                    self.try_out(classes)
-                    self.report_tier(factory, errors)
-                    self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
-                    return factory, classes
-                self.memory.demands |= wanted  # sizes that only an inner class knows: it shows them the next time
-                attempts.insert(0, attempt)
+                classes = self.settle(factory.cls)
+                self.try_out(classes)
+                self.report_tier(factory, errors)
+                self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
+                return factory, classes
             except CannotKeep as error:
                 source = getattr(getattr(error.cls, "source", None), "node", None)
                 if source is not None and source not in self.memory.inlined:
@@ -290,12 +278,20 @@ class Assembly:
             del self.findings.items[marks:]
         raise Declined("K2T203", f"{function.name}: {errors[-1]}", "", function.module.span(function.node))
 
-    def settle(self, cls: ModuleClass) -> None:
-        """Settles a class and those inside it. A submodule whose sizes are read stays an attribute of its own."""
+    def settle(self, cls: ModuleClass) -> list[ModuleClass]:
+        """Settles a class and those inside it, and returns them, itself last. Raises CannotKeep.
+
+        A submodule whose sizes are read stays an attribute of its own.
+        """
         self.settler.find_demands(cls)
         for member, key, label in self.memory.shown:
-            member.exposed |= (key, label) in self.memory.demands
+            member.exposed |= (key, label) in self.settler.demands
+        self.memory.shown.clear()
         self.settler.settle(cls)
+        classes = self.settler.needed(cls)
+        if not self.settler.reads(classes) <= self.settler.demands:
+            raise CannotKeep("a size is read that its class does not show")
+        return classes
 
     def report_tier(self, factory: Factory, errors: list[str]) -> None:
         span = factory.function.module.span(factory.function.node)

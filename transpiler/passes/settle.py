@@ -41,8 +41,9 @@ from transpiler.passes.structure import CannotKeep, check_iterations, choose_mod
 class Settler:
     """Settles classes, those that others construct first."""
 
-    def __init__(self, demands: set[tuple[Any, str]]) -> None:
-        self.demands = demands
+    def __init__(self) -> None:
+        self.demands: set[tuple[Any, str]] = set()
+        """Sizes that classes read from the objects they construct: (key of the class, attribute)."""
         self.done: set[ModuleClass] = set()
         self.printed: dict[ModuleClass, dict[str, str]] = {}
 

@@ -235,6 +235,10 @@ class StagedBranches:
         self.origins[result] = Origin(inputs, [result], lambda new: self.not_again())
         return result
 
+    def made_once(self, value: Value) -> None:
+        """Notes a tensor that a model called as a layer could not make again from other inputs."""
+        self.origins[value] = Origin([], [value], lambda xs: self.not_again())
+
     def not_again(self) -> Any:
         raise StageError("a model with open branches is used again as a layer")
 

@@ -15,7 +15,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import Gathered, NotGathered, Zipped, gathered_in, zipped
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.staging import StageError, is_static
-from transpiler.read.keras.evaluate.values import Env, Origin
+from transpiler.read.keras.evaluate.values import Env
 
 
 @dataclass
@@ -77,9 +77,10 @@ class StagedLists:
         found = gathered_in(inputs) if self.gathers else None
         if found is None:
             return super().call_layer(layer, args, kwargs)
-        total = found.total
-        lowering = layer.rule.gathered(layer.args, found.series.type, found.count, total) if inputs is found else None
-        if lowering is None or found.backwards:
+        if inputs is not found or found.backwards:
+            raise NotGathered(found.node)
+        lowering = layer.rule.gathered(layer.args, found.series.type, found.count, found.total)
+        if lowering is None:
             raise NotGathered(found.node)
         result = self.emit_lowering(lowering, [found.series], layer, span=layer.span)
         self.remember([found.series], result, lambda xs: self.not_again(), layer)
@@ -99,7 +100,7 @@ class StagedLists:
                     sizes = Sym(ast.Call(ast.Name("reversed", ast.Load()), [sizes.expr], []))
             hint = target.id if isinstance(target, ast.Name) else singular(iterable.series.hint)
             item = Value(replace(iterable.series.type, shape=tuple(shape)), hint)
-            self.origins[item] = Origin([], [item], lambda xs: self.not_again())
+            self.made_once(item)
             return LoopItems(item, size.expr, sizes, [(iterable.series, item, iterable.backwards)])
         if not isinstance(iterable, Zipped):
             items = iterable.witness if isinstance(iterable, Sym) else list(self.iterate(iterable))
@@ -110,9 +111,9 @@ class StagedLists:
         if not isinstance(target, (ast.Tuple, ast.List)) or len(target.elts) != len(iterable.parts):
             raise StageError("this loop variable is not kept")
         parts = [self.open_items(t, p) for t, p in zip(target.elts, iterable.parts)]
-        lists = [ast.Tuple([p.target for p in parts], ast.Load()), ast.Name("zip", ast.Load())]
-        whole = Sym(ast.Call(lists[1], [to_ast(p.iterable) for p in parts], []))
-        return LoopItems(tuple(p.value for p in parts), lists[0], whole, [z for p in parts for z in p.zipped])
+        targets = ast.Tuple([p.target for p in parts], ast.Load())
+        whole = Sym(ast.Call(ast.Name("zip", ast.Load()), [to_ast(p.iterable) for p in parts], []))
+        return LoopItems(tuple(p.value for p in parts), targets, whole, [z for p in parts for z in p.zipped])
 
     def gather(
         self, loop: Loop, node: ast.For, name: str, items: list[Any], local: set[str], updates: dict[str, Any]
@@ -136,7 +137,7 @@ class StagedLists:
             channels = Sym.name(slot)
         self.gathers = True
         series = Value(replace(item.type, shape=tuple(dims)), name)
-        self.origins[series] = Origin([], [series], lambda xs: self.not_again())
+        self.made_once(series)
         loop.gathered.append((series, item))
         return Gathered(series, loop.iterable, channels, node)
 

@@ -207,7 +207,7 @@ class StagedLoops:
                 stable = False
             if not all(x is y for x, y in zip(dims, start.type.shape)):
                 fresh = Value(replace(start.type, shape=tuple(dims)), start.hint)
-                self.origins[fresh] = Origin([], [fresh], lambda xs: self.not_again())
+                self.made_once(fresh)
                 general[name] = fresh
         return stable
 
@@ -233,7 +233,7 @@ class StagedLoops:
                     replace(end.type, shape=self.after_shape(start, end, name, slots, local if runs else None)),
                     end.hint,
                 )
-                self.origins[result] = Origin([], [result], lambda xs: self.not_again())
+                self.made_once(result)
                 loop.carried.append((initial, start, end, result))
                 after[name] = result
                 for (n, axis), slot in slots.items():

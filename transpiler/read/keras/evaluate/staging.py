@@ -172,8 +172,6 @@ class Memory:
     """Loops that fill a list which is used in a way that needs its single tensors."""
     unsaid: dict[str, ast.For] = field(default_factory=dict)
     """Names for sizes that differ between the tensors of a list → the loop that fills it."""
-    demands: set[tuple[Any, str]] = field(default_factory=set)
-    """Sizes that callers read from the objects of a class: (key of the class, attribute)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
     """Submodules whose size (key of the class, attribute) a caller may read."""
     counter: int = 0
