@@ -167,11 +167,15 @@ class Block:
         """Every operation, those in loops and branches included."""
         for op in self.ops:
             yield op
-            if isinstance(op, Branch):
-                yield from op.then.walk()
-                yield from op.otherwise.walk()
-            elif isinstance(op, (Loop, ForLoop)):
-                yield from op.body.walk()
+            for inner in blocks_of(op):
+                yield from inner.walk()
+
+
+def blocks_of(op: Any) -> tuple[Block, ...]:
+    """The blocks inside an operation: the sides of a branch, the body of a loop."""
+    if isinstance(op, Branch):
+        return op.then, op.otherwise
+    return (op.body,) if isinstance(op, (Loop, ForLoop)) else ()
 
 
 @dataclass(eq=False)

@@ -23,6 +23,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Return,
     Value,
+    blocks_of,
 )
 from transpiler.ir.statics import bound_names, names_outside, used_names
 from transpiler.ir.trees import variables_in
@@ -43,11 +44,8 @@ class CannotKeep(Exception):
 def choose_modules(block: Block) -> None:
     """Branches whose sides are chains of submodules from one tensor become one conditional submodule, in place."""
     for op in block.ops:
-        if isinstance(op, Branch):
-            choose_modules(op.then)
-            choose_modules(op.otherwise)
-        elif isinstance(op, Loop):
-            choose_modules(op.body)
+        for inner in blocks_of(op):
+            choose_modules(inner)
     block.ops[:] = [_as_choice(op) or op if isinstance(op, Branch) else op for op in block.ops]
 
 
@@ -74,11 +72,8 @@ def fuse(block: Block) -> None:
             block.ops.remove(first)
             break
     for op in block.ops:
-        if isinstance(op, Branch):
-            fuse(op.then)
-            fuse(op.otherwise)
-        elif isinstance(op, Loop):
-            fuse(op.body)
+        for inner in blocks_of(op):
+            fuse(inner)
 
 
 def check_iterations(block: Block, after: Collection[Value] = ()) -> None:
@@ -132,10 +127,8 @@ def sink(block: Block) -> None:
                     block.ops.remove(before)
                     side.ops.insert(0, before)
                     index -= 1
-            sink(op.then)
-            sink(op.otherwise)
-        elif isinstance(op, Loop):
-            sink(op.body)
+        for inner in blocks_of(op):
+            sink(inner)
         index -= 1
 
 
@@ -206,11 +199,8 @@ def settle_loops(block: Block, cls: ModuleClass, new_class: Any) -> None:
     `new_class(name, inputs, block)` registers a class and settles it. Raises CannotKeep.
     """
     for op in block.ops:
-        if isinstance(op, Branch):
-            settle_loops(op.then, cls, new_class)
-            settle_loops(op.otherwise, cls, new_class)
-        elif isinstance(op, Loop):
-            settle_loops(op.body, cls, new_class)
+        for inner in blocks_of(op):
+            settle_loops(inner, cls, new_class)
     block.ops[:] = [_as_for_loop(op, cls, new_class, block) if isinstance(op, Loop) else op for op in block.ops]
 
 

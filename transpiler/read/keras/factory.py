@@ -12,12 +12,12 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
-    ForLoop,
     Let,
     Loop,
     ModuleClass,
     Return,
     Value,
+    blocks_of,
     replace_tensors,
     tensors,
 )
@@ -240,13 +240,9 @@ def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, s
     for op in block.ops:
         if isinstance(op, Let):
             found.setdefault(op.name, set()).update(names_in(op.value) | tests)
-        parts = {}
-        if isinstance(op, Branch):
-            parts = {side: tests | op.test.names() for side in (op.then, op.otherwise)}
-        elif isinstance(op, (Loop, ForLoop)):
-            parts = {op.body: tests | names_in(op.iterable)}
-        for part, within in parts.items():
-            for name, names in sources_of(part, frozenset(within)).items():
+        for inner in blocks_of(op):
+            decides = names_in(op.test if isinstance(op, Branch) else op.iterable)
+            for name, names in sources_of(inner, tests | decides).items():
                 found.setdefault(name, set()).update(names)
     return found
 

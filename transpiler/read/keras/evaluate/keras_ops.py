@@ -186,7 +186,7 @@ class KerasOps:
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What `activations.get()` gives is kept by its name, and is a function all the same."""
-        if isinstance(function, str) and function in BY_NAME | {"linear": None}:
+        if isinstance(function, str) and (function in BY_NAME or function == "linear"):
             return self.call(ApiValue(f"keras.activations.{function}"), args, kwargs)
         return super().call(function, args, kwargs)  # type: ignore[misc]
 
