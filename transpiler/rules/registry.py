@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from transpiler.rules.base import LayerRule
+
+Rule = TypeVar("Rule")
 
 
 def subclasses(cls: type) -> Iterator[type]:
@@ -24,17 +27,20 @@ def _load() -> None:
         importlib.import_module(module.name)
 
 
-@functools.cache
-def layer_rules() -> dict[str, LayerRule]:
-    """Layer class name → its rule."""
+def rules_by_name(base: type[Rule], names: Callable[[type[Rule]], Iterable[str]]) -> dict[str, Rule]:
+    """Every rule below `base` by the names it goes by. Raises RuntimeError if two rules have one name."""
     _load()
-    found: dict[str, LayerRule] = {}
-    for cls in subclasses(LayerRule):
-        if not cls.keras or "keras" not in cls.__dict__:
-            continue
+    found: dict[str, Rule] = {}
+    for cls in subclasses(base):
         rule = cls()
-        for name in cls.keras:
+        for name in names(cls):
             if name in found:
                 raise RuntimeError(f"two rules for {name}: {type(found[name]).__name__} and {cls.__name__}")
             found[name] = rule
     return found
+
+
+@functools.cache
+def layer_rules() -> dict[str, LayerRule]:
+    """Layer class name → its rule."""
+    return rules_by_name(LayerRule, lambda cls: cls.__dict__.get("keras", ()))
