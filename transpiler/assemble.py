@@ -11,8 +11,9 @@ from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.shape import TensorType
+from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
-from transpiler.passes.settle import Settler, check_reads
+from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
@@ -248,6 +249,8 @@ class Assembly:
                 factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
                 classes = self.settle(factory.cls)
                 self.try_out(classes)
+                read = names_in([factory.arguments[p.name] for p in factory.cls.params])
+                factory.printed = settle_statements(factory.prologue, read, arguments)
                 self.report_tier(factory, errors)
                 self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
                 return factory, classes

@@ -183,8 +183,8 @@ class Rewriter:
             edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
             edit.removed.update(rest)
             return
-        printed = dict(item.factory.outer_names)
         factory = item.factory
+        printed = {**factory.printed, **factory.outer_names}
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(

@@ -2038,6 +2038,82 @@ def held_back() -> list[object]:
     return found
 
 
+case(
+    "attributes that a method sets while it builds",
+    """
+class Net:
+    def __init__(self, units=4, depth=None, rate=0.5):
+        self.units, self.depth, self.rate = units, depth, rate
+
+    def build(self, input_dim):
+        if isinstance(self.units, list):
+            self._units = self.units
+            if self.depth is not None and len(self.units) != self.depth:
+                raise ValueError("depth")
+        else:
+            self._units = [self.units] * (2 if self.depth is None else self.depth)
+        if self.rate is None:
+            self.rate = 0.1
+        self._rate = self.rate if self.rate > 0.2 else 0
+        inputs = x = keras.Input((input_dim,))
+        for units in self._units:
+            x = Dense(units, activation="tanh")(x)
+            last = x
+        x = Dropout(self.rate)(Dropout(self._rate)(last))
+        return Model(inputs, Dense(int(self._rate * 10) + 1)(x))
+""",
+    "Net().build(6)",
+    "Net([3, 5, 2]).build(4)", "Net(3, 3, None).build(5)", "Net([2], 1, 0.1).build(3)", "Net(7).build(2)",
+)  # fmt: skip
+case(
+    "a kind of layer chosen by name and wrapped",
+    """
+def build(kind="lstm", units=4, both=True):
+    if kind == "lstm":
+        cell = LSTM
+    elif kind == "gru":
+        cell = GRU
+    else:
+        cell = SimpleRNN
+    inputs = x = keras.Input((6, 3))
+    x = Bidirectional(cell(units, return_sequences=True))(x)
+    if both:
+        x = Bidirectional(cell(units), merge_mode="sum")(x)
+    else:
+        x = cell(units)(x)
+    return Model(inputs, Dense(2)(x))
+""",
+    "build()",
+    "build('gru')", "build('simple', 3)", "build('lstm', 2, False)", "build('gru', 5, False)",
+)  # fmt: skip
+case(
+    "variables of the function that share names",
+    """
+def build(n=3, wide=False, k=None):
+    a = n * 2
+    b = a + 1
+    sizes = [a, b]
+    if wide:
+        if k is None:
+            a = 5
+        else:
+            a = k
+        c = a
+    else:
+        c = n
+    n = c + 1
+    inputs = x = keras.Input((8,))
+    for units in sizes:
+        x = Dense(units)(x)
+    x = Dense(a)(x)
+    x = Dense(c)(x)
+    return Model(inputs, Dense(n)(x))
+""",
+    "build()",
+    "build(4)", "build(2, True)", "build(2, True, 7)", "build(1, False, 9)",
+)  # fmt: skip
+
+
 TEXTS: dict[str, dict] = {}
 
 

@@ -21,6 +21,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Param,
     Return,
+    Static,
     Value,
 )
 from transpiler.ir.statics import (
@@ -240,6 +241,17 @@ def annotation_of(default: Any) -> str:
     return {bool: "bool", int: "int", float: "float", str: "str"}.get(type(default), "")
 
 
+def settle_statements(block: Block, read: set[str], parameters: Iterable[str]) -> dict[str, str]:
+    """Tidies the static statements of a function, in place, and returns how its variables are printed.
+
+    `read` are the names that are read after the statements.
+    """
+    remove_dead_lets(block, read)
+    frame = ModuleClass("", [Param(n) for n in parameters], [], block, outs={n: Sym.name(n) for n in read})
+    coalesce(block, frame)
+    return printed_names(frame)
+
+
 def coalesce(block: Block, cls: ModuleClass) -> None:
     """A variable that only carries a value to the end of a loop or branch is that loop's variable, in place."""
     for op in block.ops:
@@ -273,7 +285,10 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
                 body.ops.remove(source)
                 rename_static(body, source.name, last.name)
             continue
-        if source is None or sum(x.name == source.name for x in lets) != 1:
+        if source is None:
+            _coalesce_branch(body, last, value.expr.id, outside, cls)
+            continue
+        if sum(x.name == source.name for x in lets) != 1:
             continue
         between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
         if last.name in used_names(Block(between), let_values=True) | bound_names(Block(between)):
@@ -284,6 +299,26 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
             continue
         body.ops.remove(last)
         rename_static(body, source.name, last.name)
+
+
+def _coalesce_branch(body: Block, last: Let, source: str, outside: set[str], cls: ModuleClass) -> None:
+    """`b = a` at the end of a body, where branches or loops inside it have assigned `a`: they assign `b` instead."""
+    binders = [i for i, op in enumerate(body.ops) if source in bound_names(Block([op]))]
+    if not binders or source in outside | bound_outside(body, cls) or source not in names_in(last.value):
+        return
+    between = Block(body.ops[binders[0] : body.ops.index(last)])
+    if last.name not in used_names(between, let_values=True) | bound_names(between):
+        body.ops.remove(last)
+        rename_static(body, source, last.name)
+
+
+def bound_outside(body: Block, cls: ModuleClass) -> set[str]:
+    """The static names that a class binds elsewhere than in `body`, its parameters included."""
+    inside, body.ops = body.ops, []
+    try:
+        return bound_names(cls.block) | {p.name for p in cls.params} | {*cls.sizes, *cls.statics}
+    finally:
+        body.ops = inside
 
 
 def rename_static(block: Block, old: str, new: str) -> None:
@@ -325,6 +360,8 @@ def rename_static(block: Block, old: str, new: str) -> None:
             op.test = value(op.test)
         elif isinstance(op, (Loop, ForLoop)):
             op.iterable = value(op.iterable)
+        elif isinstance(op, Static):
+            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
 
 
 def forward_names(block: Block) -> set[str]:
@@ -359,13 +396,17 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
                 define(op.name)
             elif isinstance(op, Branch):
                 use(names_in(op.test))
+                start = position
                 walk(op.then)
+                end, position = position, start  # the sides exclude each other
                 walk(op.otherwise)
+                position = max(position, end)
             elif isinstance(op, (Loop, ForLoop)):
                 start = position
-                use(names_in(op.iterable))
                 for name in variables_in(op.target):
                     define(name)
+                position += 1
+                use(names_in(op.iterable))  # after the target: `for x in x` is legal, but nobody writes it
                 before = set(first)
                 walk(op.body)
                 position += 1

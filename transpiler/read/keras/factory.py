@@ -23,7 +23,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in
-from transpiler.ir.trees import variables_in
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -66,6 +66,8 @@ class Factory:
     frozen: dict[str, Any]
     outer_names: dict[str, str] = field(default_factory=dict)
     """Numbered names → what they stand for: attributes of `self`, variables of the functions around."""
+    printed: dict[str, str] = field(default_factory=dict)
+    """How the numbered variables of `prologue` are printed."""
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
@@ -86,6 +88,8 @@ class FactoryStager(Stager):
         """The function's own parameters."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
+        self.scope: Env | None = None
+        """The variables of the function itself; attributes of `self` that it sets are among them, as `self.width`."""
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)
@@ -115,6 +119,9 @@ class FactoryStager(Stager):
         return made
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
+        place = f"self.{name}"
+        if value.code is not None and self.scope is not None and place in self.scope.names:
+            return self.own_attribute(place)
         found = Interpreter.instance_attribute(self, value, name)
         if value.code is None:
             return super().instance_attribute(value, name)
@@ -122,13 +129,40 @@ class FactoryStager(Stager):
             return found
         return self.from_around(f"self.{name}", found)
 
+    def own_attribute(self, place: str) -> Any:
+        """An attribute of `self` that the function has set."""
+        assert self.scope is not None
+        value = self.scope.names[place]
+        if self.frame.kind == "class":
+            self.frame.reads[id(self.scope), place] = (self.scope, place, own_copy(value))
+        return self.captured(place.removeprefix("self.").strip("_"), value, self.frames[id(self.scope)])
+
+    def setattr(self, target: Any, name: str, value: Any) -> None:
+        """Attributes that the function itself sets on `self` are variables of it."""
+        if not isinstance(target, Instance) or target.code is None:
+            return super().setattr(target, name, value)
+        if self.scope is None or self.frame.kind != "factory" or self.running or (self.in_loop and not self.flat):
+            raise StageError("an attribute of self is set by a helper or in a loop")
+        self.scope.names[f"self.{name}"] = self.named(value, f"self.{name}", self.scope)
+
+    def merge_names(
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
+    ) -> None:
+        """An attribute that one side of a branch sets is on the other side what it was."""
+        for name in then.keys() ^ otherwise.keys():
+            receiver = env.names.get("__receiver__")
+            if name.startswith("self.") and name.removeprefix("self.") in getattr(receiver, "attributes", {}):
+                was = self.from_around(name, receiver.attributes[name.removeprefix("self.")])  # type: ignore[union-attr]
+                then, otherwise = {name: was, **then}, {name: was, **otherwise}
+        super().merge_names(branch, before, then, otherwise, env)
+
     def from_around(self, text: str, value: Any) -> Any:
         """A static value that the function reads from around it: open as a parameter is, or fixed at what was seen."""
         if self.flat or (0, text) in self.frozen:
             self.fixed_outer[text] = value
             return value
         if text not in self.outer_names:
-            self.outer_names[text] = Sym.name(self.fresh(text.rpartition(".")[2]), witness_of(value))
+            self.outer_names[text] = Sym.name(self.fresh(text), witness_of(value))
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
@@ -262,7 +296,7 @@ def _evaluate(
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
-    stager.frame = Frame(function, "factory")
+    stager.frame, stager.scope = Frame(function, "factory"), env
     stager.reserved = set(arguments)
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
@@ -270,7 +304,9 @@ def _evaluate(
     around = Snapshot(function.env, arguments.values())
     try:
         factory = _evaluate_in(env, stager, function, arguments, name, frozen)
-        factory.effects = around.changed()
+        factory.effects = around.changed() or any(
+            name.startswith("self.") and read_elsewhere(name.removeprefix("self."), function) for name in env.names
+        )
         return factory
     finally:
         around.restore()  # the next attempt starts from what this one found
@@ -288,6 +324,14 @@ def _evaluate_in(
         raise NotGathered(open_list.node)
     inputs, outputs = graph_of(result, stager)
     return _extract(stager, function, arguments, inputs, outputs, name, frozen)
+
+
+def read_elsewhere(attribute: str, function: Function) -> bool:
+    """Whether an attribute that a method sets is public, or read in other code of its file."""
+    own = {id(n) for n in nodes(function.node)}
+    return not attribute.startswith("_") or any(
+        isinstance(n, ast.Attribute) and n.attr == attribute and id(n) not in own for n in nodes(function.module.tree)
+    )
 
 
 def _is_rest(function: Function, name: str) -> bool:

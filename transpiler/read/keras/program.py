@@ -95,6 +95,8 @@ class Recorder(KerasInterpreter):
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         before = len(self.models)
         given = [own_copy(a) for a in args], own_copy(kwargs)  # as they were before the function changed them
+        if args and isinstance(args[0], Instance) and function.owner is not None:
+            given[0][0] = Instance(args[0].cls, own_copy(args[0].attributes))
         result = super().run_function(function, args, kwargs)
         made = self.models[before:]
         builds = isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__")

@@ -40,6 +40,7 @@ from transpiler.read.keras.evaluate.staging import (
     substitute,
 )
 from transpiler.read.keras.evaluate.values import (
+    Alternative,
     Class,
     Function,
     Instance,
@@ -60,6 +61,9 @@ class StagedLayers:
     """The part of the stager that keeps custom layers."""
 
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        for place, value in (*enumerate(args), *kwargs.items()):
+            if isinstance(value, Alternative):
+                return self.split(value, lambda v, p=place: self.make_layer(rule, *replaced(args, kwargs, p, v)))
         layer = super().make_layer(rule, args, kwargs)
         layer.attributes["__home__"] = self.frame
         return layer
@@ -435,6 +439,13 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         self.memory.shown.append((member, staged.cls.key, label))
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def replaced(args: list[Any], kwargs: dict[str, Any], place: int | str, value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call with another value in one place."""
+    if isinstance(place, str):
+        return args, {**kwargs, place: value}
+    return [*args[:place], value, *args[place + 1 :]], kwargs
 
 
 def holds_layers(value: Any) -> bool:

@@ -255,19 +255,18 @@ class StagedLoops:
             self.emit(op)
         self.emit(loop)
         self.kept.update(results_of(loop))
+        last = {end: result for _, _, end, result in loop.carried}
         new = {n: v for n, v in env.names.items() if n not in before}
         env.names.clear()
         env.names.update(before)
         for n, v in new.items():
-            env.names[n] = v if not has_tensors(v) and not is_open(v) else Unknown(f"{n} belongs to the body of a loop")
-        env.names.update(after)
-        for n in assigned_names([node]):
-            if (
-                n not in after
-                and n in env.names
-                and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
-            ):
+            if isinstance(v, Value) and v in last:
+                env.names[n] = last[v]  # another name for what the loop carries
+            elif has_tensors(v) or is_open(v):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+            else:
+                env.names[n] = v
+        env.names.update(after)
 
     def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
         """Assignments that happen at once, one after the other: none overwrites what a later one reads."""

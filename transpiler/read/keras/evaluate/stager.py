@@ -89,9 +89,12 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         return self.frame
 
     def fresh(self, name: str) -> str:
-        """A static variable of its own."""
+        """A static variable of its own; one for an attribute of `self` has the attribute's name."""
         self.memory.counter += 1
-        return f"{name.split('__v')[0]}__v{self.memory.counter}"
+        base = name.split("__v")[0]
+        if "." in base:
+            base = base.rpartition(".")[2].strip("_")
+        return f"{base}__v{self.memory.counter}"
 
     def bind(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Env:
         env = super().bind(function, args, kwargs)
@@ -152,11 +155,6 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
 
     def read_global(self, name: str, value: Any, scope: Env) -> Any:
         return value
-
-    def setattr(self, target: Any, name: str, value: Any) -> None:
-        if isinstance(target, Instance) and target.code is not None:
-            raise StageError("an attribute of self is set while a model is built")
-        super().setattr(target, name, value)
 
     def statement_begins(self, node: ast.stmt, env: Env) -> None:
         self.comments = env.module.comments_of(node) if env.kind != "module" else ()
