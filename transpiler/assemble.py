@@ -236,7 +236,7 @@ class Assembly:
             return declined
         self.report_effects(factory)
         self.report_calls(factory)
-        return Written(function.module, classes, factory, factory.cls)
+        return Written(function.module, classes, factory, factory.root)
 
     def keep(self, function: Function, arguments: dict[str, Any], name: str) -> tuple[Factory, list[ModuleClass]]:
         """A builder in the best tier that works, and the classes it needs. Raises Declined if none does."""
@@ -247,10 +247,9 @@ class Assembly:
             attempt = attempts.pop(0)
             try:
                 factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
-                classes = self.settle(factory.cls)
+                classes = self.settle(*factory.classes)
                 self.try_out(classes)
-                read = names_in([factory.arguments[p.name] for p in factory.cls.params])
-                factory.printed = settle_statements(factory.prologue, read, arguments)
+                factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
                 self.report_tier(factory, errors)
                 self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
                 return factory, classes
@@ -281,17 +280,19 @@ class Assembly:
             del self.findings.items[marks:]
         raise Declined("K2T203", f"{function.name}: {errors[-1]}", "", function.module.span(function.node))
 
-    def settle(self, cls: ModuleClass) -> list[ModuleClass]:
-        """Settles a class and those inside it, and returns them, itself last. Raises CannotKeep.
+    def settle(self, *roots: ModuleClass) -> list[ModuleClass]:
+        """Settles classes and those inside them, and returns all, each after those inside it. Raises CannotKeep.
 
         A submodule whose sizes are read stays an attribute of its own.
         """
-        self.settler.find_demands(cls)
+        for cls in roots:
+            self.settler.find_demands(cls)
         for member, key, label in self.memory.shown:
             member.exposed |= (key, label) in self.settler.demands
         self.memory.shown.clear()
-        self.settler.settle(cls)
-        classes = self.settler.needed(cls)
+        for cls in roots:
+            self.settler.settle(cls)
+        classes = list(dict.fromkeys(c for cls in roots for c in self.settler.needed(cls)))
         if not self.settler.reads(classes) <= self.settler.demands:
             raise CannotKeep("a size is read that its class does not show")
         return classes
@@ -407,7 +408,7 @@ class Assembly:
             factory, classes = self.keep(function, {}, script_class_name(name, model))
         finally:
             now.restore()
-        written = Written(source, classes, factory, factory.cls, statements, name)
+        written = Written(source, classes, factory, factory.root, statements, name)
         self.done[name] = written
         return written
 

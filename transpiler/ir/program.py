@@ -66,11 +66,16 @@ class Member:
     """The submodules of an `nn.Sequential`."""
     exposed: bool = False
     """A size of its result is read: it has to stay an attribute of its own."""
+    given: bool = False
+    """Constructed elsewhere: `code` is the variable that holds it."""
 
 
 @dataclass(eq=False)
 class Let:
-    """A static variable of the constructor. Several `Let`s of one `name` are assignments to one variable."""
+    """A static variable of the constructor. Several `Let`s of one `name` are assignments to one variable.
+
+    The value is a static value, or a `Construction`: the variable then holds a model.
+    """
 
     name: str
     value: Any
@@ -169,6 +174,15 @@ class Block:
             yield op
             for inner in blocks_of(op):
                 yield from inner.walk()
+
+
+def constructions(block: Block) -> Iterator[Construction]:
+    """What a block constructs of classes of the output, as submodules and as variables."""
+    for op in block.walk():
+        if isinstance(op, Apply) and op.member is not None and op.member.construction is not None:
+            yield op.member.construction
+        elif isinstance(op, Let) and isinstance(op.value, Construction):
+            yield op.value
 
 
 def blocks_of(op: Any) -> tuple[Block, ...]:

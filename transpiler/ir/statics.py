@@ -9,7 +9,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.liveness import results_of
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Static
+from transpiler.ir.program import Apply, Block, Branch, Construction, ForLoop, Let, Loop, Member, ModuleClass, Static
 from transpiler.ir.trees import nodes, variables_in
 
 
@@ -34,6 +34,8 @@ def names_in(value: Any) -> set[str]:
         return names_in(list(value.values()))
     if isinstance(value, ast.AST):
         return variables_in(value)
+    if isinstance(value, Construction):
+        return set().union(*(names_in(value.values.get(p.name)) for p in value.cls.params))
     return set()
 
 
@@ -44,9 +46,7 @@ def member_names(member: Member) -> set[str]:
         found |= names_in(member.choice.test)
         for part in (*member.choice.then, *member.choice.otherwise):
             found |= member_names(part)
-    if member.construction is not None:
-        for param in member.construction.cls.params:
-            found |= names_in(member.construction.values.get(param.name))
+    found |= names_in(member.construction)
     for part in member.parts:
         found |= member_names(part)
     if member.step is not None:

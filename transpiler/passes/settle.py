@@ -14,6 +14,7 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Construction,
     ForLoop,
     Let,
     Loop,
@@ -23,6 +24,7 @@ from transpiler.ir.program import (
     Return,
     Static,
     Value,
+    constructions,
 )
 from transpiler.ir.statics import (
     bound_names,
@@ -52,9 +54,8 @@ class Settler:
         if cls in self.done:
             return
         self.done.add(cls)
-        for op in list(cls.block.walk()):
-            if isinstance(op, Apply) and op.member is not None and op.member.construction is not None:
-                self.settle(op.member.construction.cls)
+        for made in list(constructions(cls.block)):
+            self.settle(made.cls)
         remove_dead(cls.block, set())
         fuse(cls.block)
         sink(cls.block)
@@ -105,9 +106,10 @@ class Settler:
         found: list[ModuleClass] = []
 
         def visit(cls: ModuleClass) -> None:
-            for member in all_members(cls.block):
-                if member.construction is not None and member.construction.cls not in found:
-                    visit(member.construction.cls)
+            made = [m.construction for m in all_members(cls.block) if m.construction is not None]
+            for construction in (*made, *constructions(cls.block)):
+                if construction.cls not in found:
+                    visit(construction.cls)
             if cls not in found:
                 found.append(cls)
 
@@ -335,6 +337,8 @@ def rename_static(block: Block, old: str, new: str) -> None:
             return type(v)(map(value, v))
         if isinstance(v, dict):
             return {k: value(x) for k, x in v.items()}
+        if isinstance(v, Construction):
+            v.values = value(v.values)
         return v
 
     def member(m: Any) -> None:
@@ -344,7 +348,7 @@ def rename_static(block: Block, old: str, new: str) -> None:
             for part in (*m.choice.then, *m.choice.otherwise):
                 member(part)
         if m.construction:
-            m.construction.values = {k: value(v) for k, v in m.construction.values.items()}
+            value(m.construction)
         for part in m.parts:
             member(part)
         if m.step is not None and any(isinstance(v, Sym) for v in m.step.init.values()):

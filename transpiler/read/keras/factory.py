@@ -12,12 +12,14 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Construction,
     Let,
     Loop,
     ModuleClass,
     Return,
     Value,
     blocks_of,
+    constructions,
     replace_tensors,
     tensors,
 )
@@ -56,13 +58,13 @@ PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 
 @dataclass(eq=False)
 class Factory:
-    """A model-building function of the result: statements before the model, its class, and what the class is given."""
+    """A model-building function of the result: its statements, and what it returns."""
 
     function: Function
-    cls: ModuleClass
     prologue: Block
     epilogue: Block
-    arguments: dict[str, Any]
+    returned: Any
+    """The construction of the model's class; of several models, a tuple or list of the variables that hold them."""
     frozen: dict[str, Any]
     outer_names: dict[str, str] = field(default_factory=dict)
     """Numbered names → what they stand for: attributes of `self`, variables of the functions around."""
@@ -73,6 +75,17 @@ class Factory:
     """Why parameters were fixed."""
     effects: bool = False
     """Whether the function changed something that outlives its call."""
+
+    @property
+    def root(self) -> ModuleClass | None:
+        """The class of the one model that is returned."""
+        return self.returned.cls if isinstance(self.returned, Construction) else None
+
+    @property
+    def classes(self) -> list[ModuleClass]:
+        """The classes of the models that the function makes."""
+        made = [c.cls for c in constructions(self.prologue)]
+        return made if self.root is None else [*made, self.root]
 
 
 class FactoryStager(Stager):
@@ -400,7 +413,7 @@ def _extract(
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
     fixed = own | stager.fixed_outer
-    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, outer_names)
+    return Factory(function, prologue, Block(ops[last:]), Construction(cls, values), fixed, outer_names)
 
 
 def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:

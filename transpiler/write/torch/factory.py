@@ -6,18 +6,17 @@ import ast
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of
-from transpiler.ir.program import Block, Branch, Let, ModuleClass, Static
+from transpiler.ir.program import Block, Branch, Construction, Let, Static
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.layout import render
-from transpiler.write.torch.pieces import VERSION, Lines, construction_code, negated, write_if
+from transpiler.write.torch.pieces import VERSION, Lines, construction_code, let_code, negated, write_if
 
 
 def factory_text(
     node: ast.FunctionDef,
-    cls: ModuleClass,
     prologue: Block,
     epilogue: Block,
-    arguments: dict[str, Any],
+    returned: Any,
     frozen: dict[str, Any],
     printed: dict[str, str],
     known: set[str],
@@ -34,10 +33,32 @@ def factory_text(
         body.add(*guard(name, value, name in bound))
     statements(prologue, body)
     statements(epilogue, body)
-    body.add(f"return {construction_code(cls, {p.name: arguments[p.name] for p in cls.params})}")
-    head = signature(node, cls.name, known)
+    body.add(f"return {code_of_models(returned)}")
+    head = signature(node, type_of_models(returned, prologue), known)
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+
+
+def code_of_models(value: Any) -> str:
+    """What is returned: the construction of a class, variables that hold models, tuples and lists of these."""
+    if isinstance(value, Construction):
+        return construction_code(value.cls, value.values)
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(map(code_of_models, value))
+        return f"[{inner}]" if isinstance(value, list) else inner if len(value) > 1 else f"({inner},)"
+    return code_of(value)
+
+
+def type_of_models(value: Any, prologue: Block) -> str:
+    """The annotation for what is returned."""
+    if isinstance(value, Construction):
+        return value.cls.name
+    if isinstance(value, tuple):
+        return f"tuple[{', '.join(type_of_models(v, prologue) for v in value)}]"
+    if isinstance(value, list):
+        return "list[nn.Module]"
+    made = next((op.value for op in prologue.ops if isinstance(op, Let) and op.name == code_of(value)), None)
+    return made.cls.name if isinstance(made, Construction) else "nn.Module"
 
 
 def _doc_lines(doc: str) -> list[str]:
@@ -82,7 +103,7 @@ def statements(block: Block, out: Lines) -> None:
     """Static statements of a function."""
     for op in block.ops:
         if isinstance(op, Let):
-            out.add(f"{op.name} = {code_of(op.value)}")
+            out.add(let_code(op))
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())
         elif isinstance(op, Branch):

@@ -13,6 +13,7 @@ from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Branch,
+    Construction,
     Let,
     ModuleClass,
     Param,
@@ -156,6 +157,8 @@ def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:
 
 def let_code(op: Let) -> str:
     """An assignment in the constructor; one that makes a list longer by an item appends it."""
+    if isinstance(op.value, Construction):
+        return f"{op.name} = {construction_code(op.value.cls, op.value.values)}"
     value = op.value.expr if isinstance(op.value, Sym) else None
     longer = isinstance(value, ast.List) and len(value.elts) == 2 and isinstance(value.elts[0], ast.Starred)
     if longer and ast.unparse(value.elts[0].value) == op.name:
