@@ -19,7 +19,8 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.staging import Memory, NotFlat, StageError
+from transpiler.read.keras.evaluate.stage_models import Show
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
@@ -30,6 +31,9 @@ from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
+
+TIERS = ("structure", "specialised", "flat")
+"""From best to worst."""
 
 
 class Assembly:
@@ -50,6 +54,10 @@ class Assembly:
         self.memory = Memory()
         self.settler = Settler()
         self.done: dict[Any, Written | Declined] = {}
+        self.prepared: dict[ast.AST, tuple[Written | Declined, list[Finding]]] = {}
+        """Builders that were converted as they are called by others, with what there is to say of them."""
+        self.asked: dict[ast.AST, Activation] = {}
+        """The calls that builders were converted for."""
 
     # --- what to convert -----------------------------------------------------------------------------------------
 
@@ -218,28 +226,84 @@ class Assembly:
     # --- how ------------------------------------------------------------------------------------------------------
 
     def convert_builder(self, activation: Activation) -> Written | Declined:
-        """The function of an activation as a factory, in the best tier that works."""
+        """The function of an activation as a factory, in the best tier that works, with the builders that it calls."""
+        return self.take(self.prepare(activation))
+
+    def take(self, node: ast.AST) -> Written | Declined:
+        """Makes a prepared builder, and those that it calls, parts of the result."""
+        if node not in self.done:
+            written, findings = self.prepared[node]
+            self.done[node] = written
+            self.findings.items += findings
+            if isinstance(written, Written) and written.factory is not None:
+                for called in written.factory.calls:
+                    self.take(called)
+                written.factory.tier = self.tier_of(node)
+        return self.done[node]
+
+    def prepare(self, activation: Activation) -> ast.AST:
+        """Converts a builder that may become a part of the result; the node it is known by."""
         key = activation.function.node
-        if key not in self.done:
+        if key not in self.prepared and key not in self.done:
+            self.asked[key] = activation
+            marks = len(self.findings.items)
             now = Snapshot(activation.function.env, activation.arguments.values())
             if activation.before is not None:
                 activation.before.restore()
-            self.done[key] = self._convert_builder(activation)
+            written = self._convert_builder(activation)
             now.restore()
-        return self.done[key]
+            self.prepared[key] = written, self.findings.items[marks:]
+            del self.findings.items[marks:]
+        return key
+
+    def prepare_again(self, node: ast.AST) -> Factory | None:
+        """Converts a builder once more, as its class has to show more of its sizes; None if that fails."""
+        self.prepared.pop(node, None)
+        known = self.done.pop(node, None)
+        self.prepare(self.asked[node])
+        written = self.prepared[node][0]
+        if known is not None:
+            self.done[node] = written  # what there is to say of it has been said
+        return written.factory if isinstance(written, Written) else None
 
     def _convert_builder(self, activation: Activation) -> Written | Declined:
         function = activation.function
+        others = {self.prepare(inner) for inner in activation.inner if inner.function.node is not function.node}
+        found = {node: self.done.get(node) or self.prepared[node][0] for node in others}
+        builders = {n: w.factory for n, w in found.items() if isinstance(w, Written) and w.factory}
+        marks = len(self.findings.items)
         try:
-            factory, classes = self.keep(function, activation.arguments, class_name(function))
+            factory, classes = self.keep(function, activation.arguments, class_name(function), builders)
+            called = [self.tier_of(node) for node in factory.calls]
+            if any(TIERS.index(tier) > TIERS.index(factory.tier) for tier in called):
+                items = self.findings.items[marks:]
+                del self.findings.items[marks:]
+                alone, own = self.keep(function, activation.arguments, class_name(function), {})
+                if TIERS.index(alone.tier) < max(map(TIERS.index, called)):
+                    factory, classes = alone, own
+                else:
+                    self.findings.items[marks:] = items
         except Declined as declined:
             return declined
         self.report_effects(factory)
         self.report_calls(factory)
         return Written(function.module, classes, factory, factory.root)
 
-    def keep(self, function: Function, arguments: dict[str, Any], name: str) -> tuple[Factory, list[ModuleClass]]:
-        """A builder in the best tier that works, and the classes it needs. Raises Declined if none does."""
+    def tier_of(self, node: ast.AST) -> str:
+        """The tier of a builder, which is the worst of those that it is made of."""
+        written = self.done.get(node) or self.prepared[node][0]
+        if not isinstance(written, Written) or written.factory is None:
+            return "flat"
+        return max([written.factory.tier, *map(self.tier_of, written.factory.calls)], key=TIERS.index)
+
+    def keep(
+        self, function: Function, arguments: dict[str, Any], name: str, builders: dict[ast.AST, Factory]
+    ) -> tuple[Factory, list[ModuleClass]]:
+        """A builder in the best tier that works, and the classes it needs. Raises Declined if none does.
+
+        Calls of `builders` stay calls of them.
+        """
+        self.memory.builders = builders
         errors: list[str] = []
         marks = len(self.findings.items)
         attempts = [stage_factory, flat_factory]
@@ -247,6 +311,7 @@ class Assembly:
             attempt = attempts.pop(0)
             try:
                 factory = attempt(self.program.interpreter, self.findings, self.memory, function, arguments, name)
+                self.settler.demands |= {(cls.key, label) for cls in factory.classes for label in cls.outs}
                 classes = self.settle(*factory.classes)
                 self.try_out(classes)
                 factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
@@ -262,9 +327,11 @@ class Assembly:
                     self.memory.unrolled.append(error.loop)
                     attempts.insert(0, attempt)
                 errors.append(str(error))
-            except NotFlat as error:
-                self.memory.written_out.append(error.node)
+            except Again as signal:
+                signal.note(self.memory)
                 attempts.insert(0, attempt)
+                if isinstance(signal, Show):
+                    self.memory.builders = {**builders, signal.maker: self.prepare_again(signal.maker)}
             except NotGathered as error:
                 self.memory.unrolled.append(error.node)
                 attempts.insert(0, attempt)
@@ -379,9 +446,9 @@ class Assembly:
                 unknown = undefined_names(text) - known - set(writer.helpers)
             except (KeyError, AssertionError, SyntaxError) as error:
                 raise CannotKeep(f"{cls.name} cannot be written ({type(error).__name__}: {error})") from None
-            for label, loop in self.memory.unsaid.items():
+            for label, node in self.memory.unsaid.items():
                 if label.partition("__v")[0] in unknown:
-                    raise NotGathered(loop)
+                    raise NotGathered(node) if isinstance(node, ast.For) else node
             if unknown:
                 raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 
@@ -405,7 +472,7 @@ class Assembly:
             start.restore()
         function = Function(node, module_env, self.program.interpreter)
         try:
-            factory, classes = self.keep(function, {}, script_class_name(name, model))
+            factory, classes = self.keep(function, {}, script_class_name(name, model), {})
         finally:
             now.restore()
         written = Written(source, classes, factory, factory.root, statements, name)

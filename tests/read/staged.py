@@ -45,7 +45,7 @@ def stage(source: str, folder: Path, entry: str = "build()") -> Staged:
     assembly = Assembly(program, findings, False, True)
     program.run_setup("")
     assembly.plan_entries([entry], "")
-    (written,) = [w for w in assembly.done.values() if isinstance(w, Written)]
+    written, *_ = [w for w in assembly.done.values() if isinstance(w, Written)]
     factory = written.factory
     assert factory is not None
     names = tuple(c.name for c in written.classes)
@@ -62,13 +62,13 @@ def class_text(cls: ModuleClass) -> str:
 def factory_text(written: Written) -> str:
     factory = written.factory
     assert factory is not None
-    given = ", ".join(f"{p.name}={code_of(factory.arguments[p.name])}" for p in factory.cls.params)
+    given = ", ".join(f"{p.name}={code_of(factory.returned.values[p.name])}" for p in factory.root.params)
     fixed = f" with {', '.join(factory.frozen)} fixed" if factory.frozen else ""
     node = factory.function.node
     lines = [*pprint(factory.prologue).split("\n"), *pprint(factory.epilogue).split("\n")]
     body = "".join(f"  {line}\n" for line in lines if line)
     assert isinstance(node, ast.FunctionDef)
-    return f"def {node.name}({ast.unparse(node.args)}){fixed}:\n{body}  {factory.cls.name}({given})"
+    return f"def {node.name}({ast.unparse(node.args)}){fixed}:\n{body}  {factory.root.name}({given})"
 
 
 def plain(text: str) -> str:

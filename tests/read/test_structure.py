@@ -517,12 +517,13 @@ def build(units=4):
     return Model(inputs, Dense(2)(x))
 """,
     """
-class Build(%0: [?, 8]) of (units=4):
-  %1: [?, units] = nn.Linear(8, units) (%0)
+class Build(%0: [?, 8]) of (encoder_model.1, units=4):
+  %1: [?, units] = encoder_model.1 (%0)
   %2: [?, 2] = nn.Linear(units, 2) (%1)
   return %2
 def build(units=4):
-  Build(units=units)
+  let encoder_model.1 = encoder(units)
+  Build(encoder_model.1=encoder_model.1, units=units)
 """,
 )
 case(

@@ -428,10 +428,13 @@ def printed_names(cls: ModuleClass) -> dict[str, str]:
     use(names_in(list(cls.outs.values())))
     use(forward_names(cls.block))  # the constructor stores them at its end
     printed: dict[str, str] = {p.name: p.name for p in cls.params if "__v" not in p.name}
+    values = [op.value for op in cls.block.walk() if isinstance(op, Let)]
+    read = {n for v in values if isinstance(v, Sym) for n in variables_in(v.expr)}  # functions that are called as well
+    around = {n for n in (*last, *read) if "__v" not in n} - printed.keys()
     for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
         base = name.split("__v")[0]
         candidate, i = base, 1
-        while any(
+        while candidate in around or any(
             shown == candidate
             and (first[n] < last[name] or first[n] == first[name])
             and first[name] < max(last[n], first[n] + 1)

@@ -41,16 +41,16 @@ def backbone(channels=3) -> Backbone:
 
 
 class Classifier(nn.Module):
-    def __init__(self, num_classes: int = 4) -> None:
+    def __init__(self, backbone_model: nn.Module, num_classes: int = 4) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 8, kernel_size=3)
         self.dense = nn.Linear(8, num_classes)
         self.apply(init_weights)
+        self.backbone_model = backbone_model
 
     def forward(self, x: Tensor) -> Tensor:
-        image = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
-        return self.dense(F.relu(self.conv(image)).amax(dim=(2, 3)))
+        return self.dense(self.backbone_model(x))
 
 
 def classifier(num_classes=4) -> Classifier:
-    return Classifier(num_classes=num_classes)
+    backbone_model = backbone()
+    return Classifier(backbone_model, num_classes=num_classes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.liveness import remove_dead
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
     Apply,
@@ -30,8 +31,17 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ReturnSignal
+from transpiler.read.keras.evaluate.stage_models import (
+    Apart,
+    StagedModels,
+    hoist_models,
+    models_in,
+    show,
+    sink_into_models,
+)
 from transpiler.read.keras.evaluate.stager import Stager
 from transpiler.read.keras.evaluate.staging import (
+    PREFIXES,
     Frame,
     Memory,
     StageError,
@@ -53,8 +63,6 @@ from transpiler.read.keras.evaluate.values import (
     own_copy,
 )
 
-PREFIXES = ("build_", "create_", "make_", "get_", "define_")
-
 
 @dataclass(eq=False)
 class Factory:
@@ -75,6 +83,10 @@ class Factory:
     """Why parameters were fixed."""
     effects: bool = False
     """Whether the function changed something that outlives its call."""
+    as_tensors: bool = False
+    """Whether the source returns the tensors of the model in place of the model."""
+    calls: list[ast.AST] = field(default_factory=list)
+    """The functions of other builders that it calls."""
 
     @property
     def root(self) -> ModuleClass | None:
@@ -88,7 +100,7 @@ class Factory:
         return made if self.root is None else [*made, self.root]
 
 
-class FactoryStager(Stager):
+class FactoryStager(StagedModels, Stager):
     """The stager of one model-building function."""
 
     def __init__(self, base: Any, findings: Any, memory: Memory, flat: bool = False) -> None:
@@ -96,13 +108,15 @@ class FactoryStager(Stager):
         self.input_dims: dict[str, Any] = {}
         self.outer_names: dict[str, Sym] = {}
         """What the function reads from around it, `self.width` or `width` → the name for it."""
-        self.inputs_made: list[Value] = []
         self.reserved: set[str] = set()
         """The function's own parameters."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
         self.scope: Env | None = None
         """The variables of the function itself; attributes of `self` that it sets are among them, as `self.width`."""
+        self.module_names: set[str] = set()
+        """The variables that hold models."""
+        self.builders_called: list[ast.AST] = []
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)
@@ -128,7 +142,6 @@ class FactoryStager(Stager):
             shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
         self.origins[made] = Origin([], [made], lambda xs: None)
-        self.inputs_made.append(made)
         return made
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
@@ -335,8 +348,23 @@ def _evaluate_in(
     open_list = gathered_in(result)
     if open_list is not None:
         raise NotGathered(open_list.node)
-    inputs, outputs = graph_of(result, stager)
-    return _extract(stager, function, arguments, inputs, outputs, name, frozen)
+    models = models_in(result)
+    if models is not None:
+        apart = [m.attributes["__node__"] for m in models if m.code is None]
+        if any(node not in stager.memory.apart for node in apart):
+            raise Apart(apart)
+        for model in models:
+            if model.code is None:
+                stager.carve(model)
+        returned: Any = type(result)(m.code for m in models)
+    elif isinstance(result, Model) and result.code is not None:
+        returned = result.code
+    else:
+        returned = graph_of(result, stager)
+    factory = _extract(stager, function, arguments, returned, name, frozen)
+    factory.as_tensors = models is None and not isinstance(result, Model)
+    factory.calls = stager.builders_called
+    return factory
 
 
 def read_elsewhere(attribute: str, function: Function) -> bool:
@@ -380,30 +408,47 @@ def _extract(
     stager: FactoryStager,
     function: Function,
     arguments: dict[str, Any],
-    inputs: Any,
-    outputs: Any,
+    returned: Any,
     name: str,
     frozen: dict[str, Any],
 ) -> Factory:
-    ops = stager.block.ops
-    live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
-    first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
-    region = Block(ops[first:last])
-    prologue = Block(ops[:first])
-    changed = bound_names(region)
-    early = [op for op in prologue.ops if isinstance(op, Let) and op.name in changed]  # the start of a loop's variables
-    prologue.ops = [op for op in prologue.ops if op not in early]
-    region.ops[:0] = early
-    moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
-    region.ops.append(Return(replace_tensors(outputs, moved)))
-    cls = ModuleClass(name, [], tensors(inputs), region, root=True)
-    cls.sizes = tuple(stager.input_dims)
+    """Parts the block of a builder into the statements of the factory and the class of the model.
+
+    `returned` is the graph (inputs, outputs) of the one model that has no class yet, or the variables of models.
+    """
+    graph = returned if has_tensors(returned) else ((), ())
+    remove_dead(stager.block, {*tensors(graph[1])})
+    prologue, region, epilogue = _parts(stager.block.ops)
+    hoist_models(prologue, region, stager.module_names)
+    made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]
+    if has_tensors(returned):
+        inputs, outputs = returned
+        changed = bound_names(region)
+        early = [
+            op for op in prologue.ops if isinstance(op, Let) and op.name in changed
+        ]  # the start of a loop's variables
+        prologue.ops = [op for op in prologue.ops if op not in early]
+        region.ops[:0] = early
+        moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
+        region.ops.append(Return(replace_tensors(outputs, moved)))
+        returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True), {})
+        made.append(returned)
+    elif region.ops:
+        raise StageError("what the function makes is more than its models")
+    sink_into_models(prologue)
+    for i, construction in enumerate(made):
+        show(construction.cls, [place for m, *place in stager.memory.show.get(function.node, ()) if m == i])
     outer_names = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
     local = tuple(dict.fromkeys(op.name for op in prologue.walk() if isinstance(op, Let)))
-    cls.statics = (*[n for n in arguments if n not in frozen], *outer_names, *local)
-    cls.defaults = _root_defaults(function, stager)
-    cls.annotations = annotations_of(arguments, {})
-    values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
+    models = [n for n in local if n in stager.module_names]
+    for construction in made:
+        cls = construction.cls
+        cls.sizes = tuple(stager.input_dims)
+        parameters = [n for n in arguments if n not in frozen]
+        cls.statics = tuple(dict.fromkeys((*models, *parameters, *outer_names, *local)))
+        cls.defaults = _root_defaults(function, stager)
+        cls.annotations = {**annotations_of(arguments, {}), **dict.fromkeys(models, "nn.Module")}
+        construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]
     objects = {
         n: v
@@ -412,8 +457,14 @@ def _extract(
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
-    fixed = own | stager.fixed_outer
-    return Factory(function, prologue, Block(ops[last:]), Construction(cls, values), fixed, outer_names)
+    return Factory(function, prologue, epilogue, returned, own | stager.fixed_outer, outer_names)
+
+
+def _parts(ops: list[Any]) -> tuple[Block, Block, Block]:
+    """What stands before the first operation on tensors, from there to the last one, and after it."""
+    live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
+    first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
+    return Block(ops[:first]), Block(ops[first:last]), Block(ops[last:])
 
 
 def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:

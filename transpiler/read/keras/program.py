@@ -19,6 +19,7 @@ from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.program_classes import is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
     Bound,
@@ -57,6 +58,8 @@ class Activation:
     assumed: dict[str, Any] = field(default_factory=dict)
     before: Snapshot | None = None
     """The state of the program before the statement or the entry that made the call."""
+    inner: list[Activation] = field(default_factory=list)
+    """The calls of this kind that it made in turn."""
 
 
 class Recorder(KerasInterpreter):
@@ -93,21 +96,27 @@ class Recorder(KerasInterpreter):
         return super().model_method(model, name, args, kwargs)
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        before = len(self.models)
+        before, first = len(self.models), len(self.activations)
         given = [own_copy(a) for a in args], own_copy(kwargs)  # as they were before the function changed them
         if args and isinstance(args[0], Instance) and function.owner is not None:
             given[0][0] = Instance(args[0].cls, own_copy(args[0].attributes))
         result = super().run_function(function, args, kwargs)
         made = self.models[before:]
-        builds = isinstance(result, Model) or is_open_graph(result, self) or (made and function.name == "__init__")
+        builds = (
+            isinstance(result, Model)
+            or models_in(result) is not None
+            or is_open_graph(result, self)
+            or (made and function.name == "__init__")
+        )
         if builds and isinstance(function.node, ast.FunctionDef):
             bound = Interpreter.bind(self, function, *given).names
             self.activations.append(
                 Activation(
                     function,
                     {k: v for k, v in bound.items() if not k.startswith("__")},
-                    result if has_tensors(result) or isinstance(result, Model) else made,
+                    made if result is None else result,
                     before=self.before,
+                    inner=self.activations[first:],
                 )
             )
         return result

@@ -93,8 +93,10 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
             constructor = Lines()
             self.constructor(self.cls.block, constructor)
         constructor.add(*(f"self.{a} = {name}" for name, a in self.stored.items() if name not in self.inner))
-        if self.cls.root and self.initial.shared:
+        given = [m for m in self.attributes if m.given]
+        if self.cls.root and self.initial.shared and (constructor.lines or not given):
             constructor.add("self.apply(init_weights)")
+        constructor.add(*(f"self.{self.attributes[m]} = {m.code}" for m in given))  # these have their weights already
         constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
         returned = next((op.value for op in self.cls.block.walk() if isinstance(op, Return)), None)
         text = render(

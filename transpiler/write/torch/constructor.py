@@ -45,7 +45,12 @@ class ConstructorWriter:
 
         for op in block.ops:
             if isinstance(op, Apply):
-                if op.member is not None and op.member in self.attributes and op.member not in made:
+                if (
+                    op.member is not None
+                    and op.member in self.attributes
+                    and op.member not in made
+                    and not op.member.given
+                ):
                     made.add(op.member)
                     pending.append(op.member)
                     self.need(op)

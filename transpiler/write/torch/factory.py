@@ -7,6 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.program import Block, Branch, Construction, Let, Static
+from transpiler.ir.statics import used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import VERSION, Lines, construction_code, let_code, negated, write_if
@@ -31,10 +32,13 @@ def factory_text(
     doc = ast.get_docstring(node, clean=False)
     for name, value in frozen.items():
         body.add(*guard(name, value, name in bound))
+    head = signature(node, type_of_models(returned, prologue), known)
+    last = prologue.ops[-1] if prologue.ops and not epilogue.ops else None
+    if isinstance(last, Let) and isinstance(returned, Sym) and last.name == returned.code:
+        prologue, returned = Block(prologue.ops[:-1]), last.value
     statements(prologue, body)
     statements(epilogue, body)
     body.add(f"return {code_of_models(returned)}")
-    head = signature(node, type_of_models(returned, prologue), known)
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
 
@@ -99,10 +103,35 @@ def guard(name: str, value: Any, bound: bool) -> list[str]:
     return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={shown} only'!r})"]
 
 
+def items_of(op: Any, rest: list[Any]) -> list[Let]:
+    """The variables that take the items of `op` one by one, if nothing else reads it: they unpack it."""
+    found: list[Let] = []
+    if not isinstance(op, Let):
+        return found
+    for other in rest:
+        if not isinstance(other, Let) or code_of_let(other) != f"{op.name}[{len(found)}]":
+            break
+        found.append(other)
+    if op.name in used_names(Block(rest[len(found) :]), let_values=True):
+        return []
+    return found if len(found) > 1 else []
+
+
+def code_of_let(op: Let) -> str:
+    return op.value.code if isinstance(op.value, Sym) else ""
+
+
 def statements(block: Block, out: Lines) -> None:
     """Static statements of a function."""
-    for op in block.ops:
-        if isinstance(op, Let):
+    unpacked: set[Let] = set()
+    for index, op in enumerate(block.ops):
+        if op in unpacked:
+            continue
+        items = items_of(op, block.ops[index + 1 :])
+        if items:
+            unpacked.update(items)
+            out.add(f"{', '.join(i.name for i in items)} = {code_of(op.value)}")
+        elif isinstance(op, Let):
             out.add(let_code(op))
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())

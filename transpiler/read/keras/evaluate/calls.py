@@ -229,7 +229,10 @@ class Calls:
                 )
             ):
                 return self.native(function, args, kwargs)
-            callee = ast.Attribute(to_ast(owner), name, ast.Load())
+            try:
+                callee = ast.Attribute(to_ast(owner), name, ast.Load())
+            except TypeError:
+                raise NeedsConstant(first_open([*args, *kwargs.values()])) from None
         else:
             raise NeedsConstant(next(v for v in (*args, *kwargs.values()) if is_open(v)))
         try:

@@ -39,15 +39,28 @@ AXIS_NAMES = {
 MAX_SIZE_TEXT = 40
 """Longest size that is written out; a longer one is read from the submodule that has it."""
 
+PREFIXES = ("build_", "create_", "make_", "get_", "define_")
+"""What the names of builders begin with, and those of what they build do not."""
+
 STATIC = (int, float, str, bool, type(None), bytes)
 
 
-class NotFlat(NotKept):
+class Again(NotKept):
+    """The function has to be evaluated again, in the light of what `note` adds to the memory."""
+
+    def note(self, memory: Memory) -> None:
+        raise NotImplementedError
+
+
+class NotFlat(Again):
     """Single layers of a model are needed: the function `node` that builds it has to be written out."""
 
     def __init__(self, node: ast.AST) -> None:
         super().__init__("single layers of a model are used")
         self.node = node
+
+    def note(self, memory: Memory) -> None:
+        memory.written_out.append(self.node)
 
 
 class StageError(NotKept):
@@ -168,10 +181,17 @@ class Memory:
     """Functions that turned out not to work as classes of their own."""
     written_out: list[ast.AST] = field(default_factory=list)
     """Functions that build models of which single layers are needed: evaluated without classes and loops."""
+    builders: dict[ast.AST, Any] = field(default_factory=dict)
+    """Builders that are called by the one being converted, by the nodes of their functions → their factories."""
+    apart: list[ast.AST] = field(default_factory=list)
+    """Calls that make models which have to be classes of their own."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
-    unsaid: dict[str, ast.For] = field(default_factory=dict)
-    """Names for sizes that differ between the tensors of a list → the loop that fills it."""
+    unsaid: dict[str, Any] = field(default_factory=dict)
+    """Names for sizes that differ between the tensors of a list → the loop that fills it; for sizes that only another
+    builder knows → the signal to raise where they are needed."""
+    show: dict[ast.AST, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """Builders → sizes that the classes of their models have to show: (model, tensor of its output, axis)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
     """Submodules whose size (key of the class, attribute) a caller may read."""
     counter: int = 0

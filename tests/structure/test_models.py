@@ -1,0 +1,181 @@
+"""Models made of models: builders that call builders, and functions that build several.
+
+As in test_held_back: converted once, then used at arguments that the conversion did not see, and compared in value with
+a flat conversion of these.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from held import assert_same, convert, load
+
+HEAD = """
+import keras
+from keras.layers import *
+from keras.models import Model, Sequential
+"""
+
+AUTOENCODER = HEAD + """
+def encoder(size, widths=(6, 4)):
+    inputs = x = keras.Input((size,))
+    for width in widths:
+        x = Dense(width, activation="relu")(x)
+    return Model(inputs, x)
+
+def decoder(width, size):
+    inputs = keras.Input((width,))
+    x = Dense(8, activation="relu")(inputs)
+    return Model(inputs, Dense(size)(x))
+"""
+TWO = HEAD + """
+def parts(size, width, blocks=1):
+    inputs = keras.Input((size, size, 2))
+    x = inputs
+    for i in range(blocks):
+        x = Conv2D(width, 3, padding="same", activation="relu")(x)
+    encoder = Model(inputs, x, name="encoder")
+    latent = keras.Input((size, size, width), name="latent")
+    decoder = Model(latent, Conv2D(2, 1)(Conv2D(width * 2, 3, padding="same")(latent)), name="decoder")
+    return encoder, decoder
+"""
+CASES = {
+    "builders that call builders": (
+        AUTOENCODER + """
+def build(size=8, width=3):
+    e = encoder(size, (5, width))
+    d = decoder(width, size)
+    inputs = keras.Input((size,))
+    return Model(inputs, Dense(width)(d(e(inputs))))
+""",
+        ("build()", "build(4, 7)", "build(9, 2)"),
+        ["encoder(", "decoder("],
+    ),
+    "a Sequential of models": (
+        AUTOENCODER + """
+def build(size=8, width=3):
+    return Sequential([encoder(size, (width,)), decoder(width, size), Dense(2)])
+""",
+        ("build()", "build(4, 7)"),
+        ["encoder(", "decoder("],
+    ),
+    "one model twice": (
+        AUTOENCODER + """
+def build(size=8):
+    a, b = keras.Input((size,)), keras.Input((size,))
+    tower = encoder(size)
+    return Model([a, b], Dense(1)(Concatenate()([tower(a), tower(b)])))
+""",
+        ("build()", "build(5)"),
+        ["tower = encoder("],
+    ),
+    "a head on the output of a model": (
+        AUTOENCODER + """
+def build(size=8, width=3):
+    base = encoder(size, widths=(width, width * 2))
+    x = Dense(width)(base.output)
+    return Model(base.input, Dense(2)(x))
+""",
+        ("build()", "build(5, 2)"),
+        ["base = encoder("],
+    ),
+    "several models of one builder": (
+        TWO + """
+def build(size=6, width=3):
+    encoder, decoder = parts(size, width, blocks=2)
+    x = keras.Input((size, size, 2))
+    y = decoder(encoder(x))
+    return Model(x, Dense(width)(Flatten()(y)))
+""",
+        ("build()", "build(5, 2)"),
+        ["encoder, decoder = parts("],
+    ),
+    "models as methods": (
+        HEAD + """
+class Gan:
+    def __init__(self, size=4):
+        self.size = size
+
+    def generator(self):
+        inputs = keras.Input((self.size,))
+        return Model(inputs, Dense(6, activation="tanh")(inputs))
+
+    def critic(self, units):
+        model = Sequential()
+        model.add(Dense(units, input_shape=(6,)))
+        model.add(Dense(1))
+        return model
+
+    def build(self, units=3):
+        generator = self.generator()
+        critic = self.critic(units)
+        z = keras.Input((self.size,))
+        return Model(z, critic(generator(z)))
+""",
+        ("Gan().build()", "Gan(7).build(2)"),
+        ["self.generator()", "self.critic("],
+    ),
+    "a builder that another wraps": (
+        AUTOENCODER + """
+def build(size=8, **kwargs):
+    return encoder(size, **kwargs)
+
+def small(size=8, width=2):
+    return encoder(size, widths=[width])
+""",
+        ("small()", "small(5, 4)"),
+        ["return encoder("],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_models_stay_models(name: str, tmp_path: Path):
+    source, entries, calls = CASES[name]
+    conversion = convert(source, entries[0], tmp_path)
+    text = conversion.modules[0].text
+    assert conversion.entries[0].tier == "structure", [f.message for f in conversion.findings]
+    for call in calls:
+        assert call in text
+    for entry in entries:
+        assert_same(load(text), source, entry, tmp_path)
+
+
+def test_a_builder_that_nothing_calls_in_the_end_is_not_written(tmp_path: Path):
+    source = AUTOENCODER + """
+def build(size=8):
+    base = encoder(size)
+    return Model(base.input, Dense(3)(base.layers[1].output))
+"""
+    text = convert(source, "build()", tmp_path).modules[0].text
+    assert "class Build" in text and "class Encoder" not in text
+
+
+def test_given_models_keep_their_weights(tmp_path: Path):
+    """The class that is given a model gives its own layers initial weights, not those of the model."""
+    source, entries, _ = CASES["builders that call builders"]
+    text = convert(source, entries[0], tmp_path).modules[0].text
+    init = next(
+        f
+        for c in ast.parse(text).body
+        if isinstance(c, ast.ClassDef) and c.name == "Build"
+        for f in c.body
+        if isinstance(f, ast.FunctionDef) and f.name == "__init__"
+    )
+    lines = [ast.unparse(s) for s in init.body]
+    assert lines.index("self.apply(init_weights)") < lines.index("self.e = e")
+
+
+def test_several_models_share_what_they_share(tmp_path: Path):
+    source = TWO + """
+def build(size=6, width=3):
+    inputs = keras.Input((size, size, 2))
+    x = Conv2D(width, 3, activation="relu")(inputs)
+    features = Model(inputs, x, name="features")
+    classifier = Model(inputs, Dense(2)(Flatten()(x)), name="classifier")
+    return features, classifier
+"""
+    names = load(convert(source, "build()[1]", tmp_path).modules[0].text)
+    assert names

@@ -1,0 +1,429 @@
+"""Models that stay modules of their own: what another builder returns, and the several models of one builder."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
+from transpiler.ir.liveness import all_uses, results_of
+from transpiler.ir.model import Step
+from transpiler.ir.naming import cap_words
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Construction,
+    Let,
+    Member,
+    ModuleClass,
+    Return,
+    Value,
+    replace_tensors,
+    tensors,
+)
+from transpiler.ir.shape import Layout, TensorType
+from transpiler.ir.statics import bound_names, names_in, used_names
+from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.staging import (
+    PREFIXES,
+    Again,
+    Memory,
+    NotFlat,
+    StageError,
+    axis_name,
+    expand_lets,
+    is_static,
+    places_of,
+    staged_hint,
+    substitute,
+    unchanged,
+)
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Origin
+
+UNKNOWN = object()
+"""Stands for a size that has no name where it is asked for."""
+
+
+class Apart(Again):
+    """Models that a builder makes have to become classes of their own: `nodes` are the calls that make them."""
+
+    def __init__(self, nodes: list[ast.AST]) -> None:
+        super().__init__("several models are made")
+        self.nodes = nodes
+
+    def note(self, memory: Memory) -> None:
+        memory.apart += self.nodes
+
+
+class Show(Again):
+    """A size that only the class of another builder's model knows is needed: the class has to show it.
+
+    `place` is (which of its models, which tensor of its output, axis).
+    """
+
+    def __init__(self, maker: ast.AST, place: tuple[int, int, int]) -> None:
+        super().__init__("a size of another builder's model is needed")
+        self.maker, self.place = maker, place
+
+    def note(self, memory: Memory) -> None:
+        memory.show.setdefault(self.maker, []).append(self.place)
+
+
+class StagedModels:
+    """The part of a builder's stager that keeps models: each is then a variable that holds a module.
+
+    A `Model` with `code` is such a variable. Its inputs and outputs are those of a call on inputs of its own; a call on
+    other tensors calls the same module.
+    """
+
+    # --- models that another builder returns -----------------------------------------------------------------------
+
+    def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        found = self.call_builder(function, args, kwargs)
+        return super().call_function(function, args, kwargs) if found is None else found
+
+    def call_builder(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A call of another builder stays one; None if that cannot be."""
+        factory = self.memory.builders.get(function.node)
+        if factory is None or self.flat or function.node in self.memory.written_out:
+            return None
+        if self.frame.kind != "factory" or self.in_loop or self.in_side or self.running:
+            return None
+        callee, method = self.callee(function, args)
+        given = args[1:] if method else args
+        if callee is None or not all(map(is_static, (*given, *kwargs.values()))):
+            return None
+        bound = Interpreter.bind(self, function, args, kwargs).names
+        bound = {n: v for n, v in bound.items() if not n.startswith("__")}
+        if not all(unchanged(witness_of(bound[n]), v) for n, v in factory.frozen.items() if n in bound):
+            return None
+        if method and self.layers_made():
+            return None  # the call would have to move before layers that Keras makes first
+        call = ast.Call(callee, [to_ast(a) for a in given], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
+        name = self.fresh(self.target_of_call() or variable_for(function.name))
+        built = self.models_of(factory, Sym.name(name), bound)
+        if built is None:
+            return None
+        self.emit(Let(name, Sym(call, MISSING)))
+        self.module_names.add(name)
+        self.builders_called.append(function.node)
+        return built()
+
+    def layers_made(self) -> bool:
+        """Whether the builder itself has made layers so far."""
+        return any(isinstance(op, Apply) and op.member is not None and not op.member.given for op in self.block.walk())
+
+    def callee(self, function: Function, args: list[Any]) -> tuple[ast.expr | None, bool]:
+        """How the function under construction can name another one, and whether as a method of `self`."""
+        node = self.stack[-1][1] if self.stack else None
+        if not isinstance(node, ast.Call):
+            return None, False
+        receiver = args[0] if args else None
+        if isinstance(node.func, ast.Attribute) and isinstance(receiver, Instance) and receiver.code is not None:
+            own = receiver.cls.lookup(node.func.attr) is function
+            return (ast.Attribute(receiver.code.expr, node.func.attr, ast.Load()) if own else None), own
+        assert self.scope is not None
+        if isinstance(node.func, ast.Name) and self.scope.top.names.get(node.func.id) is function:
+            return ast.Name(node.func.id, ast.Load()), False
+        return None, False
+
+    def target_of_call(self) -> str:
+        """The variable or attribute that the call in progress is assigned to; "" if there is none."""
+        nodes = [node for _, node in self.stack[-2:]]
+        if len(nodes) < 2 or not isinstance(nodes[0], ast.Assign) or nodes[0].value is not nodes[1]:
+            return ""
+        target = nodes[0].targets[0]
+        name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", "")
+        return name.strip("_")
+
+    def models_of(self, factory: Any, code: Sym, bound: dict[str, Any]) -> Any:
+        """A function that makes what a call of the builder gives; None if its models are not known well enough."""
+        if isinstance(factory.returned, Construction):
+            return lambda: self.model_of(factory, factory.returned, code, bound, 0)
+        if not isinstance(factory.returned, (tuple, list)):
+            return None
+        made = {op.name: op.value for op in factory.prologue.ops if isinstance(op, Let)}
+        parts = [made.get(v.code) if isinstance(v, Sym) else None for v in factory.returned]
+        if not all(isinstance(p, Construction) for p in parts):
+            return None
+        return lambda: type(factory.returned)(
+            self.model_of(factory, part, code[i], bound, i) for i, part in enumerate(parts)  # type: ignore[arg-type]
+        )
+
+    def model_of(self, factory: Any, made: Construction, code: Sym, bound: dict[str, Any], index: int) -> Any:
+        """One model that a builder returned, called on inputs of its own."""
+        maker = factory.function.node
+        ending = made.cls.block.ops[-1]
+        assert isinstance(ending, Return)
+        lets = [op for op in (*factory.prologue.ops, *made.cls.block.ops) if isinstance(op, Let)]
+        names = [op.name for block in (factory.prologue, made.cls.block) for op in block.walk() if isinstance(op, Let)]
+        known = {op.name: op.value for op in lets if names.count(op.name) == 1 and isinstance(op.value, Sym)}
+
+        def here(x: Value, otherwise: Any) -> Value:
+            sizes = [self.size_here(d, known, made.values, bound) for d in x.type.shape]
+            for axis, (size, dim) in enumerate(zip(sizes, x.type.shape)):
+                if size is UNKNOWN:
+                    sizes[axis] = otherwise(axis, dim.witness)
+            return Value(TensorType(tuple(sizes), x.type.dtype), x.hint)
+
+        def shown(i: int, axis: int, witness: Any) -> Sym:
+            label = shown_as(outputs, i, axis)
+            if label in made.cls.outs:
+                return Sym(ast.Attribute(code.expr, label, ast.Load()), witness, True)
+            return self.unsaid_size(Show(maker, (index, i, axis)), witness)
+
+        outputs = tensors(ending.value)
+        inputs = [
+            self.own_input(here(x, lambda _, witness: self.unsaid_size(NotFlat(maker), witness)))
+            for x in made.cls.inputs
+        ]
+        found = {y: here(y, functools.partial(shown, i)) for i, y in enumerate(outputs)}
+        model = Model(
+            inputs[0] if len(inputs) == 1 else inputs,
+            replace_tensors(ending.value, found),
+            span=self.where(),
+            index=len(self.layers),
+        )
+        model.code, model.attributes["__maker__"] = code, maker
+        self.layers.append(model)
+        self.models.append(model)
+        model.outputs = self.call_module(model, model.inputs)
+        return (model.inputs, model.outputs) if factory.as_tensors else model
+
+    def own_input(self, value: Value) -> Value:
+        self.origins[value] = Origin([], [value], lambda xs: None)
+        return value
+
+    def unsaid_size(self, signal: Again, witness: Any) -> Sym:
+        """A size without a name here: where it turns out to be needed, `signal` is raised."""
+        label = self.fresh("size")
+        self.memory.unsaid[label] = signal
+        return Sym.name(label, witness, True)
+
+    def size_here(self, dim: Any, known: dict[str, Any], values: dict[str, Any], bound: dict[str, Any]) -> Any:
+        """A size of another builder's model in the names of the function under construction; UNKNOWN if it has none."""
+        if not isinstance(dim, Sym):
+            return dim
+        found = substitute(expand_lets(dim, known), values)
+        found = substitute(expand_lets(found, known), bound) if isinstance(found, Sym) else found
+        return UNKNOWN if isinstance(found, Sym) and not self.is_own(found) else found
+
+    def is_own(self, value: Sym) -> bool:
+        """Whether an expression reads nothing but what the function under construction has."""
+        lets = {op.name for op in self.block.walk() if isinstance(op, Let)}
+        outer = {s.code for s in self.outer_names.values()}
+        return value.names() <= lets | outer | self.reserved | self.input_dims.keys()
+
+    # --- calling them ----------------------------------------------------------------------------------------------
+
+    def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if model.code is None and model.attributes.get("__node__") in self.memory.apart and model.inputs is not None:
+            self.carve(model)
+        if model.code is None:
+            return super().call_model(model, args, kwargs)
+        result = self.call_module(model, args[0] if args else kwargs.get("inputs"))
+        self.nested.update({y: (model, tensors(args or kwargs), tensors(result)) for y in tensors(result)})
+        return result
+
+    def call_module(self, model: Model, inputs: Any) -> Any:
+        """A call of the module that a variable holds."""
+        if self.frame.kind != "factory" or self.in_loop:
+            raise StageError("a model is called by a helper or in a loop")
+        given, declared = tensors(inputs), tensors(model.inputs)
+        if len(given) != len(declared):
+            raise StageError("the model takes another number of inputs")
+        xs = [self.to_layout(self.as_declared(d, x), Layout.KERAS) for d, x in zip(declared, given)]
+        results = [Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(model.outputs)]
+        self.kept.update(results)
+        self.emit(self.module_call(model, xs, results))
+        self.remember(given, results, lambda new: tensors(self.call_module(model, new)))
+        result = replace_tensors(model.outputs, dict(zip(tensors(model.outputs), results)))
+        return result[0] if isinstance(result, (list, tuple)) and len(result) == 1 else result
+
+    def module_call(self, model: Model, xs: list[Value], results: list[Value]) -> Apply:
+        member = model.attributes.get("__member__")
+        if member is None:
+            assert model.code is not None
+            hint = staged_hint(model.code.code.split("__v")[0])
+            step = Step(module=model.code.code, hint=hint, stateful=True)
+            member = Member(model.code.code, hint, None, None, step, shared=True, order=model.index, given=True)
+            model.attributes["__member__"] = member
+        return Apply(results, xs, member.step, member, places_of(model.outputs), self.where())
+
+    # --- several models of one builder -----------------------------------------------------------------------------
+
+    def make_model(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self.made_at(super().make_model(args, kwargs))
+
+    def make_sequential(self, args: list[Any], kwargs: dict[str, Any]) -> Model:
+        return self.made_at(super().make_sequential(args, kwargs))
+
+    def made_at(self, model: Any) -> Any:
+        if isinstance(model, Model):
+            model.attributes["__node__"] = self.stack[-1][1] if self.stack else None
+        return model
+
+    def named(self, value: Any, name: str, env: Env) -> Any:
+        if isinstance(value, Model):
+            value.attributes.setdefault("__variable__", name.rpartition(".")[2].strip("_"))
+            if value.code is not None and not isinstance(value.code.expr, ast.Name):
+                self.rename(value, name)
+        return super().named(value, name, env)
+
+    def rename(self, model: Model, name: str) -> None:
+        """Gives one of several models that a builder returned a variable of its own."""
+        variable = self.fresh(name)
+        self.emit(Let(variable, model.code))
+        self.module_names.add(variable)
+        model.code = Sym.name(variable)
+        member = model.attributes["__member__"]
+        member.code, member.hint = variable, staged_hint(variable.split("__v")[0])
+        member.step = replace(member.step, module=variable, hint=member.hint)
+
+    def carve(self, model: Model) -> None:
+        """Makes a class of the operations between a model's inputs and its outputs, and a variable that holds it.
+
+        Raises StageError where something else than the model's outputs is read outside, or the other way round.
+        """
+        if self.frame.kind != "factory" or self.in_loop or self.in_side:
+            raise StageError("a model is made by a helper, in a loop or under a condition")
+        inputs, outputs = tensors(model.inputs), tensors(model.outputs)
+        ops = self.block.ops
+        region: list[Any] = []
+        needed = {*outputs}
+        for op in reversed(ops):
+            made = results_of(op)
+            if made and not needed.isdisjoint(made):
+                region.insert(0, op)
+                needed = needed.difference(made) | set(all_uses(op))
+        if not {x for x in needed if not isinstance(x, Constant)} <= {*inputs}:
+            raise StageError("a model depends on a tensor that is not one of its inputs")
+        if not region:
+            raise StageError("a model without layers")
+        self.check_order(region)
+        rebound = bound_names(Block(region))
+        last = ops.index(region[-1])
+        starts = [op for op in ops[:last] if isinstance(op, Let) and op.name in rebound]
+        rest = [op for op in ops if op not in region and op not in starts]
+        if rebound & used_names(Block(rest), let_values=True):
+            raise StageError("a size inside a model is read outside it")
+        block = Block([op for op in ops[: last + 1] if op in region or op in starts])
+        moved = {y: self.in_block(block, lambda y=y: self.to_layout(y, Layout.KERAS)) for y in outputs}
+        block.ops.append(Return(replace_tensors(model.outputs, moved)))
+        variable = model.attributes.get("__variable__") or model.name or "model"
+        cls = ModuleClass(cap_words(model.name or variable, "Model"), [], inputs, block, root=True)
+        name = self.fresh(staged_hint(variable))
+        self.module_names.add(name)
+        model.code = Sym.name(name)
+        turned = Block()
+        results = [self.in_block(turned, lambda y=y: self.before_permute(y)) for y in outputs]
+        after = [Let(name, Construction(cls, {})), self.module_call(model, inputs, results), *turned.ops]
+        self.kept.update(outputs)
+        ops[:] = [op for op in ops[:last] if op in rest] + after + [op for op in ops[last + 1 :] if op in rest]
+
+    def before_permute(self, y: Value) -> Value:
+        """The tensor in Keras's layout that `y`, which what follows goes on with, is made from."""
+        kept = self.to_layout(y, Layout.KERAS)
+        if kept is y:
+            return y
+        self.block.ops.clear()
+        result = Value(kept.type, y.hint)
+        self.to_layout(result, y.type.layout)
+        self.block.ops[-1].results = [y]
+        self.permuted[y] = result
+        return result
+
+    def check_order(self, region: Iterable[Any]) -> None:
+        """Raises StageError where Keras makes a model's layers in turns with others: weights are paired by that order."""
+        inside = [o.member.order for op in region for o in Block([op]).walk() if holds_weights(o)]
+        mine = {id(op) for op in region}
+        others = [op for op in self.block.ops if id(op) not in mine]
+        outside = [o.member.order for op in others for o in Block([op]).walk() if holds_weights(o)]
+        if inside and any(min(inside) < n < max(inside) for n in outside):
+            raise StageError("the layers of two models are made in turns")
+
+
+def variable_for(name: str) -> str:
+    """A variable for what a builder returns: build_encoder → encoder, encoder → encoder_model."""
+    short = name.strip("_")
+    for prefix in PREFIXES:
+        short = short.removeprefix(prefix)
+    return staged_hint(short if short != name else f"{name}_model")
+
+
+def shown_as(outputs: list[Value], index: int, axis: int) -> str:
+    """The attribute in which the class of a model shows a size of its output."""
+    name = axis_name(outputs[index].type.rank, axis).removeprefix("in_")
+    return f"out_{name}{index + 1 if len(outputs) > 1 else ''}"
+
+
+def show(cls: ModuleClass, places: Iterable[tuple[int, int]]) -> None:
+    """Makes a class show sizes of its output: which tensor, which axis."""
+    ending = cls.block.ops[-1]
+    assert isinstance(ending, Return)
+    outputs = tensors(ending.value)
+    for index, axis in places:
+        cls.outs[shown_as(outputs, index, axis)] = outputs[index].type.shape[axis]
+    cls.key = cls
+
+
+def holds_weights(op: Any) -> bool:
+    return isinstance(op, Apply) and op.member is not None and bool(op.step.weights or op.member.construction)
+
+
+def models_in(result: Any) -> list[Model] | None:
+    """The models of a tuple or list of models; None for anything else."""
+    if not isinstance(result, (tuple, list)) or not result or not all(isinstance(m, Model) for m in result):
+        return None
+    return list(result)
+
+
+def hoist_models(prologue: Block, region: Block, variables: Iterable[str]) -> None:
+    """Moves the variables that hold models, and what they are made from, before the class of the builder's own model.
+
+    A variable stays where layers of the class are made before it, or where what it needs is assigned more than once.
+    """
+    for op in list(region.ops):
+        if not isinstance(op, Let) or op.name not in variables:
+            continue
+        before = region.ops[: region.ops.index(op)]
+        needed = [op]
+        for other in reversed(before):
+            if bound_names(Block([other])) & {n for o in needed for n in read_by(o)}:
+                needed.insert(0, other)
+        once = all(
+            isinstance(o, Let) and o.name not in bound_names(Block([x for x in region.ops if x is not o]))
+            for o in needed
+        )
+        if once and not any(holds_weights(o) for other in before for o in Block([other]).walk()):
+            region.ops[:] = [o for o in region.ops if o not in needed]
+            prologue.ops += needed
+
+
+def sink_into_models(prologue: Block) -> None:
+    """Moves variables that only one model's class reads into that class, in place."""
+    made = [op.value.cls for op in prologue.ops if isinstance(op, Let) and isinstance(op.value, Construction)]
+    for op in reversed([o for o in prologue.ops if isinstance(o, Let) and not isinstance(o.value, Construction)]):
+        if sum(isinstance(o, Let) and o.name == op.name for o in prologue.walk()) != 1:
+            continue
+        others = Block([o for o in prologue.ops if o is not op and not is_construction(o)])
+        users = [cls for cls in made if op.name in used_names(cls.block, let_values=True)]
+        if len(users) == 1 and op.name not in used_names(others, let_values=True):
+            prologue.ops.remove(op)
+            users[0].block.ops.insert(0, op)
+
+
+def read_by(let: Let) -> set[str]:
+    """The names that the value of a variable may read; all that its class may, as its parameters are not known yet."""
+    if isinstance(let.value, Construction):
+        block = let.value.cls.block
+        return used_names(block, let_values=True) - bound_names(block)
+    return names_in(let.value)
+
+
+def is_construction(op: Any) -> bool:
+    return isinstance(op, Let) and isinstance(op.value, Construction)
