@@ -23,7 +23,7 @@ from transpiler.read.keras.evaluate.stage_models import Show
 from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
-from transpiler.read.keras.factory import Factory, class_name, flat_expression, flat_factory, stage_factory
+from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
@@ -31,6 +31,7 @@ from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
+from transpiler.write.torch.factory import composed_expression
 
 TIERS = ("structure", "specialised", "flat")
 """From best to worst."""
@@ -99,7 +100,7 @@ class Assembly:
             if found is model and expression == name:
                 written = self.convert_script_model(name, model)
                 return EntryPlan(expression, setup, name, setup, written.tier, weights, tuple(self.findings.items))
-        return self.plan_flat(expression, setup, weights)
+        return self.plan_composed(expression, setup, weights, activations)
 
     def plan_layer(self, layer: Instance, expression: str, setup: str) -> EntryPlan:
         """A model that is an object of a class of the program: the class is kept, for the inputs that were seen."""
@@ -132,23 +133,36 @@ class Assembly:
             any(not t.dtype.startswith("float") for t in inputs),
         )
 
-    def plan_flat(self, expression: str, setup: str, weights: tuple[WeightUnit, ...]) -> EntryPlan:
-        """The entry as one class of its own, added to the file."""
+    def plan_composed(
+        self, expression: str, setup: str, weights: tuple[WeightUnit, ...], activations: list[Activation]
+    ) -> EntryPlan:
+        """The entry as one class of its own, added to the file; it is given the models that builders make for it."""
         name = f"Entry{sum(1 for k in self.done if isinstance(k, str)) + 1}"
+        env = self.program.entry_env
+        assert env is not None
+        body = ast.parse(f"def {name}():\n    return ({expression}\n)").body[0]
+        function = Function(body, env, self.program.interpreter)  # type: ignore[arg-type]
+        inner = {id(a) for outer in activations for a in outer.inner}
+        builders = self.factories({self.prepare(a) for a in activations if id(a) not in inner})
+        around = Snapshot(env)
         try:
-            node = ast.parse(expression, mode="eval").body
-            assert self.program.entry_env is not None
-            cls = flat_expression(
-                self.program.interpreter, self.findings, self.memory, node, self.program.entry_env, name
-            )
-            classes = self.settle(cls)
-            self.try_out(classes)
-        except (StageError, CannotKeep, ProgramError) as error:
-            raise Declined("K2T203", f"{expression}: {error}") from None
-        self.done[expression] = Written(self.program.source, classes, None, cls)
+            factory, classes = self.keep(function, {}, name, builders)
+        except Declined as declined:
+            raise Declined("K2T203", f"{expression}: {declined.message}") from None
+        finally:
+            around.restore()
+        for node in factory.calls:
+            self.take(node)
+        tier = max([factory.tier, *map(self.tier_of, factory.calls)], key=TIERS.index)
+        self.done[expression] = Written(self.program.source, classes, None, factory.root)
         module = self.program.source.name
-        torch = f"__import__('importlib').import_module({module!r}).{name}()"
-        return EntryPlan(expression, setup, torch, setup, "flat", weights, tuple(self.findings.items))
+        torch = composed_expression(
+            factory.prologue,
+            factory.returned,
+            f"__import__('importlib').import_module({module!r}).{name}",
+            factory.printed,
+        )
+        return EntryPlan(expression, setup, torch, setup, tier, weights, tuple(self.findings.items))
 
     def plan_all(self) -> list[EntryPlan]:
         """Every model that the file builds at its top level, and every function that builds one."""
@@ -269,8 +283,7 @@ class Assembly:
     def _convert_builder(self, activation: Activation) -> Written | Declined:
         function = activation.function
         others = {self.prepare(inner) for inner in activation.inner if inner.function.node is not function.node}
-        found = {node: self.done.get(node) or self.prepared[node][0] for node in others}
-        builders = {n: w.factory for n, w in found.items() if isinstance(w, Written) and w.factory}
+        builders = self.factories(others)
         marks = len(self.findings.items)
         try:
             factory, classes = self.keep(function, activation.arguments, class_name(function), builders)
@@ -288,6 +301,11 @@ class Assembly:
         self.report_effects(factory)
         self.report_calls(factory)
         return Written(function.module, classes, factory, factory.root)
+
+    def factories(self, nodes: set[ast.AST]) -> dict[ast.AST, Factory]:
+        """The factories of those of these builders that could be converted."""
+        found = {node: self.done.get(node) or self.prepared[node][0] for node in nodes}
+        return {n: w.factory for n, w in found.items() if isinstance(w, Written) and w.factory is not None}
 
     def tier_of(self, node: ast.AST) -> str:
         """The tier of a builder, which is the worst of those that it is made of."""
@@ -378,8 +396,8 @@ class Assembly:
                     excerpt(span),
                 )
             )
-        elif factory.frozen:
-            names = ", ".join(factory.frozen)
+        elif factory.tier == "specialised":
+            names = ", ".join(factory.frozen) or "its arguments"
             self.findings.add(
                 Finding(
                     "K2T301",

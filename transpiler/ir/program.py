@@ -81,6 +81,8 @@ class Let:
     value: Any
     hint: str = ""
     comments: tuple[str, ...] = ()
+    items: int = 0
+    """How many models the value consists of, if it is a tuple or list of them."""
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, witness_of
 from transpiler.ir.liveness import remove_dead
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
@@ -54,6 +54,7 @@ from transpiler.read.keras.evaluate.staging import (
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Class,
+    EntryEnv,
     Env,
     Function,
     Instance,
@@ -117,6 +118,16 @@ class FactoryStager(StagedModels, Stager):
         self.module_names: set[str] = set()
         """The variables that hold models."""
         self.builders_called: list[ast.AST] = []
+        self.inlined: list[str] = []
+        """The functions that an entry calls and that are written out for its arguments."""
+
+    def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        layers = len(self.layers)
+        result = super().run_function(function, args, kwargs)
+        named = isinstance(function.node, ast.FunctionDef)
+        if named and len(self.layers) > layers and self.scope is not None and isinstance(self.scope.parent, EntryEnv):
+            self.inlined.append(function.name)
+        return result
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)
@@ -132,7 +143,7 @@ class FactoryStager(StagedModels, Stager):
             label = axis_name(value.type.rank, axis)
             if label in self.reserved:
                 label = f"in_{label}"
-            while label in self.input_dims:
+            while label in self.input_dims and not same(self.input_dims[label], dim):
                 label = (
                     f"{value.hint}_{label.removeprefix('in_')}"
                     if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims
@@ -224,23 +235,6 @@ def flat_factory(
     return factory
 
 
-def flat_expression(base: Any, findings: Any, memory: Memory, expression: ast.expr, env: Env, name: str) -> ModuleClass:
-    """The model that an expression builds, as one class."""
-    stager = FactoryStager(base, findings, memory, flat=True)
-    stager.frame = Frame(None, "factory")
-    around = Snapshot(env)
-    try:
-        inputs, outputs = graph_of(stager.eval(expression, env), stager)
-    except NeedsConstant as error:
-        raise StageError(str(error)) from None
-    finally:
-        around.restore()
-    region = Block([op for op in stager.block.ops])
-    moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
-    region.ops.append(Return(replace_tensors(outputs, moved)))
-    return ModuleClass(name, [], tensors(inputs), region, root=True)
-
-
 def stage_factory(
     base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str
 ) -> Factory:
@@ -255,7 +249,9 @@ def stage_factory(
         stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
             factory = _evaluate(stager, function, arguments, name, frozen)
-            factory.tier = "specialised" if factory.frozen else "structure"
+            factory.tier = "specialised" if factory.frozen or stager.inlined else "structure"
+            if stager.inlined:
+                reasons.append(f"{stager.inlined[0]}() is written out for its arguments here")
             given = [n for n in factory.frozen if n not in frozen]
             if given:
                 reasons.append(f"{', '.join(given)}: the structure follows from what is given here")

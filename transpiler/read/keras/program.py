@@ -24,6 +24,7 @@ from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
+    EntryEnv,
     Env,
     Function,
     Instance,
@@ -196,22 +197,6 @@ def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
         return False
     origins = [interpreter.origins.get(x) for x in tensors(value[0])]
     return all(o is not None and not o.inputs for o in origins)
-
-
-class EntryEnv(Env):
-    """The scope of set-up code and entries: its own names, then those of the file being converted."""
-
-    def __init__(self, module: SourceModule, target: Any, builtins: Any) -> None:
-        super().__init__(None, "module", module)
-        self._target, self._builtins = target, builtins
-
-    def scope_of(self, name: str) -> Env | None:
-        if name in self.names:
-            return self
-        if name in self._builtins:
-            return None
-        found = self._target()
-        return found.scope_of(name) if found is not None else None
 
 
 class Program:

@@ -43,6 +43,15 @@ def factory_text(
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
 
 
+def composed_expression(prologue: Block, returned: Any, root: str, printed: dict[str, str]) -> str:
+    """What a function of static statements returns as one expression; the class of the model is called `root`."""
+    made = construction_code(returned.cls, returned.values)
+    text = f"{root}{made[made.index('('):]}"
+    for op in reversed(prologue.ops):
+        text = f"(lambda {op.name}: {text})({code_of(op.value)})"
+    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+
+
 def code_of_models(value: Any) -> str:
     """What is returned: the construction of a class, variables that hold models, tuples and lists of these."""
     if isinstance(value, Construction):
@@ -114,7 +123,7 @@ def items_of(op: Any, rest: list[Any]) -> list[Let]:
         found.append(other)
     if op.name in used_names(Block(rest[len(found) :]), let_values=True):
         return []
-    return found if len(found) > 1 else []
+    return found if len(found) == op.items else []
 
 
 def code_of_let(op: Let) -> str:

@@ -25,8 +25,9 @@ def check_index(items: list[Any]) -> None:
             if not number and not size and part is not None and part is not Ellipsis:
                 raise Declined("K2T103", "this way of indexing a tensor is not translated")
         step = item.step if isinstance(item, slice) and not is_backwards(item) else None
-        if step is not None and (not isinstance(step, int) or step < 0):
-            raise Declined("K2T103", "a negative or open step over a tensor is not translated")
+        seen = witness_of(step)  # torch raises for a step that turns out to be negative
+        if step is not None and (not isinstance(seen, int) or seen < 0):
+            raise Declined("K2T103", "a negative or unknown step over a tensor is not translated")
 
 
 def is_backwards(item: Any) -> bool:
@@ -108,8 +109,9 @@ def _sliced(size: Any, item: slice) -> Any:
         return None
     if type(size) is int and not is_open((start, stop, item.step)):
         return len(range(*item.indices(size)))
-    if item.step not in (None, 1):
-        return None
+    if isinstance(item.step, Sym) or item.step not in (None, 1):
+        every = start is None and stop is None and type(size) in (int, Sym) and not isinstance(item.step, Value)
+        return (size + item.step - 1) // item.step if every else None
     from_start = start is None or type(start) is int and start == 0
     if from_start and type(stop) is int:
         if stop == 1:  # no axis is empty

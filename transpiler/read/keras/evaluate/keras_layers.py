@@ -92,6 +92,8 @@ class KerasLayers:
                 "the shape of this input cannot be evaluated",
                 "Give it with --setup or an --entry that passes it.",
             )
+        if isinstance(shape, Alternative):
+            raise NeedsConstant(shape.test, "the shape of this input depends on a parameter")
         if isinstance(shape, Sym) and shape.witness is MISSING:
             raise NeedsConstant(shape)
         if isinstance(shape, (int, Sym)) and not self.has_length(shape):

@@ -10,7 +10,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
 from transpiler.ir.liveness import all_uses, results_of
-from transpiler.ir.model import Step
+from transpiler.ir.model import ApiValue, Step
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
     Apply,
@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in, used_names
+from transpiler.ir.trees import variables_in
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.staging import (
@@ -42,7 +43,7 @@ from transpiler.read.keras.evaluate.staging import (
     substitute,
     unchanged,
 )
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Origin
+from transpiler.read.keras.evaluate.values import EntryEnv, Env, Function, Instance, Model, Origin
 
 UNKNOWN = object()
 """Stands for a size that has no name where it is asked for."""
@@ -108,7 +109,8 @@ class StagedModels:
         built = self.models_of(factory, Sym.name(name), bound)
         if built is None:
             return None
-        self.emit(Let(name, Sym(call, MISSING)))
+        several = factory.returned if isinstance(factory.returned, (tuple, list)) else ()
+        self.emit(Let(name, Sym(call, MISSING), items=len(several)))
         self.module_names.add(name)
         self.builders_called.append(function.node)
         return built()
@@ -120,16 +122,22 @@ class StagedModels:
     def callee(self, function: Function, args: list[Any]) -> tuple[ast.expr | None, bool]:
         """How the function under construction can name another one, and whether as a method of `self`."""
         node = self.stack[-1][1] if self.stack else None
-        if not isinstance(node, ast.Call):
-            return None, False
         receiver = args[0] if args else None
-        if isinstance(node.func, ast.Attribute) and isinstance(receiver, Instance) and receiver.code is not None:
-            own = receiver.cls.lookup(node.func.attr) is function
-            return (ast.Attribute(receiver.code.expr, node.func.attr, ast.Load()) if own else None), own
+        own = isinstance(receiver, Instance) and receiver.cls.lookup(function.name) is function
         assert self.scope is not None
+        if not isinstance(node, ast.Call) or own and not isinstance(node.func, ast.Attribute):
+            return None, False
+        if isinstance(self.scope.parent, EntryEnv):  # an entry's own text is evaluated where the result is used
+            return (None if self.names_keras(node.func) else node.func), own
+        if isinstance(receiver, Instance) and own:
+            return (ast.Attribute(receiver.code.expr, function.name, ast.Load()) if receiver.code else None), own
         if isinstance(node.func, ast.Name) and self.scope.top.names.get(node.func.id) is function:
             return ast.Name(node.func.id, ast.Load()), False
         return None, False
+
+    def names_keras(self, node: ast.expr) -> bool:
+        assert self.scope is not None
+        return any(isinstance(self.scope.top.names.get(n), ApiValue) for n in variables_in(node))
 
     def target_of_call(self) -> str:
         """The variable or attribute that the call in progress is assigned to; "" if there is none."""

@@ -65,6 +65,22 @@ class Env:
         self.names[name] = value
 
 
+class EntryEnv(Env):
+    """The scope of set-up code and entries: its own names, then those of the file being converted."""
+
+    def __init__(self, module: SourceModule, target: Any, builtins: Any) -> None:
+        super().__init__(None, "module", module)
+        self._target, self._builtins = target, builtins
+
+    def scope_of(self, name: str) -> Env | None:
+        if name in self.names:
+            return self
+        if name in self._builtins:
+            return None
+        found = self._target()
+        return found.scope_of(name) if found is not None else None
+
+
 @dataclass
 class Calling:
     """The interpreter that calls a real function right now: functions of the program that it calls are evaluated there."""
