@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
@@ -27,7 +27,7 @@ from transpiler.read.keras.factory import Factory, class_name, flat_factory, sta
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
-from transpiler.read.keras.units import units
+from transpiler.read.keras.units import layers_of, units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -96,10 +96,10 @@ class Assembly:
                     weights,
                     tuple(self.findings.items),
                 )
-        for name, found in models_at_top(self.program):
-            if found is model and expression == name:
-                written = self.convert_script_model(name, model)
-                return EntryPlan(expression, setup, name, setup, written.tier, weights, tuple(self.findings.items))
+        top = dict(models_at_top(self.program))
+        if top.get(expression) is model:
+            written = self.convert_script(self.script_models() or {expression: model})
+            return EntryPlan(expression, setup, expression, setup, written.tier, weights, tuple(self.findings.items))
         return self.plan_composed(expression, setup, weights, activations)
 
     def plan_layer(self, layer: Instance, expression: str, setup: str) -> EntryPlan:
@@ -143,7 +143,7 @@ class Assembly:
         body = ast.parse(f"def {name}():\n    return ({expression}\n)").body[0]
         function = Function(body, env, self.program.interpreter)  # type: ignore[arg-type]
         inner = {id(a) for outer in activations for a in outer.inner}
-        builders = self.factories({self.prepare(a) for a in activations if id(a) not in inner})
+        builders = self.factories(a for a in activations if id(a) not in inner)
         around = Snapshot(env)
         try:
             factory, classes = self.keep(function, {}, name, builders)
@@ -154,7 +154,8 @@ class Assembly:
         for node in factory.calls:
             self.take(node)
         tier = max([factory.tier, *map(self.tier_of, factory.calls)], key=TIERS.index)
-        self.done[expression] = Written(self.program.source, classes, None, factory.root)
+        if factory.root is not None:
+            self.done[expression] = Written(self.program.source, classes, None, factory.root)
         module = self.program.source.name
         torch = composed_expression(
             factory.prologue,
@@ -181,14 +182,7 @@ class Assembly:
                     )
                 )
                 continue
-            made = [a for a in self.program.interpreter.activations if a.result is model]
-            try:
-                if made and self.program.interpreter.statement_marks:
-                    continue
-                written = self.convert_script_model(name, model)
-                plans.append(EntryPlan(name, "", name, "", written.tier, units(model, self.program.interpreter)))
-            except Declined as declined:
-                self.findings.add(declined.finding())
+        plans += self.plan_script(self.script_models())
         for name, layer in own_models_at_top(self.program):
             try:
                 plans.append(self.plan_layer(layer, name, ""))
@@ -282,8 +276,7 @@ class Assembly:
 
     def _convert_builder(self, activation: Activation) -> Written | Declined:
         function = activation.function
-        others = {self.prepare(inner) for inner in activation.inner if inner.function.node is not function.node}
-        builders = self.factories(others)
+        builders = self.factories(inner for inner in activation.inner if inner.function.node is not function.node)
         marks = len(self.findings.items)
         try:
             factory, classes = self.keep(function, activation.arguments, class_name(function), builders)
@@ -300,12 +293,17 @@ class Assembly:
             return declined
         self.report_effects(factory)
         self.report_calls(factory)
+        factory.kinds = kinds_of(activation.result)
         return Written(function.module, classes, factory, factory.root)
 
-    def factories(self, nodes: set[ast.AST]) -> dict[ast.AST, Factory]:
-        """The factories of those of these builders that could be converted."""
-        found = {node: self.done.get(node) or self.prepared[node][0] for node in nodes}
-        return {n: w.factory for n, w in found.items() if isinstance(w, Written) and w.factory is not None}
+    def factories(self, calls: Iterable[Activation]) -> dict[ast.AST, Factory]:
+        """The factories of the builders that are called, of those that could be converted and fit all of the calls."""
+        found: dict[ast.AST, list[Activation]] = {}
+        for activation in calls:
+            found.setdefault(self.prepare(activation), []).append(activation)
+        written = {node: self.done.get(node) or self.prepared[node][0] for node in found}
+        factories = {n: w.factory for n, w in written.items() if isinstance(w, Written) and w.factory is not None}
+        return {n: f for n, f in factories.items() if all(kinds_of(a.result) == f.kinds for a in found[n])}
 
     def tier_of(self, node: ast.AST) -> str:
         """The tier of a builder, which is the worst of those that it is made of."""
@@ -470,34 +468,63 @@ class Assembly:
             if unknown:
                 raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 
-    def convert_script_model(self, name: str, model: Model) -> Written:
-        """A model that a script builds at its top level: one class, and the statement that makes it."""
-        if name in self.done:
-            return self.done[name]  # type: ignore[return-value]
-        source = self.program.source
-        marks = self.program.interpreter.statement_marks
+    def script_models(self) -> dict[str, Model]:
+        """The models of the file's top level, if it makes any by itself; those that builders return stay calls."""
+        found = {name: model for name, model in models_at_top(self.program) if model.inputs is not None}
+        returned = {id(a.result) for a in self.program.interpreter.activations}
+        marked = self.program.interpreter.statement_marks
+        return found if any(id(m) not in returned or not marked for m in found.values()) else {}
+
+    def plan_script(self, models: dict[str, Model]) -> list[EntryPlan]:
+        """The models that a script builds at its top level; one by one if they do not work together."""
+        if not models:
+            return []
+        interpreter = self.program.interpreter
+        try:
+            tier = self.convert_script(models).tier
+            return [EntryPlan(n, "", n, "", tier, units(m, interpreter)) for n, m in models.items()]
+        except Declined as declined:
+            shared = len(models) > 1 and share_layers(models.values(), interpreter)
+            if len(models) == 1 or shared:
+                self.findings.add(declined.finding())
+                return []
+        return [plan for name, model in models.items() for plan in self.plan_script({name: model})]
+
+    def convert_script(self, models: dict[str, Model]) -> Written:
+        """The models that a script builds at its top level: their classes, and the statements that make them."""
+        key = ", ".join(models)
+        if key in self.done:
+            return self.done[key]  # type: ignore[return-value]
+        source, interpreter = self.program.source, self.program.interpreter
         statements = [
             s
             for s in source.tree.body
-            if id(s) in marks and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+            if id(s) in interpreter.statement_marks
+            and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
         ]
-        body = self.script(source, name)
-        node = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), body, [], None)
+        first, model = next(iter(models.items()))
+        body = self.script(source, list(models))
+        node = ast.FunctionDef(first, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
         module_env = Env(None, "module", source, self.program.evaluate().names)
-        now, start = Snapshot(module_env), self.program.interpreter.starts.get(source)
+        inner = {id(a) for outer in interpreter.activations for a in outer.inner}
+        calls = [] if len(models) == 1 else [a for a in interpreter.activations if id(a) not in inner]
+        builders = self.factories(calls)
+        now, start = Snapshot(module_env), interpreter.starts.get(source)
         if start is not None:
             start.restore()
-        function = Function(node, module_env, self.program.interpreter)
+        function = Function(node, module_env, interpreter)
         try:
-            factory, classes = self.keep(function, {}, script_class_name(name, model), {})
+            factory, classes = self.keep(function, {}, script_class_name(first, model), builders)
         finally:
             now.restore()
-        written = Written(source, classes, factory, factory.root, statements, name)
-        self.done[name] = written
+        for called in factory.calls:
+            self.take(called)
+        written = Written(source, classes, factory, factory.root, statements, list(models))
+        self.done[key] = written
         return written
 
-    def script(self, source: SourceModule, name: str) -> list[ast.stmt]:
+    def script(self, source: SourceModule, models: list[str]) -> list[ast.stmt]:
         """The body of a function that does what the script does, from the first statement about models to the last.
 
         What runs in between changes the variables that they use, so all of it is there except what could not be
@@ -519,7 +546,9 @@ class Assembly:
         inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
         read = {n for f in inner for n in free_names(f)}
         names = [n for n in assigned_names(body) if n in read]
-        return [*([ast.Global(names)] if names else []), *body, ast.Return(ast.Name(name, ast.Load()))]
+        results: list[ast.expr] = [ast.Name(name, ast.Load()) for name in models]
+        returned = results[0] if len(results) == 1 else ast.Tuple(results, ast.Load())
+        return [*([ast.Global(names)] if names else []), *body, ast.Return(returned)]
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
@@ -535,6 +564,20 @@ class Assembly:
             self.settler.printed,
             self.done,
         ).write()
+
+
+def kinds_of(result: Any) -> list[Any]:
+    """The ranks and dtypes of the inputs and outputs of models."""
+    parts = [result.inputs, result.outputs] if isinstance(result, Model) else result
+    if isinstance(parts, Value):
+        return [(parts.type.rank, parts.type.dtype)]
+    return [kinds_of(part) for part in parts] if isinstance(parts, (tuple, list)) else [type(parts)]
+
+
+def share_layers(models: Iterable[Model], interpreter: Any) -> bool:
+    """Whether some layers are parts of several models."""
+    found = [id(x) for model in models for x in layers_of(model, interpreter)]
+    return len(found) != len(set(found))
 
 
 def script_class_name(name: str, model: Model) -> str:

@@ -17,14 +17,14 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Function, Module, Partial, Unknown, has_tensors
+from transpiler.read.keras.evaluate.values import Function, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
-from transpiler.write.torch.factory import factory_text
+from transpiler.write.torch.factory import factory_text, script_lines
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -45,7 +45,8 @@ class Written:
     root: ModuleClass | None = None
     statements: list[ast.stmt] = field(default_factory=list)
     """Top-level statements of a script that the class replaces."""
-    assigned: str = ""
+    assigned: list[str] = field(default_factory=list)
+    """The variables of the script that hold the models."""
 
     @property
     def tier(self) -> str:
@@ -180,7 +181,9 @@ class Rewriter:
             return
         if item.statements:
             first, *rest = item.statements
-            edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
+            edit.replaced[first] = "\n".join(
+                script_lines(item.factory.prologue, item.factory.returned, item.assigned, item.factory.printed)
+            )
             edit.removed.update(rest)
             return
         factory = item.factory
@@ -188,7 +191,7 @@ class Rewriter:
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(
-            factory.function.node, factory.prologue, factory.epilogue, factory.returned, factory.frozen, printed, known, bound  # type: ignore[arg-type]
+            factory.function.node, factory.prologue, factory.returned, factory.frozen, printed, known, bound  # type: ignore[arg-type]
         )
 
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
@@ -251,10 +254,18 @@ class Rewriter:
         if self.allow_partial and statement not in edit.replaced:
             edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
 
+    def converted_names(self, names: dict[str, Any]) -> set[str]:
+        """The variables of the file that hold a model in the result."""
+        written = [w for w in self.done.values() if isinstance(w, Written)]
+        functions = {w.factory.function.node for w in written if w.factory is not None}
+        made = {id(a.result) for a in self.program.interpreter.activations if a.function.node in functions}
+        assigned = {name for w in written for name in w.assigned}
+        return assigned | {n for n, v in names.items() if isinstance(v, Model) and id(v) in made}
+
     def leftovers(self, source: SourceModule, edit: FileEdit) -> list[ast.stmt]:
         """Top-level statements that still use Keras: consumed helpers go, the rest is reported."""
         names = self.names_of(source)
-        keras_names = {n for n, v in names.items() if uses_keras(v)}
+        keras_names = {n for n, v in names.items() if uses_keras(v)} - self.converted_names(names)
         found: list[ast.stmt] = []
         scripts = any(isinstance(w, Written) and w.statements for w in self.done.values())
         gone = {

@@ -65,7 +65,7 @@ def factory_text(written: Written) -> str:
     given = ", ".join(f"{p.name}={code_of(factory.returned.values[p.name])}" for p in factory.root.params)
     fixed = f" with {', '.join(factory.frozen)} fixed" if factory.frozen else ""
     node = factory.function.node
-    lines = [*pprint(factory.prologue).split("\n"), *pprint(factory.epilogue).split("\n")]
+    lines = pprint(factory.prologue).split("\n")
     body = "".join(f"  {line}\n" for line in lines if line)
     assert isinstance(node, ast.FunctionDef)
     return f"def {node.name}({ast.unparse(node.args)}){fixed}:\n{body}  {factory.root.name}({given})"

@@ -474,8 +474,7 @@ def build(shape=(6,), units=4, classes=2):
     return Model([a, b], Dense(classes)(x))
 """,
     "build()",
-    tier="flat",
-    refused=("build((3,), 7, 1)",),
+    "build((3,), 7, 1)",
 )  # fmt: skip
 case(
     "a nested model used twice",
@@ -490,8 +489,7 @@ def build(features=6, units=4):
     return Model([a, b], Subtract()([base(a), base(b)]))
 """,
     "build()",
-    tier="flat",
-    refused=("build(5, 3)",),
+    "build(5, 3)",
 )  # fmt: skip
 case(
     "a sequential model",

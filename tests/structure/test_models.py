@@ -10,7 +10,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from held import assert_same, convert, load
+import torch
+from held import assert_same, convert, load, write
+
+from transpiler.diagnostics import Severity
+from transpiler.pipeline import convert_file
 
 HEAD = """
 import keras
@@ -179,3 +183,68 @@ def build(size=6, width=3):
 """
     names = load(convert(source, "build()[1]", tmp_path).modules[0].text)
     assert names
+
+
+def test_the_models_of_a_script_share_what_they_share(tmp_path: Path):
+    source = f"""{HEAD}
+latent = 3
+inputs = keras.Input((8, 8, 1))
+x = Conv2D(4, 3, strides=2, padding="same", activation="relu")(inputs)
+encoder = Model(inputs, Dense(latent)(Flatten()(x)), name="encoder")
+encoder.summary()
+code = keras.Input((latent,))
+x = Reshape((8, 8, 1))(Dense(64)(code))
+decoder = Model(code, x, name="decoder")
+autoencoder = Model(inputs, decoder(encoder(inputs)))
+"""
+    conversion = convert_file(write(source, tmp_path))
+    assert not [f for f in conversion.findings if f.severity >= Severity.ERROR]
+    names = load(conversion.modules[0].text)
+    assert names["autoencoder"].encoder is names["encoder"]
+    assert names["autoencoder"].decoder is names["decoder"]
+    assert [e.expression for e in conversion.entries] == ["encoder", "decoder", "autoencoder"]
+    x = torch.randn(2, 8, 8, 1)
+    assert torch.equal(names["autoencoder"](x), names["decoder"](names["encoder"](x)))
+
+
+def test_a_builder_is_given_models(tmp_path: Path):
+    source = AUTOENCODER + """
+def both(first, second, classes=3):
+    first.trainable = False
+    inputs = keras.Input((8,))
+    return Model(inputs, Dense(classes)(second(first(inputs))))
+
+e = encoder(8)
+d = decoder(4, 8)
+model = both(e, d)
+"""
+    conversion = convert_file(write(source, tmp_path))
+    assert not [f for f in conversion.findings if f.severity >= Severity.ERROR]
+    names = load(conversion.modules[0].text)
+    assert names["model"].first is names["e"] and names["model"].second is names["d"]
+    x = torch.randn(2, 8)
+    assert torch.equal(names["model"](x), names["model"].dense(names["d"](names["e"](x))))
+    assert names["both"](names["e"], names["d"], 7)(x).shape == (2, 7)
+
+
+def test_an_entry_composes_models(tmp_path: Path):
+    conversion = convert(TWO, "keras.Sequential(list(parts(6, 3)))", tmp_path)
+    (plan,) = conversion.entries
+    assert plan.tier == "structure" and "parts(6, 3)" in plan.torch_expression
+
+
+def test_a_builder_serves_only_calls_like_the_one_it_was_converted_for(tmp_path: Path):
+    """The file shows no call of `tower` but those of `build`: with images and with vectors."""
+    source = f"""{HEAD}
+def tower(shape):
+    inputs = keras.Input(shape)
+    return Model(inputs, Dense(3)(inputs))
+
+def build(size=5):
+    a, b = tower((size,)), tower((size, 2))
+    x, y = keras.Input((size,)), keras.Input((size, 2))
+    return Model([x, y], Concatenate()([a(x), Flatten()(b(y))]))
+"""
+    for entry in ("build()", "build(4)"):
+        text = convert(source, entry, tmp_path).modules[0].text
+        assert_same(load(text), source, entry, tmp_path)

@@ -25,7 +25,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout, TensorType
-from transpiler.ir.statics import bound_names, names_in
+from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
@@ -71,7 +71,7 @@ class Factory:
 
     function: Function
     prologue: Block
-    epilogue: Block
+    """Its statements before it returns."""
     returned: Any
     """The construction of the model's class; of several models, a tuple or list of the variables that hold them."""
     frozen: dict[str, Any]
@@ -88,6 +88,8 @@ class Factory:
     """Whether the source returns the tensors of the model in place of the model."""
     calls: list[ast.AST] = field(default_factory=list)
     """The functions of other builders that it calls."""
+    kinds: list[Any] = field(default_factory=list)
+    """Ranks and types of the inputs and outputs of its models: it serves calls that give the same."""
 
     @property
     def root(self) -> ModuleClass | None:
@@ -225,7 +227,9 @@ def flat_factory(
     fixed = {
         n: v
         for n, v in arguments.items()
-        if not _is_rest(function, n) and not (isinstance(v, Instance) and next(iter(arguments)) == n)
+        if not _is_rest(function, n)
+        and not isinstance(v, Model)
+        and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
@@ -263,7 +267,7 @@ def stage_factory(
                 raise StageError(f"{error} ({error.sym})") from None
             place = f" at line {stager.where().line}" if stager.stack else ""
             reasons.append(f"{', '.join(sorted(names))}: {error}{place}")
-            for n in names:
+            for n in sorted(names):
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")
 
@@ -322,6 +326,9 @@ def _evaluate(
     stager.reserved = set(arguments)
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
+    for n, v in arguments.items():
+        if isinstance(v, Model) and v.inputs is not None and function.node not in stager.memory.written_out:
+            env.names[n] = stager.given_model(n, v, function.node)
     stager.visit(function.node)
     around = Snapshot(function.env, arguments.values())
     try:
@@ -414,7 +421,7 @@ def _extract(
     """
     graph = returned if has_tensors(returned) else ((), ())
     remove_dead(stager.block, {*tensors(graph[1])})
-    prologue, region, epilogue = _parts(stager.block.ops)
+    prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
     made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]
     if has_tensors(returned):
@@ -436,7 +443,7 @@ def _extract(
         show(construction.cls, [place for m, *place in stager.memory.show.get(function.node, ()) if m == i])
     outer_names = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
     local = tuple(dict.fromkeys(op.name for op in prologue.walk() if isinstance(op, Let)))
-    models = [n for n in local if n in stager.module_names]
+    models = [n for n in (*arguments, *local) if n in stager.module_names]
     for construction in made:
         cls = construction.cls
         cls.sizes = tuple(stager.input_dims)
@@ -450,17 +457,26 @@ def _extract(
         n: v
         for n, v in arguments.items()
         if (not is_static(v) or _is_rest(function, n) and n in used)
+        and n not in stager.module_names
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
-    return Factory(function, prologue, epilogue, returned, own | stager.fixed_outer, outer_names)
+    return Factory(function, prologue, returned, own | stager.fixed_outer, outer_names)
 
 
-def _parts(ops: list[Any]) -> tuple[Block, Block, Block]:
-    """What stands before the first operation on tensors, from there to the last one, and after it."""
+def _parts(ops: list[Any]) -> tuple[Block, Block]:
+    """The statements around the operations on tensors, and these, from the first to the last.
+
+    Statements after the last one stay with the operations if they read what is between them.
+    """
     live = [i for i, op in enumerate(ops) if _makes_tensors(op)]
     first, last = (live[0], live[-1] + 1) if live else (len(ops), len(ops))
-    return Block(ops[:first]), Block(ops[first:last]), Block(ops[last:])
+    around, region = Block(ops[:first]), Block(ops[first:last])
+    for op in ops[last:]:
+        inside = bound_names(region)
+        reads = used_names(Block([op]), let_values=True) | bound_names(Block([op]))
+        (region if reads & inside else around).ops.append(op)
+    return around, region
 
 
 def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:

@@ -19,11 +19,11 @@ def units(model: Model, interpreter: Any) -> tuple[WeightUnit, ...]:
     That is the order of construction in the program, but a layer that the program defines constructs all it is made
     of at once, whenever it made it under Keras.
     """
-    return tuple(_units(_layers(model, interpreter), interpreter, set()))
+    return tuple(_units(layers_of(model, interpreter), interpreter, set()))
 
 
-def _layers(model: Model, interpreter: Any) -> list[Any]:
-    """The layers that the model's tensors pass through."""
+def layers_of(model: Model, interpreter: Any) -> list[Any]:
+    """The layers that the model's tensors pass through, each once."""
     found: list[Any] = []
     seen: set[Value] = set()
     todo = list(tensors(model.outputs))
@@ -34,7 +34,7 @@ def _layers(model: Model, interpreter: Any) -> list[Any]:
             continue
         seen.add(x)
         todo += origin.inputs
-        if origin.layer is not None:
+        if origin.layer is not None and not any(origin.layer is known for known in found):
             found.append(origin.layer)
     return found
 

@@ -16,7 +16,6 @@ from transpiler.write.torch.pieces import VERSION, Lines, construction_code, let
 def factory_text(
     node: ast.FunctionDef,
     prologue: Block,
-    epilogue: Block,
     returned: Any,
     frozen: dict[str, Any],
     printed: dict[str, str],
@@ -33,20 +32,32 @@ def factory_text(
     for name, value in frozen.items():
         body.add(*guard(name, value, name in bound))
     head = signature(node, type_of_models(returned, prologue), known)
-    last = prologue.ops[-1] if prologue.ops and not epilogue.ops else None
+    last = prologue.ops[-1] if prologue.ops else None
     if isinstance(last, Let) and isinstance(returned, Sym) and last.name == returned.code:
         prologue, returned = Block(prologue.ops[:-1]), last.value
     statements(prologue, body)
-    statements(epilogue, body)
     body.add(f"return {code_of_models(returned)}")
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
 
 
+def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:
+    """The statements that make the models of a script, and bind them to its variables `names`."""
+    body = Lines()
+    statements(prologue, body)
+    values = [returned] if len(names) == 1 else returned
+    lines = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), line) for line in body.lines]
+    for name, value in zip(names, values):
+        code = VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), code_of_models(value))
+        lines += [f"{name} = {code}"] if code != name else []
+    return lines
+
+
 def composed_expression(prologue: Block, returned: Any, root: str, printed: dict[str, str]) -> str:
     """What a function of static statements returns as one expression; the class of the model is called `root`."""
-    made = construction_code(returned.cls, returned.values)
-    text = f"{root}{made[made.index('('):]}"
+    text = code_of_models(returned)
+    if isinstance(returned, Construction):
+        text = f"{root}{text[text.index('('):]}"
     for op in reversed(prologue.ops):
         text = f"(lambda {op.name}: {text})({code_of(op.value)})"
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)

@@ -96,7 +96,7 @@ class StagedModels:
             return None
         callee, method = self.callee(function, args)
         given = args[1:] if method else args
-        if callee is None or not all(map(is_static, (*given, *kwargs.values()))):
+        if callee is None or not all(is_static(v) or is_module(v) for v in (*given, *kwargs.values())):
             return None
         bound = Interpreter.bind(self, function, args, kwargs).names
         bound = {n: v for n, v in bound.items() if not n.startswith("__")}
@@ -104,7 +104,8 @@ class StagedModels:
             return None
         if method and self.layers_made():
             return None  # the call would have to move before layers that Keras makes first
-        call = ast.Call(callee, [to_ast(a) for a in given], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
+        texts = [to_ast(v.code if is_module(v) else v) for v in (*given, *kwargs.values())]
+        call = ast.Call(callee, texts[: len(given)], [ast.keyword(k, v) for k, v in zip(kwargs, texts[len(given) :])])
         name = self.fresh(self.target_of_call() or variable_for(function.name))
         built = self.models_of(factory, Sym.name(name), bound)
         if built is None:
@@ -130,7 +131,8 @@ class StagedModels:
         if isinstance(self.scope.parent, EntryEnv):  # an entry's own text is evaluated where the result is used
             return (None if self.names_keras(node.func) else node.func), own
         if isinstance(receiver, Instance) and own:
-            return (ast.Attribute(receiver.code.expr, function.name, ast.Load()) if receiver.code else None), own
+            code = receiver.code
+            return (ast.Attribute(code.expr, function.name, ast.Load()) if code is not None else None), own
         if isinstance(node.func, ast.Name) and self.scope.top.names.get(node.func.id) is function:
             return ast.Name(node.func.id, ast.Load()), False
         return None, False
@@ -201,6 +203,18 @@ class StagedModels:
         self.models.append(model)
         model.outputs = self.call_module(model, model.inputs)
         return (model.inputs, model.outputs) if factory.as_tensors else model
+
+    def given_model(self, name: str, seen: Model, maker: ast.AST) -> Model:
+        """A model that the builder is given, with the sizes of the one that was seen."""
+        inputs = {x: self.own_input(Value(x.type.in_layout(Layout.KERAS), x.hint)) for x in tensors(seen.inputs)}
+        outputs = {y: Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(seen.outputs)}
+        model = Model(
+            replace_tensors(seen.inputs, inputs), replace_tensors(seen.outputs, outputs), index=len(self.layers)
+        )
+        model.code, model.attributes["__maker__"] = Sym.name(name), maker
+        self.module_names.add(name)
+        model.outputs = self.call_module(model, model.inputs)
+        return model
 
     def own_input(self, value: Value) -> Value:
         self.origins[value] = Origin([], [value], lambda xs: None)
@@ -423,6 +437,10 @@ def sink_into_models(prologue: Block) -> None:
         if len(users) == 1 and op.name not in used_names(others, let_values=True):
             prologue.ops.remove(op)
             users[0].block.ops.insert(0, op)
+
+
+def is_module(value: Any) -> bool:
+    return isinstance(value, Model) and value.code is not None
 
 
 def read_by(let: Let) -> set[str]:

@@ -43,7 +43,13 @@ class Env:
         while scope is not None:
             if name in scope.names and (scope is self or scope.kind != "class"):
                 return scope
+            if scope.parent is None:
+                return scope.scope_beyond(name)
             scope = scope.parent
+        return None
+
+    def scope_beyond(self, name: str) -> Env | None:
+        """Where a name is bound that the outermost scope does not have."""
         return None
 
     @property
@@ -72,9 +78,7 @@ class EntryEnv(Env):
         super().__init__(None, "module", module)
         self._target, self._builtins = target, builtins
 
-    def scope_of(self, name: str) -> Env | None:
-        if name in self.names:
-            return self
+    def scope_beyond(self, name: str) -> Env | None:
         if name in self._builtins:
             return None
         found = self._target()
