@@ -198,3 +198,33 @@ CHANGED_BETWEEN_CALLS = {
 def test_what_a_function_reads_may_change_between_its_calls(name: str, tmp_path: Path):
     source = HEAD + CHANGED_BETWEEN_CALLS[name]
     assert_same(load(convert(source, "build()", tmp_path).modules[0].text), source, "build()", tmp_path)
+
+
+CHANGED = """
+import keras
+from keras import layers
+
+class Scale(layers.Layer):
+    def __init__(self, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.dense = layers.Dense(3)
+    def call(self, x):
+        return self.dense(x) * self.scale
+
+def build(change):
+    x = keras.Input((3,))
+    block = Scale(1.5)
+    y = block(x)
+    block.trainable = False
+    if change:
+        block.scale = 2.0
+    return keras.Model(x, block(y))
+"""
+
+
+@pytest.mark.parametrize(("change", "entries"), [(False, 1), (True, 0)])
+def test_a_layer_that_is_changed_between_two_calls_is_declined(change: bool, entries: int, tmp_path: Path):
+    conversion = convert_file(write(CHANGED, tmp_path), entries=[f"build({change})"])
+    assert len(conversion.entries) == entries
+    assert entries or "called again after it was changed" in conversion.findings[0].message

@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.statics import used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
@@ -38,6 +39,7 @@ from transpiler.read.keras.evaluate.staging import (
     signature_defaults,
     staged_hint,
     substitute,
+    unchanged,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -138,9 +140,15 @@ class StagedLayers:
             self.visit_class(layer.cls)
             staged, values = self.stage_custom_layer(layer, args, kwargs)
             member = self.construct_custom(layer, staged, values, given)
-            self.staged_layers[layer] = staged, member, kinds
+            self.staged_layers[layer] = staged, member, kinds, watched(layer)
         else:
-            staged, member, before = known
+            staged, member, before, changed = known
+            if changed():
+                raise self.declined(
+                    "K2T107",
+                    f"{layer.cls.name} is called again after it was changed",
+                    "Make a second object, or pass what changes as an argument of call().",
+                )
             if before != kinds or not self.fits(staged, member, given):
                 raise self.declined("K2T107", f"{layer.cls.name} is shared between inputs of different kinds or sizes")
             member.shared = True
@@ -439,6 +447,17 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         self.memory.shown.append((member, staged.cls.key, label))
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def watched(layer: Instance) -> Callable[[], bool]:
+    """A function that tells whether an object of the program was changed since; whether it is trained does not count."""
+
+    def attributes() -> dict[str, Any]:
+        return {n: v for n, v in layer.attributes.items() if n != "trainable" and not n.startswith("__")}
+
+    before = own_copy(attributes())
+    inner = Snapshot(None, before.values())
+    return lambda: not unchanged(attributes(), before) or inner.changed()
 
 
 def replaced(args: list[Any], kwargs: dict[str, Any], place: int | str, value: Any) -> tuple[list[Any], dict[str, Any]]:
