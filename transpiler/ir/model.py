@@ -47,6 +47,14 @@ class ApiObject:
         return f"{self.api}(…)"
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A weight that starts as a tensor which the constructor makes: its text, and its shape as Keras has it."""
+
+    code: Sym
+    shape: tuple[Any, ...]
+
+
 class Args:
     """The bound arguments of one layer or op: `a.filters` is a plain value, a `Sym`, or a value of the program."""
 

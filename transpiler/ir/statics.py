@@ -9,6 +9,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.liveness import results_of
+from transpiler.ir.model import Given
 from transpiler.ir.program import Apply, Block, Branch, ForLoop, Let, Loop, Member, ModuleClass, Static
 from transpiler.ir.trees import nodes, variables_in
 
@@ -32,6 +33,8 @@ def names_in(value: Any) -> set[str]:
         return set().union(*map(names_in, value)) if value else set()
     if isinstance(value, dict):
         return names_in(list(value.values()))
+    if isinstance(value, Given):
+        return names_in(value.code)
     if isinstance(value, ast.AST):
         return variables_in(value)
     return set()

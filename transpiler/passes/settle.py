@@ -10,6 +10,7 @@ from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.liveness import remove_dead
+from transpiler.ir.model import Given
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -300,6 +301,8 @@ def rename_static(block: Block, old: str, new: str) -> None:
             return type(v)(map(value, v))
         if isinstance(v, dict):
             return {k: value(x) for k, x in v.items()}
+        if isinstance(v, Given):
+            return replace(v, code=value(v.code))
         return v
 
     def member(m: Any) -> None:
@@ -312,7 +315,7 @@ def rename_static(block: Block, old: str, new: str) -> None:
             m.construction.values = {k: value(v) for k, v in m.construction.values.items()}
         for part in m.parts:
             member(part)
-        if m.step is not None and any(isinstance(v, Sym) for v in m.step.init.values()):
+        if m.step is not None and any(names_in(v) for v in m.step.init.values()):
             m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
 
     for op in block.walk():
