@@ -15,6 +15,7 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Change,
     ForLoop,
     Let,
     Loop,
@@ -22,6 +23,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Param,
     Return,
+    Static,
     Value,
 )
 from transpiler.ir.statics import (
@@ -322,6 +324,10 @@ def rename_static(block: Block, old: str, new: str) -> None:
         if isinstance(op, Let):
             op.name = new if op.name == old else op.name
             op.value = value(op.value)
+        elif isinstance(op, Static):
+            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
+            if isinstance(op, Change):
+                op.names = tuple(new if n == old else n for n in op.names)
         elif isinstance(op, Apply) and op.member is not None:
             member(op.member)
         elif isinstance(op, Branch):

@@ -52,6 +52,14 @@ def given_code(value: Given, transform: Transform = ()) -> str:
     return text
 
 
+def own_tensor(value: Given) -> str:
+    """The text of a given tensor that nothing else holds, in the precision of the model."""
+    code = given_code(value)
+    if code.startswith("torch.from_numpy("):
+        return code.replace("from_numpy", "tensor", 1)[:-1] + ", dtype=torch.get_default_dtype())"
+    return code if code.startswith("torch.tensor(") else f"{code}.clone()"
+
+
 def fans_of(step: Step, name: str) -> Fans:
     """Keras's fans of one parameter of `step`."""
     return step.fans.get(name) if isinstance(step.fans, Mapping) else step.fans
@@ -118,8 +126,7 @@ def weight_code(shape: tuple[Any, ...], value: Any, trainable: bool) -> Code:
     if isinstance(value, Given):
         if not same(value.shape, shape):
             raise Declined("K2T102", "an initial weight of another shape than the weight has no translation")
-        code = given_code(value)
-        code, helpers = code if code.startswith("torch.tensor(") else f"{code}.clone()", ()  # others may hold it too
+        code, helpers = own_tensor(value), ()
     elif name in ("zeros", "ones"):
         code, helpers = f"torch.{name}({dims})", ()
     else:

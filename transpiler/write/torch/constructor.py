@@ -11,6 +11,7 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Change,
     ForLoop,
     Let,
     Loop,
@@ -49,7 +50,9 @@ class ConstructorWriter:
                     made.add(op.member)
                     pending.append(op.member)
                     self.need(op)
-            elif isinstance(op, (Branch, ForLoop)) and not any(isinstance(o, Let) for o in Block([op]).walk()):
+            elif isinstance(op, (Branch, ForLoop)) and not any(
+                isinstance(o, (Let, Change)) for o in Block([op]).walk()
+            ):
                 pending.append(op)
             else:
                 flush()

@@ -10,6 +10,7 @@ from transpiler.ir.model import KERAS2, Layer
 from transpiler.ir.program import Block, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import (
     OWN_KINDS,
@@ -281,6 +282,9 @@ class CustomLayers:
         elif isinstance(value, Value) and value in owner.attributes.get("__weights__", ()):
             member = owner.attributes["__weights__"][value]
             member.name = member.name or name
+            value.hint = name if value.hint == "weight" else value.hint
+        elif isinstance(value, Constant):
+            value.member.hint = name
 
     def missing_attribute(self, value: Instance, name: str) -> Any:
         if is_own_layer(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Findings
+from transpiler.read.keras.evaluate.array_calls import ArrayCalls
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
@@ -24,6 +25,7 @@ from transpiler.rules.ops import op_rules
 
 
 class KerasInterpreter(
+    ArrayCalls,
     ProgramInitializers,
     LayerSubclasses,
     CustomWeights,
@@ -55,3 +57,4 @@ class KerasInterpreter(
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}
+        self.array_changes = {}

@@ -9,6 +9,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym, binary, code_of
 from transpiler.ir.model import ApiObject, ApiValue, Args, Given
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Native, Partial, Super, Unknown
@@ -76,6 +77,10 @@ class ProgramInitializers:
         made = value.args[0] if value.args else value.kwargs.get("value")
         if isinstance(made, (list, tuple)) and shape_of(made):
             return Given(Sym.parse(f"torch.tensor({code_of(as_floats(made))})"), shape_of(made) or ())
+        if isinstance(made, NumpyArray):
+            return Given(
+                Sym(ast.Call(ast.parse("torch.from_numpy", mode="eval").body, [self.array_here(made)], [])), made.shape
+            )
         if not isinstance(made, Constant):
             return None
         made = self.brought_here(made)

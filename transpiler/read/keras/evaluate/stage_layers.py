@@ -32,6 +32,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    has_batch,
     is_short,
     is_static,
     places_of,
@@ -257,7 +258,7 @@ class StagedLayers:
 
         def kind(value: Any) -> Any:
             if isinstance(value, Value):
-                return ("tensor", value.type.rank, value.type.masked)
+                return ("tensor", value.type.rank, has_batch(value.type), value.type.masked)
             if isinstance(value, (list, tuple)):
                 return (type(value).__name__, *map(kind, value))
             if isinstance(value, dict):
