@@ -99,6 +99,7 @@ Transform = tuple[tuple[Any, ...], ...]
     ("flip", axis)               reverse an axis
     ("expand", axis)             insert an axis of size 1
     ("merge", axis)              join an axis and the one after it
+    ("windows", kernel, strides) of (*in, C, *out, D) what a window at each place of `out` sees: (*out, C, *kernel, D)
     ("fill", value)              a constant, for a torch parameter that Keras does not have (`Weight("")`)
 
 `ir/weights.py` carries them out.

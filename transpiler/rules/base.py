@@ -64,6 +64,8 @@ class LayerRule:
 
     keras: ClassVar[tuple[str, ...]] = ()
     """The class names it has in `keras.layers`, today's first."""
+    class_name: ClassVar[str] = ""
+    """The name of its class, where `keras` has other names for it only."""
     functions: ClassVar[tuple[str, ...]] = ()
     """The functions of `keras.layers` that make this layer and call it: `add` for `Add`."""
     signature: ClassVar[str] = ""

@@ -190,7 +190,7 @@ class Conv2D(_Conv):
 class Convolution2D(Conv2D):
     """`Conv2D` under its older name, whose third positional argument meant another thing in Keras 1."""
 
-    keras = ("Convolution2D",)
+    keras, class_name = ("Convolution2D",), "Conv2D"
     examples = (("Convolution2D(4, (3, 3), padding='same')", (2, 8, 9, 3)),)
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any], generation: str = KERAS3) -> Args:

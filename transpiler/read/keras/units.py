@@ -49,7 +49,7 @@ def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[
             built = interpreter.built.get(layer)
             modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
             if modules:
-                name = layer.attributes.get("class_name", layer.rule.keras[0])
+                name = layer.attributes.get("class_name", layer.rule.class_name or layer.rule.keras[0])
                 yield WeightUnit(name, layer.name, modules, layer.span, layer.index)
             continue
         own = own_weights(layer)
