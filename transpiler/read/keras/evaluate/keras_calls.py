@@ -10,6 +10,7 @@ from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.keras_clones import ModelClones
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
 from transpiler.read.keras.evaluate.keras_layers import KerasLayers
 from transpiler.read.keras.evaluate.keras_models import KerasModels
@@ -32,6 +33,7 @@ class KerasInterpreter(
     CustomLayers,
     KerasLayers,
     KerasModels,
+    ModelClones,
     KerasTensors,
     KerasOps,
     KerasFunctions,

@@ -20,6 +20,7 @@ from transpiler.read.keras.evaluate.indexing import (
     slices_of,
     without_trailing,
 )
+from transpiler.read.keras.evaluate.layer_names import AutomaticName, automatic_name
 from transpiler.read.keras.evaluate.values import (
     Method,
     Model,
@@ -90,7 +91,11 @@ class KerasTensors:
         if name in layer.attributes and name not in ("calls", "activation_function"):
             return layer.attributes[name]
         if name == "name":
-            return layer.name or f"{layer.rule.keras[0].lower()}_{layer.index}"
+            return layer.name or AutomaticName(
+                f"{automatic_name(layer.rule.class_name or layer.rule.keras[0])}_{layer.index}"
+            )
+        if name == "activation" and "activation" in layer.args:
+            return self.activation_of(layer)
         calls = layer.attributes.get("calls", [])
         if name in ("output", "input", "output_shape", "input_shape") and calls:
             found = calls[0][1] if name.startswith("output") else calls[0][0]
@@ -103,6 +108,13 @@ class KerasTensors:
         if name == "__class__":
             return ApiValue(f"keras.layers.{layer.rule.keras[0]}")
         return Method(name, layer)
+
+    def activation_of(self, layer: Layer) -> Any:
+        """The activation of a layer: a function, however it was given."""
+        given = layer.attributes.get("activation_function") or layer.args.get("activation")
+        if given is None or isinstance(given, str):
+            return ApiValue(f"keras.activations.{given or 'linear'}")
+        return given
 
     def model_attribute(self, model: Model, name: str) -> Any:
         if name in model.attributes:
