@@ -24,6 +24,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import variables_in
+from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -176,6 +177,7 @@ def flat_expression(base: Any, findings: Any, memory: Memory, expression: ast.ex
     finally:
         around.restore()
     region = Block([op for op in stager.block.ops])
+    in_keras_order(stager, region, inputs, outputs)
     moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
     region.ops.append(Return(replace_tensors(outputs, moved)))
     return ModuleClass(name, [], tensors(inputs), region, root=True)
@@ -207,7 +209,7 @@ def stage_factory(
                 raise StageError(f"{error} ({error.sym})") from None
             place = f" at line {stager.where().line}" if stager.stack else ""
             reasons.append(f"{', '.join(sorted(names))}: {error}{place}")
-            for n in names:
+            for n in sorted(names):
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")
 
@@ -337,6 +339,7 @@ def _extract(
     early = [op for op in prologue.ops if isinstance(op, Let) and op.name in changed]  # the start of a loop's variables
     prologue.ops = [op for op in prologue.ops if op not in early]
     region.ops[:0] = early
+    in_keras_order(stager, region, inputs, outputs)
     moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
     region.ops.append(Return(replace_tensors(outputs, moved)))
     cls = ModuleClass(name, [], tensors(inputs), region, root=True)

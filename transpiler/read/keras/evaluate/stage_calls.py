@@ -120,11 +120,22 @@ class StagedCalls:
         """Raises NotFlat where classes or loops have taken the place of layers."""
         found = super().graph(model)
         if any(y in self.kept for node in found.nodes for y in (*node.inputs, *node.outputs)):
-            maker = model.attributes.get("__maker__")
-            if maker is None or maker in self.memory.written_out:
-                raise StageError("single layers of the model are used")
-            raise NotFlat(maker)
+            self.not_flat(model)
         return found
+
+    def graph_of_calls(self, model: Model) -> Graph:
+        """The graph with layers of the program as they are; raises NotFlat where other classes or loops are in it."""
+        found = super().graph(model)
+        if any(y in self.kept and y not in self.of_layers for node in found.nodes for y in node.outputs):
+            self.not_flat(model)
+        return found
+
+    def not_flat(self, model: Model) -> None:
+        """Raises NotFlat for the function that built a model, or StageError if that is of no use."""
+        maker = model.attributes.get("__maker__")
+        if maker is None or maker in self.memory.written_out:
+            raise StageError("single layers of the model are used")
+        raise NotFlat(maker)
 
     def static_call(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call of a function that has nothing to do with tensors stays a call; None if it has."""

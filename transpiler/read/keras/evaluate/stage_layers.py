@@ -397,6 +397,7 @@ class StagedLayers:
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         self.kept.update(results)
+        self.of_layers.update(results)
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, places_of(staged.result), self.where()))
         self.remember(

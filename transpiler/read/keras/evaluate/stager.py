@@ -65,6 +65,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         """The functions that are evaluated right now, the innermost last."""
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
+        self.of_layers: set[Value] = set()
+        """Those of them that single layers of the program made."""
         self.places: dict[Any, Frame] = {}
         """For each layer, the class or factory that calls it."""
         self.staged_layers: dict[Instance, Any] = {}
