@@ -136,6 +136,10 @@ class LayerRule:
         """The PyTorch form for inputs of types `xs`, which are in the layout `wants` asked for."""
         raise NotImplementedError
 
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        """The shapes of the layer's variables by name, as far as they are needed before it is called."""
+        return {}
+
     def outputs(self, a: Args) -> tuple[str, ...]:
         """For several outputs: how each is taken from the last step's result `{0}`."""
         return ()

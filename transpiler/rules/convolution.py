@@ -148,6 +148,11 @@ class _Conv(_Convolution):
         grid, window = Grid.of(a, xs[0], self.ndim), Window.of(a, self.ndim)
         return grid.shape(window.sizes(grid.sizes, padding_of(a, window)), a.filters)
 
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        grid, window = Grid.of(a, x, self.ndim), Window.of(a, self.ndim)
+        kernel = (*window.kernel, grid.known_channels() // a.groups, a.filters)
+        return {"kernel": kernel, **({"bias": (a.filters,)} if a.const("use_bias") else {})}
+
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         grid, window = Grid.of(a, xs[0], self.ndim), Window.of(a, self.ndim)
         channels = (grid.known_channels(), a.filters)

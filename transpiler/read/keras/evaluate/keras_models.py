@@ -182,7 +182,9 @@ class KerasModels:
                 return self.call_layer(receiver, args, kwargs)
             if name == "compute_output_shape":
                 return self.output_shape_of(receiver, *args, **kwargs)
-            if name in ("build", "set_weights", "get_weights", "get_config"):
+            if name == "build":
+                return self.build_layer(receiver, *args, **kwargs)
+            if name in ("set_weights", "get_weights", "get_config"):
                 return Unknown(f"{name}() of a layer")
             if name == "get_output_at":
                 return receiver.attributes["calls"][args[0]][1][0]

@@ -22,6 +22,7 @@ from transpiler.read.keras.evaluate.indexing import (
 )
 from transpiler.read.keras.evaluate.layer_names import AutomaticName, automatic_name
 from transpiler.read.keras.evaluate.values import (
+    LayerVariable,
     Method,
     Model,
     TensorShape,
@@ -34,6 +35,11 @@ from transpiler.rules.ops.operators import OPERATOR
 
 class KerasTensors:
     """The part of the interpreter that knows tensors."""
+
+    def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, LayerVariable) and name == "shape":
+            return value.shape
+        return super().getattr(value, name)  # type: ignore[misc]
 
     def keras_attribute(self, value: Any, name: str) -> Any:
         if isinstance(value, ApiValue):
@@ -103,11 +109,33 @@ class KerasTensors:
             return value if not name.endswith("shape") else value.type.shape
         if name == "trainable":
             return layer.attributes.get("trainable", True)
+        if name == "built":
+            return self.is_built(layer)
+        shape = self.variables_of(layer).get(name)
+        if shape is not None:
+            return LayerVariable(f"the {name} of a {layer.rule.keras[0]} is read", shape)
         if name in layer.args:
             return layer.args.get(name)
         if name == "__class__":
             return ApiValue(f"keras.layers.{layer.rule.keras[0]}")
         return Method(name, layer)
+
+    def is_built(self, layer: Layer) -> bool:
+        return "calls" in layer.attributes or "built_for" in layer.attributes
+
+    def build_layer(self, layer: Layer, input_shape: Any) -> None:
+        """`layer.build(shape)`: the layer has variables, whether or not it is called."""
+        if isinstance(input_shape, (tuple, list, TensorShape)) and self.rule_variables(layer, tuple(input_shape)):
+            layer.attributes["built_for"] = tuple(input_shape)
+
+    def variables_of(self, layer: Layer) -> dict[str, Any]:
+        """The shapes of a layer's variables by name, where it has them by now and they are known."""
+        calls = layer.attributes.get("calls")
+        shape = layer.attributes.get("built_for", calls[0][0][0].type.shape if calls and calls[0][0] else None)
+        return {} if shape is None else self.rule_variables(layer, shape)
+
+    def rule_variables(self, layer: Layer, shape: tuple[Any, ...]) -> dict[str, Any]:
+        return layer.rule.variables(layer.args, TensorType(shape))
 
     def activation_of(self, layer: Layer) -> Any:
         """The activation of a layer: a function, however it was given."""
