@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness import GENERATIONS, LIBRARY, compare, compare_batchnorm, evaluate_shape, symbolic
+from harness import GENERATIONS, LIBRARY, compare, compare_batchnorm, evaluate_shape, read, symbolic
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2, KERAS3
@@ -396,3 +396,12 @@ def test_small_numbers_read_as_written():
         rule = layer_rules()["LayerNormalization"]
         lowering = rule.lower(rule.bind((), {"epsilon": float(text)}), [TensorType((None, 4))])
         assert lowering.steps[0].module == f"nn.LayerNorm(4, eps={text})"
+
+
+@pytest.mark.parametrize(
+    "code", ["LocallyConnected1D(4, 3, padding='same', implementation=2)", "LocallyConnected1D(4, 3, implementation=4)"]
+)
+def test_a_locally_connected_layer_that_is_not_exact_is_declined(code):
+    with pytest.raises(Declined):
+        layer = read(code, KERAS2)
+        layer.rule.lower(layer.args, [TensorType((None, 7, 3), layout=Layout.FIRST)])

@@ -389,3 +389,13 @@ def test_an_open_argument_of_an_initializer_is_fixed(tmp_path: Path):
     text = convert(source, tmp_path, "build()").modules[0].text
     assert "nn.init.constant_(module.bias, 0.5)" in text
     assert "if start != 0.5" in text
+
+
+def test_a_layer_under_its_older_name_is_paired_by_its_class(tmp_path: Path):
+    source = """
+        def build():
+            i = keras.Input((5, 5, 1))
+            return keras.Model(i, layers.Convolution2D(2, 3)(i))
+        """
+    (entry,) = convert(source, tmp_path, "build()").entries
+    assert [u.keras_class for u in entry.units] == ["Conv2D"]

@@ -23,6 +23,8 @@ class WeightUnit:
     span: Span | None = None
     place: int = 0
     """Where the layer stands among all that the Keras program constructs; ascending, with gaps."""
+    unused: tuple[str, ...] = ()
+    """Variables that Keras makes and nothing reads: the result does not have them."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,14 @@ class ApiObject:
         return f"{self.api}(…)"
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A weight that starts as a tensor which the constructor makes: its text, and its shape as Keras has it."""
+
+    code: Sym
+    shape: tuple[Any, ...]
+
+
 class Args:
     """The bound arguments of one layer or op: `a.filters` is a plain value, a `Sym`, or a value of the program."""
 
@@ -91,6 +99,7 @@ Transform = tuple[tuple[Any, ...], ...]
     ("flip", axis)               reverse an axis
     ("expand", axis)             insert an axis of size 1
     ("merge", axis)              join an axis and the one after it
+    ("windows", kernel, strides) of (*in, C, *out, D) what a window at each place of `out` sees: (*out, C, *kernel, D)
     ("fill", value)              a constant, for a torch parameter that Keras does not have (`Weight("")`)
 
 `ir/weights.py` carries them out.

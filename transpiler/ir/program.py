@@ -93,6 +93,13 @@ class Static:
 
 
 @dataclass(eq=False)
+class Change(Static):
+    """A statement of the constructor that changes what variables hold: kept where one of `names` is needed."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(eq=False)
 class Apply:
     """`results = step(args)`: through `member` if the step is a module, else as an expression over the arguments."""
 

@@ -9,7 +9,20 @@ from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.liveness import results_of
-from transpiler.ir.program import Apply, Block, Branch, Construction, ForLoop, Let, Loop, Member, ModuleClass, Static
+from transpiler.ir.model import Given
+from transpiler.ir.program import (
+    Apply,
+    Block,
+    Branch,
+    Change,
+    Construction,
+    ForLoop,
+    Let,
+    Loop,
+    Member,
+    ModuleClass,
+    Static,
+)
 from transpiler.ir.trees import nodes, variables_in
 
 
@@ -32,6 +45,8 @@ def names_in(value: Any) -> set[str]:
         return set().union(*map(names_in, value)) if value else set()
     if isinstance(value, dict):
         return names_in(list(value.values()))
+    if isinstance(value, Given):
+        return names_in(value.code)
     if isinstance(value, ast.AST):
         return variables_in(value)
     if isinstance(value, Construction):
@@ -72,7 +87,7 @@ def used_names(block: Block, let_values: bool) -> set[str]:
             found |= names_in(op.test)
         elif isinstance(op, (Loop, ForLoop)):
             found |= names_in(op.iterable)
-        elif isinstance(op, Static):
+        elif isinstance(op, Static) and (let_values or not isinstance(op, Change)):
             found |= names_in(op.statement)
         elif isinstance(op, Let) and let_values:
             found |= names_in(op.value)
@@ -86,10 +101,13 @@ def remove_dead_lets(block: Block, keep: Iterable[str] = ()) -> None:
 
 def needed_names(block: Block, keep: Iterable[str] = ()) -> set[str]:
     """The static names that the operations of a block and `keep` need, through the `Let`s that make them."""
-    lets: dict[str, list[Let]] = {}
+    values: dict[str, list[Any]] = {}
     for op in block.walk():
         if isinstance(op, Let):
-            lets.setdefault(op.name, []).append(op)
+            values.setdefault(op.name, []).append(op.value)
+        elif isinstance(op, Change):
+            for name in op.names:
+                values.setdefault(name, []).append(op.statement)
     todo = [*used_names(block, let_values=False), *keep]
     needed: set[str] = set()
     while todo:
@@ -97,8 +115,8 @@ def needed_names(block: Block, keep: Iterable[str] = ()) -> set[str]:
         if name in needed:
             continue
         needed.add(name)
-        for let in lets.get(name, ()):
-            todo.extend(names_in(let.value))
+        for value in values.get(name, ()):
+            todo.extend(names_in(value))
     return needed
 
 
@@ -106,6 +124,8 @@ def _drop(block: Block, needed: set[str]) -> None:
     kept = []
     for op in block.ops:
         if isinstance(op, Let) and op.name not in needed:
+            continue
+        if isinstance(op, Change) and needed.isdisjoint(op.names):
             continue
         if isinstance(op, Branch):
             _drop(op.then, needed)

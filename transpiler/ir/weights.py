@@ -36,11 +36,26 @@ def apply_transform(array: Any, transform: Transform, shape: tuple[int, ...] | N
             array = np.flip(array, rest[0])
         elif name == "expand":
             array = np.expand_dims(array, rest[0])
+        elif name == "windows":
+            array = _windows(array, *rest)
         else:
             raise ValueError(f"the weight primitive {name!r} is unknown")
     if shape is not None and tuple(array.shape) != tuple(shape):
         raise ValueError(f"an array of shape {tuple(array.shape)} does not fit a parameter of shape {tuple(shape)}")
     return array
+
+
+def _windows(array: Any, kernel: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """Of weights from everywhere to everywhere, (*in, C, *out, D), those in a window: (*out, C, *kernel, D)."""
+    import numpy as np
+
+    n = len(kernel)
+    channels, positions, filters = array.shape[n], array.shape[n + 1 : -1], array.shape[-1]
+    found = np.empty((*positions, channels, *kernel, filters), array.dtype)
+    for at in np.ndindex(*positions):
+        window = tuple(slice(p * s, p * s + k) for p, s, k in zip(at, strides, kernel))
+        found[at] = np.moveaxis(array[(*window, slice(None), *at)], n, 0)
+    return found
 
 
 def by_module(weights: Mapping[str, Weight]) -> list[dict[str, Weight]]:

@@ -10,10 +10,12 @@ from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.liveness import remove_dead
+from transpiler.ir.model import Given
 from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Change,
     Construction,
     ForLoop,
     Let,
@@ -339,6 +341,8 @@ def rename_static(block: Block, old: str, new: str) -> None:
             return {k: value(x) for k, x in v.items()}
         if isinstance(v, Construction):
             v.values = value(v.values)
+        if isinstance(v, Given):
+            return replace(v, code=value(v.code))
         return v
 
     def member(m: Any) -> None:
@@ -351,13 +355,17 @@ def rename_static(block: Block, old: str, new: str) -> None:
             value(m.construction)
         for part in m.parts:
             member(part)
-        if m.step is not None and any(isinstance(v, Sym) for v in m.step.init.values()):
+        if m.step is not None and any(names_in(v) for v in m.step.init.values()):
             m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
 
     for op in block.walk():
         if isinstance(op, Let):
             op.name = new if op.name == old else op.name
             op.value = value(op.value)
+        elif isinstance(op, Static):
+            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
+            if isinstance(op, Change):
+                op.names = tuple(new if n == old else n for n in op.names)
         elif isinstance(op, Apply) and op.member is not None:
             member(op.member)
         elif isinstance(op, Branch):

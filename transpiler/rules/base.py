@@ -64,6 +64,8 @@ class LayerRule:
 
     keras: ClassVar[tuple[str, ...]] = ()
     """The class names it has in `keras.layers`, today's first."""
+    class_name: ClassVar[str] = ""
+    """The name of its class, where `keras` has other names for it only."""
     functions: ClassVar[tuple[str, ...]] = ()
     """The functions of `keras.layers` that make this layer and call it: `add` for `Add`."""
     signature: ClassVar[str] = ""
@@ -133,6 +135,10 @@ class LayerRule:
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         """The PyTorch form for inputs of types `xs`, which are in the layout `wants` asked for."""
         raise NotImplementedError
+
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        """The shapes of the layer's variables by name, as far as they are needed before it is called."""
+        return {}
 
     def outputs(self, a: Args) -> tuple[str, ...]:
         """For several outputs: how each is taken from the last step's result `{0}`."""

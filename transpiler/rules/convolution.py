@@ -148,6 +148,11 @@ class _Conv(_Convolution):
         grid, window = Grid.of(a, xs[0], self.ndim), Window.of(a, self.ndim)
         return grid.shape(window.sizes(grid.sizes, padding_of(a, window)), a.filters)
 
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        grid, window = Grid.of(a, x, self.ndim), Window.of(a, self.ndim)
+        kernel = (*window.kernel, grid.known_channels() // a.groups, a.filters)
+        return {"kernel": kernel, **({"bias": (a.filters,)} if a.const("use_bias") else {})}
+
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         grid, window = Grid.of(a, xs[0], self.ndim), Window.of(a, self.ndim)
         channels = (grid.known_channels(), a.filters)
@@ -190,7 +195,7 @@ class Conv2D(_Conv):
 class Convolution2D(Conv2D):
     """`Conv2D` under its older name, whose third positional argument meant another thing in Keras 1."""
 
-    keras = ("Convolution2D",)
+    keras, class_name = ("Convolution2D",), "Conv2D"
     examples = (("Convolution2D(4, (3, 3), padding='same')", (2, 8, 9, 3)),)
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any], generation: str = KERAS3) -> Args:

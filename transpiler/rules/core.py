@@ -39,6 +39,9 @@ class Dense(LayerRule):
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
         return (*xs[0].shape[:-1], a.units)
 
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        return {"kernel": (x.channels, a.units), **({"bias": (a.units,)} if a.const("use_bias") else {})}
+
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         if xs[0].channels is None:
             raise Declined("K2T202", "the number of input features is not known", "Give the input a shape.")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, code_of, constant, is_open
-from transpiler.ir.model import ApiObject, ApiValue, Step, literal
+from transpiler.ir.expr import NeedsConstant, Sym, code_of, constant, is_open, same
+from transpiler.ir.model import ApiObject, ApiValue, Given, Step, Transform, literal
 from transpiler.rules.base import Raw, call, keywords, parse_signature, show
 
 FROZEN_ZEROS = ApiObject(ApiValue("torch.FrozenZeros"))
 """For a torch parameter that Keras does not have: always 0 and never trained."""
 FROZEN_ONES = ApiObject(ApiValue("torch.FrozenOnes"))
 """For a torch parameter that Keras does not have: always 1 and never trained."""
+
+UNTRAINED = ".requires_grad_(False)"
+"""What follows the constructor of a module whose weights stay as they are."""
 
 Fans = tuple[Any, Any] | None
 Code = tuple[str, tuple[str, ...]]
@@ -24,7 +28,36 @@ Code = tuple[str, tuple[str, ...]]
 
 def forget_bias(inner: Any) -> ApiObject:
     """The bias of an LSTM with `unit_forget_bias`: `inner`, and ones for the forget gate."""
+    if isinstance(inner, Given):
+        raise Declined("K2T102", "unit_forget_bias with a known initial bias has no translation")
     return ApiObject(ApiValue("torch.ForgetBias"), (inner,))
+
+
+def given_code(value: Given, transform: Transform = ()) -> str:
+    """The text of a given tensor as the torch parameter holds it. Raises Declined where that cannot be written."""
+    text = value.code.code
+    if not isinstance(value.code.expr, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+        text = f"({text})"
+    if transform and (transform[0][0] != "permute" or len(transform[0][1]) != len(value.shape)):
+        raise Declined("K2T102", "an initial weight of another shape than the weight has no translation")
+    for name, *rest in transform:
+        if name == "permute":
+            text = f"{text}.T" if rest[0] == (1, 0) else call(f"{text}.permute", *rest[0])
+        elif name == "merge":
+            text = f"{text}.flatten({rest[0]}, {rest[0] + 1})"
+        elif name == "expand":
+            text = f"{text}.unsqueeze({rest[0]})"
+        else:
+            raise Declined("K2T102", "a known initial weight of this layer has no translation")
+    return text
+
+
+def own_tensor(value: Given) -> str:
+    """The text of a given tensor that nothing else holds, in the precision of the model."""
+    code = given_code(value)
+    if code.startswith("torch.from_numpy("):
+        return code.replace("from_numpy", "tensor", 1)[:-1] + ", dtype=torch.get_default_dtype())"
+    return code if code.startswith("torch.tensor(") else f"{code}.clone()"
 
 
 def fans_of(step: Step, name: str) -> Fans:
@@ -86,11 +119,15 @@ def canonical(name: str) -> str:
 def weight_code(shape: tuple[Any, ...], value: Any, trainable: bool) -> Code:
     """The constructor of a parameter of this shape that starts as the Keras initializer `value` does."""
     dims = ", ".join(map(code_of, shape)) or "()"
-    given = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
-    name = canonical(given or "glorot_uniform") if given is None or isinstance(given, str) else ""
+    leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    name = canonical(leaf or "glorot_uniform") if leaf is None or isinstance(leaf, str) else ""
     if name == "orthogonal" and len(shape) > 2:
         raise Declined("K2T102", "an orthogonal start of more than two axes has no translation")
-    if name in ("zeros", "ones"):
+    if isinstance(value, Given):
+        if not same(value.shape, shape):
+            raise Declined("K2T102", "an initial weight of another shape than the weight has no translation")
+        code, helpers = own_tensor(value), ()
+    elif name in ("zeros", "ones"):
         code, helpers = f"torch.{name}({dims})", ()
     else:
         alike = len(shape) == 2 and VARIANCE_SCALING.get(name, ("", "", ""))[1] == "fan_avg"
@@ -121,6 +158,8 @@ def init_call(value: Any, weight: str, fans: Fans = None) -> Code:
         return call("init_by_name_", target, value, **more), ("init_by_name_",)
     if value is None:
         value = "glorot_uniform"
+    if isinstance(value, Given):
+        return f"{weight}.data.copy_({given_code(value)})", ()
     if isinstance(value, ApiObject) and value.api.path.startswith("torch."):
         return _special(value, weight, fans)
     if isinstance(value, ApiObject):

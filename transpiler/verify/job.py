@@ -94,7 +94,7 @@ def _unit(data: dict[str, Any]) -> WeightUnit:
         for m in data["modules"]
     )
     span = Span(**data["span"]) if data["span"] else None
-    return WeightUnit(data["keras_class"], data["name"], modules, span, data["place"])
+    return WeightUnit(data["keras_class"], data["name"], modules, span, data["place"], tuple(data["unused"]))
 
 
 def _tuples(value: Any) -> Any:

@@ -198,7 +198,10 @@ def pair(units: list[live.Construction], job: Job, model: Any) -> dict[str, Any]
                         raise PairingError(
                             f"{actual[i]} has no variable {weight.source!r}, which the conversion expects"
                         )
-    used = {id(v) for v in found.values()}
+    left_out = [
+        live.variable_at(unit.layer, name) for expected, unit in zip(job.units, units) for name in expected.unused
+    ]
+    used = {id(v) for v in (*found.values(), *left_out)}
     unused = [getattr(v, "path", v.name) for v in live.float_weights(model) if id(v) not in used]
     if unused:
         raise PairingError(f"variables of the Keras model without a place in the result: {', '.join(unused[:20])}")

@@ -27,6 +27,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes, variables_in
+from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -432,6 +433,7 @@ def _extract(
         ]  # the start of a loop's variables
         prologue.ops = [op for op in prologue.ops if op not in early]
         region.ops[:0] = early
+        in_keras_order(stager, region, inputs, outputs)
         moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
         region.ops.append(Return(replace_tensors(outputs, moved)))
         returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True), {})

@@ -17,7 +17,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
-from transpiler.read.keras.evaluate.program_classes import is_own_layer, keras_base
+from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -368,7 +368,7 @@ def own_models_at_top(program: Program) -> list[tuple[str, Instance]]:
     found: list[tuple[str, Instance]] = []
     for name, value in program.evaluate().names.items():
         known = any(m is value for _, m in found)
-        if is_own_layer(value) and keras_base(value.cls) != "Layer" and not known:
+        if is_own_layer(value) and keras_base(value.cls) in MODEL_KINDS and not known:
             found.append((name, value))
     return found
 

@@ -48,9 +48,10 @@ def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[
         if isinstance(layer, Layer):
             built = interpreter.built.get(layer)
             modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
-            if modules:
-                name = layer.attributes.get("class_name", layer.rule.keras[0])
-                yield WeightUnit(name, layer.name, modules, layer.span, layer.index)
+            unused = () if built else tuple(interpreter.variables_of(layer))
+            if modules or unused:
+                name = layer.attributes.get("class_name", layer.rule.class_name or layer.rule.keras[0])
+                yield WeightUnit(name, layer.name, modules, layer.span, layer.index, unused)
             continue
         own = own_weights(layer)
         common = layer.attributes["__common__"]
@@ -58,7 +59,14 @@ def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[
             name = common.get("name")
             name = name if isinstance(name, str) else None
             yield WeightUnit(layer.cls.name, name, (own,), common["span"], common["index"])
-        yield from _units(layer.attributes.get("__inner__", ()), interpreter, seen)
+        inner = [*layer.attributes.get("__inner__", ()), *unused_layers(layer)]
+        yield from _units(inner, interpreter, seen)
+
+
+def unused_layers(layer: Instance) -> list[Layer]:
+    """The layers that a layer of the program holds and builds, and does not call."""
+    held = [v for n, v in layer.attributes.items() if not n.startswith("__") and isinstance(v, Layer)]
+    return [v for v in held if "built_for" in v.attributes and "calls" not in v.attributes]
 
 
 def order_of(layer: Any) -> int:

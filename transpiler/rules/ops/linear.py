@@ -53,6 +53,7 @@ class Matmul(OpRule):
         example("tf.matmul(x, y)", x=(2, 3, 4), y=(2, 4, 5)),
         example("tf.matmul(x, y, transpose_b=True)", x=(2, 3, 4), y=(2, 5, 4)),
         example("tf.matmul(x, y, transpose_a=True)", x=(2, 4, 3), y=(2, 4, 5)),
+        example("tf.transpose(tf.matmul([x, y], x, transpose_b=True), [1, 0, 2, 3])", x=(2, 3, 4), y=(2, 3, 4)),
         example("ops.matmul(x, y)", x=(2, 3, 4), y=(4, 5)),
         example("ops.matmul(x, y)", x=(2, 3, 4), y=(4,)),
         example("x @ y", x=(2, 3, 4), y=(2, 4, 5)),

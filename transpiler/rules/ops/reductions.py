@@ -122,6 +122,7 @@ class Reduce(_Reducing):
         example("ops.mean(i, axis=-1)", i=(9, "ids", 2, 3)),
         example("tf.reduce_any(x > 0.5, axis=1)"),
         example("tf.reduce_all(x > -1.0, axis=[1, 2])"),
+        example("tf.reduce_max([x, y, x], axis=0)", x=(2, 3), y=(2, 3)),
         example("ops.sum(x > 0.0, axis=1)"),
     )
 

@@ -11,13 +11,14 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
+    Change,
     ForLoop,
     Let,
     Loop,
     Member,
     Static,
 )
-from transpiler.ir.statics import member_names, used_names
+from transpiler.ir.statics import bound_names, member_names, used_names
 from transpiler.write.torch.pieces import Lines, appended, construction_code, let_code, names_of, negated, write_if
 
 MAX_CHOICE = 84
@@ -32,7 +33,18 @@ class ConstructorWriter:
         pending: list[Member | Branch | ForLoop] = []
         made: set[Member] = set()
 
-        def flush() -> None:
+        def flush(at: int) -> None:
+            last = max(map(order_of, pending), default=-1)
+            for op in block.ops[at:]:  # made earlier, though called later
+                early = isinstance(op, Apply) and op.member in self.attributes and op.member not in made
+                if (
+                    early
+                    and op.member.order < last
+                    and not member_names(op.member) & bound_names(Block(block.ops[at:]))
+                ):
+                    made.add(op.member)
+                    pending.append(op.member)
+                    self.need(op)
             while pending:
                 waiting = {f"member__{id(m)}" for m in pending if isinstance(m, Member)}
                 ready = [m for m in pending if not any(n in waiting for n in read_by(m))] or pending
@@ -43,7 +55,7 @@ class ConstructorWriter:
                 else:
                     self.construct_other(item, out)
 
-        for op in block.ops:
+        for at, op in enumerate(block.ops):
             if isinstance(op, Apply):
                 if (
                     op.member is not None
@@ -54,12 +66,14 @@ class ConstructorWriter:
                     made.add(op.member)
                     pending.append(op.member)
                     self.need(op)
-            elif isinstance(op, (Branch, ForLoop)) and not any(isinstance(o, Let) for o in Block([op]).walk()):
+            elif isinstance(op, (Branch, ForLoop)) and not any(
+                isinstance(o, (Let, Change)) for o in Block([op]).walk()
+            ):
                 pending.append(op)
             else:
-                flush()
+                flush(at)
                 self.construct_other(op, out)
-        flush()
+        flush(len(block.ops))
 
     def need(self, op: Apply) -> None:
         for h in op.step.helpers:

@@ -7,13 +7,14 @@ otherwise is wrapped where it is constructed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
-from transpiler.ir.model import ApiObject, ApiValue, Step
+from transpiler.ir.model import ApiObject, ApiValue, Given, Step
 from transpiler.ir.program import Apply, Member, ModuleClass
-from transpiler.rules.initializers import canonical, fans_of, init_call
+from transpiler.rules.base import Raw, call
+from transpiler.rules.initializers import UNTRAINED, canonical, fans_of, given_code, init_call
 
 TORCH_DEFAULTS = {"zeros": ("bias", "running_mean"), "ones": ("weight", "running_var")}
 """What torch's normalizations start with by themselves."""
@@ -81,10 +82,10 @@ class Initializers:
         """The constructor of a layer, inside the function that starts its weights."""
         if not self.wrapped or step is None or not spec(step):
             return code
-        arguments = [v for v in spec(step).values() if isinstance(v, Sym)]
+        arguments = [Raw(open_argument(step, p)) for p, v in spec(step).items() if is_argument(v)]
         fans = fans_of(step, "weight")
         if fans is not None and is_fan_dependent(step):
-            arguments.append(fans)
+            arguments.append(Raw(code_of(fans)))
         lines = self.lines(_named(step), "layer")
         if "bias=False" in code:
             lines = [line for line in lines if "bias" not in line]
@@ -92,18 +93,21 @@ class Initializers:
         if body not in self.wrappers:
             self.wrappers[body] = self.wrapper_name(step, set(self.wrappers.values()))
             name = self.wrappers[body]
-            params = "".join(f", {p}: str" for p, v in spec(step).items() if isinstance(v, Sym))
+            kinds = {p: "Tensor" if isinstance(v, Given) else "str" for p, v in spec(step).items() if is_argument(v)}
+            params = "".join(f", {argument_name(p)}: {kind}" for p, kind in kinds.items())
             params += ", fans: tuple[int, int]" if fans is not None and is_fan_dependent(step) else ""
             text = [
-                f"def {name}(layer: nn.Module{params.replace('weight', 'kernel')}) -> nn.Module:",
+                f"def {name}(layer: nn.Module{params}) -> nn.Module:",
                 '    """The layer with the initial weights that Keras gives it."""',
             ]
             self.texts.append("\n".join([*text, *("    " + line for line in lines), "    return layer"]))
-        return f"{self.wrappers[body]}({', '.join([code, *map(code_of, arguments)])})"
+        made = Raw(code.removesuffix(UNTRAINED))
+        return call(self.wrappers[body], made, *arguments) + (UNTRAINED if made != code else "")
 
     def wrapper_name(self, step: Step, taken: set[str]) -> str:
         value = spec(step).get("weight", next(iter(spec(step).values())))
         base = "with_initializer" if isinstance(value, Sym) else canonical(_leaf(value)) or "initialized"
+        base = "with_weights" if isinstance(value, Given) else base
         name, i = base, 1
         while name in taken:
             i += 1
@@ -111,13 +115,32 @@ class Initializers:
         return name
 
 
+def is_argument(value: Any) -> bool:
+    """Whether an initial weight is handed to the function that starts it."""
+    return isinstance(value, (Sym, Given))
+
+
+def argument_name(parameter: str) -> str:
+    return parameter.replace("weight", "kernel").replace(".", "_")
+
+
+def open_argument(step: Step, parameter: str) -> str:
+    """What a wrapper is handed for a parameter: the name of an initializer, or the weight itself."""
+    value = step.init[parameter]
+    if isinstance(value, Sym):
+        return value.code
+    weight = step.weights.get(parameter)
+    return given_code(value, weight.transform if weight is not None else ())
+
+
 def _named(step: Step) -> Step:
     """The step with open initializers under the names of the wrapper's parameters."""
-    from dataclasses import replace
-
-    init = {
-        p: Sym.name(p.replace("weight", "kernel"), v.witness) if isinstance(v, Sym) else v for p, v in step.init.items()
-    }
+    init = dict(step.init)
+    for p, v in init.items():
+        if isinstance(v, Sym):
+            init[p] = Sym.name(argument_name(p), v.witness)
+        elif isinstance(v, Given):
+            init[p] = Given(Sym.name(argument_name(p)), v.shape)
     fans = step.fans
     if isinstance(fans, tuple):
         fans = Sym.name("fans") if is_fan_dependent(step) else None  # type: ignore[assignment]
@@ -147,7 +170,7 @@ def spec(step: Step) -> dict[str, Any]:
 
 
 def is_open_step(step: Step) -> bool:
-    if any(isinstance(v, Sym) for v in spec(step).values()):
+    if any(map(is_argument, spec(step).values())):
         return True
     return is_fan_dependent(step)
 

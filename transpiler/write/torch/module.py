@@ -225,6 +225,8 @@ def torch_imports(used: set[str]) -> list[str]:
     found = []
     if "math" in used:
         found.append("import math")
+    if "np" in used:
+        found.append("import numpy as np")
     if "torch" in used:
         found.append("import torch")
     if "F" in used:

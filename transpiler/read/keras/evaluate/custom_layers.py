@@ -10,8 +10,10 @@ from transpiler.ir.model import KERAS2, Layer
 from transpiler.ir.program import Block, Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import (
+    MODEL_KINDS,
     OWN_KINDS,
     TRAINING,
     is_mode,
@@ -48,8 +50,8 @@ class Made:
     def bound(self, layer: Instance) -> dict[str, Any]:
         """The arguments of the constructor by name."""
         init = layer.cls.lookup("__init__")
-        if not isinstance(init, Function):
-            return {}
+        if not isinstance(init, Function):  # a wrapper takes the layer that it wraps
+            return {n: v for n, v in {**dict(zip(("layer",), self.args)), **self.kwargs}.items() if n not in COMMON}
         names = Interpreter.bind(init.interpreter, init, [layer, *self.args], self.kwargs).names
         return {n: v for n, v in names.items() if not n.startswith("__") and v is not layer}
 
@@ -92,8 +94,8 @@ class CustomLayers:
         init = layer.cls.lookup("__init__")
         if init is not None:
             self.call(Bound(init, layer), args, kwargs)
-        elif keras_base(layer.cls) != "Layer":
-            self.init_model(layer, args, kwargs)
+        else:
+            self.base_init(layer, args, kwargs)
 
     def visit_class(self, cls: Class) -> None:
         """Called for each class of the program whose code goes into the result."""
@@ -281,6 +283,9 @@ class CustomLayers:
         elif isinstance(value, Value) and value in owner.attributes.get("__weights__", ()):
             member = owner.attributes["__weights__"][value]
             member.name = member.name or name
+            value.hint = name if value.hint == "weight" else value.hint
+        elif isinstance(value, Constant):
+            value.member.hint = name
 
     def missing_attribute(self, value: Instance, name: str) -> Any:
         if is_own_layer(value):
@@ -288,7 +293,7 @@ class CustomLayers:
                 return self.getattr(value.attributes["__graph__"], name)
             if name in ("add_weight", "add_variable"):
                 return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
-            if name == "build" and keras_base(value.cls) != "Layer":
+            if name == "build" and keras_base(value.cls) in MODEL_KINDS:
                 return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
             if name in ("dtype", "compute_dtype", "variable_dtype"):
                 return "float32"
@@ -321,7 +326,7 @@ class CustomLayers:
             if name == "__init__":
                 return Native(name, lambda *a, **k: self.base_init(layer, list(a), k))
             if name == "build":
-                return Native(name, lambda *a, **k: layer.attributes.update(built=True))
+                return Native(name, lambda *a, **k: self.base_build(layer, list(a)))
             if name == "__call__":
                 return Native(name, lambda *a, **k: self.call_custom_layer(layer, list(a), k))
             if name == "add" and "__graph__" in layer.attributes:
@@ -332,6 +337,13 @@ class CustomLayers:
                 return Native(name, lambda *a, **k: Unknown(f"{name}() of {layer.cls.name}"))
         return super().super_of_api(value, name)
 
+    def base_build(self, layer: Instance, args: list[Any]) -> None:
+        """`Layer.build`, or that of a wrapper, which builds the layer it wraps."""
+        layer.attributes["built"] = True
+        inner = layer.attributes.get("layer")
+        if keras_base(layer.cls) == "Wrapper" and isinstance(inner, Layer) and not self.is_built(inner):
+            self.build_layer(inner, *args)
+
     def base_init(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> None:
         """`Layer.__init__` or `Model.__init__`."""
         if kwargs.get("activity_regularizer") is not None:
@@ -341,5 +353,7 @@ class CustomLayers:
         layer.attributes["__common__"] |= {k: v for k, v in kwargs.items() if k in COMMON and v is not None}
         if isinstance(kwargs.get("name"), (str, Sym)):
             layer.attributes["name"] = kwargs["name"]
-        if keras_base(layer.cls) != "Layer":
+        if keras_base(layer.cls) == "Wrapper":
+            self.setattr(layer, "layer", args[0] if args else kwargs.get("layer"))
+        if keras_base(layer.cls) in MODEL_KINDS:
             self.init_model(layer, args, kwargs)

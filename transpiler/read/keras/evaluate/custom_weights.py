@@ -6,13 +6,16 @@ import ast
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
-from transpiler.ir.model import KERAS2, ApiValue, Lowering, Step, Weight
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Lowering, Step, Weight
 from transpiler.ir.program import Apply, Member, Value
 from transpiler.ir.shape import TensorType
+from transpiler.read.keras.evaluate.arrays import NumpyArray
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.program_initializers import Drawn
 from transpiler.read.keras.evaluate.values import Instance, Origin, TensorShape, Unknown
 from transpiler.rules.base import parse_signature
 from transpiler.rules.initializers import weight_code
+from transpiler.rules.ops.base import is_float
 
 RANDOM = {
     "uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
@@ -57,7 +60,14 @@ class CustomWeights:
         names = ("initial_value", "trainable") if path.startswith("tensorflow.") else ("initializer", "shape")
         given = {**dict(zip(names, args)), **kwargs}
         start = given.get("initial_value", given.get("initializer"))
-        if not self.owners or not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
+        if not self.owners:
+            return Unknown(f"{path}() is not evaluated")
+        if isinstance(start, (NumpyArray, Constant)):
+            if not is_float(self.dtype_of_variable(start, given.get("dtype"))):
+                return self.array_tensor(start) if isinstance(start, NumpyArray) else start
+            constant = ApiObject(ApiValue("keras.initializers.Constant"), (start,))
+            start = Drawn(constant, start.shape if isinstance(start, NumpyArray) else start.type.shape)
+        if not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
             return Unknown(f"{path}() is not evaluated")
         if self.generation != KERAS2 and path.startswith("tensorflow."):
             raise self.declined(
@@ -67,6 +77,10 @@ class CustomWeights:
             )
         kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype")}
         return self.add_weight(self.owners[-1], [], {**kept, "shape": start.shape, "initializer": start.initializer})
+
+    def dtype_of_variable(self, start: NumpyArray | Constant, dtype: Any) -> str:
+        own = start.dtype if isinstance(start, NumpyArray) else start.type.dtype
+        return own if dtype is None else str(getattr(dtype, "leaf", dtype))
 
     def check_weight_arguments(self, given: dict[str, Any]) -> None:
         for name in ("regularizer", "constraint"):

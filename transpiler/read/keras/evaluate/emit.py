@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym, is_open
-from transpiler.ir.model import ApiObject, Layer, Lowering, Step
+from transpiler.ir.model import ApiObject, Given, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.values import Origin
-from transpiler.rules.initializers import fans_of, init_call
+from transpiler.rules.initializers import UNTRAINED, fans_of, given_code, init_call
 
 
 @dataclass(eq=False)
@@ -127,6 +127,8 @@ class Emitter:
         self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None
     ) -> list[Value]:
         """Writes the steps of one call and returns its outputs."""
+        if layer is not None and layer.attributes.get("trainable") is False:
+            lowering = Lowering([untrained(s) for s in lowering.steps], lowering.types, lowering.outputs)
         built = self.built.setdefault(layer, Built()) if layer is not None else Built()
         first_call = not built.steps
         if not first_call and [s.module for s in built.steps] != [s.module for s in lowering.steps]:
@@ -138,7 +140,9 @@ class Emitter:
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
-                    if isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
+                    if isinstance(value, Given):
+                        given_code(value, step.weights[parameter].transform)
+                    elif isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
                         found = next(v for v in (*value.args, *value.kwargs.values()) if isinstance(v, Sym))
                         raise NeedsConstant(found, "the arguments of an initializer decide what is written")
                     init_call(
@@ -170,6 +174,11 @@ class Emitter:
                 return [y]
             return list(xs[:1])
         return current
+
+
+def untrained(step: Step) -> Step:
+    """The step of a layer made with `trainable=False`."""
+    return replace(step, module=f"{step.module}{UNTRAINED}") if step.weights else step
 
 
 def _main_step(steps: list[Step]) -> int:

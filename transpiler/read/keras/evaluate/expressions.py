@@ -183,13 +183,17 @@ class Expressions:
             if isinstance(test, Sym):
                 return Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test))
             return test if isinstance(test, Unknown) else not test
+        return self.unary(node.op, value)
+
+    def unary(self, op: ast.unaryop, value: Any) -> Any:
+        """`-x`, `+x` or `~x`."""
         if isinstance(value, Unknown):
             return value
         if isinstance(value, Value):
-            return self.tensor_unary(node.op, value)
-        apply = {ast.USub: lambda v: -v, ast.UAdd: lambda v: +v, ast.Invert: lambda v: ~v}[type(node.op)]
+            return self.tensor_unary(op, value)
+        apply = {ast.USub: lambda v: -v, ast.UAdd: lambda v: +v, ast.Invert: lambda v: ~v}[type(op)]
         if isinstance(value, Sym):
-            return Sym(ast.UnaryOp(node.op, value.expr), observe(apply, value))
+            return Sym(ast.UnaryOp(op, value.expr), observe(apply, value))
         return self.native(apply, [value], {})
 
     def eval_BinOp(self, node: ast.BinOp, env: Env) -> Any:

@@ -46,6 +46,26 @@ class Graph:
         ranked = sorted((n for n in found.values() if n.layer is not None), key=lambda n: (-depths[id(n.layer)], self.order[id(n.layer)]))  # fmt: skip
         return [n.layer for n in ranked]
 
+    def calls(self) -> list[Node]:
+        """The nodes in the order in which Keras 3 calls them, by its own algorithm (`map_graph`).
+
+        Those further from the outputs come first; among those that are as far, the one that a walk back through the
+        graph meets first.
+        """
+        by_output = {id(y): node for node in self.nodes for y in node.outputs}
+        depths: dict[int, int] = {}
+        of_layer: dict[int, int] = {}
+        found: dict[int, Node] = {}
+        for node in reversed(self.nodes):
+            key = id(node if node.layer is None else node.layer)
+            found.setdefault(id(node), node)
+            depths[id(node)] = of_layer[key] = max(depths.get(id(node), 0), of_layer.get(key, 0))
+            for x in node.inputs:
+                before = by_output[id(x)]
+                found.setdefault(id(before), before)
+                depths[id(before)] = max(depths[id(node)] + 1, depths.get(id(before), 0))
+        return sorted(found.values(), key=lambda n: -depths[id(n)])
+
 
 def graph_of(outputs: Iterable[Value], node_of: Callable[[Value], Node]) -> Graph:
     """The graph that ends in `outputs`; `node_of` gives the call that made a tensor."""

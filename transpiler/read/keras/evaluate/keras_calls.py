@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Findings
+from transpiler.read.keras.evaluate.array_calls import ArrayCalls
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.keras_clones import ModelClones
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
 from transpiler.read.keras.evaluate.keras_layers import KerasLayers
 from transpiler.read.keras.evaluate.keras_models import KerasModels
@@ -24,12 +26,14 @@ from transpiler.rules.ops import op_rules
 
 
 class KerasInterpreter(
+    ArrayCalls,
     ProgramInitializers,
     LayerSubclasses,
     CustomWeights,
     CustomLayers,
     KerasLayers,
     KerasModels,
+    ModelClones,
     KerasTensors,
     KerasOps,
     KerasFunctions,
@@ -55,3 +59,4 @@ class KerasInterpreter(
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}
+        self.array_changes = {}

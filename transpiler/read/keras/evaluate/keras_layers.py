@@ -15,6 +15,7 @@ from transpiler.read.keras.evaluate.api import (
     layer_functions,
 )
 from transpiler.read.keras.evaluate.emit import types_of
+from transpiler.read.keras.evaluate.layer_names import AutomaticName
 from transpiler.read.keras.evaluate.program_classes import configured
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
@@ -40,7 +41,7 @@ class KerasLayers:
     """The part of the interpreter that knows layers."""
 
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if isinstance(kwargs.get("name"), Unknown):
+        if isinstance(kwargs.get("name"), (Unknown, AutomaticName)):
             kwargs = {k: v for k, v in kwargs.items() if k != "name"}  # a name computes nothing
         for value in (*args, *kwargs.values()):
             if isinstance(value, Unknown):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from transpiler.read.keras.evaluate.api import (
     WEIGHT_METHODS,
 )
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.layer_names import automatic_name
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -182,7 +182,9 @@ class KerasModels:
                 return self.call_layer(receiver, args, kwargs)
             if name == "compute_output_shape":
                 return self.output_shape_of(receiver, *args, **kwargs)
-            if name in ("build", "set_weights", "get_weights", "get_config"):
+            if name == "build":
+                return self.build_layer(receiver, *args, **kwargs)
+            if name in ("set_weights", "get_weights", "get_config"):
                 return Unknown(f"{name}() of a layer")
             if name == "get_output_at":
                 return receiver.attributes["calls"][args[0]][1][0]
@@ -235,8 +237,3 @@ class KerasModels:
         if any(name.rstrip("_0123456789") == automatic_name(n) for n in unnamed):
             raise self.declined("K2T103", f"the automatic name {name} is not evaluated", "Give that layer a name.")
         raise ProgramError(ValueError(f"No such layer: {name}."))
-
-
-def automatic_name(cls: str) -> str:
-    """The name that Keras gives a layer of this class, without the number: Conv2D → conv2d, MaxPooling2D → max_pooling2d."""
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", cls)).lower()

@@ -103,6 +103,8 @@ class KerasOps:
             if name in rule.inputs:
                 keep = rule.creates or name in rule.literal
                 values[name] = value if keep else self.as_tensors(value, name == "xs")
+                if name != "xs" and path.startswith("tensorflow."):
+                    values[name] = self.packed(values[name])
                 continue
             if isinstance(value, Constant) and value.data is not None:
                 value = value.data
@@ -110,6 +112,14 @@ class KerasOps:
                 raise self.declined("K2T103", f"{name}= of {path}, computed by tensor operations, is not translated")
             values[name] = value
         return bound.replace(**values)
+
+    def packed(self, value: Any) -> Any:
+        """A list of tensors where TensorFlow takes one tensor: it stacks them."""
+        if not isinstance(value, (list, tuple)) or not value or isinstance(value, SizeTensor):
+            return value
+        items = [self.packed(v) for v in value]
+        whole = all(isinstance(v, Value) and not is_size(v) for v in items)
+        return self.call_op("tensorflow.stack", [items], {}) if whole else value
 
     def as_tensors(self, value: Any, several: bool) -> Any:
         if several and isinstance(value, (list, tuple)):

@@ -20,7 +20,9 @@ from transpiler.read.keras.evaluate.indexing import (
     slices_of,
     without_trailing,
 )
+from transpiler.read.keras.evaluate.layer_names import AutomaticName, automatic_name
 from transpiler.read.keras.evaluate.values import (
+    LayerVariable,
     Method,
     Model,
     TensorShape,
@@ -33,6 +35,11 @@ from transpiler.rules.ops.operators import OPERATOR
 
 class KerasTensors:
     """The part of the interpreter that knows tensors."""
+
+    def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, LayerVariable) and name == "shape":
+            return value.shape
+        return super().getattr(value, name)  # type: ignore[misc]
 
     def keras_attribute(self, value: Any, name: str) -> Any:
         if isinstance(value, ApiValue):
@@ -90,7 +97,11 @@ class KerasTensors:
         if name in layer.attributes and name not in ("calls", "activation_function"):
             return layer.attributes[name]
         if name == "name":
-            return layer.name or f"{layer.rule.keras[0].lower()}_{layer.index}"
+            return layer.name or AutomaticName(
+                f"{automatic_name(layer.rule.class_name or layer.rule.keras[0])}_{layer.index}"
+            )
+        if name == "activation" and "activation" in layer.args:
+            return self.activation_of(layer)
         calls = layer.attributes.get("calls", [])
         if name in ("output", "input", "output_shape", "input_shape") and calls:
             found = calls[0][1] if name.startswith("output") else calls[0][0]
@@ -98,11 +109,40 @@ class KerasTensors:
             return value if not name.endswith("shape") else value.type.shape
         if name == "trainable":
             return layer.attributes.get("trainable", True)
+        if name == "built":
+            return self.is_built(layer)
+        shape = self.variables_of(layer).get(name)
+        if shape is not None:
+            return LayerVariable(f"the {name} of a {layer.rule.keras[0]} is read", shape)
         if name in layer.args:
             return layer.args.get(name)
         if name == "__class__":
             return ApiValue(f"keras.layers.{layer.rule.keras[0]}")
         return Method(name, layer)
+
+    def is_built(self, layer: Layer) -> bool:
+        return "calls" in layer.attributes or "built_for" in layer.attributes
+
+    def build_layer(self, layer: Layer, input_shape: Any) -> None:
+        """`layer.build(shape)`: the layer has variables, whether or not it is called."""
+        if isinstance(input_shape, (tuple, list, TensorShape)) and self.rule_variables(layer, tuple(input_shape)):
+            layer.attributes["built_for"] = tuple(input_shape)
+
+    def variables_of(self, layer: Layer) -> dict[str, Any]:
+        """The shapes of a layer's variables by name, where it has them by now and they are known."""
+        calls = layer.attributes.get("calls")
+        shape = layer.attributes.get("built_for", calls[0][0][0].type.shape if calls and calls[0][0] else None)
+        return {} if shape is None else self.rule_variables(layer, shape)
+
+    def rule_variables(self, layer: Layer, shape: tuple[Any, ...]) -> dict[str, Any]:
+        return layer.rule.variables(layer.args, TensorType(shape))
+
+    def activation_of(self, layer: Layer) -> Any:
+        """The activation of a layer: a function, however it was given."""
+        given = layer.attributes.get("activation_function") or layer.args.get("activation")
+        if given is None or isinstance(given, str):
+            return ApiValue(f"keras.activations.{given or 'linear'}")
+        return given
 
     def model_attribute(self, model: Model, name: str) -> Any:
         if name in model.attributes:

@@ -5,6 +5,7 @@ What is not computed exactly as numpy would is an unknown value, never a near on
 
 from __future__ import annotations
 
+import ast
 import itertools
 import math
 import operator
@@ -19,6 +20,9 @@ NUMBER = (int, float)
 
 class Array(list):
     """A one-dimensional array of numbers: a list whose operators work by element."""
+
+    code: ast.expr | None = None
+    """The expression of numpy that makes it, where it is known."""
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):

@@ -13,7 +13,9 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.rules.registry import layer_rules
 
-OWN_KINDS = ("Layer", "Model", "Functional", "Sequential")
+MODEL_KINDS = ("Model", "Functional", "Sequential")
+
+OWN_KINDS = ("Layer", "Wrapper", *MODEL_KINDS)
 """Bases that leave everything to the program: what derives from them is what its own code says."""
 
 TRAINING = Sym.parse(MODE, False)
@@ -37,7 +39,7 @@ def keras_base(cls: Class) -> str | None:
         if (
             isinstance(base, ApiValue)
             and base.path.startswith("keras.")
-            and base.leaf in (*OWN_KINDS, *layer_rules(), "RNN", "Wrapper")
+            and base.leaf in (*OWN_KINDS, *layer_rules(), "RNN")
         ):
             return base.leaf
     return None

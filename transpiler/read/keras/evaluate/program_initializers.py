@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, binary
-from transpiler.ir.model import ApiObject, ApiValue, Args
+from transpiler.ir.expr import NeedsConstant, Sym, binary, code_of
+from transpiler.ir.model import ApiObject, ApiValue, Args, Given
+from transpiler.read.keras.evaluate.arrays import NumpyArray
+from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Native, Partial, Super, Unknown
 from transpiler.rules.base import parse_signature
+from transpiler.rules.initializers import canonical
+from transpiler.rules.ops.constants import shape_of
 
 CREATED = {
     "zeros": ("Constant", "shape, dtype=None, name=None", {"value": 0.0}),
@@ -44,7 +48,7 @@ class ProgramInitializers:
     def with_initializers(self, args: Args) -> Args:
         """The arguments of a layer with initializers as the rules know them."""
         own = {n: args.get(n) for n in args if n.endswith("initializer")}
-        return args.replace(**{n: self.initializer_of(v) for n, v in own.items() if is_programmed(v)})
+        return args.replace(**{n: self.initializer_of(v) for n, v in own.items()})
 
     def initializer_of(self, value: Any, shape: tuple[Any, ...] | None = None) -> Any:
         """An initializer as the rules know it; `shape` is that of the weight, where it is known.
@@ -52,7 +56,7 @@ class ProgramInitializers:
         Raises Declined for one whose values are neither constant nor drawn from a distribution that torch has.
         """
         if not is_programmed(value):
-            return value
+            return self.given_initializer(value) or value
         outer, self.initializing = self.initializing, True
         given = Unknown("the shape of a weight") if shape is None else shape
         try:
@@ -65,6 +69,22 @@ class ProgramInitializers:
             return result.initializer
         name = value.cls.name if isinstance(value, Instance) else getattr(value, "name", "of the program")
         raise self.declined("K2T102", f"the initializer {name} is neither constant nor a known distribution")
+
+    def given_initializer(self, value: Any) -> Given | None:
+        """`Constant(value=…)` of an array or a list, as the tensor that the weight starts as; None for any other."""
+        if not isinstance(value, ApiObject) or canonical(value.leaf) != "constant" or not is_initializer(value.api):
+            return None
+        made = value.args[0] if value.args else value.kwargs.get("value")
+        if isinstance(made, (list, tuple)) and shape_of(made):
+            return Given(Sym.parse(f"torch.tensor({code_of(as_floats(made))})"), shape_of(made) or ())
+        if isinstance(made, NumpyArray):
+            return Given(
+                Sym(ast.Call(ast.parse("torch.from_numpy", mode="eval").body, [self.array_here(made)], [])), made.shape
+            )
+        if not isinstance(made, Constant):
+            return None
+        made = self.brought_here(made)
+        return Given(Sym.parse(made.variable or made.text), made.type.shape)
 
     def initial_value(self, value: Any, shape: Any) -> Any:
         if isinstance(value, Instance):
@@ -113,7 +133,7 @@ class ProgramInitializers:
             self.initializing = outer
 
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if api.leaf.endswith("_initializer"):
+        if api.leaf.endswith("_initializer") or is_initializer(api) and canonical(api.leaf) == "constant":
             return ApiObject(ApiValue(f"keras.initializers.{api.leaf}"), tuple(args), kwargs)
         if self.initializing and api.leaf in CREATED and not api.path.startswith("keras.initializers"):
             return self.created(api, args, kwargs)
@@ -156,6 +176,13 @@ class ProgramInitializers:
         if not isinstance(changed.get("stddev", 0.0), (int, float)) or changed.get("stddev", 0.0) < 0:
             return Unknown("a deviation that is not known")
         return Drawn(ApiObject(made.api, (), {**made.kwargs, **changed}), drawn.shape)
+
+
+def as_floats(value: Any) -> Any:
+    """Nested lists of numbers as lists of floats; open numbers stay."""
+    if isinstance(value, (list, tuple)):
+        return [as_floats(v) for v in value]
+    return value if isinstance(value, Sym) else float(value)
 
 
 def is_programmed(value: Any) -> bool:

@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
@@ -40,6 +41,7 @@ from transpiler.read.keras.evaluate.staging import (
     annotations_of,
     axis_name,
     first_symbol,
+    has_batch,
     is_iterable_static,
     is_static,
     places_of,
@@ -118,11 +120,22 @@ class StagedCalls:
         """Raises NotFlat where classes or loops have taken the place of layers."""
         found = super().graph(model)
         if any(y in self.kept for node in found.nodes for y in (*node.inputs, *node.outputs)):
-            maker = model.attributes.get("__maker__")
-            if maker is None or maker in self.memory.written_out:
-                raise StageError("single layers of the model are used")
-            raise NotFlat(maker)
+            self.not_flat(model)
         return found
+
+    def graph_of_calls(self, model: Model) -> Graph:
+        """The graph with layers of the program as they are; raises NotFlat where other classes or loops are in it."""
+        found = super().graph(model)
+        if any(y in self.kept and y not in self.of_layers for node in found.nodes for y in node.outputs):
+            self.not_flat(model)
+        return found
+
+    def not_flat(self, model: Model) -> None:
+        """Raises NotFlat for the function that built a model, or StageError if that is of no use."""
+        maker = model.attributes.get("__maker__")
+        if maker is None or maker in self.memory.written_out:
+            raise StageError("single layers of the model are used")
+        raise NotFlat(maker)
 
     def static_call(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call of a function that has nothing to do with tensors stays a call; None if it has."""
@@ -266,7 +279,7 @@ class StagedCalls:
         def kind(name: str, value: Any) -> Any:
             if isinstance(value, Value):
                 layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
-                return ("tensor", value.type.rank, layout, value.type.masked)
+                return ("tensor", value.type.rank, has_batch(value.type), layout, value.type.masked)
             if has_tensors(value) and isinstance(value, (list, tuple)):
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if (id(function.node), name) in self.memory.frozen:
@@ -312,7 +325,7 @@ class StagedCalls:
             env.names["__receiver__"] = receiver
             self.frames[id(env)] = frame
             frame.scopes.append(env)
-            frame.reserved = {*arguments, *dims}
+            frame.reserved = {*dims, *(n for n, v in arguments.items() if not isinstance(v, NumpyArray))}
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
@@ -368,8 +381,11 @@ class StagedCalls:
         reserved: Collection[str] = (),
     ) -> Value:
         """A tensor parameter of a class: its sizes become names, of which those that are used become parameters."""
-        shape: list[Any] = [None]
-        for axis, d in enumerate(value.type.shape[1:], start=1):
+        shape: list[Any] = []
+        for axis, d in enumerate(value.type.shape):
+            if axis == 0 and d is None:  # the batch
+                shape.append(None)
+                continue
             label = axis_name(value.type.rank, axis)
             label = f"{name}_{label.removeprefix('in_')}" if several else label
             while label in dims or label in reserved:

@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    has_batch,
     is_short,
     is_static,
     places_of,
@@ -269,7 +270,7 @@ class StagedLayers:
 
         def kind(value: Any) -> Any:
             if isinstance(value, Value):
-                return ("tensor", value.type.rank, value.type.masked)
+                return ("tensor", value.type.rank, has_batch(value.type), value.type.masked)
             if isinstance(value, (list, tuple)):
                 return (type(value).__name__, *map(kind, value))
             if isinstance(value, dict):
@@ -408,6 +409,7 @@ class StagedLayers:
         values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         self.kept.update(results)
+        self.of_layers.update(results)
         assert member.step is not None
         self.emit(Apply(results, xs, member.step, member, places_of(staged.result), self.where()))
         self.remember(

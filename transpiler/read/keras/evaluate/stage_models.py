@@ -27,6 +27,7 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import variables_in
+from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.staging import (
@@ -334,6 +335,7 @@ class StagedModels:
         if rebound & used_names(Block(rest), let_values=True):
             raise StageError("a size inside a model is read outside it")
         block = Block([op for op in ops[: last + 1] if op in region or op in starts])
+        in_keras_order(self, block, model.inputs, model.outputs)
         moved = {y: self.in_block(block, lambda y=y: self.to_layout(y, Layout.KERAS)) for y in outputs}
         block.ops.append(Return(replace_tensors(model.outputs, moved)))
         variable = model.attributes.get("__variable__") or model.name or "model"

@@ -15,10 +15,12 @@ from typing import Any
 
 from transpiler.diagnostics import Findings
 from transpiler.ir.expr import Sym, is_open, same
+from transpiler.ir.naming import GLOBALS
 from transpiler.ir.program import (
     Let,
     Value,
 )
+from transpiler.read.keras.evaluate.arrays import ArrayList, NumpyArray, RandomSource
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
@@ -63,6 +65,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         """The functions that are evaluated right now, the innermost last."""
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
+        self.of_layers: set[Value] = set()
+        """Those of them that single layers of the program made."""
         self.places: dict[Any, Frame] = {}
         """For each layer, the class or factory that calls it."""
         self.staged_layers: dict[Instance, Any] = {}
@@ -76,6 +80,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.facts: list[tuple[str, bool]] = []
         """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
+        self.sources: dict[RandomSource, RandomSource] = {}
+        """For each generator of random numbers made around all classes, the one that stands for it."""
         self.own_layers: int | None = None
         """Layers made before this number belong to what is around the class or loop under construction."""
 
@@ -138,6 +144,36 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         names = {n: self.capture(n, Sym.name(n), x.home).code for n in sorted(x.open_names())}
         return substitute(Sym.parse(x.text), {n: Sym.name(c) for n, c in names.items()}).code
 
+    def array_from(self, x: NumpyArray) -> ast.expr:
+        """What the code of an array reads becomes parameters of the class that uses it."""
+        if not isinstance(x.home, Frame):
+            return x.code
+        read = Sym(x.code).free_names - GLOBALS - {"int", "float", "bool"}
+        return substitute(Sym(x.code), {n: self.capture(n, Sym.name(n), x.home) for n in sorted(read)}).expr
+
+    def keep_array(self, x: Any, name: str) -> None:
+        if not x.variable:
+            x.variable = self.fresh(name)
+            self.emit(Let(x.variable, Sym(x.code), name))
+            x.code = ast.Name(x.variable, ast.Load())
+            for i, item in enumerate(x if isinstance(x, ArrayList) else ()):
+                item.code = ast.Subscript(x.code, ast.Constant(i), ast.Load())
+
+    def source_here(self, source: RandomSource) -> ast.expr:
+        """A generator is made once, where the class under construction or what is around it makes it."""
+        if not source.made:
+            return source.code
+        if source.home is None:
+            if self.frame.kind == "class":
+                raise StageError("random numbers are drawn from a generator around this function")
+            source = self.sources.setdefault(source, RandomSource(source.code, self.home, True))
+        if source.home is self.home:
+            self.keep_array(source, "rng")
+            return source.code
+        if not source.variable:
+            raise StageError("random numbers are drawn from a generator around this function")
+        return self.capture(source.variable, Sym.name(source.variable), source.home).expr
+
     def capture(self, name: str, value: Sym, home: Frame | None) -> Sym:
         name = name.split("__v")[0]
         while name in self.frame.reserved or not same(self.frame.captures.get(name, value), value):
@@ -164,6 +200,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
             variable = self.fresh(name)
             self.emit(Let(variable, value, name))
             return Sym.name(variable, value.witness)
+        if isinstance(value, (NumpyArray, ArrayList, RandomSource)) and value.home is self.home:
+            self.keep_array(value, name)
         if isinstance(value, Constant) and not value.variable and value.home is self.home:
             value.variable = self.fresh(name)
             self.emit(Let(value.variable, Sym.parse(value.text), name))

@@ -21,7 +21,7 @@ from transpiler.ir.program import (
     Value,
     tensors,
 )
-from transpiler.ir.shape import Layout
+from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.trees import nodes, variables_in, with_names
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
@@ -352,9 +352,14 @@ def is_short(value: Any) -> bool:
     )
 
 
+def has_batch(kind: TensorType) -> bool:
+    """Whether the first axis of a tensor is that of the samples, or open for another reason."""
+    return kind.shape[:1] == (None,)
+
+
 def axis_name(rank: int, axis: int) -> str:
     names = AXIS_NAMES.get(rank)
-    if names:
+    if names and axis:
         return names[axis - 1]
     return "in_features" if axis == rank - 1 else f"size{axis}"
 

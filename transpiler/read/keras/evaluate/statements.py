@@ -498,17 +498,20 @@ class Statements:
         elif isinstance(target, ast.Attribute):
             self.setattr(self.eval(target.value, env), target.attr, value)
         elif isinstance(target, ast.Subscript):
-            container, key = self.eval(target.value, env), self.eval(target.slice, env)
-            if isinstance(container, Sym):
-                raise NeedsConstant(container)
-            if isinstance(container, Instance) and container.cls.lookup("__setitem__"):
-                self.call(Bound(container.cls.lookup("__setitem__"), container), [key, value], {})
-            elif isinstance(plain(container), (list, dict)):
-                self.native(plain(container).__setitem__, [key, value], {})
-            elif not isinstance(container, (Unknown, ApiValue)):
-                raise self.declined("K2T203", f"assigning to an item of {container!r} is not evaluated")
+            self.set_item(self.eval(target.value, env), self.eval(target.slice, env), value)
         elif isinstance(target, ast.Starred):
             self.assign(target.value, value, env)
+
+    def set_item(self, container: Any, key: Any, value: Any) -> None:
+        """`container[key] = value`."""
+        if isinstance(container, Sym):
+            raise NeedsConstant(container)
+        if isinstance(container, Instance) and container.cls.lookup("__setitem__"):
+            self.call(Bound(container.cls.lookup("__setitem__"), container), [key, value], {})
+        elif isinstance(plain(container), (list, dict)):
+            self.native(plain(container).__setitem__, [key, value], {})
+        elif not isinstance(container, (Unknown, ApiValue)):
+            raise self.declined("K2T203", f"assigning to an item of {container!r} is not evaluated")
 
     def named(self, value: Any, name: str, env: Env) -> Any:
         """Called for every assignment to a name: the place to note what the source calls a value."""

@@ -26,6 +26,13 @@ class Unknown:
         return f"<unknown: {self.reason}>"
 
 
+@dataclass(frozen=True, eq=False)
+class LayerVariable(Unknown):
+    """A variable of one of Keras's own layers, of which only the shape is known here."""
+
+    shape: tuple[Any, ...] = ()
+
+
 class Env:
     """The names of one scope, and the scope around it."""
 
