@@ -105,7 +105,7 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
         return []
     found = BY_NAME[name]
     fn, module = forms(found, generation)
-    axis = str(y.axis(-1))
+    axis = str(y.last)
     return [
         Step(
             module=module.replace("{axis}", axis) if module else None,
@@ -142,8 +142,8 @@ def open_activation(value: Sym, y: TensorType, generation: str) -> Step:
         raise NeedsConstant(value, "the activation decides what is written")
     if generation == KERAS2 and seen == "hard_sigmoid":
         raise NeedsConstant(value, "hard_sigmoid of legacy Keras is another function")
-    axis = y.axis(-1)
-    where = {} if axis == y.rank - 1 else {"dim": axis}
+    axis = y.last
+    where = {} if axis in (-1, y.rank - 1) else {"dim": axis}
     return Step(module=call("get_activation", value, **where), hint="activation", helpers=("get_activation",))
 
 

@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     COMPARISON_METHODS,
     COMPARISONS,
+    comparison_of_choice,
     first_open,
 )
 from transpiler.read.keras.evaluate.values import (
@@ -341,6 +342,9 @@ class Expressions:
                     if b is None and (not isinstance(a, Sym) or isinstance(a.expr, ast.BinOp)):
                         return negated
             witness = observe(COMPARISONS[type(op)], left, right)
+            chosen = comparison_of_choice(op, left, right, witness)
+            if chosen is not None:
+                return chosen
             try:
                 return Sym(ast.Compare(to_ast(left), [op], [to_ast(right)]), witness)
             except TypeError:

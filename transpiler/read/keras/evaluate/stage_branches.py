@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
+from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
@@ -32,6 +33,7 @@ from transpiler.read.keras.evaluate.staging import (
     raise_of,
     substitute,
 )
+from transpiler.read.keras.evaluate.syntax import as_test
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Env,
@@ -153,6 +155,7 @@ class StagedBranches:
     def truth(self, value: Any) -> Any:
         test = super().truth(value)
         if isinstance(test, Sym):
+            test = as_test(test)
             key, sign = fact(test.expr, True)
             for known, outcome in reversed(self.facts):
                 if known == key:
@@ -215,22 +218,23 @@ class StagedBranches:
         if a is b:
             return a
         layout = a.type.layout if a.type.layout is b.type.layout else Layout.FIRST
-        poly = a.type.rank != b.type.rank
+        poly = a.type.rank != b.type.rank or a in self.poly or b in self.poly
         if poly:
             layout = Layout.KERAS
+        ranks = [self.poly.get(x, replace(x.type.in_layout(layout), open_rank=True)) for x in (a, b)]
         a, b = self.in_block(branch.then, lambda: self.to_layout(a, layout)), self.in_block(
             branch.otherwise, lambda: self.to_layout(b, layout)
         )
         chosen = a if branch.test.witness is MISSING or branch.test.witness else b
         if poly:
-            kind = chosen.type
+            kind = replace(chosen.type, open_rank=True)
         else:
             dims = tuple(self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape))
             kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
         result = Value(kind, chosen.hint)
         branch.phis.append((result, a, b))
-        if poly or a in self.poly or b in self.poly:
-            self.poly[result] = branch.test
+        if poly:
+            self.poly[result] = Ranks(branch.test, *ranks, self.frame)
         inputs = [a, b]
         self.origins[result] = Origin(inputs, [result], lambda new: self.not_again())
         return result
@@ -309,9 +313,6 @@ class StagedBranches:
     def emit_lowering(
         self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
     ) -> list[Value]:
-        for x in xs:
-            if x in self.poly:
-                raise NeedsConstant(self.poly[x], "the rank of this tensor depends on a parameter")
         if layer is not None:
             self.check_own(layer)
         return super().emit_lowering(lowering, xs, layer, hint, span)

@@ -190,7 +190,8 @@ class StagedCalls:
             self.memory.visited.append(node)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if self.flat or function.node in self.memory.inlined:
+        open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
+        if self.flat or open_rank or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
@@ -324,6 +325,8 @@ class StagedCalls:
                 raise StageError("a model is returned")
             if is_open(result):
                 raise StageError(f"{function.name} returns more than tensors")
+            if any(x in self.poly for x in tensors(result)):
+                raise StageError(f"the rank of what {function.name} returns depends on a parameter")
             places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")

@@ -319,6 +319,7 @@ class StagedLayers:
             result = super().call_custom_layer(inner, moved_args, moved_kwargs)
             if not has_tensors(result) or is_open(result):
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
+            self.one_rank(result)
             places_of(result)
             block = self.block
         except BaseException:

@@ -117,6 +117,7 @@ class StagedLoops:
         lets: list[Let] = []
         for n in changed:  # what the body may change is a variable of the loop
             value = before[n]
+            self.one_rank(value)
             if isinstance(value, Value):
                 start = Value(value.type, value.hint)
                 self.origins[start] = self.origins.get(value, Origin([], [start], lambda xs: self.not_again()))
@@ -185,6 +186,7 @@ class StagedLoops:
                 continue
             if not isinstance(end, Value):
                 raise StageError(f"{name} stops being a tensor in the loop")
+            self.one_rank(end)
             if end.type.rank != start.type.rank:
                 raise StageError(f"the rank of {name} changes in the loop")
             if end.type.layout is not start.type.layout:

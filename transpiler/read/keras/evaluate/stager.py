@@ -23,9 +23,11 @@ from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
+from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
+from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.staging import (
     Filling,
     Frame,
@@ -43,7 +45,9 @@ from transpiler.read.keras.evaluate.values import (
 )
 
 
-class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches, KerasInterpreter):
+class Stager(
+    StagedRanks, StagedGiven, StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches, KerasInterpreter
+):
     """Evaluates functions with open parameters and writes classes that keep their structure.
 
     With `flat`, nothing is kept: calls are written inline, loops unrolled.
@@ -57,7 +61,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat
-        self.poly: dict[Value, Sym] = {}
+        self.poly: dict[Value, Ranks] = {}
+        self.given_modules: dict[tuple[Any, str], Any] = {}
         self.active: list[Any] = []
         self.running: list[Any] = []
         """The functions that are evaluated right now, the innermost last."""
@@ -101,6 +106,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, Value) and value in self.poly:
+            return self.with_known_rank(value)
         if isinstance(value, Filling) and scope is not env:
             raise StageError(f"{name} is used by a function while a loop fills it")
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
