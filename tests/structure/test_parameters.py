@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,100 @@ def head(x, n):
 """,
         USES,
     ),
+    "one of a few classes by name": (
+        """
+KINDS = {"bn": BatchNormalization, "ln": LayerNormalization, "none": Identity}
+
+def build(shape=(8, 8, 3), norm="bn", act="relu"):
+    inputs = keras.Input(shape)
+    x = Conv2D(4, 3)(inputs)
+    x = KINDS[norm](name="norm")(x)
+    x = {"relu": ReLU(), "leaky": LeakyReLU()}[act](x)
+    return Model(inputs, Dense(5)(Flatten()(x)))
+""",
+        ("build()", "build(norm='none')", "build((9, 7, 1), norm='ln', act='leaky')"),
+    ),
+    "one of a few functions by name": (
+        """
+def plain(x, n):
+    return Conv2D(n, 3, padding="same")(x)
+
+def separable(x, n):
+    return SeparableConv2D(n, 3, padding="same", use_bias=False)(x)
+
+BLOCKS = {"plain": plain, "separable": separable}
+
+def build(shape=(8, 8, 3), kind="plain"):
+    x = inputs = keras.Input(shape)
+    x = BLOCKS[kind](x, 4)
+    x = BLOCKS[kind](x, 6)
+    return Model(inputs, x)
+""",
+        ("build()", "build(kind='separable')"),
+    ),
+    "a table that the constructor reads": (
+        """
+WIDTHS = {"small": 2, "large": 8}
+
+def build(shape=(8, 8, 3), size="small"):
+    inputs = keras.Input(shape)
+    return Model(inputs, Conv2D(WIDTHS[size] + WIDTHS.get(size, 0), 3)(inputs))
+""",
+        ("build()", "build(size='large')"),
+    ),
+    "an input for each kind of shape": (
+        """
+def build(shape=(20, 2), units=4, activation="tanh"):
+    if isinstance(shape, int):
+        inputs = keras.Input((shape, 1))
+    elif len(shape) == 1:
+        inputs = keras.Input((*shape, 1))
+    elif len(shape) == 2:
+        inputs = keras.Input(shape)
+    else:
+        raise ValueError(f"the type {type(shape)} is not known")
+    x = SimpleRNN(units, activation=activation)(inputs)
+    return Model(inputs, x)
+""",
+        ("build()", "build((12,), activation='relu')", "build(15, units=3)"),
+    ),
+    "an activation that is called": (
+        """
+def build(shape=(20, 2), activation=None, last="softmax"):
+    activation = keras.activations.get(activation)
+    x = inputs = keras.Input(shape)
+    x = activation(Conv1D(4, 3)(x))
+    x = LSTM(3, activation="softsign", recurrent_activation=last, return_sequences=True)(x)
+    return Model(inputs, keras.activations.get(last)(x))
+""",
+        ("build()", "build(activation='relu')", "build(activation='elu', last='sigmoid')"),
+    ),
+    "a side that needs what it tests": (
+        """
+def build(shape=(8, 8, 3), depth=None, width=4):
+    x = inputs = keras.Input(shape)
+    if depth is not None:
+        for part in depth:
+            x = part(x)
+    return Model(inputs, Conv2D(width, 3)(x))
+""",
+        ("build()", "build((9, 7, 1), width=2)"),
+    ),
+    "modules of Keras that are handed on": (
+        """
+def parts(kwargs):
+    for key in kwargs:
+        if key not in ("layers", "models"):
+            raise TypeError(key)
+    return kwargs.get("layers", keras.layers), kwargs.get("models", keras.models)
+
+def build(shape=(8, 8, 3), width=4, **kwargs):
+    layers, models = parts(kwargs)
+    inputs = layers.Input(shape)
+    return models.Model(inputs, layers.Conv2D(width, 3)(inputs))
+""",
+        ("build(layers=keras.layers, models=keras.models)", "build(width=3, layers=keras.layers, models=keras.models)"),
+    ),
     "the rank is known again": (
         f"""{POOLED}
     x = Dense(6, activation="tanh")(x)
@@ -100,7 +195,7 @@ def text_of(source: str, seen: str, folder: Path) -> str:
 def test_a_kept_parameter_holds_for_other_values(name: str, tmp_path: Path):
     source, uses = KEPT[name]
     for seen in uses[:2]:
-        names = load(text_of(source, seen, tmp_path))
+        names = load(text_of(source, seen, tmp_path)) | {"keras": keras_stand_in()}
         for entry in uses:
             assert_same(names, HEAD + source, entry, tmp_path)
 
@@ -182,3 +277,74 @@ def test_a_given_module_must_keep_the_shape(tmp_path: Path):
 def test_a_given_layer_is_reported(tmp_path: Path):
     found = [f for f in convert(HEAD + GIVEN, "build()", tmp_path).findings if f.code == "K2T305"]
     assert [f.severity.name for f in found] == ["NOTE", "NOTE"]
+
+
+REFUSED = {
+    "a table whose entries decide the structure": (
+        """
+STAGES = {"small": [("Conv2D", 4), ("Dense", 6)], "large": [("Dense", 8)] * 5}
+
+def build(shape=(8, 8, 3), size="small", stages="default", width=3):
+    x = inputs = keras.Input(shape)
+    if stages == "default":
+        stages = STAGES[size]
+    for kind, filters in stages:
+        x = getattr(keras.layers, kind)(filters, **({"kernel_size": 3} if kind == "Conv2D" else {}))(x)
+    return Model(inputs, Dense(width)(x))
+""",
+        ("build()", "build((9, 7, 1), width=2)"),
+        {"build(size='large')": "K2T302: of a table, only the entry for 'small' is translated"},
+    ),
+    "a table of many functions": (
+        """
+BLOCKS = {f"dense{n}": (lambda x, n=n: Dense(n)(x)) for n in range(9)}
+
+def build(shape=(8,), kind="dense3", width=2):
+    x = inputs = keras.Input(shape)
+    return Model(inputs, Dense(width)(BLOCKS[kind](x)))
+""",
+        ("build()", "build(width=5)"),
+        {"build(kind='dense4')": "K2T302: of a table, only the entry for 'dense3' is translated"},
+    ),
+    "a key that a small table lacks": (
+        KEPT["one of a few classes by name"][0],
+        ("build()",),
+        {"build(act='elu')": "'elu'"},
+    ),
+    "an activation that is not known": (
+        KEPT["an activation that is called"][0],
+        ("build()",),
+        {"build(activation='elusive')": "the activation 'elusive' is not known"},
+    ),
+    "a recurrent activation that torch does not have": (
+        KEPT["an input for each kind of shape"][0],
+        ("build()",),
+        {"build(activation='elu')": "elu", "build((1, 2, 3))": "the type <class 'tuple'> is not known"},
+    ),
+    "a side that needs what it tests": (
+        KEPT["a side that needs what it tests"][0],
+        ("build()",),
+        {"build(depth=[3])": "K2T302"},
+    ),
+    "another keyword argument": (
+        KEPT["modules of Keras that are handed on"][0],
+        ("build(layers=keras.layers)",),
+        {"build(depth=3)": r"build\(\) takes no other keyword arguments than layers"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_values_are_refused(name: str, tmp_path: Path):
+    source, uses, refused = REFUSED[name]
+    names = load(text_of(source, uses[0], tmp_path)) | {"keras": keras_stand_in()}
+    for entry in uses:
+        assert_same(names, HEAD + source, entry, tmp_path)
+    for entry, message in refused.items():
+        with pytest.raises((NotImplementedError, ValueError, TypeError, KeyError), match=message):
+            build(names, entry)
+
+
+def keras_stand_in() -> types.SimpleNamespace:
+    """What the entries name of Keras, for the side that has no use for it."""
+    return types.SimpleNamespace(layers=None, models=None)

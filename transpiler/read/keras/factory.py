@@ -6,7 +6,9 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, witness_of
+from transpiler.ir.liveness import all_uses
+from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
     Apply,
@@ -50,6 +52,7 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+from transpiler.read.keras.names import is_module
 
 PREFIXES = ("build_", "create_", "make_", "get_", "define_")
 
@@ -69,6 +72,8 @@ class Factory:
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
+    unused: dict[str, list[str]] = field(default_factory=dict)
+    """The parameter `**kwargs` → what was given in it that is Keras itself, of which the result has no use."""
     effects: bool = False
     """Whether the function changed something that outlives its call."""
 
@@ -93,6 +98,10 @@ class FactoryStager(Stager):
             return value  # of a model that a layer of the program is made of
         if self.frame.kind != "factory":
             raise StageError("an input is made inside a helper")
+        return self.with_named_sizes(value)
+
+    def with_named_sizes(self, value: Value) -> Value:
+        """An input whose open sizes are parameters of the class."""
         shape: list[Any] = [None]
         for axis, dim in enumerate(value.type.shape[1:], start=1):
             if not isinstance(dim, Sym):
@@ -114,6 +123,24 @@ class FactoryStager(Stager):
         self.inputs_made.append(made)
         return made
 
+    def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
+        """Two inputs of one kind, one made on each side of a branch and not read there, are one input."""
+        inside = {x for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)}
+        if (
+            a is b
+            or not {a, b} <= set(self.inputs_made) - inside
+            or a.type.rank != b.type.rank
+            or a.type.dtype != b.type.dtype
+        ):
+            return super().merge_tensors(branch, a, b)
+        own = [[self.input_dims[d.code] if isinstance(d, Sym) else d for d in x.type.shape] for x in (a, b)]
+        for x in (a, b):
+            self.inputs_made.remove(x)
+            for d in x.type.shape:
+                self.input_dims.pop(code_of(d), None)
+        sizes = tuple(self.merge_dim(branch.test, *pair) for pair in zip(*own))
+        return self.with_named_sizes(Value(TensorType(sizes, a.type.dtype), a.hint if a.hint != "x" else b.hint))
+
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = Interpreter.instance_attribute(self, value, name)
         if value.code is None:
@@ -131,6 +158,11 @@ class FactoryStager(Stager):
             self.outer_names[text] = Sym.name(self.fresh(text.rpartition(".")[2]), witness_of(value))
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
+
+    def decided_by(self, test: Sym, value: Sym) -> bool:
+        around = {s.code for s in self.outer_names.values()}
+        names = value.names()
+        return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         """A variable of a function around the model-building one may be another the next time that function runs."""
@@ -190,7 +222,7 @@ def stage_factory(
     """
     frozen: dict[str, Any] = {}
     reasons: list[str] = []
-    for _ in range(16):
+    for _ in range(24):
         stager = FactoryStager(base, findings, memory)
         stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
@@ -202,11 +234,13 @@ def stage_factory(
             factory.reasons = reasons
             return factory
         except NeedsConstant as error:
+            if stager.narrow(error.sym):
+                continue
             names = _freezable(error.sym, arguments, stager) - frozen.keys()
             if not names:
                 raise StageError(f"{error} ({error.sym})") from None
-            place = f" at line {stager.where().line}" if stager.stack else ""
-            reasons.append(f"{', '.join(sorted(names))}: {error}{place}")
+            line = f" at line {stager.where().line}" if stager.stack else ""
+            reasons.append(f"{', '.join(sorted(names))}: {error}{line}")
             for n in names:
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")
@@ -356,7 +390,18 @@ def _extract(
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
     fixed = own | stager.fixed_outer
-    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, outer_names)
+    unused = {n: parts_of_keras(v) for n, v in own.items() if _is_rest(function, n) and parts_of_keras(v)}
+    for n, parts in unused.items():
+        rest = {k: v for k, v in fixed.pop(n).items() if k not in parts}
+        fixed |= {n: rest} if rest else {}
+    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, outer_names, unused=unused)
+
+
+def parts_of_keras(rest: Any) -> list[str]:
+    """The names of the arguments in `**kwargs` that are modules of Keras."""
+    return [
+        k for k, v in (rest.items() if isinstance(rest, dict) else ()) if isinstance(v, ApiValue) and is_module(v.path)
+    ]
 
 
 def _root_defaults(function: Function, stager: FactoryStager) -> dict[str, Any]:

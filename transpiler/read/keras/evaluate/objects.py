@@ -332,7 +332,7 @@ class Objects:
         if isinstance(value, Unknown):
             return value
         if isinstance(value, Sym):
-            raise NeedsConstant(value)
+            return Sym(ast.Call(ast.Name("type", ast.Load()), [value.expr], []), observe(type, value))
         if isinstance(value, OPAQUE):
             return Unknown(f"the type of {value!r}")
         return type(value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of_choice
 from transpiler.ir.program import (
     Block,
     Branch,
@@ -58,13 +58,14 @@ class StagedBranches:
             rest.clear()
         before = dict(env.names)
         outside = self.around_call(env) if leaves else Snapshot(env)
-        then = self.side(lambda: self.exec_block([*node.body, *tail], env), test, True)
+        seen = bool(test.witness) if node in self.memory.one_sided and test.witness is not MISSING else None
+        then = self.side(lambda: self.exec_side(seen is False, [*node.body, *tail], env), test, True)
         then_names = dict(env.names)
         changed = outside.changed(env.names)
         outside.restore()
         env.names.clear()
         env.names.update(before)
-        otherwise = self.side(lambda: self.exec_block([*node.orelse, *tail], env), test, False)
+        otherwise = self.side(lambda: self.exec_side(seen is True, [*node.orelse, *tail], env), test, False)
         else_names = dict(env.names)
         branch = Branch(test, then.block, otherwise.block)
         if changed or outside.changed(env.names):
@@ -87,7 +88,20 @@ class StagedBranches:
                 return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
         self.merge_names(branch, before, then_names, else_names, env)
+        self.note_joined(branch, node)
         return None
+
+    def exec_side(self, left_out: bool, body: list[ast.stmt], env: Env) -> Signal | None:
+        if left_out:
+            raise StageError("what follows was decided by the other side")
+        return self.exec_block(body, env)
+
+    def note_joined(self, branch: Branch, node: ast.If) -> None:
+        """Notes which variables would be known if only the side that was seen were translated."""
+        if self.in_loop or self.frame.kind != "factory" or branch.test.witness is MISSING:
+            return
+        seen = branch.then if branch.test.witness else branch.otherwise
+        self.joined |= {op.name: node for op in seen.ops if isinstance(op, Let) and not is_open(op.value)}
 
     def around_call(self, env: Env) -> Snapshot:
         """What a function can reach without its own variables: all that matters once both sides of a branch return."""
@@ -117,6 +131,11 @@ class StagedBranches:
         except ProgramError as error:
             side.failed, side.error = True, error
             block.ops.append(Static(raise_of(error)))
+        except NeedsConstant as error:
+            if taken or test.witness is MISSING or not self.decided_by(test, error.sym):
+                raise
+            side.failed, side.error = True, error
+            block.ops[:] = [Static(self.decline_side(error))]
         except (Declined, StageError) as error:
             if taken and getattr(error, "code", "") != "K2T403":  # a model without its weights is still the model
                 raise
@@ -126,6 +145,10 @@ class StagedBranches:
             self.in_side -= 1
             self.block, self.facts = outer, facts
         return side
+
+    def decided_by(self, test: Sym, value: Sym) -> bool:
+        """Whether fixing what `value` depends on would decide `test` as well: the side not seen is then lost anyway."""
+        return False
 
     def narrowed(self, value: Any) -> Any:
         """A choice of which one side is unknown: that side raises here, where the value is used, the other goes on."""

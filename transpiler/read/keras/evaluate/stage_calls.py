@@ -39,6 +39,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    fact,
     first_symbol,
     is_iterable_static,
     is_static,
@@ -60,6 +61,9 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+
+MAX_ITEMS_KNOWN = 8
+"""Most items of an open sequence that are taken one by one where its length is known."""
 
 
 def is_buffer(op: Apply) -> bool:
@@ -93,7 +97,26 @@ class StagedCalls:
             and value.witness is not MISSING
         ):
             return list(value.witness)
+        if isinstance(value, Sym):
+            length = self.known_length(value)
+            if length is not None:
+                return [value[i] for i in range(length)]
         return super().iterate(value)
+
+    def has_length(self, shape: Any) -> bool:
+        return isinstance(shape, Sym) and self.known_length(shape) is not None or super().has_length(shape)
+
+    def dims_of(self, shape: Any) -> tuple[Any, ...]:
+        length = self.known_length(shape) if isinstance(shape, Sym) else None
+        if length is None or isinstance(shape.witness, (list, tuple)) and len(shape.witness) == length:
+            return super().dims_of(shape)
+        return tuple(shape[i] for i in range(length))
+
+    def known_length(self, value: Sym) -> int | None:
+        """How many items an open sequence has, where the side of a branch says so: `if len(shape) == 2`."""
+        call = ast.Call(ast.Name("len", ast.Load()), [value.expr], [])
+        tests = {fact(ast.Compare(call, [ast.Eq()], [ast.Constant(n)]), True): n for n in range(MAX_ITEMS_KNOWN)}
+        return next((tests[known] for known in reversed(self.facts) if known in tests), None)
 
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function.node, ast.Lambda):

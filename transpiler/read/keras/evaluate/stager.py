@@ -28,6 +28,7 @@ from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
+from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.staging import (
     Filling,
     Frame,
@@ -46,7 +47,15 @@ from transpiler.read.keras.evaluate.values import (
 
 
 class Stager(
-    StagedRanks, StagedGiven, StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches, KerasInterpreter
+    StagedRanks,
+    StagedGiven,
+    StagedTables,
+    StagedLayers,
+    StagedCalls,
+    StagedLists,
+    StagedLoops,
+    StagedBranches,
+    KerasInterpreter,
 ):
     """Evaluates functions with open parameters and writes classes that keep their structure.
 
@@ -63,6 +72,10 @@ class Stager(
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Ranks] = {}
         self.given_modules: dict[tuple[Any, str], Any] = {}
+        self.lookups: dict[str, ast.AST] = {}
+        self.joined: dict[str, ast.If] = {}
+        """Variables that are known on the side seen of a branch → that branch in the source."""
+        self.reading: list[ast.AST] = []
         self.active: list[Any] = []
         self.running: list[Any] = []
         """The functions that are evaluated right now, the innermost last."""

@@ -170,6 +170,10 @@ class Memory:
     """Functions that build models of which single layers are needed: evaluated without classes and loops."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
+    looked_up: list[ast.AST] = field(default_factory=list)
+    """Lookups in tables whose entries decide the structure: the entry seen is translated."""
+    one_sided: list[ast.AST] = field(default_factory=list)
+    """Branches that decide the structure of what follows: the side seen is translated."""
     unsaid: dict[str, ast.For] = field(default_factory=dict)
     """Names for sizes that differ between the tensors of a list → the loop that fills it."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
