@@ -171,6 +171,91 @@ def build(shape=(8, 8, 3), width=4, **kwargs):
 """,
         ("build(layers=keras.layers, models=keras.models)", "build(width=3, layers=keras.layers, models=keras.models)"),
     ),
+    "sizes that numpy rounds": (
+        """
+import numpy as np
+
+def build(shape=(12, 12, 3), factor=4):
+    inputs = keras.Input(shape)
+    pool = int(np.round(float(shape[0]) / factor))
+    x = AveragePooling2D(pool, strides=int(np.ceil(pool / 2)))(inputs)
+    return Model(inputs, Dense(int(np.floor(shape[1] / factor)) + 1)(x))
+""",
+        ("build()", "build(factor=5)", "build((9, 14, 1), factor=2)"),
+    ),
+    "rates that numpy spreads": (
+        """
+import numpy as np
+
+class Scale(keras.layers.Layer):
+    def __init__(self, rate, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, x):
+        return x * (1 + self.rate)
+
+def build(shape=(6,), depth=3, rate=0.3):
+    x = inputs = keras.Input(shape)
+    rates = [r for r in np.linspace(0, rate, depth)]
+    for i in range(depth):
+        x = Scale(rates[i])(Dense(4)(x))
+    for r in np.linspace(0.1, rate, depth)[1:]:
+        x = Scale(r)(Dense(5)(x))
+    return Model(inputs, Dense(len(np.linspace(0, 1, depth).tolist()))(x))
+""",
+        ("build()", "build((7,), depth=5, rate=0.5)", "build(depth=1)"),
+    ),
+    "padding of any kind": (
+        """
+def block(x, filters, padding, pool=3):
+    x = Conv2D(filters, 3, strides=2, padding=padding)(x)
+    return MaxPooling2D(pool, strides=2, padding=padding)(x)
+
+def build(shape=(32, 30, 3), padding="same", first="valid"):
+    x = inputs = keras.Input(shape)
+    x = AveragePooling2D(3, strides=1, padding=first)(x)
+    x = block(x, 4, padding)
+    x = block(x, 5, padding, 2)
+    return Model(inputs, Dense(3)(Flatten()(x)))
+""",
+        ("build()", "build(padding='valid')", "build((27, 31, 1), padding='valid', first='same')"),
+    ),
+    "items of a sequence of known length": (
+        """
+def conv(filters, n1, n2):
+    return lambda x: Conv2D(filters, (n1, n2), padding="same")(x)
+
+def build(shape=(8, 9, 3), size=(3, 5), widths=[4, 6, 5]):
+    x = inputs = keras.Input(shape)
+    skips = [conv(5, *size)(x)]
+    for i in range(len(widths)):
+        skip = skips[i] if i < len(skips) else None
+        x = conv(widths[i], *size)(x)
+        if skip is not None:
+            x = Concatenate()([x, skip])
+    return Model(inputs, x)
+""",
+        ("build()", "build(size=(1, 3))", "build((7, 7, 1), widths=[2, 3, 9])"),
+    ),
+    "one item that decides": (
+        """
+def build(shape=(12, 2), width=4):
+    inputs = [keras.Input((shape[0], 1)) for _ in range(shape[1])]
+    x = Concatenate()([Conv1D(width, 3)(i) for i in inputs])
+    return Model(inputs, Dense(2)(Flatten()(x)))
+""",
+        ("build()", "build((9, 2), width=3)"),
+    ),
+    "the number of axes of a kernel": (
+        """
+def build(shape=(8, 8, 3), size=3, axes=2, width=4):
+    inputs = keras.Input(shape)
+    x = Conv2D(width, (size,) * 2, padding="same")(inputs)
+    return Model(inputs, GlobalAveragePooling2D()(x))
+""",
+        ("build()", "build(size=5)"),
+    ),
     "the rank is known again": (
         f"""{POOLED}
     x = Dense(6, activation="tanh")(x)
@@ -201,6 +286,11 @@ def test_a_kept_parameter_holds_for_other_values(name: str, tmp_path: Path):
 
 
 FIXED = {
+    "an array of numbers": f"""
+import numpy as np
+
+{POOLED}    return Model(inputs, Dense(int((np.linspace(0, 1, len(pool or "none")) * 4)[-1]))(inputs))
+""",
     "another layer for each rank": f"{POOLED}    return Model(inputs, Dense(3)(Flatten()(x)))",
     "tensors of other ranks": f"{POOLED}    return Model(inputs, Concatenate()([x, x]))",
     "a loop that may not run": f"""{POOLED}
@@ -305,6 +395,24 @@ def build(shape=(8,), kind="dense3", width=2):
 """,
         ("build()", "build(width=5)"),
         {"build(kind='dense4')": "K2T302: of a table, only the entry for 'dense3' is translated"},
+    ),
+    "a padding that is not known": (
+        KEPT["padding of any kind"][0],
+        ("build()",),
+        {"build(padding='full')": "the padding 'full' is not known here"},
+    ),
+    "another number of items": (
+        KEPT["items of a sequence of known length"][0],
+        ("build()",),
+        {
+            "build(size=(3, 3, 3))": "only size with 2 items is translated",
+            "build(widths=[4])": "only widths with 3 items is translated",
+        },
+    ),
+    "another item that decides": (
+        KEPT["one item that decides"][0],
+        ("build()",),
+        {"build((12, 3))": "only shape\\[1\\] = 2 is translated"},
     ),
     "a key that a small table lacks": (
         KEPT["one of a few classes by name"][0],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, witness_of
 from transpiler.ir.liveness import all_uses
 from transpiler.ir.model import ApiValue
@@ -18,6 +20,7 @@ from transpiler.ir.program import (
     Loop,
     ModuleClass,
     Return,
+    Static,
     Value,
     blocks_of,
     replace_tensors,
@@ -38,6 +41,7 @@ from transpiler.read.keras.evaluate.staging import (
     annotations_of,
     axis_name,
     is_static,
+    items_of,
     signature_defaults,
     substitute,
 )
@@ -164,6 +168,33 @@ class FactoryStager(Stager):
         names = value.names()
         return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
 
+    def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
+        """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""
+
+        def require(test: str, what: str) -> None:
+            only = Declined("K2T302", f"only {what} is translated", "", function.module.span(function.node))
+            self.raise_unless(Sym.parse(test, True), Static(self.decline_side(only)))
+
+        require(f"len({name}) == {len(seen)}", f"{name} with {len(seen)} item{'s' * (len(seen) != 1)}")
+        for i in known:
+            require(f"{name}[{i}] == {code_of(seen[i])}", f"{name}[{i}] = {code_of(seen[i])}")
+        items = items_of(name, seen)
+        return type(items)(seen[i] if i in known else item for i, item in enumerate(items))
+
+    def items_behind(self, value: Sym, sequences: Mapping[str, Collection[int]]) -> list[tuple[str, int]]:
+        """The items of parameters that are read for a value; none if that is all there is to know of one."""
+        found: list[tuple[str, int]] = []
+        for node in self.behind(value):
+            if (
+                isinstance(node, ast.Subscript)
+                and isinstance(node.value, ast.Name)
+                and isinstance(node.slice, ast.Constant)
+            ):
+                name, index = node.value.id, node.slice.value
+                if isinstance(index, int) and name in sequences and index not in sequences[name]:
+                    found.append((name, index))
+        return found
+
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         """A variable of a function around the model-building one may be another the next time that function runs."""
         value = super().read_name(name, scope, env)
@@ -221,12 +252,13 @@ def stage_factory(
     Raises StageError, Declined or ProgramError if the structure cannot be kept.
     """
     frozen: dict[str, Any] = {}
+    lengths: dict[str, set[int]] = {}
     reasons: list[str] = []
     for _ in range(24):
         stager = FactoryStager(base, findings, memory)
         stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
-            factory = _evaluate(stager, function, arguments, name, frozen)
+            factory = _evaluate(stager, function, arguments, name, frozen, lengths)
             factory.tier = "specialised" if factory.frozen else "structure"
             given = [n for n in factory.frozen if n not in frozen]
             if given:
@@ -234,9 +266,24 @@ def stage_factory(
             factory.reasons = reasons
             return factory
         except NeedsConstant as error:
+            if error.place is not None and error.place not in memory.by_value:
+                memory.by_value.append(error.place)
+                continue
             if stager.narrow(error.sym):
                 continue
-            names = _freezable(error.sym, arguments, stager) - frozen.keys()
+            names = _freezable(count_in(error.sym), arguments, stager) - frozen.keys()
+            names = names or _freezable(error.sym, arguments, stager) - frozen.keys()
+            sequences = {n for n in names if type(arguments.get(n)) in (list, tuple) and arguments[n]} - lengths.keys()
+            if sequences:
+                lengths |= {n: set() for n in sequences}
+                continue
+            items = stager.items_behind(error.sym, lengths)
+            for n, i in items:
+                lengths[n].add(i)
+            if items and all(len(lengths[n]) < len(arguments[n]) for n, _ in items):
+                continue
+            for n in names & lengths.keys():
+                del lengths[n]
             if not names:
                 raise StageError(f"{error} ({error.sym})") from None
             line = f" at line {stager.where().line}" if stager.stack else ""
@@ -244,6 +291,16 @@ def stage_factory(
             for n in names:
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")
+
+
+def count_in(sym: Sym) -> Sym:
+    """Of `(size,) * count` the count, which may be all that has to be known of it; else the whole."""
+    if isinstance(sym.expr, ast.BinOp) and isinstance(sym.expr.op, ast.Mult):
+        sides = sym.expr.left, sym.expr.right
+        for items, count in (sides, sides[::-1]):
+            if isinstance(items, (ast.Tuple, ast.List)) and variables_in(count):
+                return Sym(count)
+    return sym
 
 
 def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> set[str]:
@@ -282,13 +339,23 @@ def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, s
 
 
 def _evaluate(
-    stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
+    stager: FactoryStager,
+    function: Function,
+    arguments: dict[str, Any],
+    name: str,
+    frozen: dict[str, Any],
+    lengths: Mapping[str, Collection[int]] = {},  # noqa: B006 - never changed
 ) -> Factory:
+    """`frozen` parameters have the value seen, those in `lengths` the number of items, and these items."""
     env = Env(function.env, "function", function.module)
+    stager.frame = Frame(function, "factory")
+    stager.reserved = set(arguments)
     for n, v in arguments.items():
         if isinstance(v, Instance) and next(iter(arguments)) == n:
             v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
 
+        elif n in lengths:
+            v = stager.with_length(n, own_copy(v), lengths[n], function)
         elif is_static(v) and n not in frozen and not _is_rest(function, n):
             v = Sym.name(n, own_copy(witness_of(v)))
         else:
@@ -296,8 +363,6 @@ def _evaluate(
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
-    stager.frame = Frame(function, "factory")
-    stager.reserved = set(arguments)
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
     stager.visit(function.node)

@@ -218,10 +218,12 @@ class Expressions:
         left, right = plain(left), plain(right)
         if isinstance(op, ast.Mod) and isinstance(left, str) and is_open(right):
             return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(lambda r: left % r, right))
-        if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)) and isinstance(op, ast.Add):
-            return self.native(OPERATORS[type(op)], [left, right], {})
+        repeats = isinstance(op, ast.Mult) and listed and type(right) is int and right <= MAX_REPEATED
+        joins = isinstance(op, ast.Add) and isinstance(left, (list, tuple)) and isinstance(right, (list, tuple))
         if is_huge(op, left, right):
             raise self.declined("K2T005", "a value of this size is not evaluated")
+        if repeats and is_open(left) or joins:
+            return self.native(OPERATORS[type(op)], [left, right], {})
         if isinstance(left, OPAQUE) or isinstance(right, OPAQUE):
             raise ProgramError(TypeError(f"unsupported operand types: {left!r} and {right!r}"))
         try:
@@ -562,6 +564,9 @@ class Expressions:
 def _as_is(value: Any) -> Any:
     return value
 
+
+MAX_REPEATED = 4
+"""How often an open item is repeated so that the list is written out: once for each axis."""
 
 CONVERSIONS: dict[int, Callable[[Any], Any]] = {115: str, 114: repr, 97: ascii}
 """`!s`, `!r` and `!a` in an f-string."""

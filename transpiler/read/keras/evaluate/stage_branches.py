@@ -9,6 +9,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of_choice
+from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Block,
     Branch,
@@ -27,6 +28,7 @@ from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
+    axis_name,
     decided_equal,
     fact,
     is_static,
@@ -42,6 +44,9 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+
+MAX_CHOICE = 80
+"""Longest choice between two sizes that is written where it is used."""
 
 
 class StagedBranches:
@@ -252,7 +257,8 @@ class StagedBranches:
         if poly:
             kind = replace(chosen.type, open_rank=True)
         else:
-            dims = tuple(self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape))
+            merged = [self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape)]
+            dims = tuple(self.with_name(d, axis_name(len(merged), i)) for i, d in enumerate(merged))
             kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
         result = Value(kind, chosen.hint)
         branch.phis.append((result, a, b))
@@ -280,6 +286,16 @@ class StagedBranches:
         if mentions_mode(test):
             raise self.declined("K2T404", "a size that depends on `training` is not translated")
         return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness_of_choice(test, a, b))
+
+    def with_name(self, size: Any, name: str) -> Any:
+        """A long choice of sizes as a variable of the constructor."""
+        if self.in_kept_loop or not isinstance(size, Sym) or not isinstance(size.expr, ast.IfExp):
+            return size
+        if printed_length(size.code) <= MAX_CHOICE:
+            return size
+        slot = self.fresh(name.removeprefix("in_"))
+        self.emit(Let(slot, size, name))
+        return Sym.name(slot, size.witness, size.integer)
 
     def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
         outer, self.block = self.block, block

@@ -43,6 +43,7 @@ from transpiler.read.keras.evaluate.staging import (
     first_symbol,
     is_iterable_static,
     is_static,
+    items_of,
     places_of,
     signature_defaults,
     staged_hint,
@@ -274,14 +275,19 @@ class StagedCalls:
         fixed = False
         for name in error.sym.names():
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
+                known = type(arguments[name]) in (list, tuple)
+                if known and (id(function.node), name) not in self.memory.lengths:
+                    self.memory.lengths[id(function.node), name] = True
+                    fixed = True
+                    continue
                 if is_open(arguments[name]):
-                    raise NeedsConstant(first_symbol(arguments[name]), str(error))
+                    raise error.about(first_symbol(arguments[name]))
                 self.memory.frozen[id(function.node), name] = True
                 fixed = True
         if not fixed:
             captured = self.last_captures.get(next(iter(error.sym.names()), ""))
             if captured is not None:
-                raise NeedsConstant(captured, str(error))
+                raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
 
     last_captures: dict[str, Sym] = {}
@@ -295,6 +301,8 @@ class StagedCalls:
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
+            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+                return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
             return ("object", id(value.function) if isinstance(value, Bound) else id(value))
@@ -321,6 +329,8 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
+            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+                return items_of(name, value)
             return Sym.name(name, witness_of(value))
 
         outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts

@@ -236,7 +236,7 @@ class StagedLayers:
             raise error
         for name in names:
             if is_open(opened.get(name)):
-                raise NeedsConstant(as_symbol(opened[name]), str(error))
+                raise error.about(as_symbol(opened[name]))
             self.memory.frozen[id(node), name] = True
 
     def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:

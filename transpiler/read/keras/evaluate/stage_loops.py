@@ -22,6 +22,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import Gathered, Zipped
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.stage_arrays import OpenArray
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
@@ -136,10 +137,12 @@ class StagedLoops:
             self.block = body
             layers, facts = len(self.layers), list(self.facts)
             self.in_loop += 1
+            self.in_kept_loop += 1
             try:
                 signal = self.exec_block(node.body, env)
             finally:
                 self.in_loop -= 1
+                self.in_kept_loop -= 1
                 self.facts = facts  # what an iteration checks of the loop's variables holds for that iteration alone
             self.block = outer
             if signal is not None:
@@ -306,6 +309,7 @@ class StagedLoops:
 
     def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
         first = self.eval(node.generators[0].iter, env)
+        first = first.items if isinstance(first, OpenArray) else first
         if not isinstance(first, Sym):
             return super().eval_ListComp(node, env)
         try:

@@ -106,19 +106,8 @@ class StagedTables:
 
         That leaves more open than fixing the parameters that it depends on.
         """
-        memory = self.memory  # type: ignore[attr-defined]
-        lets: dict[str, list[Any]] = {}
-        for op in self.block.walk():  # type: ignore[attr-defined]
-            if isinstance(op, Let) and is_static(op.value):
-                lets.setdefault(op.name, []).append(op.value)
-        todo, read = [value], list[ast.AST]()
-        names: list[str] = []
-        while todo:
-            for node in nodes(to_ast(todo.pop())):
-                read.append(node)
-                if isinstance(node, ast.Name) and node.id not in names:
-                    names.append(node.id)
-                    todo += lets.get(node.id, [])
+        memory, read = self.memory, self.behind(value)  # type: ignore[attr-defined]
+        names = [n.id for n in read if isinstance(n, ast.Name)]
         places = [self.lookups.get(ast.dump(n)) for n in read if isinstance(n, (ast.Subscript, ast.Call))]
         for narrowed, found in ((memory.looked_up, places), (memory.one_sided, [self.joined.get(n) for n in names])):
             place = next((p for p in found if p is not None and p not in narrowed), None)
@@ -126,6 +115,23 @@ class StagedTables:
                 narrowed.append(place)
                 return True
         return False
+
+    def behind(self, value: Sym) -> list[ast.AST]:
+        """The syntax of an expression and of the variables that it reads."""
+        lets: dict[str, list[Any]] = {}
+        for op in self.block.walk():  # type: ignore[attr-defined]
+            if isinstance(op, Let) and is_static(op.value):
+                lets.setdefault(op.name, []).append(op.value)
+        todo: list[Any] = [value]
+        read: list[ast.AST] = []
+        seen: set[str] = set()
+        while todo:
+            for node in nodes(to_ast(todo.pop())):
+                read.append(node)
+                if isinstance(node, ast.Name) and node.id not in seen:
+                    seen.add(node.id)
+                    todo += lets.get(node.id, [])
+        return read
 
 
 def is_table(value: Any, key: Any) -> bool:

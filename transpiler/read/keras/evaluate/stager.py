@@ -21,6 +21,8 @@ from transpiler.ir.program import (
 )
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.stage_arguments import StagedArguments
+from transpiler.read.keras.evaluate.stage_arrays import StagedArrays
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
@@ -50,6 +52,8 @@ class Stager(
     StagedRanks,
     StagedGiven,
     StagedTables,
+    StagedArguments,
+    StagedArrays,
     StagedLayers,
     StagedCalls,
     StagedLists,
@@ -73,6 +77,7 @@ class Stager(
         self.poly: dict[Value, Ranks] = {}
         self.given_modules: dict[tuple[Any, str], Any] = {}
         self.lookups: dict[str, ast.AST] = {}
+        self.variants: dict[Any, Any] = {}
         self.joined: dict[str, ast.If] = {}
         """Variables that are known on the side seen of a branch → that branch in the source."""
         self.reading: list[ast.AST] = []
@@ -90,7 +95,7 @@ class Stager(
         self.at_root = False
         """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
-        self.in_loop = 0
+        self.in_loop = self.in_kept_loop = 0
         self.facts: list[tuple[str, bool]] = []
         """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
@@ -144,6 +149,8 @@ class Stager(
             return value
         if has_tensors(value):
             raise StageError(f"{name} is a tensor of the function around")
+        if type(value) is tuple and is_open(value) and is_static(value):
+            return tuple(self.captured(f"{name}{i}", v, home) for i, v in enumerate(value, start=1))
         if not isinstance(value, Sym):
             return value
         return self.capture(name, value, home)

@@ -206,3 +206,12 @@ def as_test(value: Sym) -> Sym:
     ):
         return Sym(call.args[0], value.witness)
     return value
+
+
+def gives_int(node: ast.expr) -> bool:
+    """Whether an expression of the generated code is a call that rounds to an int."""
+    return (
+        isinstance(node, ast.Call)
+        and len(node.args) == 1
+        and ast.unparse(node.func) in ("round", "math.floor", "math.ceil")
+    )
