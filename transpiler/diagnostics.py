@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "K2T302": "side-not-translated",
     "K2T303": "flat-model",
     "K2T304": "assumed-argument",
+    "K2T305": "given-module",
     "K2T401": "training-not-translated",
     "K2T402": "regularizer-left-out",
     "K2T403": "weights-not-loaded",

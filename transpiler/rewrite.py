@@ -191,7 +191,7 @@ class Rewriter:
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(
-            factory.function.node, factory.prologue, factory.returned, factory.frozen, printed, known, bound  # type: ignore[arg-type]
+            factory.function.node, factory.prologue, factory.returned, factory.frozen, factory.unused, printed, known, bound  # type: ignore[arg-type]
         )
 
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:

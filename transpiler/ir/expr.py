@@ -39,6 +39,14 @@ class NeedsConstant(Exception):
     def __init__(self, sym: Sym, why: str = "") -> None:
         super().__init__(why or f"the value of {sym} decides the structure")
         self.sym = sym
+        self.place: Any = None
+        """The layer in the source, if it can be translated for every value of an argument."""
+
+    def about(self, sym: Sym) -> NeedsConstant:
+        """The same in the names of what is around: the value it needs is that of `sym` there."""
+        found = NeedsConstant(sym, str(self))
+        found.place = self.place
+        return found
 
 
 @dataclass(frozen=True, eq=False)

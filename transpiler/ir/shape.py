@@ -24,12 +24,14 @@ class Layout(Enum):
 
 @dataclass(frozen=True)
 class TensorType:
-    """The type of one tensor: `shape` in Keras order with the batch, `dtype`, `layout`, and whether a mask rides along."""
+    """The type of one tensor: `shape` in Keras order with the batch, `dtype`, `layout`, whether a mask rides along."""
 
     shape: Shape
     dtype: str = "float32"
     layout: Layout = Layout.KERAS
     masked: bool = False
+    open_rank: bool = False
+    """Whether the same code sees the tensor with other ranks as well: it then counts axes from the end."""
 
     @property
     def rank(self) -> int:
@@ -40,6 +42,11 @@ class TensorType:
     def channels(self) -> Dim:
         """The size of the last Keras axis."""
         return self.shape[-1]
+
+    @property
+    def last(self) -> int:
+        """The torch dimension of the last Keras axis."""
+        return -1 if self.open_rank else self.axis(-1)
 
     def axis(self, keras_axis: int) -> int:
         """The torch dimension that holds `keras_axis` (negative counts from the end)."""

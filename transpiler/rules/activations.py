@@ -105,7 +105,7 @@ def activation_steps(value: Any, y: TensorType, generation: str) -> list[Step]:
         return []
     found = BY_NAME[name]
     fn, module = forms(found, generation)
-    axis = str(y.axis(-1))
+    axis = str(y.last)
     return [
         Step(
             module=module.replace("{axis}", axis) if module else None,
@@ -137,18 +137,26 @@ def forms(activation: Activation, generation: str) -> tuple[str, str | None]:
 
 def open_activation(value: Sym, y: TensorType, generation: str) -> Step:
     """The step for an activation that a parameter of the generated code names."""
+    check_open(value, generation)
+    axis = y.last
+    where = {} if axis in (-1, y.rank - 1) else {"dim": axis}
+    return Step(module=call("get_activation", value, **where), hint="activation", helpers=("get_activation",))
+
+
+def check_open(value: Sym, generation: str) -> None:
+    """Raises NeedsConstant for an activation that cannot be looked up by its name when the generated code runs."""
     seen = value.witness
     if not (seen is None or isinstance(seen, str)):
         raise NeedsConstant(value, "the activation decides what is written")
     if generation == KERAS2 and seen == "hard_sigmoid":
         raise NeedsConstant(value, "hard_sigmoid of legacy Keras is another function")
-    axis = y.axis(-1)
-    where = {} if axis == y.rank - 1 else {"dim": axis}
-    return Step(module=call("get_activation", value, **where), hint="activation", helpers=("get_activation",))
 
 
 def callable_text(value: Any, generation: str) -> tuple[str, tuple[str, ...]]:
     """An activation as a function value (`torch.tanh`, `lambda x: …`) over the last axis, and its helpers."""
+    if isinstance(value, Sym):
+        check_open(value, generation)
+        return call("get_activation", value), ("get_activation",)
     name = activation_name(value)
     if name is None:
         return "nn.Identity()", ()

@@ -165,7 +165,7 @@ class Softmax(LayerRule):
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         axis = a.const("axis")
         axes = [axis] if isinstance(axis, int) else list(axis)
-        dims = sorted(y.axis(k) for k in axes)
+        dims = [y.last] if axes == [-1] else sorted(y.axis(k) for k in axes)
         if len(dims) == 1:
             return [Step(module=f"nn.Softmax(dim={dims[0]})", fn=f"F.softmax({{0}}, dim={dims[0]})", hint="softmax")]
         return [Step(fn=f"softmax_over({{0}}, dim={tuple(dims)})", hint="softmax", helpers=("softmax_over",))]

@@ -168,7 +168,7 @@ class LayerRule:
         layout, dtype = self.output_layout(a, xs), self.output_dtype(a, xs)
         masked = self.mask == "keeps" and any(x.masked for x in xs)
         types = [
-            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, masked)
+            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, masked, any(x.open_rank for x in xs))
             for s in (shapes if several else [shapes])
         ]
         steps = self.steps(a, xs, types[0])

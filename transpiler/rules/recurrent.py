@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import code_of, is_open
+from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.model import Args, Layer, Step, Transform, Weight
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.activations import activation_name, callable_text
@@ -181,7 +181,9 @@ def called(text: str | None, result: str | None) -> dict[str, str | None]:
 
 
 def is_activation(value: Any, *names: str | None) -> bool:
-    """Whether an activation is one of `names`; raises NeedsConstant for one kept open."""
+    """Whether an activation is one of `names`; raises NeedsConstant for one kept open that was seen to be."""
+    if isinstance(value, Sym) and isinstance(value.witness, str) and value.witness not in names:
+        return False  # torch's own layer does not serve what was seen: the loop over the steps takes any
     return not isinstance(value, Layer) and activation_name(value) in names
 
 
@@ -275,6 +277,8 @@ class SimpleRNN(Recurrent):
         return Cell(TRANSPOSED, TRANSPOSED, NONE, None)
 
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
+        if isinstance(a.activation, Sym) and a.activation.witness in ("tanh", "relu"):
+            return "nn.RNN", {"nonlinearity": a.activation}  # which raises for any other
         if is_activation(a.activation, "tanh"):
             return "nn.RNN", {}
         return ("nn.RNN", {"nonlinearity": "relu"}) if is_activation(a.activation, "relu") else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, witness_of
-from transpiler.ir.liveness import remove_dead
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, same, witness_of
+from transpiler.ir.liveness import all_uses, remove_dead
+from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
     Apply,
@@ -18,6 +21,7 @@ from transpiler.ir.program import (
     Loop,
     ModuleClass,
     Return,
+    Static,
     Value,
     blocks_of,
     constructions,
@@ -49,6 +53,7 @@ from transpiler.read.keras.evaluate.staging import (
     annotations_of,
     axis_name,
     is_static,
+    items_of,
     signature_defaults,
     substitute,
 )
@@ -64,6 +69,7 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+from transpiler.read.keras.names import is_module
 
 
 @dataclass(eq=False)
@@ -83,6 +89,8 @@ class Factory:
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
+    unused: dict[str, list[str]] = field(default_factory=dict)
+    """The parameter `**kwargs` → what was given in it that is Keras itself, of which the result has no use."""
     effects: bool = False
     """Whether the function changed something that outlives its call."""
     as_tensors: bool = False
@@ -112,6 +120,7 @@ class FactoryStager(StagedModels, Stager):
         self.input_dims: dict[str, Any] = {}
         self.outer_names: dict[str, Sym] = {}
         """What the function reads from around it, `self.width` or `width` → the name for it."""
+        self.inputs_made: list[Value] = []
         self.reserved: set[str] = set()
         """The function's own parameters."""
         self.fixed_outer: dict[str, Any] = {}
@@ -138,6 +147,10 @@ class FactoryStager(StagedModels, Stager):
             return value  # of a model that a layer of the program is made of
         if self.frame.kind != "factory":
             raise StageError("an input is made inside a helper")
+        return self.with_named_sizes(value)
+
+    def with_named_sizes(self, value: Value) -> Value:
+        """An input whose open sizes are parameters of the class."""
         shape: list[Any] = [None]
         for axis, dim in enumerate(value.type.shape[1:], start=1):
             if not isinstance(dim, Sym):
@@ -156,7 +169,26 @@ class FactoryStager(StagedModels, Stager):
             shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
         self.origins[made] = Origin([], [made], lambda xs: None)
+        self.inputs_made.append(made)
         return made
+
+    def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
+        """Two inputs of one kind, one made on each side of a branch and not read there, are one input."""
+        inside = {x for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)}
+        if (
+            a is b
+            or not {a, b} <= set(self.inputs_made) - inside
+            or a.type.rank != b.type.rank
+            or a.type.dtype != b.type.dtype
+        ):
+            return super().merge_tensors(branch, a, b)
+        own = [[self.input_dims[d.code] if isinstance(d, Sym) else d for d in x.type.shape] for x in (a, b)]
+        self.inputs_made = [x for x in self.inputs_made if x not in (a, b)]
+        others = {code_of(d) for x in self.inputs_made for d in x.type.shape}
+        for label in {code_of(d) for x in (a, b) for d in x.type.shape} - others:
+            self.input_dims.pop(label, None)
+        sizes = tuple(self.merge_dim(branch.test, *pair) for pair in zip(*own))
+        return self.with_named_sizes(Value(TensorType(sizes, a.type.dtype), a.hint if a.hint != "x" else b.hint))
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         place = f"self.{name}"
@@ -206,6 +238,38 @@ class FactoryStager(StagedModels, Stager):
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
+    def decided_by(self, test: Sym, value: Sym) -> bool:
+        around = {s.code for s in self.outer_names.values()}
+        names = value.names()
+        return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
+
+    def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
+        """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""
+
+        def require(test: str, what: str) -> None:
+            only = Declined("K2T302", f"only {what} is translated", "", function.module.span(function.node))
+            self.raise_unless(Sym.parse(test, True), Static(self.decline_side(only)))
+
+        require(f"len({name}) == {len(seen)}", f"{name} with {len(seen)} item{'s' * (len(seen) != 1)}")
+        for i in known:
+            require(f"{name}[{i}] == {code_of(seen[i])}", f"{name}[{i}] = {code_of(seen[i])}")
+        items = items_of(name, seen)
+        return type(items)(seen[i] if i in known else item for i, item in enumerate(items))
+
+    def items_behind(self, value: Sym, sequences: Mapping[str, Collection[int]]) -> list[tuple[str, int]]:
+        """The items of parameters that are read for a value; none if that is all there is to know of one."""
+        found: list[tuple[str, int]] = []
+        for node in self.behind(value):
+            if (
+                isinstance(node, ast.Subscript)
+                and isinstance(node.value, ast.Name)
+                and isinstance(node.slice, ast.Constant)
+            ):
+                name, index = node.value.id, node.slice.value
+                if isinstance(index, int) and name in sequences and index not in sequences[name]:
+                    found.append((name, index))
+        return found
+
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         """A variable of a function around the model-building one may be another the next time that function runs."""
         value = super().read_name(name, scope, env)
@@ -248,12 +312,13 @@ def stage_factory(
     Raises StageError, Declined or ProgramError if the structure cannot be kept.
     """
     frozen: dict[str, Any] = {}
+    lengths: dict[str, set[int]] = {}
     reasons: list[str] = []
-    for _ in range(16):
+    for _ in range(24):
         stager = FactoryStager(base, findings, memory)
         stager.frozen.update({(0, n): v for n, v in frozen.items()})
         try:
-            factory = _evaluate(stager, function, arguments, name, frozen)
+            factory = _evaluate(stager, function, arguments, name, frozen, lengths)
             factory.tier = "specialised" if factory.frozen or stager.inlined else "structure"
             if stager.inlined:
                 reasons.append(f"{stager.inlined[0]}() is written out for its arguments here")
@@ -263,14 +328,41 @@ def stage_factory(
             factory.reasons = reasons
             return factory
         except NeedsConstant as error:
-            names = _freezable(error.sym, arguments, stager) - frozen.keys()
+            if error.place is not None and error.place not in memory.by_value:
+                memory.by_value.append(error.place)
+                continue
+            if stager.narrow(error.sym):
+                continue
+            names = _freezable(count_in(error.sym), arguments, stager) - frozen.keys()
+            names = names or _freezable(error.sym, arguments, stager) - frozen.keys()
+            sequences = {n for n in names if type(arguments.get(n)) in (list, tuple) and arguments[n]} - lengths.keys()
+            if sequences:
+                lengths |= {n: set() for n in sequences}
+                continue
+            items = stager.items_behind(error.sym, lengths)
+            for n, i in items:
+                lengths[n].add(i)
+            if items and all(len(lengths[n]) < len(arguments[n]) for n, _ in items):
+                continue
+            for n in names & lengths.keys():
+                del lengths[n]
             if not names:
                 raise StageError(f"{error} ({error.sym})") from None
-            place = f" at line {stager.where().line}" if stager.stack else ""
-            reasons.append(f"{', '.join(sorted(names))}: {error}{place}")
+            line = f" at line {stager.where().line}" if stager.stack else ""
+            reasons.append(f"{', '.join(sorted(names))}: {error}{line}")
             for n in sorted(names):
                 frozen[n] = arguments.get(n, MISSING)
     raise StageError("too many parameters decide the structure")
+
+
+def count_in(sym: Sym) -> Sym:
+    """Of `(size,) * count` the count, which may be all that has to be known of it; else the whole."""
+    if isinstance(sym.expr, ast.BinOp) and isinstance(sym.expr.op, ast.Mult):
+        sides = sym.expr.left, sym.expr.right
+        for items, count in (sides, sides[::-1]):
+            if isinstance(items, (ast.Tuple, ast.List)) and variables_in(count):
+                return Sym(count)
+    return sym
 
 
 def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> set[str]:
@@ -309,13 +401,23 @@ def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, s
 
 
 def _evaluate(
-    stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
+    stager: FactoryStager,
+    function: Function,
+    arguments: dict[str, Any],
+    name: str,
+    frozen: dict[str, Any],
+    lengths: Mapping[str, Collection[int]] = {},  # noqa: B006 - never changed
 ) -> Factory:
+    """`frozen` parameters have the value seen, those in `lengths` the number of items, and these items."""
     env = Env(function.env, "function", function.module)
+    stager.frame = Frame(function, "factory")
+    stager.reserved = set(arguments)
     for n, v in arguments.items():
         if isinstance(v, Instance) and next(iter(arguments)) == n:
             v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
 
+        elif n in lengths:
+            v = stager.with_length(n, own_copy(v), lengths[n], function)
         elif is_static(v) and n not in frozen and not _is_rest(function, n):
             v = Sym.name(n, own_copy(witness_of(v)))
         else:
@@ -323,8 +425,7 @@ def _evaluate(
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
-    stager.frame, stager.scope = Frame(function, "factory"), env
-    stager.reserved = set(arguments)
+    stager.scope = env
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
     for n, v in arguments.items():
@@ -463,7 +564,19 @@ def _extract(
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
-    return Factory(function, prologue, returned, own | stager.fixed_outer, outer_names)
+    fixed = own | stager.fixed_outer
+    unused = {n: parts_of_keras(v) for n, v in own.items() if _is_rest(function, n) and parts_of_keras(v)}
+    for n, parts in unused.items():
+        rest = {k: v for k, v in fixed.pop(n).items() if k not in parts}
+        fixed |= {n: rest} if rest else {}
+    return Factory(function, prologue, returned, fixed, outer_names, unused=unused)
+
+
+def parts_of_keras(rest: Any) -> list[str]:
+    """The names of the arguments in `**kwargs` that are modules of Keras."""
+    return [
+        k for k, v in (rest.items() if isinstance(rest, dict) else ()) if isinstance(v, ApiValue) and is_module(v.path)
+    ]
 
 
 def _parts(ops: list[Any]) -> tuple[Block, Block]:

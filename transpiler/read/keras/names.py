@@ -15,6 +15,10 @@ from transpiler.read.keras.parse import SourceModule, parse
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
 """Top-level packages whose names are known by path; their source is not evaluated (but for keras.applications)."""
 
+MODULES = ("activations", "applications", "backend", "callbacks", "constraints", "initializers", "layers", "losses", "metrics",
+           "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "utils")  # fmt: skip
+"""The modules of Keras, which programs hand on to be free in which Keras they use."""
+
 _PREFIXES = (
     "tensorflow.python.keras",
     "tensorflow.keras",
@@ -29,6 +33,11 @@ _PREFIXES = (
     "keras_core",
     "keras._tf_keras.keras",
 )
+
+
+def is_module(path: str) -> bool:
+    """Whether a canonical path is Keras, TensorFlow, or a module of Keras."""
+    return path in FRAMEWORKS or path.startswith("keras.") and path[len("keras.") :] in MODULES
 
 
 @functools.lru_cache(maxsize=4096)

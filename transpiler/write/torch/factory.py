@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of
@@ -18,24 +19,31 @@ def factory_text(
     prologue: Block,
     returned: Any,
     frozen: dict[str, Any],
+    unused: dict[str, list[str]],
     printed: dict[str, str],
     known: set[str],
     bound: set[str],
 ) -> str:
     """The function `node` as it stands in the result.
 
+    `unused` are keyword arguments that it takes and does nothing with, by the parameter that has them (`**kwargs`).
     `known` are the names that annotations and defaults may use, `bound` the frozen parameters whose function or class
     has its own name in the file.
     """
     body = Lines()
     doc = ast.get_docstring(node, clean=False)
     for name, value in frozen.items():
-        body.add(*guard(name, value, name in bound))
+        body.add(*guard(name, value, name in bound, unused.get(name, ())))
+    for name, keywords in unused.items():
+        if name not in frozen:
+            others = f"{name}.keys() - {{{', '.join(map(repr, keywords))}}}"
+            message = f"{node.name}() takes no other keyword arguments than {', '.join(keywords)}"
+            body.add(f"if {others}:", f"    raise TypeError({message!r})")
     head = signature(node, type_of_models(returned, prologue), known)
     last = prologue.ops[-1] if prologue.ops else None
     if isinstance(last, Let) and isinstance(returned, Sym) and last.name == returned.code:
         prologue, returned = Block(prologue.ops[:-1]), last.value
-    statements(prologue, body)
+    statements(prologue, body, printed)
     body.add(f"return {code_of_models(returned)}")
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
@@ -44,7 +52,7 @@ def factory_text(
 def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:
     """The statements that make the models of a script, and bind them to its variables `names`."""
     body = Lines()
-    statements(prologue, body)
+    statements(prologue, body, printed)
     values = [returned] if len(names) == 1 else returned
     lines = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), line) for line in body.lines]
     for name, value in zip(names, values):
@@ -107,8 +115,11 @@ def _names(node: ast.AST) -> set[str]:
     return variables_in(node)
 
 
-def guard(name: str, value: Any, bound: bool) -> list[str]:
-    """What keeps a frozen parameter from being used with another value; a `bound` one can be named in the file."""
+def guard(name: str, value: Any, bound: bool, unused: Collection[str] = ()) -> list[str]:
+    """What keeps a frozen parameter from being used with another value; a `bound` one can be named in the file.
+
+    Of one that is a dictionary, the items `unused` may have any value.
+    """
     if value is MISSING:
         return []
     named = getattr(value, "name", None)
@@ -120,6 +131,8 @@ def guard(name: str, value: Any, bound: bool) -> list[str]:
     except TypeError:
         return []
     test = f"{name} is not {shown}" if value is None or isinstance(value, bool) else f"{name} != {shown}"
+    if unused:
+        test = f"{{k: v for k, v in {name}.items() if k not in {code_of(tuple(unused))}}} != {shown}"
     return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={shown} only'!r})"]
 
 
@@ -141,8 +154,12 @@ def code_of_let(op: Let) -> str:
     return op.value.code if isinstance(op.value, Sym) else ""
 
 
-def statements(block: Block, out: Lines) -> None:
+def statements(block: Block, out: Lines, printed: dict[str, str]) -> None:
     """Static statements of a function."""
+
+    def shown(text: str) -> str:
+        return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+
     unpacked: set[Let] = set()
     for index, op in enumerate(block.ops):
         if op in unpacked:
@@ -152,11 +169,12 @@ def statements(block: Block, out: Lines) -> None:
             unpacked.update(items)
             out.add(f"{', '.join(i.name for i in items)} = {code_of(op.value)}")
         elif isinstance(op, Let):
-            out.add(let_code(op))
+            if shown(code_of_let(op)) != shown(op.name):  # else it goes on under its name
+                out.add(let_code(op))
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())
         elif isinstance(op, Branch):
             then, otherwise = Lines([], out.level + 1), Lines([], out.level + 1)
-            statements(op.then, then)
-            statements(op.otherwise, otherwise)
+            statements(op.then, then, printed)
+            statements(op.otherwise, otherwise, printed)
             write_if(out, op.test.code, negated(op.test), then.lines, otherwise.lines)

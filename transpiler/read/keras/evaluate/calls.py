@@ -28,6 +28,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     ITERATING,
     first_open,
+    gives_int,
     is_generator,
 )
 from transpiler.read.keras.evaluate.values import (
@@ -199,7 +200,7 @@ class Calls:
             callee: ast.expr = ast.Name(name, ast.Load())
         elif getattr(function, "__module__", "") == "math":
             callee = ast.Attribute(ast.Name("math", ast.Load()), name, ast.Load())
-        elif getattr(function, "written", "") and not kwargs:
+        elif getattr(function, "written", "") and not kwargs and (function.written != "round" or len(args) == 1):  # type: ignore[attr-defined]
             callee = ast.parse(function.written, mode="eval").body  # type: ignore[attr-defined]
         elif (
             owner is not None
@@ -239,8 +240,13 @@ class Calls:
             expr = ast.Call(callee, [to_ast(a) for a in args], [ast.keyword(k, to_ast(v)) for k, v in kwargs.items()])
         except TypeError:
             raise NeedsConstant(first_open([*args, *kwargs.values()])) from None
-        if function is int and len(args) == 1 and isinstance(args[0], Sym) and args[0].integer:
-            return args[0]
+        if (
+            function is int
+            and len(args) == 1
+            and isinstance(args[0], Sym)
+            and (args[0].integer or gives_int(args[0].expr))
+        ):
+            return args[0] if args[0].integer else Sym(args[0].expr, observe(int, args[0]), True)
         witness = observe(lambda a, k: function(*a, **k), list(args), dict(kwargs))
         if isinstance(witness, (numbers.Array, Unknown)):
             raise NeedsConstant(first_open(args))

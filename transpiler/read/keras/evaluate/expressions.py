@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     COMPARISON_METHODS,
     COMPARISONS,
+    comparison_of_choice,
     first_open,
 )
 from transpiler.read.keras.evaluate.values import (
@@ -221,10 +222,12 @@ class Expressions:
         left, right = plain(left), plain(right)
         if isinstance(op, ast.Mod) and isinstance(left, str) and is_open(right):
             return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(lambda r: left % r, right))
-        if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)) and isinstance(op, ast.Add):
-            return self.native(OPERATORS[type(op)], [left, right], {})
+        repeats = isinstance(op, ast.Mult) and listed and type(right) is int and right <= MAX_REPEATED
+        joins = isinstance(op, ast.Add) and isinstance(left, (list, tuple)) and isinstance(right, (list, tuple))
         if is_huge(op, left, right):
             raise self.declined("K2T005", "a value of this size is not evaluated")
+        if repeats and is_open(left) or joins:
+            return self.native(OPERATORS[type(op)], [left, right], {})
         if isinstance(left, OPAQUE) or isinstance(right, OPAQUE):
             raise ProgramError(TypeError(f"unsupported operand types: {left!r} and {right!r}"))
         try:
@@ -345,6 +348,9 @@ class Expressions:
                     if b is None and (not isinstance(a, Sym) or isinstance(a.expr, ast.BinOp)):
                         return negated
             witness = observe(COMPARISONS[type(op)], left, right)
+            chosen = comparison_of_choice(op, left, right, witness)
+            if chosen is not None:
+                return chosen
             try:
                 return Sym(ast.Compare(to_ast(left), [op], [to_ast(right)]), witness)
             except TypeError:
@@ -562,6 +568,9 @@ class Expressions:
 def _as_is(value: Any) -> Any:
     return value
 
+
+MAX_REPEATED = 4
+"""How often an open item is repeated so that the list is written out: once for each axis."""
 
 CONVERSIONS: dict[int, Callable[[Any], Any]] = {115: str, 114: repr, 97: ascii}
 """`!s`, `!r` and `!a` in an f-string."""

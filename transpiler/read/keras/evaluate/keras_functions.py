@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from transpiler.ir.expr import Sym, witness_of
 from transpiler.ir.model import ApiValue, Layer
 from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.api import (
@@ -84,7 +85,9 @@ class KerasFunctions:
     def api_get(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What objects are called by is as good as they are; the name of an activation can be called, too."""
         value = next(iter((*args, *kwargs.values())), None)
-        return "linear" if value is None and path == "keras.activations.get" else value
+        if path != "keras.activations.get" or witness_of(value) is not None:
+            return value
+        return Sym(value.expr, "linear") if isinstance(value, Sym) else "linear"
 
     def api_name_scope(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return None

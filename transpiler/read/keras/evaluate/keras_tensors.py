@@ -106,7 +106,7 @@ class KerasTensors:
         if name in ("output", "input", "output_shape", "input_shape") and calls:
             found = calls[0][1] if name.startswith("output") else calls[0][0]
             value = found[0] if len(found) == 1 else list(found)
-            return value if not name.endswith("shape") else value.type.shape
+            return value if not name.endswith("shape") else self.tensor_attribute(value, "_keras_shape")
         if name == "trainable":
             return layer.attributes.get("trainable", True)
         if name == "built":
@@ -153,7 +153,8 @@ class KerasTensors:
             return flat if name.endswith("s") else (flat[0] if len(flat) == 1 else flat)
         if name in ("input_shape", "output_shape"):
             flat = tensors(model.inputs if name.startswith("in") else model.outputs)
-            return flat[0].type.shape if len(flat) == 1 else [t.type.shape for t in flat]
+            shapes = [self.tensor_attribute(t, "_keras_shape") for t in flat]
+            return shapes[0] if len(shapes) == 1 else shapes
         if name == "layers":
             return self.model_layers(model)
         if name == "name":

@@ -175,9 +175,9 @@ DTYPES: dict[Any, Callable[[Any], Any] | None] = {
 }
 SCALARS: dict[str, tuple[Callable[..., Any], str]] = {
     **{n: (getattr(math, n), f"math.{n}") for n in ("sqrt", "log", "log2", "log10", "exp", "sin", "cos")},
-    "floor": (lambda x: float(math.floor(x)), ""),
-    "ceil": (lambda x: float(math.ceil(x)), ""),
-    "round": (_round, ""),
+    "floor": (lambda x: float(math.floor(x)), "math.floor"),  # written, these give the same number as an int
+    "ceil": (lambda x: float(math.ceil(x)), "math.ceil"),
+    "round": (_round, "round"),
     "abs": (abs, "abs"),
     "absolute": (abs, "abs"),
     "power": (pow, "pow"),

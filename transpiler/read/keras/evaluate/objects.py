@@ -281,7 +281,7 @@ class Objects:
         if isinstance(value, TensorShape):
             return len(value.dims)
         if isinstance(value, Alternative):
-            return self.split_test(value, self.length)
+            return self.split(value, self.length)
         if isinstance(value, Sym):
             return Sym(ast.Call(ast.Name("len", ast.Load()), [value.expr], []), observe(len, value))
         if isinstance(value, Instance) and value.cls.lookup("__len__"):
@@ -332,7 +332,7 @@ class Objects:
         if isinstance(value, Unknown):
             return value
         if isinstance(value, Sym):
-            raise NeedsConstant(value)
+            return Sym(ast.Call(ast.Name("type", ast.Load()), [value.expr], []), observe(type, value))
         if isinstance(value, OPAQUE):
             return Unknown(f"the type of {value!r}")
         return type(value)

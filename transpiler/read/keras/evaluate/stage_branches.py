@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of_choice
+from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Block,
     Branch,
@@ -23,15 +24,18 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
+from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
+    axis_name,
     decided_equal,
     fact,
     is_static,
     raise_of,
     substitute,
 )
+from transpiler.read.keras.evaluate.syntax import as_test
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Env,
@@ -40,6 +44,9 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+
+MAX_CHOICE = 80
+"""Longest choice between two sizes that is written where it is used."""
 
 
 class StagedBranches:
@@ -56,13 +63,14 @@ class StagedBranches:
             rest.clear()
         before = dict(env.names)
         outside = self.around_call(env) if leaves else Snapshot(env)
-        then = self.side(lambda: self.exec_block([*node.body, *tail], env), test, True)
+        seen = bool(test.witness) if node in self.memory.one_sided and test.witness is not MISSING else None
+        then = self.side(lambda: self.exec_side(seen is False, [*node.body, *tail], env), test, True)
         then_names = dict(env.names)
         changed = outside.changed(env.names)
         outside.restore()
         env.names.clear()
         env.names.update(before)
-        otherwise = self.side(lambda: self.exec_block([*node.orelse, *tail], env), test, False)
+        otherwise = self.side(lambda: self.exec_side(seen is True, [*node.orelse, *tail], env), test, False)
         else_names = dict(env.names)
         branch = Branch(test, then.block, otherwise.block)
         if changed or outside.changed(env.names):
@@ -85,7 +93,20 @@ class StagedBranches:
                 return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
         self.merge_names(branch, before, then_names, else_names, env)
+        self.note_joined(branch, node)
         return None
+
+    def exec_side(self, left_out: bool, body: list[ast.stmt], env: Env) -> Signal | None:
+        if left_out:
+            raise StageError("what follows was decided by the other side")
+        return self.exec_block(body, env)
+
+    def note_joined(self, branch: Branch, node: ast.If) -> None:
+        """Notes which variables would be known if only the side that was seen were translated."""
+        if self.in_loop or self.frame.kind != "factory" or branch.test.witness is MISSING:
+            return
+        seen = branch.then if branch.test.witness else branch.otherwise
+        self.joined |= {op.name: node for op in seen.ops if isinstance(op, Let) and not is_open(op.value)}
 
     def around_call(self, env: Env) -> Snapshot:
         """What a function can reach without its own variables: all that matters once both sides of a branch return."""
@@ -115,6 +136,11 @@ class StagedBranches:
         except ProgramError as error:
             side.failed, side.error = True, error
             block.ops.append(Static(raise_of(error)))
+        except NeedsConstant as error:
+            if taken or test.witness is MISSING or not self.decided_by(test, error.sym):
+                raise
+            side.failed, side.error = True, error
+            block.ops[:] = [Static(self.decline_side(error))]
         except (Declined, StageError) as error:
             if taken and getattr(error, "code", "") != "K2T403":  # a model without its weights is still the model
                 raise
@@ -124,6 +150,10 @@ class StagedBranches:
             self.in_side -= 1
             self.block, self.facts = outer, facts
         return side
+
+    def decided_by(self, test: Sym, value: Sym) -> bool:
+        """Whether fixing what `value` depends on would decide `test` as well: the side not seen is then lost anyway."""
+        return False
 
     def narrowed(self, value: Any) -> Any:
         """A choice of which one side is unknown: that side raises here, where the value is used, the other goes on."""
@@ -153,6 +183,7 @@ class StagedBranches:
     def truth(self, value: Any) -> Any:
         test = super().truth(value)
         if isinstance(test, Sym):
+            test = as_test(test)
             key, sign = fact(test.expr, True)
             for known, outcome in reversed(self.facts):
                 if known == key:
@@ -215,22 +246,24 @@ class StagedBranches:
         if a is b:
             return a
         layout = a.type.layout if a.type.layout is b.type.layout else Layout.FIRST
-        poly = a.type.rank != b.type.rank
+        poly = a.type.rank != b.type.rank or a in self.poly or b in self.poly
         if poly:
             layout = Layout.KERAS
+        ranks = [self.poly.get(x, replace(x.type.in_layout(layout), open_rank=True)) for x in (a, b)]
         a, b = self.in_block(branch.then, lambda: self.to_layout(a, layout)), self.in_block(
             branch.otherwise, lambda: self.to_layout(b, layout)
         )
         chosen = a if branch.test.witness is MISSING or branch.test.witness else b
         if poly:
-            kind = chosen.type
+            kind = replace(chosen.type, open_rank=True)
         else:
-            dims = tuple(self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape))
+            merged = [self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape)]
+            dims = tuple(self.with_name(d, axis_name(len(merged), i)) for i, d in enumerate(merged))
             kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
         result = Value(kind, chosen.hint)
         branch.phis.append((result, a, b))
-        if poly or a in self.poly or b in self.poly:
-            self.poly[result] = branch.test
+        if poly:
+            self.poly[result] = Ranks(branch.test, *ranks, self.frame)
         inputs = [a, b]
         self.origins[result] = Origin(inputs, [result], lambda new: self.not_again())
         return result
@@ -253,6 +286,16 @@ class StagedBranches:
         if mentions_mode(test):
             raise self.declined("K2T404", "a size that depends on `training` is not translated")
         return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness_of_choice(test, a, b))
+
+    def with_name(self, size: Any, name: str) -> Any:
+        """A long choice of sizes as a variable of the constructor."""
+        if self.in_kept_loop or not isinstance(size, Sym) or not isinstance(size.expr, ast.IfExp):
+            return size
+        if printed_length(size.code) <= MAX_CHOICE:
+            return size
+        slot = self.fresh(name.removeprefix("in_"))
+        self.emit(Let(slot, size, name))
+        return Sym.name(slot, size.witness, size.integer)
 
     def in_block(self, block: Block, action: Callable[[], Any]) -> Any:
         outer, self.block = self.block, block
@@ -309,9 +352,6 @@ class StagedBranches:
     def emit_lowering(
         self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
     ) -> list[Value]:
-        for x in xs:
-            if x in self.poly:
-                raise NeedsConstant(self.poly[x], "the rank of this tensor depends on a parameter")
         if layer is not None:
             self.check_own(layer)
         return super().emit_lowering(lowering, xs, layer, hint, span)

@@ -40,10 +40,12 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    fact,
     first_symbol,
     has_batch,
     is_iterable_static,
     is_static,
+    items_of,
     places_of,
     signature_defaults,
     staged_hint,
@@ -62,6 +64,9 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+
+MAX_ITEMS_KNOWN = 8
+"""Most items of an open sequence that are taken one by one where its length is known."""
 
 
 def is_buffer(op: Apply) -> bool:
@@ -95,7 +100,26 @@ class StagedCalls:
             and value.witness is not MISSING
         ):
             return list(value.witness)
+        if isinstance(value, Sym):
+            length = self.known_length(value)
+            if length is not None:
+                return [value[i] for i in range(length)]
         return super().iterate(value)
+
+    def has_length(self, shape: Any) -> bool:
+        return isinstance(shape, Sym) and self.known_length(shape) is not None or super().has_length(shape)
+
+    def dims_of(self, shape: Any) -> tuple[Any, ...]:
+        length = self.known_length(shape) if isinstance(shape, Sym) else None
+        if length is None or isinstance(shape.witness, (list, tuple)) and len(shape.witness) == length:
+            return super().dims_of(shape)
+        return tuple(shape[i] for i in range(length))
+
+    def known_length(self, value: Sym) -> int | None:
+        """How many items an open sequence has, where the side of a branch says so: `if len(shape) == 2`."""
+        call = ast.Call(ast.Name("len", ast.Load()), [value.expr], [])
+        tests = {fact(ast.Compare(call, [ast.Eq()], [ast.Constant(n)]), True): n for n in range(MAX_ITEMS_KNOWN)}
+        return next((tests[known] for known in reversed(self.facts) if known in tests), None)
 
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function.node, ast.Lambda):
@@ -203,7 +227,8 @@ class StagedCalls:
             self.memory.visited.append(node)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if self.flat or function.node in self.memory.inlined:
+        open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
+        if self.flat or open_rank or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
@@ -263,14 +288,19 @@ class StagedCalls:
         fixed = False
         for name in error.sym.names():
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
+                known = type(arguments[name]) in (list, tuple)
+                if known and (id(function.node), name) not in self.memory.lengths:
+                    self.memory.lengths[id(function.node), name] = True
+                    fixed = True
+                    continue
                 if is_open(arguments[name]):
-                    raise NeedsConstant(first_symbol(arguments[name]), str(error))
+                    raise error.about(first_symbol(arguments[name]))
                 self.memory.frozen[id(function.node), name] = True
                 fixed = True
         if not fixed:
             captured = self.last_captures.get(next(iter(error.sym.names()), ""))
             if captured is not None:
-                raise NeedsConstant(captured, str(error))
+                raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
 
     last_captures: dict[str, Sym] = {}
@@ -284,6 +314,8 @@ class StagedCalls:
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
+            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+                return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
             return ("object", id(value.function) if isinstance(value, Bound) else id(value))
@@ -310,6 +342,8 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
+            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+                return items_of(name, value)
             return Sym.name(name, witness_of(value))
 
         outer_frame, outer_block, outer_loop, outer_facts = self.frame, self.block, self.in_loop, self.facts
@@ -337,6 +371,8 @@ class StagedCalls:
                 raise StageError("a model is returned")
             if is_open(result):
                 raise StageError(f"{function.name} returns more than tensors")
+            if any(x in self.poly for x in tensors(result)):
+                raise StageError(f"the rank of what {function.name} returns depends on a parameter")
             places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")

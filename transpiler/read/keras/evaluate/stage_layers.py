@@ -249,7 +249,7 @@ class StagedLayers:
             raise error
         for name in names:
             if is_open(opened.get(name)):
-                raise NeedsConstant(as_symbol(opened[name]), str(error))
+                raise error.about(as_symbol(opened[name]))
             self.memory.frozen[id(node), name] = True
 
     def layouts_of(self, node: ast.ClassDef, given: list[Value]) -> list[Layout]:
@@ -332,6 +332,7 @@ class StagedLayers:
             result = super().call_custom_layer(inner, moved_args, moved_kwargs)
             if not has_tensors(result) or is_open(result):
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
+            self.one_rank(result)
             places_of(result)
             block = self.block
         except BaseException:

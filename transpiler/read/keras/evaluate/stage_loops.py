@@ -22,6 +22,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import Gathered, Zipped
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.stage_arrays import OpenArray
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
@@ -117,6 +118,7 @@ class StagedLoops:
         lets: list[Let] = []
         for n in changed:  # what the body may change is a variable of the loop
             value = before[n]
+            self.one_rank(value)
             if isinstance(value, Value):
                 start = Value(value.type, value.hint)
                 self.origins[start] = self.origins.get(value, Origin([], [start], lambda xs: self.not_again()))
@@ -135,10 +137,12 @@ class StagedLoops:
             self.block = body
             layers, facts = len(self.layers), list(self.facts)
             self.in_loop += 1
+            self.in_kept_loop += 1
             try:
                 signal = self.exec_block(node.body, env)
             finally:
                 self.in_loop -= 1
+                self.in_kept_loop -= 1
                 self.facts = facts  # what an iteration checks of the loop's variables holds for that iteration alone
             self.block = outer
             if signal is not None:
@@ -185,6 +189,7 @@ class StagedLoops:
                 continue
             if not isinstance(end, Value):
                 raise StageError(f"{name} stops being a tensor in the loop")
+            self.one_rank(end)
             if end.type.rank != start.type.rank:
                 raise StageError(f"the rank of {name} changes in the loop")
             if end.type.layout is not start.type.layout:
@@ -303,6 +308,7 @@ class StagedLoops:
 
     def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
         first = self.eval(node.generators[0].iter, env)
+        first = first.items if isinstance(first, OpenArray) else first
         if not isinstance(first, Sym):
             return super().eval_ListComp(node, env)
         try:

@@ -23,11 +23,16 @@ from transpiler.ir.program import (
 from transpiler.read.keras.evaluate.arrays import ArrayList, NumpyArray, RandomSource
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.stage_arguments import StagedArguments
+from transpiler.read.keras.evaluate.stage_arrays import StagedArrays
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
+from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
+from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
+from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.staging import (
     Filling,
     Frame,
@@ -45,7 +50,19 @@ from transpiler.read.keras.evaluate.values import (
 )
 
 
-class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches, KerasInterpreter):
+class Stager(
+    StagedRanks,
+    StagedGiven,
+    StagedTables,
+    StagedArguments,
+    StagedArrays,
+    StagedLayers,
+    StagedCalls,
+    StagedLists,
+    StagedLoops,
+    StagedBranches,
+    KerasInterpreter,
+):
     """Evaluates functions with open parameters and writes classes that keep their structure.
 
     With `flat`, nothing is kept: calls are written inline, loops unrolled.
@@ -59,7 +76,13 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat
-        self.poly: dict[Value, Sym] = {}
+        self.poly: dict[Value, Ranks] = {}
+        self.given_modules: dict[tuple[Any, str], Any] = {}
+        self.lookups: dict[str, ast.AST] = {}
+        self.variants: dict[Any, Any] = {}
+        self.joined: dict[str, ast.If] = {}
+        """Variables that are known on the side seen of a branch → that branch in the source."""
+        self.reading: list[ast.AST] = []
         self.active: list[Any] = []
         self.running: list[Any] = []
         """The functions that are evaluated right now, the innermost last."""
@@ -76,7 +99,7 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
         self.at_root = False
         """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
-        self.in_loop = 0
+        self.in_loop = self.in_kept_loop = 0
         self.facts: list[tuple[str, bool]] = []
         """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
@@ -110,6 +133,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, Value) and value in self.poly:
+            return self.with_known_rank(value)
         if isinstance(value, Filling) and scope is not env:
             raise StageError(f"{name} is used by a function while a loop fills it")
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
@@ -133,6 +158,8 @@ class Stager(StagedLayers, StagedCalls, StagedLists, StagedLoops, StagedBranches
             return value
         if has_tensors(value):
             raise StageError(f"{name} is a tensor of the function around")
+        if type(value) is tuple and is_open(value) and is_static(value):
+            return tuple(self.captured(f"{name}{i}", v, home) for i, v in enumerate(value, start=1))
         if not isinstance(value, Sym):
             return value
         return self.capture(name, value, home)

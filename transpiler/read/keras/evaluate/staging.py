@@ -158,6 +158,12 @@ def expand_lets(dim: Any, known: dict[str, Any]) -> Any:
     return dim
 
 
+def items_of(name: str, value: Any) -> Any:
+    """A sequence with the length of `value` whose items are those of the variable `name`."""
+    whole = Sym.name(name, witness_of(value))
+    return type(value)(whole[i] for i in range(len(value)))
+
+
 def is_static(value: Any) -> bool:
     """Whether a value can be a parameter of a generated class."""
     if isinstance(value, Sym):
@@ -187,6 +193,10 @@ class Memory:
     """Calls that make models which have to be classes of their own."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
+    looked_up: list[ast.AST] = field(default_factory=list)
+    """Lookups in tables whose entries decide the structure: the entry seen is translated."""
+    one_sided: list[ast.AST] = field(default_factory=list)
+    """Branches that decide the structure of what follows: the side seen is translated."""
     unsaid: dict[str, Any] = field(default_factory=dict)
     """Names for sizes that differ between the tensors of a list → the loop that fills it; for sizes that only another
     builder knows → the signal to raise where they are needed."""
@@ -197,6 +207,10 @@ class Memory:
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
+    by_value: list[Any] = field(default_factory=list)
+    """Layers in the source that are translated for every value of an open argument."""
+    lengths: dict[tuple[int, str], Any] = field(default_factory=dict)
+    """Parameters that are sequences of a known length, of open items: (function node, name) → anything."""
     preferred: dict[tuple[int, str], Layout] = field(default_factory=dict)
     """The layout in which a function takes a tensor: (function node, parameter) → layout."""
 

@@ -174,3 +174,44 @@ def assigned_names(body: list[ast.stmt]) -> list[str]:
     for statement in body:
         visit(statement)
     return found
+
+
+def comparison_of_choice(op: ast.cmpop, left: Any, right: Any, witness: Any) -> Any:
+    """`(2 if test else 4) == 2` is `bool(test)`; None if this is no comparison of a choice between two constants."""
+    if not isinstance(left, Sym) or not isinstance(left.expr, ast.IfExp) or is_open(right):
+        return None
+    sides = left.expr.body, left.expr.orelse
+    try:
+        outcomes = [bool(COMPARISONS[type(op)](s.value, right)) for s in sides if isinstance(s, ast.Constant)]
+    except TypeError:
+        return None
+    if len(outcomes) < 2:
+        return None
+    if outcomes[0] == outcomes[1]:
+        return outcomes[0]
+    test = left.expr.test
+    if not outcomes[0]:
+        return Sym(ast.UnaryOp(ast.Not(), test), witness)
+    return Sym(ast.Call(ast.Name("bool", ast.Load()), [test], []), witness)
+
+
+def as_test(value: Sym) -> Sym:
+    """`bool(x)` where only its truth matters: `x`."""
+    call = value.expr
+    if (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "bool"
+        and len(call.args) == 1
+    ):
+        return Sym(call.args[0], value.witness)
+    return value
+
+
+def gives_int(node: ast.expr) -> bool:
+    """Whether an expression of the generated code is a call that rounds to an int."""
+    return (
+        isinstance(node, ast.Call)
+        and len(node.args) == 1
+        and ast.unparse(node.func) in ("round", "math.floor", "math.ceil")
+    )
