@@ -22,6 +22,7 @@ from transpiler.ir.program import (
     Param,
     Return,
     Value,
+    blocks_of,
 )
 from transpiler.ir.statics import (
     bound_names,
@@ -205,6 +206,8 @@ def block_texts(block: Block, needed: set[str] | None = None) -> Iterable[str]:
     for op in block.walk():
         if isinstance(op, Let) and (needed is None or op.name in needed):
             yield text_of(op.value)
+        elif isinstance(op, Apply):
+            yield op.step.fn or ""
         elif isinstance(op, Branch):
             yield op.test.code
         elif isinstance(op, (Loop, ForLoop)):
@@ -273,6 +276,11 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
                 body.ops.remove(source)
                 rename_static(body, source.name, last.name)
             continue
+        if source is None and value.expr.id not in outside and _carried_out(body, value.expr.id, last):
+            body.ops.remove(last)
+            rename_static(body, value.expr.id, last.name)
+            _without_self_lets(body)
+            continue
         if source is None or sum(x.name == source.name for x in lets) != 1:
             continue
         between = body.ops[body.ops.index(source) + 1 : body.ops.index(last)]
@@ -284,6 +292,52 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
             continue
         body.ops.remove(last)
         rename_static(body, source.name, last.name)
+
+
+def _carried_out(body: Block, name: str, last: Let) -> bool:
+    """Whether `name` is a variable that one branch of a body assigns and the assignment `last` alone reads.
+
+    It can then have the name of that assignment's variable, unless something reads or binds that one in between.
+    """
+    makers = [op for op in body.ops if name in bound_names(Block([op]))]
+    if len(makers) != 1 or not isinstance(makers[0], Branch):
+        return False
+    rest = Block([op for op in body.ops if op is not makers[0] and op is not last])
+    between = Block(body.ops[body.ops.index(makers[0]) + 1 : body.ops.index(last)])
+    return (
+        name not in used_names(rest, let_values=True)
+        and not _mentions(between, last.name)
+        and _last_word(Block([makers[0]]), name, last.name)
+    )
+
+
+def _last_word(block: Block, name: str, other: str) -> bool:
+    """Whether nothing in a block reads or binds `other` once `name` is assigned, which only branches do, and reads `name` only then."""
+    assigned = False
+    for op in block.ops:
+        if isinstance(op, Let) and op.name == name:
+            assigned = True
+        elif isinstance(op, Branch) and name in bound_names(Block([op])):
+            if assigned or not (_last_word(op.then, name, other) and _last_word(op.otherwise, name, other)):
+                return False
+            assigned = True
+        elif _mentions(Block([op]), name) or assigned and _mentions(Block([op]), other):
+            return False
+    return True
+
+
+def _mentions(block: Block, name: str) -> bool:
+    return name in used_names(block, let_values=True) or name in bound_names(block)
+
+
+def _without_self_lets(block: Block) -> None:
+    """Drops assignments of a variable to itself, in place."""
+    block.ops[:] = [
+        op for op in block.ops if not (isinstance(op, Let) and isinstance(op.value, Sym) and op.value.code == op.name)
+    ]
+    for op in block.ops:
+        for inner in blocks_of(op):
+            _without_self_lets(inner)
 
 
 def rename_static(block: Block, old: str, new: str) -> None:

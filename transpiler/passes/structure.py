@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import Sym
@@ -25,7 +26,7 @@ from transpiler.ir.program import (
     Value,
     blocks_of,
 )
-from transpiler.ir.statics import bound_names, names_outside, used_names
+from transpiler.ir.statics import bound_names, names_outside, remove_dead_lets, used_names
 from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import joined
 
@@ -205,9 +206,7 @@ def settle_loops(block: Block, cls: ModuleClass, new_class: Any) -> None:
 
 
 def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) -> Any:
-    tensor_ops = [
-        op for op in loop.body.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)
-    ]
+    tensor_ops = _tensor_ops(loop.body)
     lets = [op for op in loop.body.ops if op not in tensor_ops]
     if not loop.carried and not loop.gathered:
         raise CannotKeep("a loop that carries no tensor")
@@ -216,7 +215,7 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
     extra = [v for v in dict.fromkeys(all_uses(loop)) if v not in own]
     hint = "blocks"
     alone = len(loop.carried) == 1 and not extra and not loop.gathered and not loop.zipped
-    if alone and _is_chain(tensor_ops, loop.carried[0], names_outside(loop.body, cls)):
+    if alone and _is_chain(loop.body, loop.carried[0][1:3], names_outside(loop.body, cls)):
         member = Member("", hint, None, None, Step(module="", hint=hint, stateful=True), order=_order(tensor_ops))
         return ForLoop(loop.target, loop.iterable, loop.body, member, loop.carried, [], True)
     slots = _outer_slots(loop, around)
@@ -228,7 +227,9 @@ def _as_for_loop(loop: Loop, cls: ModuleClass, new_class: Any, around: Block) ->
             "", series.hint, None, None, Step(module="", hint=series.hint, stateful=True), order=_order(tensor_ops)
         )
         return ForLoop(loop.target, loop.iterable, Block(ops), holder, [], extra, False, [(series, single.results[0])])
-    inner = bound_names(Block(tensor_ops))
+    copied = _copy_statics(loop.body, tensor_ops, slots)
+    lets = [op for op in loop.body.ops if op not in tensor_ops]
+    inner = bound_names(Block(tensor_ops)) - bound_names(Block(copied))
     if inner & slots:
         raise CannotKeep("a loop within this loop changes a variable of it")
     begins = [op for op in lets if isinstance(op, Let) and op.name in inner]  # variables of loops within this one
@@ -263,30 +264,64 @@ def _single(ops: list[Any], loop: Loop, slots: set[str], read_outside: set[str])
         return None
     start, item = ops[0].args[0], loop.gathered[0][1]
     between = loop.body.ops[loop.body.ops.index(ops[0]) : loop.body.ops.index(ops[-1])]
-    if not _is_chain(ops, (start, start, item, item), read_outside) or any(
+    if not _is_chain(loop.body, (start, item), read_outside) or any(
         isinstance(o, Let) and o.name in slots for o in between
     ):
         return None
     return ops[0] if len(ops) == 1 else joined(ops, "block")
 
 
+def _copy_statics(body: Block, tensor_ops: list[Any], slots: set[str]) -> list[Branch]:
+    """Puts after each branch on tensors a copy of what it assigns of `slots` and of what the rest of the body reads.
+
+    The body's tensor operations become a class, which has such a variable to itself.
+    """
+    left = Block([op for op in body.ops if op not in tensor_ops])
+    found = []
+    for op in [o for o in tensor_ops if isinstance(o, Branch)]:
+        copy = _statics_of(op)
+        remove_dead_lets(Block([copy]), used_names(left, let_values=True) | slots)
+        if bound_names(Block([copy])):
+            body.ops.insert(body.ops.index(op) + 1, copy)
+            found.append(copy)
+    return found
+
+
+def _statics_of(branch: Branch) -> Branch:
+    """The branch without its tensors."""
+    sides = []
+    for side in (branch.then, branch.otherwise):
+        kept = [
+            _statics_of(op) if isinstance(op, Branch) else replace(op)
+            for op in side.ops
+            if isinstance(op, (Branch, Let))
+        ]
+        sides.append(Block(kept))
+    return Branch(branch.test, *sides)
+
+
 def _after_call(ops: list[Any], lets: list[Any], tensor_ops: list[Any], slots: set[str]) -> list[Any]:
     """The updates of a loop's variables that go after the call of its submodule: nothing later in the body reads them."""
-    after = [op for op in lets if isinstance(op, Let) and op.name in slots]
+    after = [op for op in lets if bound_names(Block([op])) & slots]
     moved = True
     while moved:
         moved = False
         for let in list(after):
             later = [op for op in ops[ops.index(let) + 1 :] if op in tensor_ops or op in lets and op not in after]
-            if let.name in used_names(Block(later), let_values=True):
+            if bound_names(Block([let])) & used_names(Block(later), let_values=True):
                 after.remove(let)
                 moved = True
     for let in lets:
-        if isinstance(let, Let) and let.name in slots and let not in after:
+        if let not in after and bound_names(Block([let])) & slots:
             earlier = [op for op in ops[: ops.index(let)] if op in tensor_ops]
-            if let.name in used_names(Block(earlier), let_values=True):
+            if bound_names(Block([let])) & used_names(Block(earlier), let_values=True):
                 raise CannotKeep("a variable of a loop changes between two of its layers")
     return after
+
+
+def _tensor_ops(block: Block) -> list[Any]:
+    """The operations of a block that are on tensors."""
+    return [op for op in block.ops if isinstance(op, (Apply, ForLoop)) or isinstance(op, Branch) and _has_tensors(op)]
 
 
 def _has_tensors(branch: Branch) -> bool:
@@ -309,29 +344,41 @@ def _outer_slots(loop: Loop, around: Block) -> set[str]:
     return inner & outer
 
 
-def _is_chain(ops: list[Any], carried: tuple[Value, Value, Value, Value], read_outside: set[str]) -> bool:
-    """Whether the operations of a body pass one tensor from submodule to submodule.
+def _is_chain(body: Block, ends: tuple[Value, Value], read_outside: set[str]) -> bool:
+    """Whether a block passes one tensor from submodule to submodule, from the first of `ends` to the second.
 
-    `read_outside` are the static names read around the loop: a submodule whose sizes are among them is not in a list.
+    `read_outside` are the static names read around it: a submodule whose sizes are among them is not in a list.
     """
-    current = carried[1]
-    for op in ops:
+    current = ends[0]
+    for op in _tensor_ops(body):
         if isinstance(op, ForLoop) and op.sequential and op.carried[0][0] is current:
             current = op.carried[0][3]
-            continue
-        if (
-            not isinstance(op, Apply)
-            or op.step.module is None
-            or op.step.result
-            or op.outputs
-            or op.args != [current]
-            or len(op.results) != 1
-        ):
+        elif isinstance(op, Branch) and not op.by_mode and len(op.phis) == 1:
+            rest = used_names(Block([o for o in body.ops if o is not op]), let_values=True)
+            result, *sides = op.phis[0]
+            if not all(_is_chain(b, (current, e), read_outside | rest) for b, e in zip((op.then, op.otherwise), sides)):
+                return False
+            current = result
+        elif _is_link(op, current, read_outside):
+            current = op.results[0]
+        else:
             return False
-        if op.member is None or op.member.shared or f"member__{id(op.member)}" in read_outside:
-            return False
-        current = op.results[0]
-    return current is carried[2] and bool(ops)
+    return current is ends[1]
+
+
+def _is_link(op: Any, start: Value, read_outside: set[str]) -> bool:
+    """Whether an operation is nothing but a call of a submodule of its own on the tensor `start`."""
+    return (
+        isinstance(op, Apply)
+        and op.step.module is not None
+        and not op.step.result
+        and not op.outputs
+        and op.args == [start]
+        and len(op.results) == 1
+        and op.member is not None
+        and not op.member.shared
+        and f"member__{id(op.member)}" not in read_outside
+    )
 
 
 def _outline(
@@ -343,7 +390,7 @@ def _outline(
     body = Block([*ops, Return(ends[0] if len(ends) == 1 else tuple(ends))])
     moved = {op.name for op in body.walk() if isinstance(op, Let)}
     left = Block([op for op in loop.body.ops if op not in ops])
-    if moved & used_names(left, let_values=True):
+    if (moved - bound_names(left)) & used_names(left, let_values=True):
         raise CannotKeep("a size decided inside a branch of a loop is used after it")
     step = Step(module="", hint="block", stateful=True)
     member = Member("", "block", None, None, step, order=_order(ops))
