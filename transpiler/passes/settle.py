@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
@@ -26,12 +25,14 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.statics import (
     bound_names,
+    choose_columns,
     member_names,
     names_in,
     names_in_code,
     names_outside,
     needed_names,
     remove_dead_lets,
+    rename_static,
     used_names,
 )
 from transpiler.ir.trees import variables_in
@@ -61,7 +62,9 @@ class Settler:
         check_iterations(cls.block)
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
-        remove_dead_lets(cls.block, names_in(list(cls.outs.values())))
+        keep = names_in(list(cls.outs.values()))
+        choose_columns(cls.block, needed_names(cls.block, keep))
+        remove_dead_lets(cls.block, keep)
         coalesce(cls.block, cls)
         settle_loops(cls.block, cls, self.new_class)
         group_chains(cls.block, cls.root)
@@ -340,50 +343,10 @@ def _without_self_lets(block: Block) -> None:
             _without_self_lets(inner)
 
 
-def rename_static(block: Block, old: str, new: str) -> None:
-    """Renames a static variable in every expression of a block, in place."""
-    word = re.compile(rf"\b{re.escape(old)}\b")
-
-    def text(code: str) -> str:
-        return word.sub(new, code)
-
-    def value(v: Any) -> Any:
-        if isinstance(v, Sym):
-            return Sym.parse(text(v.code), v.witness) if old in v.names() else v
-        if isinstance(v, (list, tuple)):
-            return type(v)(map(value, v))
-        if isinstance(v, dict):
-            return {k: value(x) for k, x in v.items()}
-        return v
-
-    def member(m: Any) -> None:
-        m.code = text(m.code)
-        if m.choice:
-            m.choice.test = value(m.choice.test)
-            for part in (*m.choice.then, *m.choice.otherwise):
-                member(part)
-        if m.construction:
-            m.construction.values = {k: value(v) for k, v in m.construction.values.items()}
-        for part in m.parts:
-            member(part)
-        if m.step is not None and any(isinstance(v, Sym) for v in m.step.init.values()):
-            m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
-
-    for op in block.walk():
-        if isinstance(op, Let):
-            op.name = new if op.name == old else op.name
-            op.value = value(op.value)
-        elif isinstance(op, Apply) and op.member is not None:
-            member(op.member)
-        elif isinstance(op, Branch):
-            op.test = value(op.test)
-        elif isinstance(op, (Loop, ForLoop)):
-            op.iterable = value(op.iterable)
-
-
 def forward_names(block: Block) -> set[str]:
     """The static names that the expressions of `forward` read."""
     steps = [op.step.fn for op in block.walk() if isinstance(op, Apply) and op.step.fn]
+    steps += [pick.step.fn for op in block.walk() if isinstance(op, ForLoop) for pick in op.picked if pick.step.fn]
     return {n for fn in steps for n in names_in_code(fn.replace("{", "_arg_").replace("}", "_"))}
 
 

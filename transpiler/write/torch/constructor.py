@@ -64,7 +64,7 @@ class ConstructorWriter:
     def construct_other(self, op: Any, out: Lines) -> None:
         if isinstance(op, Let):
             out.add(*op.comments)
-            value = op.value.code if isinstance(op.value, Sym) else ""
+            value = op.value.code.removeprefix("[*").removesuffix("]") if isinstance(op.value, Sym) else ""
             if self.printed.get(value, value) != self.printed.get(op.name, op.name):  # else it goes on under its name
                 out.add(let_code(op))
             if op.name in self.inner:

@@ -28,7 +28,7 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
+from transpiler.read.keras.evaluate.gathered import gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
@@ -60,6 +60,12 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+
+
+def has_functions(function: ast.AST) -> bool:
+    """Whether a function makes others, which may read its variables when it has ended."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp, ast.ClassDef)
+    return any(isinstance(n, kinds) for n in nodes(function) if n is not function)
 
 
 def is_buffer(op: Apply) -> bool:
@@ -130,17 +136,16 @@ class StagedCalls:
             return None
         seen, seen_kwargs = [witness_of(a) for a in args], {k: witness_of(v) for k, v in kwargs.items()}
         if any(v is MISSING for v in (*seen, *seen_kwargs.values())):
-            witness: Any = MISSING
-        else:
-            outer, self.block = self.block, Block()
-            try:
-                witness = self.run_function(function, seen, seen_kwargs)
-                if self.block.ops or not is_static(witness):
-                    return None
-            except (ProgramError, Declined, NeedsConstant):
+            return None  # nobody knows what it returns: a number, a tuple
+        outer, self.block = self.block, Block()
+        try:
+            witness = self.run_function(function, seen, seen_kwargs)
+            if self.block.ops or not is_static(witness):
                 return None
-            finally:
-                self.block = outer
+        except (ProgramError, Declined, NeedsConstant):
+            return None
+        finally:
+            self.block = outer
         self.use_static(function)
         callee = ast.Name(function.name, ast.Load())
         return Sym(
@@ -179,9 +184,12 @@ class StagedCalls:
         outer, self.in_loop = self.in_loop, 0
         outer_flat, self.flat = self.flat, self.flat or function.node in self.memory.written_out
         self.running.append(function.node)
+        scopes, began = self.frame.scopes, len(self.frame.scopes)
         try:
             return super().run_function(function, args, kwargs)
         finally:
+            for scope in scopes[began : began + 1]:
+                scope.over = not has_functions(function.node)
             self.in_loop, self.flat = outer, outer_flat
             self.running.pop()
 
@@ -190,7 +198,7 @@ class StagedCalls:
             self.memory.visited.append(node)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if self.flat or function.node in self.memory.inlined:
+        if self.flat or function.node in self.memory.inlined or gathered_in([args, kwargs]) is not None:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
@@ -316,8 +324,8 @@ class StagedCalls:
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
-            if gathered_in(result):
-                raise NotGathered(gathered_in(result).node)  # type: ignore[union-attr]
+            if gathered_in(result) is not None:
+                raise StageError(f"{function.name} returns a list of open length")
             if not has_tensors(result) or isinstance(result, Alternative):
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):

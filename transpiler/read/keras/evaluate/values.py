@@ -36,6 +36,8 @@ class Env:
         self.names: dict[str, Any] = names if names is not None else {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.over = False
+        """Whether the call it belongs to has ended and left no function that reads it."""
 
     def scope_of(self, name: str) -> Env | None:
         """The scope that binds `name`; class scopes are not seen from the functions inside them."""
