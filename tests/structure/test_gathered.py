@@ -338,6 +338,10 @@ def build(shape=(8, 8, 3), widths=(4, 6)):
 """,
         ("build()", "build(widths=(3,))", "build((4, 8, 1), (1, 3, 5))"),
     ),
+    "more items in another list": (
+        f"{DOWN}    found = skips + [conv(x, 3)]\n    found = [GlobalAveragePooling2D()(f) for f in found]\n    return Model(inputs, Concatenate()(found))",
+        USES,
+    ),
 }
 KEPT["lists that a parameter chooses"] = (
     """
@@ -434,6 +438,19 @@ def build(shape=(8, 8, 3), depth=2, filters=4):
     ),
     "an item more that nothing reads": (
         f"{DOWN}    skips.append(conv(x, 3))\n    return Model(inputs, Concatenate()([x, MaxPooling2D()(skips[depth - 1])]))",
+        "depth=3",
+    ),
+    "items before it": (
+        f"{DOWN}    x = Concatenate()([GlobalAveragePooling2D()(f) for f in [x] + skips])\n    return Model(inputs, x)",
+        "depth=3",
+    ),
+    "as often as a parameter says": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = keras.Input(shape)
+    found = [inputs] * depth
+    return Model(inputs, conv(Concatenate()(found), filters))
+""",
         "depth=3",
     ),
     "taken by what changes": (

@@ -125,6 +125,36 @@ def build(height=4, width=6, times=2, classes=3):
 """,
         ("build()", "build(3, 5, 1)", "build(2, 7, 3, 4)"),
     ),
+    "tensors in a dictionary": (
+        """
+from collections import OrderedDict
+
+def head(features, units):
+    return Dense(units)(Concatenate()([features["left"], features["right"]]))
+
+def build(left=3, right=2, units=4):
+    features = OrderedDict(left=keras.Input((left,)), right=keras.Input((right,)))
+    x = head(features, units)
+    y = head({"right": x, "left": features["left"]}, 2)
+    return Model(list(features.values()), [x, y])
+""",
+        ("build()", "build(1, 5, 2)"),
+    ),
+    "a choice among what a function returns": (
+        """
+def pair(x, units, named=False):
+    found = {"a": Dense(units)(x), "b": Dense(2)(x)}
+    if not named:
+        found = list(found.values())
+    return found, [x]
+
+def build(size=3, units=4):
+    inputs = keras.Input((size,))
+    found, rest = pair(inputs, units)
+    return Model(inputs, Concatenate()(found + rest) if len(found) > 1 else found[0])
+""",
+        ("build()", "build(1, 2)"),
+    ),
 }
 """A program, and the entries at which its conversion, made for the first of them, is used."""
 

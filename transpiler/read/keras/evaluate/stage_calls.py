@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,6 @@ from transpiler.read.keras.evaluate.staging import (
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names, is_generator
 from transpiler.read.keras.evaluate.values import (
-    Alternative,
     Bound,
     Class,
     Env,
@@ -57,6 +57,7 @@ from transpiler.read.keras.evaluate.values import (
     Model,
     Origin,
     Unknown,
+    alternative_in,
     has_tensors,
     own_copy,
 )
@@ -66,6 +67,13 @@ def has_functions(function: ast.AST) -> bool:
     """Whether a function makes others, which may read its variables when it has ended."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp, ast.ClassDef)
     return any(isinstance(n, kinds) for n in nodes(function) if n is not function)
+
+
+def replaced_items(values: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    """A dictionary of the same type with other values."""
+    copied = copy.copy(values)
+    copied.update(items)
+    return copied
 
 
 def is_buffer(op: Apply) -> bool:
@@ -277,6 +285,8 @@ class StagedCalls:
                 return ("tensor", value.type.rank, layout, value.type.masked)
             if has_tensors(value) and isinstance(value, (list, tuple)):
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if has_tensors(value) and isinstance(value, dict):
+                return tuple((k, kind(inner, v)) for (k, v), inner in zip(value.items(), self.item_names(name, value)))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
             if is_static(value):
@@ -285,6 +295,11 @@ class StagedCalls:
 
         closure = id(function.env) if function.env.kind != "module" else 0
         return (id(function.node), closure, tuple((n, kind(n, v)) for n, v in arguments.items()))
+
+    def item_names(self, name: str, values: dict[Any, Any]) -> list[str]:
+        """What the items of a dictionary argument are called: by their keys, where these are names."""
+        named = all(isinstance(k, str) and k.isidentifier() for k in values)
+        return [k if named else f"{name}{i + 1}" for i, k in enumerate(values)]
 
     def evaluate_class(self, function: Function, arguments: dict[str, Any]) -> Staged:
         self.visit(function.node)
@@ -301,6 +316,11 @@ class StagedCalls:
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
                 return type(value)(general(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if isinstance(value, dict) and has_tensors(value):
+                items = zip(value.items(), self.item_names(name, value))
+                return replaced_items(value, {k: general(inner, v) for (k, v), inner in items})
+            if has_tensors(value):
+                raise StageError(f"{function.name} takes tensors inside {name}")
             if isinstance(value, Instance) and value.code is None and not is_static(value):
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
@@ -326,7 +346,7 @@ class StagedCalls:
             result = signal.value if isinstance(signal, ReturnSignal) else None
             if gathered_in(result) is not None:
                 raise StageError(f"{function.name} returns a list of open length")
-            if not has_tensors(result) or isinstance(result, Alternative):
+            if not has_tensors(result) or alternative_in(result) is not None:
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):
                 raise StageError("a model is returned")

@@ -148,6 +148,18 @@ class StagedLists:
         label = "channels" if axis == rank - 1 else axis_name(rank, axis)
         return f"{singular(open_list.series.hint)}_{label}"
 
+    def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
+        """An open list with items behind it is an open list; any other operation needs single tensors."""
+        found = gathered_in([left, right])
+        if found is None:
+            return super().binop(op, left, right)
+        if left is not found or not isinstance(op, ast.Add) or not isinstance(right, list):
+            raise NotGathered(found.node)
+        longer = replace(found)
+        for item in right:
+            self.list_append(longer, item)
+        return longer
+
     def tensors_of(self, node: Any, iterable: Any, env: Env) -> Any:
         """A comprehension that makes a tensor of each item, evaluated as the loop that appends them; None for another."""
         (generator,) = node.generators  # the list's name, with a space, is no variable of the program

@@ -387,6 +387,14 @@ def has_tensors(value: Any) -> bool:
     return getattr(type(value), "holds_tensors", False)
 
 
+def alternative_in(value: Any) -> Alternative | None:
+    """The first value in a nested structure that depends on an open test."""
+    if isinstance(value, Alternative):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return next((a for a in map(alternative_in, items) if a is not None), None)
+
+
 def own_copy(value: Any) -> Any:
     """The value with its lists, dictionaries and sets copied, so that changing them leaves the original alone."""
     if type(value) in (list, tuple, set):
