@@ -89,36 +89,61 @@ class DoubleConv(nn.Module):
         return self.dropout(x)
 
 
+class UnetBlock(nn.Module):
+    def __init__(self, base_filters, channels, level) -> None:
+        super().__init__()
+        self.double_conv = DoubleConv(channels, base_filters * 2**level)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.double_conv(x)
+        x2 = F.max_pool2d(x, kernel_size=2)
+        return x2, x
+
+
+class UnetBlock2(nn.Module):
+    def __init__(self, channels, filters, skip_channels) -> None:
+        super().__init__()
+        self.conv_transpose = glorot_uniform(nn.ConvTranspose2d(channels, filters, kernel_size=2, stride=2))
+        self.double_conv = DoubleConv(filters + skip_channels, filters)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.double_conv(torch.cat([self.conv_transpose(x), skip], dim=1))
+
+
 class Unet(nn.Module):
     def __init__(
-        self, in_channels: int = 3, base_filters: int = 16, dropout: float = 0.2, num_classes: int = 1
+        self, in_channels: int = 3, base_filters: int = 16, depth: int = 3, dropout: float = 0.2, num_classes: int = 1
     ) -> None:
         super().__init__()
-        self.double_conv1 = DoubleConv(in_channels, base_filters)
-        self.double_conv2 = DoubleConv(base_filters, base_filters * 2)
-        self.double_conv3 = DoubleConv(base_filters * 2, base_filters * 4)
-        self.double_conv4 = DoubleConv(base_filters * 4, base_filters * 8, dropout=dropout)
-        filters = base_filters * 4
-        self.conv_transpose1 = glorot_uniform(nn.ConvTranspose2d(base_filters * 8, filters, kernel_size=2, stride=2))
-        self.double_conv5 = DoubleConv(filters + base_filters * 4, filters)
-        filters2 = base_filters * 2
-        self.conv_transpose2 = glorot_uniform(nn.ConvTranspose2d(filters, filters2, kernel_size=2, stride=2))
-        self.double_conv6 = DoubleConv(filters2 + base_filters * 2, filters2)
-        self.conv_transpose3 = glorot_uniform(nn.ConvTranspose2d(filters2, base_filters, kernel_size=2, stride=2))
-        self.double_conv7 = DoubleConv(base_filters + base_filters, base_filters)
+        channels = in_channels
+        skips_channels = []
+        blocks1: list[nn.Module] = []
+        for level in range(depth):
+            blocks1.append(UnetBlock(base_filters, channels, level))
+            channels = base_filters * 2**level
+            skips_channels.append(base_filters * 2**level)
+        self.blocks1 = nn.ModuleList(blocks1)
+        self.double_conv = DoubleConv(channels, base_filters * 2**depth, dropout=dropout)
+        channels = base_filters * 2**depth
+        blocks2: list[nn.Module] = []
+        for level, skip_channels in zip(reversed(range(depth)), reversed(skips_channels)):
+            filters = base_filters * 2**level
+            blocks2.append(UnetBlock2(channels, filters, skip_channels))
+            channels = filters
+        self.blocks2 = nn.ModuleList(blocks2)
         activation = "sigmoid" if num_classes == 1 else "softmax"
-        self.mask = glorot_uniform(nn.Conv2d(base_filters, num_classes, kernel_size=1))
+        self.mask = glorot_uniform(nn.Conv2d(channels, num_classes, kernel_size=1))
         self.activation = get_activation(activation, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
-        x = self.double_conv1(x)
-        x2 = self.double_conv2(F.max_pool2d(x, kernel_size=2))
-        x3 = self.double_conv3(F.max_pool2d(x2, kernel_size=2))
-        x4 = self.double_conv4(F.max_pool2d(x3, kernel_size=2))
-        x3 = self.double_conv5(torch.cat([self.conv_transpose1(x4), x3], dim=1))
-        x2 = self.double_conv6(torch.cat([self.conv_transpose2(x3), x2], dim=1))
-        x = self.double_conv7(torch.cat([self.conv_transpose3(x2), x], dim=1))
+        skips = []
+        for block in self.blocks1:
+            x, skip = block(x)
+            skips.append(skip)
+        x = self.double_conv(x)
+        for block, skip in zip(self.blocks2, reversed(skips)):
+            x = block(x, skip)
         mask = self.activation(self.mask(x))
         mask = mask.permute(0, 2, 3, 1)  # NCHW -> NHWC
         return mask
@@ -126,6 +151,6 @@ class Unet(nn.Module):
 
 def build_unet(input_size=(128, 128, 3), base_filters=16, depth=3, dropout=0.2, num_classes=1) -> Unet:
     """Builds the network; both sides of the input must be divisible by 2**depth."""
-    if depth != 3:
-        raise NotImplementedError("K2T301: converted for depth=3 only")
-    return Unet(in_channels=input_size[-1], base_filters=base_filters, dropout=dropout, num_classes=num_classes)
+    return Unet(
+        in_channels=input_size[-1], base_filters=base_filters, depth=depth, dropout=dropout, num_classes=num_classes
+    )

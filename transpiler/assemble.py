@@ -464,7 +464,7 @@ class Assembly:
                 raise CannotKeep(f"{cls.name} cannot be written ({type(error).__name__}: {error})") from None
             for label, node in self.memory.unsaid.items():
                 if label.partition("__v")[0] in unknown:
-                    raise NotGathered(node) if isinstance(node, ast.For) else node
+                    raise node if isinstance(node, Again) else NotGathered(node)
             if unknown:
                 raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 

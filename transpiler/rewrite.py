@@ -31,7 +31,7 @@ from transpiler.write.torch.module import FileEdit, used_identifiers
 UNNAMED = "__unnamed__"
 """Stands for the name of a class until the names of a file are settled."""
 
-GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "math", "init_weights"))
+GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
 
 

@@ -36,6 +36,15 @@ UP = """
     return Model(inputs, Conv2D(2, 1)(x))
 """
 USES = ("build()", "build(depth=1)", "build(depth=3, filters=2)", "build((8, 24, 1), 3)")
+DOWN_FUNCTION = """
+def down(x, depth, filters):
+    skips = []
+    for i in range(depth):
+        x = conv(x, filters * 2 ** i)
+        skips.append(x)
+        x = MaxPooling2D(2)(x)
+    return x, skips
+"""
 KEPT = {
     "read backwards": (f"{DOWN}    for skip in reversed(skips):{UP}", USES),
     "read by a slice": (f"{DOWN}    for skip in skips[::-1]:{UP}", USES),
@@ -112,6 +121,227 @@ def build(shape=(8, 8, 3), rates=(1, 2), filters=4):
 """,
         ("build()", "build(rates=(1, 2, 3))", "build((6, 5, 1), (3, 1), 2)"),
     ),
+    "an item by number, from a function": (
+        DOWN_FUNCTION + """
+def build(shape=(16, 16, 3), depth=2, filters=4):
+    inputs = keras.Input(shape)
+    x, skips = down(inputs, depth, filters)
+    x = conv(x, filters)
+    for i in reversed(range(depth)):
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skips[i]]), filters)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1)", "build((8, 24, 1), 3, 2)"),
+    ),
+    "an item by a number counted down, and the last": (
+        DOWN_FUNCTION + """
+def build(shape=(16, 16, 3), depth=3, filters=4):
+    inputs = keras.Input(shape)
+    x, skips = down(inputs, depth, filters)
+    x = conv(x, filters)
+    x = Concatenate()([UpSampling2D()(x), skips[-1]])
+    for i in range(depth - 1):
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skips[depth - 2 - i]]), filters)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1)", "build((16, 8, 1), 2, 2)"),
+    ),
+    "taken off the end, before a loop and in it": (
+        DOWN_FUNCTION + """
+def build(shape=(16, 16, 3), depth=3, filters=4):
+    inputs = keras.Input(shape)
+    x, skips = down(inputs, depth, filters)
+    x = Concatenate()([UpSampling2D()(x), skips.pop()])
+    for i in range(depth - 1):
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skips.pop()]), filters)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1)", "build((16, 8, 1), 2, 2)"),
+    ),
+    "filled from its front": (
+        """
+def build(shape=(16, 16, 3), depth=3, filters=4):
+    inputs = x = keras.Input(shape)
+    skips = []
+    for i in range(depth):
+        x = conv(x, filters)
+        skips = [x] + skips
+        x = MaxPooling2D(2)(x)
+        filters *= 2
+    for skip in skips:
+        filters //= 2
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skip]), filters)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1)", "build((16, 8, 1), 2, 2)"),
+    ),
+    "begun with an item, and one more after the loop": (
+        """
+def build(shape=(8, 8, 3), depth=3, filters=4):
+    inputs = keras.Input(shape)
+    x = conv(inputs, filters)
+    feats = [x]
+    for i in range(depth):
+        x = conv(x, filters + i)
+        feats += [x]
+    feats.append(Conv2D(5, 1)(x))
+    x = Concatenate()(feats)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1)", "build((4, 8, 1), 0, 2)"),
+    ),
+    "filled by two loops": (
+        """
+def build(shape=(8, 8, 3), depth=3, more=2, filters=4):
+    inputs = keras.Input(shape)
+    x = conv(inputs, filters)
+    feats = []
+    for i in range(depth):
+        x = conv(x, filters + i)
+        feats.append(x)
+    for i in range(more):
+        x = conv(x, filters)
+        feats.append(x)
+    x = Concatenate()(feats)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=1, more=3)", "build((4, 8, 1), 2, 1, 2)", "build(depth=3, more=0)"),
+    ),
+    "items of several heights and widths": (
+        """
+def build(size=36, depth=2, filters=4):
+    inputs = x = keras.Input((size, size + 4, 3))
+    skips = []
+    for i in range(depth):
+        x = Conv2D(filters, 3)(x)
+        skips.append(x)
+        x = MaxPooling2D(2)(x)
+    for skip in reversed(skips):
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        crop = (skip.shape[1] - x.shape[1]) // 2
+        wide = skip.shape[2] - x.shape[2]
+        skip = Cropping2D(((crop, skip.shape[1] - x.shape[1] - crop), (0, wide)))(skip)
+        x = Concatenate()([x, skip])
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(52, 3)", "build(21, 1, 3)"),
+    ),
+    "a part of it by number": (
+        DOWN_FUNCTION + """
+def build(shape=(32, 32, 3), depth=4, levels=3, filters=4):
+    inputs = keras.Input(shape)
+    x, skips = down(inputs, depth, filters)
+    for i in range(levels):
+        x = Conv2DTranspose(filters, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skips[depth - 1 - i]]), filters)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(depth=3, levels=1)", "build((16, 8, 1), 3, 3, 2)"),
+    ),
+    "by number beside another list": (
+        """
+def build(shape=(32, 32, 3), widths=(4, 6, 8)):
+    inputs = x = keras.Input(shape)
+    skips = []
+    for w in widths:
+        x = conv(x, w)
+        skips.append(x)
+        x = MaxPooling2D(2)(x)
+    for i, w in enumerate(reversed(widths)):
+        x = Conv2DTranspose(w, 2, strides=2)(x)
+        x = conv(Concatenate()([x, skips[-(i + 1)]]), w)
+    return Model(inputs, conv(x, 3))
+""",
+        ("build()", "build(widths=(5,))", "build((8, 16, 1), (3, 2, 5))"),
+    ),
+    "its items by number, backwards": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", USES),
+    "counted down": (f"{DOWN}    for i in range(depth - 1, -1, -1):\n        skip = skips[i]{UP}", USES),
+    "its items by number, as they are wanted": (
+        f"{DOWN}    for i in range(depth):\n        skip = skips[len(skips) - 1 - i]{UP}",
+        USES,
+    ),
+    "all taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", USES),
+    "its length": (DOWN + "    return Model(inputs, conv(x, 2 + len(skips)))", USES),
+    "added to with +": (
+        DOWN.replace("skips.append(x)", "skips = skips + [x]") + f"    for skip in skips[::-1]:{UP}",
+        USES,
+    ),
+    "put in front": (DOWN.replace("skips.append(x)", "skips.insert(0, x)") + f"    for skip in skips:{UP}", USES),
+    "an item more": (
+        f"{DOWN}    skips.append(x)\n    x = GlobalAveragePooling2D()(Concatenate()([x, skips[-1]]))\n    return Model(inputs, x)",
+        USES,
+    ),
+    "the loop inside decides the size": (
+        """
+def build(shape=(16, 16, 3), depth=2, each=2, filters=4):
+    inputs = x = keras.Input(shape)
+    skips = []
+    for n in range(depth):
+        for i in range(each):
+            x = conv(x, filters + n + i)
+        skips.append(x)
+        x = MaxPooling2D(2)(x)
+    for n in reversed(range(depth)):
+        x = Concatenate()([UpSampling2D()(x), skips[n]])
+        for i in range(each):
+            x = conv(x, filters + n)
+    return Model(inputs, conv(x, filters))
+""",
+        ("build()", "build(each=0)", "build((8, 16, 1), 3, 1, 2)"),
+    ),
+    "a comprehension over static items": (
+        """
+def build(shape=(8, 8, 3), kernels=(1, 3), filters=4):
+    inputs = keras.Input(shape)
+    branches = [Conv2D(filters + k, k, padding="same")(inputs) for k in kernels]
+    x = Concatenate()(branches)
+    return Model(inputs, conv(x, 2))
+""",
+        ("build()", "build(kernels=(3,))", "build((4, 8, 1), (1, 3, 5), 2)"),
+    ),
+    "comprehensions that nothing names, multiplied and compared": (
+        """
+def build(shape=(8, 8, 3), kernels=(1, 3), filters=4):
+    inputs = keras.Input(shape)
+    x = Multiply()([conv(inputs, filters) for k in kernels])
+    y = [conv(Activation("relu")(conv(inputs, filters)), filters) for k in range(3)]
+    return Model(inputs, Maximum()([x, Add()(y)]))
+""",
+        ("build()", "build(kernels=(3,))", "build((4, 8, 1), (1, 3, 5), 2)"),
+    ),
+    "a comprehension over a list": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    feats = []
+    for i in range(depth):
+        x = conv(x, filters + i)
+        feats.append(x)
+    x = Concatenate()([GlobalAveragePooling2D()(f) for f in feats])
+    heads = [Dense(3, name=f"head{i}")(x) for i in range(depth)]
+    return Model(inputs, Maximum()(heads))
+""",
+        ("build()", "build(depth=1)", "build((4, 8, 1), 3, 2)"),
+    ),
+    "comprehensions under one name": (
+        """
+def build(shape=(8, 8, 3), widths=(4, 6)):
+    inputs = x = keras.Input(shape)
+    feats = [conv(inputs, w) for w in widths]
+    feats = [conv(f, 5) for f in feats]
+    names = ["x%d" % w for w in widths]
+    return Model(inputs, Average()(feats))
+""",
+        ("build()", "build(widths=(3,))", "build((4, 8, 1), (1, 3, 5))"),
+    ),
+    "more items in another list": (
+        f"{DOWN}    found = skips + [conv(x, 3)]\n    found = [GlobalAveragePooling2D()(f) for f in found]\n    return Model(inputs, Concatenate()(found))",
+        USES,
+    ),
 }
 KEPT["lists that a parameter chooses"] = (
     """
@@ -172,18 +402,70 @@ def build(shape=(8, 8, 3), depth=2, filters=4, both=True):
 """,
         "depth=3",
     ),
-    "an item by number": (f"{DOWN}    for i in range(depth):\n        skip = skips[-1 - i]{UP}", "depth=3"),
-    "taken off the end": (f"{DOWN}    for i in range(depth):\n        skip = skips.pop(){UP}", "depth=3"),
     "several outputs": (DOWN + "    return Model(inputs, skips + [x])", "depth=3"),
     "all are outputs": (DOWN + "    return Model(inputs, skips)", "depth=3"),
-    "its length": (DOWN + "    return Model(inputs, conv(x, 2 + len(skips)))", "depth=3"),
     "whether it is empty": (DOWN + "    if skips:\n        x = conv(x, 7)\n    return Model(inputs, x)", "depth=3"),
     "handed to a function": (
         f"def last(found, n):\n    return found[n]\n{DOWN}    return Model(inputs, conv(last(skips, -1), 3))",
         "depth=3",
     ),
-    "an item more": (
-        f"{DOWN}    skips.append(x)\n    x = GlobalAveragePooling2D()(Concatenate()([x, skips[-1]]))\n    return Model(inputs, x)",
+    "taken off the end more often than is known": (
+        f"{DOWN}    for i in range(filters // 16 + 1):\n        skip = skips.pop(){UP}",
+        "filters=5",
+    ),
+    "items of which one is read": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = keras.Input(shape)
+    found = []
+    for i in range(depth):
+        found.append(conv(inputs, filters + i))
+    return Model(inputs, found[-1])
+""",
+        "depth=3",
+    ),
+    "a first item that nothing reads": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    found = [conv(x, 3)]
+    for i in range(depth):
+        x = conv(x, filters + i)
+        found.append(x)
+    return Model(inputs, Concatenate()([x, found[-1]]))
+""",
+        "depth=3",
+    ),
+    "an item more that nothing reads": (
+        f"{DOWN}    skips.append(conv(x, 3))\n    return Model(inputs, Concatenate()([x, MaxPooling2D()(skips[depth - 1])]))",
+        "depth=3",
+    ),
+    "items before it": (
+        f"{DOWN}    x = Concatenate()([GlobalAveragePooling2D()(f) for f in [x] + skips])\n    return Model(inputs, x)",
+        "depth=3",
+    ),
+    "as often as a parameter says": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = keras.Input(shape)
+    found = [inputs] * depth
+    return Model(inputs, conv(Concatenate()(found), filters))
+""",
+        "depth=3",
+    ),
+    "taken by what changes": (
+        f"{DOWN}    at = depth\n    for i in range(depth):\n        at -= 1\n        skip = skips[at]{UP}",
+        "depth=3",
+    ),
+    "taken on one side of a branch": (
+        DOWN + """
+    for i in range(depth):
+        x = UpSampling2D()(x)
+        if i > 0:
+            x = Concatenate()([x, skips[-1 - i]])
+        x = conv(x, filters)
+    return Model(inputs, x)
+""",
         "depth=3",
     ),
     "tensors with their sizes": (

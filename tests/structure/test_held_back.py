@@ -189,8 +189,9 @@ def build(shape=(32, 32, 1), depth=2, base=2):
 """,
     "build()",
     "build((16, 32, 3), base=3)",
-    tier="specialised",
-    refused=("build(depth=3)", "build(depth=1)", "build(depth=0)"),
+    "build(depth=3)",
+    "build(depth=1)",
+    "build(depth=0)",
 )
 case(
     "dense blocks: channels grow by concatenation",
@@ -319,8 +320,8 @@ def build(vocab=10, length=12, dim=4, kernels=(2, 3)):
 """,
     "build()",
     "build(20, 9, 3)",
-    tier="specialised",
-    refused=("build(kernels=(3,))", "build(kernels=(2, 3, 4))"),
+    "build(kernels=(3,))",
+    "build(kernels=(2, 3, 4))",
 )
 case(
     "a nested function and a function passed in",

@@ -9,7 +9,9 @@ serves concrete and symbolic sizes.
 from __future__ import annotations
 
 import ast
+import copy
 import functools
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -260,6 +262,8 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
             )
     if kind is ast.Sub and isinstance(left, Sym) and isinstance(right, Sym) and same(left, right):
         return 0
+    if kind is ast.Sub and _is_int(left) and left == 0:
+        return Sym(ast.UnaryOp(ast.USub(), right.expr), observe(lambda w: -w, right), surely_int(right))
     return None
 
 
@@ -342,3 +346,22 @@ def code_of(value: Any) -> str:
     if kind is list:
         return f"[{', '.join(map(code_of, value))}]"
     return ast.unparse(to_ast(value))
+
+
+FOLDED = (
+    ast.Constant, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Tuple, ast.List, ast.Subscript, ast.operator,
+    ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
+
+
+def constant_value(node: ast.expr) -> Any:
+    """The value of an expression of constants; MISSING if it is anything else."""
+    if not all(isinstance(n, FOLDED) for n in nodes(node)):
+        return MISSING
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # `3 is None`, once a value is filled in
+            code = compile(ast.fix_missing_locations(ast.Expression(copy.deepcopy(node))), "<constant>", "eval")
+        return eval(code, {"__builtins__": {}})  # noqa: S307 - literals and operators only
+    except Exception:
+        return MISSING

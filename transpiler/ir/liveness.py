@@ -14,10 +14,12 @@ def uses_of(op: Any) -> list[Value]:
         return list(op.args)
     if isinstance(op, Return):
         return tensors(op.value)
-    if isinstance(op, Loop):
-        return [*(initial for initial, _, _, _ in op.carried), *(series for series, _, _ in op.zipped)]
-    if isinstance(op, ForLoop):
-        return [*(i for i, _, _, _ in op.carried), *(series for series, _, _ in op.zipped), *op.extra]
+    if isinstance(op, (Loop, ForLoop)):
+        found = [*(initial for initial, _, _, _ in op.carried), *(series for series, _, _ in op.zipped)]
+        found += [x for _, _, initial in op.gathered for x in tensors(initial)]
+        if isinstance(op, ForLoop):
+            found += [*(pick.args[0] for pick in op.picked), *op.extra]
+        return found
     return []
 
 
@@ -30,10 +32,12 @@ def all_uses(op: Any) -> list[Value]:
             made = {r for o in side.ops for r in results_of(o)}
             found += [v for v in inner if v not in made]
     elif isinstance(op, (Loop, ForLoop)):
-        ends = [*(end for _, _, end, _ in op.carried), *(item for _, item in op.gathered)]
+        ends = [*(end for _, _, end, _ in op.carried), *(item for _, item, _ in op.gathered)]
         inner = [v for o in op.body.ops for v in all_uses(o)] + ends
         made = {r for o in op.body.ops for r in results_of(o)} | {start for _, start, _, _ in op.carried}
         made |= {item for _, item, _ in op.zipped}
+        if isinstance(op, ForLoop):
+            made |= {r for pick in op.picked for r in pick.results}
         found += [v for v in inner if v not in made]
     return found
 
@@ -48,7 +52,7 @@ def use_counts(block: Block) -> Counter[Value]:
                 counts.update((then, otherwise))
         elif isinstance(op, (Loop, ForLoop)):
             counts.update(out for _, _, out, _ in op.carried)
-            counts.update(item for _, item in op.gathered)
+            counts.update(item for _, item, _ in op.gathered)
     return counts
 
 
@@ -59,14 +63,14 @@ def results_of(op: Any) -> list[Value]:
     if isinstance(op, Branch):
         return [result for result, _, _ in op.phis]
     if isinstance(op, (Loop, ForLoop)):
-        return [*(result for _, _, _, result in op.carried), *(series for series, _ in op.gathered)]
+        return [*(result for _, _, _, result in op.carried), *(series for series, _, _ in op.gathered)]
     return []
 
 
 def needed_in(loop: Loop | ForLoop, live: set[Value], again: bool = True) -> set[Value]:
     """The tensors of an iteration that lead to the results `live` of a loop; without `again`, those of the last one."""
     wanted = {end for _, _, end, result in loop.carried if result in live}
-    wanted |= {item for series, item in loop.gathered if series in live}
+    wanted |= {item for series, item, _ in loop.gathered if series in live}
     while True:
         needed = set(wanted)
         for op in reversed(loop.body.ops):

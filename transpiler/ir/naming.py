@@ -66,7 +66,7 @@ MODULE_NAMES = frozenset(
 )
 """What an attribute of an `nn.Module` must not be called."""
 
-GLOBALS = frozenset(("np", "torch", "nn", "F", "Tensor", "math", "self", "sum", "len", "zip", "reversed"))
+GLOBALS = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "self", "sum", "len", "zip", "reversed"))
 
 
 def identifier(text: str, fallback: str = "x") -> str:

@@ -45,7 +45,7 @@ class Printer:
                 f"  carried {self.value(i)} -> {self.typed(s)} .. {self.value(e)} -> {self.typed(r)}"
                 for i, s, e, r in op.carried
             ]
-            gathered = [f"  gathered {self.value(item)} -> {self.typed(series)}" for series, item in op.gathered]
+            gathered = [f"  gathered {self.value(item)} -> {self.typed(series)}" for series, item, _ in op.gathered]
             zipped = [
                 f"  zipped {'reversed ' * backwards}{self.value(series)} -> {self.typed(item)}"
                 for series, item, backwards in op.zipped

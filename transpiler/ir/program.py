@@ -29,6 +29,10 @@ class Value:
         return f"%{self.hint}{list(self.type.shape)}"
 
 
+Initial = list[Value] | Value
+"""What is in a list before a loop appends to it: some tensors, or a list of them."""
+
+
 @dataclass(eq=False)
 class Choice:
     """A submodule that is one of two, by a static test; an empty side is the identity."""
@@ -113,6 +117,15 @@ class Apply:
 
 
 @dataclass(eq=False)
+class Pick(Apply):
+    """Takes one tensor, or a part, out of a list of tensors: `results = args[0][index]`."""
+
+    index: Any = None
+    node: ast.AST | None = None
+    """The loop that fills the list."""
+
+
+@dataclass(eq=False)
 class Branch:
     """`if test`: both sides may construct modules; `phis` joins what they compute, as (result, then, otherwise)."""
 
@@ -128,21 +141,35 @@ class Branch:
 
 
 @dataclass(eq=False)
+class Part:
+    """What a loop runs over, side by side with other parts. `columns` are lists of sizes that are as long as `iterable`:
+
+    (variable, list). Where one of them is read and `target` is not, the loop runs over that list instead.
+    """
+
+    target: ast.expr
+    iterable: Any
+    columns: list[tuple[str, Sym]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class Loop:
     """`for target in iterable`: `carried` lists (initial, at the start of the body, at its end, after the loop).
 
-    `gathered` lists (list of tensors after the loop, the tensor that an iteration appends to it), `zipped` (list of
-    tensors, its item in an iteration, whether it is read backwards).
+    `gathered` lists (list of tensors after the loop, the tensor that an iteration appends to it, what is in the list
+    before: tensors, or one list of them), `zipped` (list of tensors, its item in an iteration, whether it is read backwards).
     """
 
     target: ast.expr
     iterable: Any
     body: Block
     carried: list[tuple[Value, Value, Value, Value]] = field(default_factory=list)
-    gathered: list[tuple[Value, Value]] = field(default_factory=list)
+    gathered: list[tuple[Value, Value, Initial]] = field(default_factory=list)
     zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
-    node: ast.For | None = None
+    node: ast.AST | None = None
     """The loop in the source."""
+    parts: list[Part] = field(default_factory=list)
+    """What it runs over, while it is not settled which sizes are read; `target` has all variables."""
 
 
 @dataclass(eq=False)
@@ -162,8 +189,10 @@ class ForLoop:
     extra: list[Value] = field(default_factory=list)
     """Tensors from outside that each iteration reads as well."""
     sequential: bool = False
-    gathered: list[tuple[Value, Value]] = field(default_factory=list)
+    gathered: list[tuple[Value, Value, Initial]] = field(default_factory=list)
     zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
+    picked: list[Pick] = field(default_factory=list)
+    """What `forward` takes from lists before it calls the submodule of an iteration."""
 
 
 @dataclass(eq=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
+
+from transpiler.ir.expr import MISSING, Sym, same
 
 Dim = Any
 """An axis: an int, a `Sym`, or None where the size is open (the batch always is)."""
@@ -77,3 +80,33 @@ def product(dims: Shape) -> Dim:
             return None
         total = total * dim
     return total
+
+
+def quotient(dims: Shape, divisors: Shape) -> Dim:
+    """The product of `dims` by that of `divisors`, which it is a multiple of; equal factors cancel. None if one is open."""
+    if any(d is None for d in dims):
+        return None
+    above = [f for d in dims for f in _factors(d)]
+    below: list[Dim] = []
+    for factor in (f for d in divisors for f in _factors(d)):
+        equal = next((i for i, f in enumerate(above) if same(f, factor)), None)
+        if equal is None:
+            below.append(factor)
+        else:
+            del above[equal]
+    whole = product(dims) // product(divisors)
+    if not isinstance(whole, Sym) or len(above) == sum(len(_factors(d)) for d in dims):
+        return whole
+    left = product(tuple(above)) // product(tuple(below))
+    return Sym(left.expr, whole.witness, left.integer) if isinstance(left, Sym) else left
+
+
+def _factors(dim: Dim) -> list[Dim]:
+    """The factors that a size is written as."""
+    if not isinstance(dim, Sym) or not isinstance(dim.expr, ast.BinOp) or not isinstance(dim.expr.op, ast.Mult):
+        return [dim]
+    return [
+        f
+        for side in (dim.expr.left, dim.expr.right)
+        for f in _factors(side.value if isinstance(side, ast.Constant) else Sym(side, MISSING, dim.integer))
+    ]

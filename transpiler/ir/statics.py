@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import Sym, to_ast
 from transpiler.ir.liveness import results_of
 from transpiler.ir.model import Given
 from transpiler.ir.program import (
@@ -21,6 +23,7 @@ from transpiler.ir.program import (
     Loop,
     Member,
     ModuleClass,
+    Pick,
     Static,
 )
 from transpiler.ir.trees import nodes, variables_in
@@ -87,6 +90,8 @@ def used_names(block: Block, let_values: bool) -> set[str]:
             found |= names_in(op.test)
         elif isinstance(op, (Loop, ForLoop)):
             found |= names_in(op.iterable)
+            if isinstance(op, ForLoop):
+                found |= {n for pick in op.picked for n in names_in(pick.index)} - variables_in(op.target)
         elif isinstance(op, Static) and (let_values or not isinstance(op, Change)):
             found |= names_in(op.statement)
         elif isinstance(op, Let) and let_values:
@@ -108,6 +113,9 @@ def needed_names(block: Block, keep: Iterable[str] = ()) -> set[str]:
         elif isinstance(op, Change):
             for name in op.names:
                 values.setdefault(name, []).append(op.statement)
+        elif isinstance(op, Loop):
+            for name, column in (c for part in op.parts for c in part.columns):
+                values.setdefault(name, []).append(column)
     todo = [*used_names(block, let_values=False), *keep]
     needed: set[str] = set()
     while todo:
@@ -118,6 +126,30 @@ def needed_names(block: Block, keep: Iterable[str] = ()) -> set[str]:
         for value in values.get(name, ()):
             todo.extend(names_in(value))
     return needed
+
+
+def choose_columns(block: Block, needed: set[str]) -> None:
+    """Makes loops run over those lists of sizes alone that are needed, in place."""
+    for op in block.walk():
+        if not isinstance(op, Loop) or not op.parts:
+            continue
+        pairs: list[tuple[ast.expr, Any]] = []
+        for part in op.parts:
+            columns = [(ast.Name(n, ast.Load()), values) for n, values in part.columns if n in needed]
+            if not columns or variables_in(part.target) & needed:
+                pairs.append((part.target, part.iterable))
+            pairs += columns
+        op.target, op.iterable = side_by_side([t for t, _ in pairs], [i for _, i in pairs])
+        op.parts = []
+
+
+def side_by_side(targets: list[ast.expr], iterables: list[Any]) -> tuple[ast.expr, Any]:
+    """One target and iterable for what a loop runs over together."""
+    if len(targets) == 1:
+        return targets[0], iterables[0]
+    return ast.Tuple(targets, ast.Load()), Sym(
+        ast.Call(ast.Name("zip", ast.Load()), [to_ast(i) for i in iterables], [])
+    )
 
 
 def _drop(block: Block, needed: set[str]) -> None:
@@ -158,3 +190,57 @@ def names_outside(body: Block, cls: ModuleClass) -> set[str]:
         return used_names(cls.block, let_values=True) | names_in(list(cls.outs.values()))
     finally:
         body.ops = inside
+
+
+def rename_static(block: Block, old: str, new: str) -> None:
+    """Renames a static variable in every expression of a block, in place."""
+    word = re.compile(rf"\b{re.escape(old)}\b")
+
+    def text(code: str) -> str:
+        return word.sub(new, code)
+
+    def value(v: Any) -> Any:
+        if isinstance(v, Sym):
+            return Sym.parse(text(v.code), v.witness) if old in v.names() else v
+        if isinstance(v, (list, tuple)):
+            return type(v)(map(value, v))
+        if isinstance(v, dict):
+            return {k: value(x) for k, x in v.items()}
+        if isinstance(v, Construction):
+            v.values = value(v.values)
+        if isinstance(v, Given):
+            return replace(v, code=value(v.code))
+        return v
+
+    def member(m: Any) -> None:
+        m.code = text(m.code)
+        if m.choice:
+            m.choice.test = value(m.choice.test)
+            for part in (*m.choice.then, *m.choice.otherwise):
+                member(part)
+        if m.construction:
+            value(m.construction)
+        for part in m.parts:
+            member(part)
+        if m.step is not None and any(names_in(v) for v in m.step.init.values()):
+            m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
+
+    for op in block.walk():
+        if isinstance(op, Let):
+            op.name = new if op.name == old else op.name
+            op.value = value(op.value)
+        elif isinstance(op, Static):
+            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
+            if isinstance(op, Change):
+                op.names = tuple(new if n == old else n for n in op.names)
+        elif isinstance(op, Apply):
+            if op.member is not None:
+                member(op.member)
+            if op.step.fn and old in op.step.fn:
+                op.step = replace(op.step, fn=text(op.step.fn))
+            if isinstance(op, Pick):
+                op.index = value(op.index)
+        elif isinstance(op, Branch):
+            op.test = value(op.test)
+        elif isinstance(op, (Loop, ForLoop)):
+            op.iterable = value(op.iterable)

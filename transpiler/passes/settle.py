@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.liveness import remove_dead
-from transpiler.ir.model import Given
 from transpiler.ir.program import (
     Apply,
     Block,
     Branch,
-    Change,
-    Construction,
     ForLoop,
     Let,
     Loop,
@@ -24,18 +20,20 @@ from transpiler.ir.program import (
     ModuleClass,
     Param,
     Return,
-    Static,
     Value,
+    blocks_of,
     constructions,
 )
 from transpiler.ir.statics import (
     bound_names,
+    choose_columns,
     member_names,
     names_in,
     names_in_code,
     names_outside,
     needed_names,
     remove_dead_lets,
+    rename_static,
     used_names,
 )
 from transpiler.ir.trees import variables_in
@@ -64,7 +62,9 @@ class Settler:
         check_iterations(cls.block)
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
-        remove_dead_lets(cls.block, names_in(list(cls.outs.values())))
+        keep = names_in(list(cls.outs.values()))
+        choose_columns(cls.block, needed_names(cls.block, keep))
+        remove_dead_lets(cls.block, keep)
         coalesce(cls.block, cls)
         settle_loops(cls.block, cls, self.new_class)
         group_chains(cls.block, cls.root)
@@ -210,6 +210,8 @@ def block_texts(block: Block, needed: set[str] | None = None) -> Iterable[str]:
     for op in block.walk():
         if isinstance(op, Let) and (needed is None or op.name in needed):
             yield text_of(op.value)
+        elif isinstance(op, Apply):
+            yield op.step.fn or ""
         elif isinstance(op, Branch):
             yield op.test.code
         elif isinstance(op, (Loop, ForLoop)):
@@ -290,7 +292,14 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
                 rename_static(body, source.name, last.name)
             continue
         if source is None:
-            _coalesce_branch(body, last, value.expr.id, outside, cls)
+            if value.expr.id in outside | bound_outside(body, cls):
+                continue
+            if _carried_out(body, value.expr.id, last):
+                body.ops.remove(last)
+                rename_static(body, value.expr.id, last.name)
+            else:
+                _coalesce_branch(body, last, value.expr.id)
+            _without_self_lets(body)
             continue
         if sum(x.name == source.name for x in lets) != 1:
             continue
@@ -305,10 +314,10 @@ def _coalesce_end(body: Block, cls: ModuleClass) -> None:
         rename_static(body, source.name, last.name)
 
 
-def _coalesce_branch(body: Block, last: Let, source: str, outside: set[str], cls: ModuleClass) -> None:
+def _coalesce_branch(body: Block, last: Let, source: str) -> None:
     """`b = a` at the end of a body, where branches or loops inside it have assigned `a`: they assign `b` instead."""
     binders = [i for i, op in enumerate(body.ops) if source in bound_names(Block([op]))]
-    if not binders or source in outside | bound_outside(body, cls) or source not in names_in(last.value):
+    if not binders:
         return
     between = Block(body.ops[binders[0] : body.ops.index(last)])
     if last.name not in used_names(between, let_values=True) | bound_names(between):
@@ -325,60 +334,56 @@ def bound_outside(body: Block, cls: ModuleClass) -> set[str]:
         body.ops = inside
 
 
-def rename_static(block: Block, old: str, new: str) -> None:
-    """Renames a static variable in every expression of a block, in place."""
-    word = re.compile(rf"\b{re.escape(old)}\b")
+def _carried_out(body: Block, name: str, last: Let) -> bool:
+    """Whether `name` is a variable that one branch of a body assigns and the assignment `last` alone reads.
 
-    def text(code: str) -> str:
-        return word.sub(new, code)
+    It can then have the name of that assignment's variable, unless something reads or binds that one in between.
+    """
+    makers = [op for op in body.ops if name in bound_names(Block([op]))]
+    if len(makers) != 1 or not isinstance(makers[0], Branch):
+        return False
+    rest = Block([op for op in body.ops if op is not makers[0] and op is not last])
+    between = Block(body.ops[body.ops.index(makers[0]) + 1 : body.ops.index(last)])
+    return (
+        name not in used_names(rest, let_values=True)
+        and not _mentions(between, last.name)
+        and _last_word(Block([makers[0]]), name, last.name)
+    )
 
-    def value(v: Any) -> Any:
-        if isinstance(v, Sym):
-            return Sym.parse(text(v.code), v.witness) if old in v.names() else v
-        if isinstance(v, (list, tuple)):
-            return type(v)(map(value, v))
-        if isinstance(v, dict):
-            return {k: value(x) for k, x in v.items()}
-        if isinstance(v, Construction):
-            v.values = value(v.values)
-        if isinstance(v, Given):
-            return replace(v, code=value(v.code))
-        return v
 
-    def member(m: Any) -> None:
-        m.code = text(m.code)
-        if m.choice:
-            m.choice.test = value(m.choice.test)
-            for part in (*m.choice.then, *m.choice.otherwise):
-                member(part)
-        if m.construction:
-            value(m.construction)
-        for part in m.parts:
-            member(part)
-        if m.step is not None and any(names_in(v) for v in m.step.init.values()):
-            m.step = replace(m.step, init={k: value(v) for k, v in m.step.init.items()})
+def _last_word(block: Block, name: str, other: str) -> bool:
+    """Whether nothing in a block reads or binds `other` once `name` is assigned, which only branches do, and reads `name` only then."""
+    assigned = False
+    for op in block.ops:
+        if isinstance(op, Let) and op.name == name:
+            assigned = True
+        elif isinstance(op, Branch) and name in bound_names(Block([op])):
+            if assigned or not (_last_word(op.then, name, other) and _last_word(op.otherwise, name, other)):
+                return False
+            assigned = True
+        elif _mentions(Block([op]), name) or assigned and _mentions(Block([op]), other):
+            return False
+    return True
 
-    for op in block.walk():
-        if isinstance(op, Let):
-            op.name = new if op.name == old else op.name
-            op.value = value(op.value)
-        elif isinstance(op, Static):
-            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
-            if isinstance(op, Change):
-                op.names = tuple(new if n == old else n for n in op.names)
-        elif isinstance(op, Apply) and op.member is not None:
-            member(op.member)
-        elif isinstance(op, Branch):
-            op.test = value(op.test)
-        elif isinstance(op, (Loop, ForLoop)):
-            op.iterable = value(op.iterable)
-        elif isinstance(op, Static):
-            op.statement = ast.parse(text(ast.unparse(op.statement))).body[0]
+
+def _mentions(block: Block, name: str) -> bool:
+    return name in used_names(block, let_values=True) or name in bound_names(block)
+
+
+def _without_self_lets(block: Block) -> None:
+    """Drops assignments of a variable to itself, in place."""
+    block.ops[:] = [
+        op for op in block.ops if not (isinstance(op, Let) and isinstance(op.value, Sym) and op.value.code == op.name)
+    ]
+    for op in block.ops:
+        for inner in blocks_of(op):
+            _without_self_lets(inner)
 
 
 def forward_names(block: Block) -> set[str]:
     """The static names that the expressions of `forward` read."""
     steps = [op.step.fn for op in block.walk() if isinstance(op, Apply) and op.step.fn]
+    steps += [pick.step.fn for op in block.walk() if isinstance(op, ForLoop) for pick in op.picked if pick.step.fn]
     return {n for fn in steps for n in names_in_code(fn.replace("{", "_arg_").replace("}", "_"))}
 
 

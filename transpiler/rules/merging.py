@@ -27,6 +27,11 @@ def aligned(shape: Shape, rank: int) -> Shape:
     return (shape[0], *(1,) * (rank - len(shape)), *shape[1:])
 
 
+def listed(fn: str, x: TensorType) -> Lowering | None:
+    """A merge of a list `{0}` of tensors that all have one shape."""
+    return None if x.channels is None else Lowering([Step(fn=fn, hint="x")], [x])
+
+
 class _Merge(LayerRule):
     """An elementwise operation on tensors whose batches, not last axes, are aligned."""
 
@@ -76,7 +81,7 @@ class Add(_Merge):
     examples = (("Add()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))), ("Add()", ((2, 4), (2, 3, 4))))
 
     def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
-        return None if x.channels is None else Lowering([Step(fn="sum({0})", hint="x")], [x])
+        return listed("sum({0})", x)
 
 
 class Subtract(_Merge):
@@ -94,6 +99,9 @@ class Multiply(_Merge):
     mask = "consumes"  # Keras 3 puts 1 in the place of masked values
     examples = (("Multiply()", ((2, 3, 4, 5), (2, 1, 1, 5))),)
 
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        return listed("math.prod({0})", x)
+
 
 class Maximum(_Merge):
     """The larger of the values."""
@@ -102,6 +110,9 @@ class Maximum(_Merge):
     mask = "consumes"
     examples = (("Maximum()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))),)
 
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        return listed("functools.reduce(torch.maximum, {0})", x)
+
 
 class Minimum(_Merge):
     """The smaller of the values."""
@@ -109,6 +120,9 @@ class Minimum(_Merge):
     keras, functions, template = ("Minimum",), ("minimum",), "torch.minimum({}, {})"
     mask = "consumes"
     examples = (("Minimum()", ((2, 3, 4), (2, 3, 4))),)
+
+    def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
+        return listed("functools.reduce(torch.minimum, {0})", x)
 
 
 class Average(_Merge):
@@ -121,7 +135,7 @@ class Average(_Merge):
         return f"({super().expression(operands)}) / {len(operands)}"
 
     def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
-        return None if x.channels is None else Lowering([Step(fn="sum({0}) / len({0})", hint="x")], [x])
+        return listed("sum({0}) / len({0})", x)
 
 
 class Concatenate(LayerRule):

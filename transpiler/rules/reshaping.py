@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, code_of, is_open, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, code_of, is_open, same, witness_of
 from transpiler.ir.model import Args, Step
-from transpiler.ir.shape import Layout, Shape, TensorType, product
+from transpiler.ir.shape import Layout, Shape, TensorType, product, quotient
 from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, call, per_axis, show
 from transpiler.rules.spatial import Grid
@@ -45,9 +45,7 @@ class Reshape(LayerRule):
         unknown = [k for k, s in enumerate(target) if not is_open(s) and s == -1]
         if not unknown:
             return target
-        total = product(x.shape[1:])
-        rest = product(tuple(s for k, s in enumerate(target) if k not in unknown))
-        inferred = None if total is None else total // rest
+        inferred = quotient(x.shape[1:], tuple(s for k, s in enumerate(target) if k not in unknown))
         return tuple(inferred if k in unknown else s for k, s in enumerate(target))
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
@@ -57,6 +55,9 @@ class Reshape(LayerRule):
         sizes, x = self.sizes(a, xs[0]), xs[0]
         if len(sizes) == 1:
             return [] if x.rank == 2 else [Step(module="nn.Flatten()", fn="{0}.flatten(1)", hint="flatten")]
+        joined = joined_axes(x.shape, (x.shape[0], *sizes))
+        if joined is not None:
+            return [Step(fn=f"{{0}}.flatten({joined[0]}, {joined[1]})", hint="reshape")]
         if all(s is not None for s in sizes):
             module = f"nn.Unflatten(1, {code_of(sizes)})" if x.rank == 2 else None
             fn = f"{{0}}.reshape(-1, {', '.join(map(code_of, sizes))})"
@@ -64,6 +65,19 @@ class Reshape(LayerRule):
         open_sizes = code_of(tuple(-1 if s is None else s for s in sizes))
         flat = "" if x.rank == 2 else ".flatten(1)"
         return [Step(fn=f"{{0}}{flat}.unflatten(1, {open_sizes})", hint="reshape")]
+
+
+def joined_axes(old: Shape, new: Shape) -> tuple[int, int] | None:
+    """The first and last of the neighbouring axes, some open, that a reshape does nothing but join; None for another."""
+    count = len(old) - len(new)
+    if count < 1 or None in (*old[1:], *new[1:]):
+        return None
+    for first in range(1, len(new)):
+        last = first + count
+        whole = product(old[first : last + 1])
+        if is_open(whole) and all(map(same, (*old[1:first], whole, *old[last + 1 :]), new[1:])):
+            return first, last
+    return None
 
 
 class Permute(LayerRule):

@@ -153,7 +153,7 @@ class Build(nn.Module):
         x = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
         x = self.features(x)
         x = x.permute(0, 2, 3, 1)  # NCHW -> NHWC
-        return self.block2(self.block1(x.reshape(-1, 20 * self.f // self.f, self.f)))
+        return self.block2(self.block1(x.reshape(-1, 20, self.f)))
 
 
 def build(f=8, r=4) -> Build:

@@ -44,19 +44,11 @@ class Build(nn.Module):
         inputs = x.permute(0, 3, 1, 2)  # NHWC -> NCHW
         x = self.conv1(inputs)
         y = self.conv2(x)
-        x = F.pad(
-            x, (0 - (self.cut - self.cut // 2), 0 - (self.cut - self.cut // 2), 0 - self.cut // 2, 0 - self.cut // 2)
-        )
+        x = F.pad(x, (-(self.cut - self.cut // 2), -(self.cut - self.cut // 2), -(self.cut // 2), -(self.cut // 2)))
         y = torch.cat([x, y], dim=1)
         z = self.conv3(y)
         y = F.pad(
-            y,
-            (
-                0 - (self.cut2 - self.cut2 // 2),
-                0 - (self.cut2 - self.cut2 // 2),
-                0 - self.cut2 // 2,
-                0 - self.cut2 // 2,
-            ),
+            y, (-(self.cut2 - self.cut2 // 2), -(self.cut2 - self.cut2 // 2), -(self.cut2 // 2), -(self.cut2 // 2))
         )
         x = self.conv4(y) + z
         x = x.permute(0, 2, 3, 1)  # NCHW -> NHWC

@@ -58,7 +58,6 @@ from transpiler.read.keras.evaluate.staging import (
     substitute,
 )
 from transpiler.read.keras.evaluate.values import (
-    Alternative,
     Class,
     EntryEnv,
     Env,
@@ -66,6 +65,7 @@ from transpiler.read.keras.evaluate.values import (
     Instance,
     Model,
     Origin,
+    alternative_in,
     has_tensors,
     own_copy,
 )
@@ -499,14 +499,6 @@ def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
         if inputs and all(not stager.origins[x].inputs for x in inputs if x in stager.origins):
             return result[0], result[1]
     raise StageError("the function does not return one model")
-
-
-def alternative_in(value: Any) -> Alternative | None:
-    """The first value in a nested structure that depends on an open test."""
-    if isinstance(value, Alternative):
-        return value
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return next((a for a in map(alternative_in, items) if a is not None), None)
 
 
 def _extract(

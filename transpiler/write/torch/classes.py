@@ -58,10 +58,13 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
     def name_attributes(self) -> None:
         members: list[Member] = []
         looped: set[Member | None] = set()
+        listed: set[Branch] = set()
+        """Branches that decide what is in a list."""
         for op in self.cls.block.walk():
             if isinstance(op, ForLoop) and op.member not in looped:
                 members.append(op.member)
                 looped.update(o.member for o in op.body.walk() if isinstance(o, (Apply, ForLoop)))
+                listed.update(o for o in op.body.walk() if isinstance(o, Branch))
             if (
                 isinstance(op, Apply)
                 and op.member is not None
@@ -77,7 +80,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         for m, name in zip(rest, self.attribute_names.take_numbered([identifier(m.hint, "layer") for m in rest])):
             self.attributes[m] = name
         for op in self.cls.block.walk():
-            if isinstance(op, Branch) and op.phis and not op.by_mode:
+            if isinstance(op, Branch) and op.phis and not op.by_mode and op not in listed:
                 self.flags[op] = self.attribute_names.take(flag_name(op))
 
     def write(self) -> str:

@@ -83,7 +83,7 @@ class ConstructorWriter:
     def construct_other(self, op: Any, out: Lines) -> None:
         if isinstance(op, Let):
             out.add(*op.comments)
-            value = op.value.code if isinstance(op.value, Sym) else ""
+            value = op.value.code.removeprefix("[*").removesuffix("]") if isinstance(op.value, Sym) else ""
             if self.printed.get(value, value) != self.printed.get(op.name, op.name):  # else it goes on under its name
                 out.add(let_code(op))
             if op.name in self.inner:
@@ -152,15 +152,25 @@ class ConstructorWriter:
     def fill_list(self, op: ForLoop, name: str, out: Lines) -> None:
         """The loop that appends submodules to the list `name`; nested loops append to the same list."""
         inner = Lines([], out.level + 1)
+        self.append_all(op.body, name, inner)
+        target = ast.unparse(op.target)
+        used = names_of("\n".join(inner.lines))
+        parts = [ast.unparse(t) for t in op.target.elts] if isinstance(op.target, ast.Tuple) else [target]
+        shown = ", ".join(p if used & names_of(p) else "_" for p in parts)
+        out.add(f"for {shown} in {code_of(op.iterable)}:")
+        out.lines += inner.lines
+
+    def append_all(self, block: Block, name: str, out: Lines) -> None:
+        """The statements that append the submodules of a block to the list `name`."""
         codes: list[str] = []
         made: list[int] = []
 
         def flush() -> None:
             if codes:
-                inner.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
+                out.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
                 codes.clear()
 
-        for o in op.body.ops:
+        for o in block.ops:
             if isinstance(o, Apply):
                 self.need(o)
                 assert o.member is not None
@@ -173,19 +183,19 @@ class ConstructorWriter:
                 continue
             flush()
             if isinstance(o, ForLoop):
-                self.fill_list(o, name, inner)
+                self.fill_list(o, name, out)
                 made.clear()
-                continue
-            at = len(inner.lines)
-            self.construct_other(o, inner)
-            inner.lines[at:] = [appended(line, made, name) for line in inner.lines[at:]]
+            elif isinstance(o, Branch) and o.phis:
+                sides = [Lines([], out.level + 1), Lines([], out.level + 1)]
+                self.append_all(o.then, name, sides[0])
+                self.append_all(o.otherwise, name, sides[1])
+                write_if(out, o.test.code, negated(o.test), sides[0].lines, sides[1].lines)
+                made.clear()
+            else:
+                at = len(out.lines)
+                self.construct_other(o, out)
+                out.lines[at:] = [appended(line, made, name) for line in out.lines[at:]]
         flush()
-        target = ast.unparse(op.target)
-        used = names_of("\n".join(inner.lines))
-        parts = [ast.unparse(t) for t in op.target.elts] if isinstance(op.target, ast.Tuple) else [target]
-        shown = ", ".join(p if used & names_of(p) else "_" for p in parts)
-        out.add(f"for {shown} in {code_of(op.iterable)}:")
-        out.lines += inner.lines
 
     def construct_branch(self, op: Branch, out: Lines) -> None:
         if op.by_mode:

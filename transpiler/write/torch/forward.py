@@ -13,11 +13,14 @@ from transpiler.ir.program import (
     Block,
     Branch,
     ForLoop,
+    Initial,
+    Pick,
     Return,
     Static,
     Value,
 )
-from transpiler.ir.trees import nodes
+from transpiler.ir.statics import names_in
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.pieces import VERSION, Lines, fill, fill_args, negated, template_of, write_if
 
 MAX_NESTED = 76
@@ -94,21 +97,25 @@ class ForwardWriter:
             if current != names[start]:
                 out.add(f"{names[start]} = {current}")
             self.variables[result] = ast.Name(names[start], ast.Load())
-        lists = [(self.variable(series, index, holders, last_use), item) for series, item in op.gathered]
-        for (series, _), (name, _) in zip(op.gathered, lists):
+        begun = [self.initial_text(initial, index, last_use) for _, _, initial in op.gathered]
+        lists = [(self.variable(series, index, holders, last_use), item) for series, item, _ in op.gathered]
+        for (series, _, _), (name, _) in zip(op.gathered, lists):
             self.variables[series] = ast.Name(name, ast.Load())
         inner = Names(GLOBALS | frozenset(holders))
         block = inner.take("block")
         for _, item, _ in op.zipped:
             names[item] = inner.take(identifier(item.hint))
         call_op = next(o for o in op.body.ops if isinstance(o, Apply))
+        for_target = self.loop_variables(op, inner)
+        for pick in op.picked:
+            names[pick.results[0]] = self.picked_text(pick, for_target)
         args = [names[v] for v in call_op.args if v in names] + [ast.unparse(self.variables[v]) for v in op.extra]
         call = f"{block}({', '.join(args)})"
-        head = self.loop_head(op, block, names)
-        if not op.carried and len(lists) == 1 and call_op.results == [lists[0][1]]:
+        head = self.loop_head(op, block, names, for_target)
+        if not op.carried and len(lists) == 1 and call_op.results == [lists[0][1]] and begun == ["[]"]:
             out.add(f"{lists[0][0]} = [{call} {head}]")
             return
-        out.add(*(f"{name} = []" for name, _ in lists), f"{head}:")
+        out.add(*(f"{name} = {text}" for (name, _), text in zip(lists, begun) if text != name), f"{head}:")
         out.add(*(f"    {name}.append({names[item]})" for name, item in lists if item in names))
         hints = {item: singular(name) for name, item in reversed(lists)}
         computed = {r: ends.get(r) or [inner.take(hints.get(r, "rest"))] for r in call_op.results}
@@ -119,16 +126,40 @@ class ForwardWriter:
             out.add(*(f"    {' = '.join([*held[1:], held[0]])}" for held in computed.values() if len(held) > 1))
         out.add(*(f"    {name}.append({computed[item][0]})" for name, item in lists if item in computed))
 
-    def loop_head(self, op: ForLoop, block: str, names: dict[Value, str]) -> str:
+    def initial_text(self, initial: Initial, index: int, last_use: dict[Value, int]) -> str:
+        """What a list begins as before a loop appends to it: its own, unless nothing else reads that any more."""
+        if isinstance(initial, list):
+            return f"[{', '.join(ast.unparse(self.variables[x]) for x in initial)}]"
+        text = ast.unparse(self.variables[initial])
+        return f"list({text})" if last_use.get(initial, -1) > index else text
+
+    def loop_variables(self, op: ForLoop, names: Names) -> dict[str, str]:
+        """The variables of the source's loop that `forward` needs for an index → their names there."""
+        read = {n for pick in op.picked for n in names_in(pick.index)}
+        return {n: names.take(VERSION.sub(r"\1", n)) for n in sorted(variables_in(op.target)) if n in read}
+
+    def picked_text(self, pick: Pick, variables: dict[str, str]) -> str:
+        own = {f"p{n}": ast.Name(v, ast.Load()) for n, v in variables.items()}
+        template = pick.step.fn or ""
+        return ast.unparse(fill(template, p0=self.variables[pick.args[0]], **self.stored_names(template), **own))
+
+    def loop_head(self, op: ForLoop, block: str, names: dict[Value, str], variables: dict[str, str]) -> str:
         """`for` over the submodules of a loop, and over the lists of tensors that it reads beside them."""
         own = f"self.{self.attributes[op.member]}"
-        if not op.zipped:
-            return f"for {block} in {own}"
+        over = code_of(op.iterable)
         sources = [(ast.unparse(self.variables[series]), backwards) for series, _, backwards in op.zipped]
-        texts = [f"reversed({text})" if backwards else text for text, backwards in sources]
-        strict = [] if code_of(op.iterable).startswith("zip(") else ["strict=True"]
-        items = ", ".join([block, *(names[item] for _, item, _ in op.zipped)])
-        return f"for {items} in zip({', '.join([own, *texts, *strict])})"
+        texts = [own, *(f"reversed({text})" if backwards else text for text, backwards in sources)]
+        items = [block, *(names[item] for _, item, _ in op.zipped)]
+        if variables and not op.zipped and over.startswith("range(") and "," not in over:
+            return f"for {', '.join([*variables.values(), *items])} in enumerate({own})"
+        if variables:
+            given = {f"p{n}": ast.Name(v, ast.Load()) for n, v in variables.items()}
+            items.insert(0, ast.unparse(fill(ast.unparse(op.target), **given)))
+            texts.insert(0, ast.unparse(fill(over, **self.stored_names(over))))
+        if len(texts) == 1:
+            return f"for {block} in {own}"
+        strict = [] if over.startswith("zip(") else ["strict=True"]
+        return f"for {', '.join(items)} in zip({', '.join([*texts, *strict])})"
 
     def last_uses(self, ops: list[Any], live_after: set[Value]) -> dict[Value, int]:
         last: dict[Value, int] = {}

@@ -223,8 +223,7 @@ def _idle(statement: ast.stmt) -> bool:
 def torch_imports(used: set[str]) -> list[str]:
     """The import lines for the torch names in use."""
     found = []
-    if "math" in used:
-        found.append("import math")
+    found += [f"import {name}" for name in ("functools", "math") if name in used]
     if "np" in used:
         found.append("import numpy as np")
     if "torch" in used:

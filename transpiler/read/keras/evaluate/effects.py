@@ -12,6 +12,7 @@ from types import BuiltinMethodType
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
+from transpiler.read.keras.evaluate.gathered import Gathered
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 
@@ -40,7 +41,7 @@ class Snapshot:
         while todo:
             value = todo.pop()
             value = getattr(value, "__self__", value) if isinstance(value, BuiltinMethodType) else value
-            if isinstance(value, list):
+            if isinstance(value, (list, Gathered)):
                 self.references[id(value)] += 1
             if isinstance(value, Function):
                 self._around(value.env)
@@ -64,6 +65,8 @@ class Snapshot:
             return value.layers
         if isinstance(value, Class):
             return value.names
+        if isinstance(value, Gathered):
+            return vars(value)
         return value if isinstance(value, (list, dict, set)) else None
 
     def changed(self, own: dict[str, Any] | None = None) -> bool:

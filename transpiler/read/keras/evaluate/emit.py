@@ -33,6 +33,8 @@ class Emitter:
         self.nested: dict[Value, tuple[Any, list[Value], list[Value]]] = {}
         """What a model called as a layer returned → the model, its inputs and its outputs in that call."""
         self.input_layers: dict[Value, ApiObject] = {}
+        self.around: dict[Block, Block] = {}
+        """The body of a loop → the block that the loop stands in."""
         self.permuted: dict[Value, Value] = {}
         """A permuted tensor → the tensor it was permuted from."""
         self.permutes: dict[tuple[Value, Layout], tuple[Block, Value]] = {}
@@ -80,6 +82,13 @@ class Emitter:
             raise Declined("K2T103", "a constant that depends on variables around this function is not translated")
         return x.text
 
+    def reaches(self, block: Block) -> bool:
+        """Whether what a block has made is there in the current one: the same, or a loop's body in it."""
+        inner: Block | None = self.block
+        while inner is not None and inner is not block:
+            inner = self.around.get(inner)
+        return inner is block
+
     def to_layout(self, x: Value, layout: Layout | None) -> Value:
         """`x` with its axes in the given order; a permute is written where needed."""
         if layout is None or x.type.rank <= 2 or x.type.layout is layout:
@@ -88,7 +97,7 @@ class Emitter:
         if before is not None and before.type.layout is layout:
             return before
         known = self.permutes.get((x, layout))
-        if known is not None and known[0] is self.block:
+        if known is not None and self.reaches(known[0]):
             return known[1]
         order = to_first(x.type.rank) if layout is Layout.FIRST else to_keras(x.type.rank)
         if isinstance(x, Constant):

@@ -210,6 +210,9 @@ class Expressions:
         if isinstance(left, SizeTensor) or isinstance(right, SizeTensor):
             return self.sizes_binop(op, left, right)
         listed = isinstance(left, (list, tuple)) and isinstance(right, (list, tuple, int))
+        for many, times in ((left, right), (right, left)):
+            if isinstance(many, (list, tuple)) and isinstance(times, Sym) and has_tensors(many):
+                raise NeedsConstant(times, "the length of a list of tensors depends on a parameter")
         if (has_tensors(left) or has_tensors(right)) and not listed and not isinstance(left, str):
             return self.tensor_binary(op, left, right)
         for operand in (left, right):

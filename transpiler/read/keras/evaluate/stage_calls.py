@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
+from transpiler.read.keras.evaluate.gathered import gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
@@ -52,7 +53,6 @@ from transpiler.read.keras.evaluate.staging import (
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names, is_generator
 from transpiler.read.keras.evaluate.values import (
-    Alternative,
     Bound,
     Class,
     Env,
@@ -61,12 +61,26 @@ from transpiler.read.keras.evaluate.values import (
     Model,
     Origin,
     Unknown,
+    alternative_in,
     has_tensors,
     own_copy,
 )
 
 MAX_ITEMS_KNOWN = 8
 """Most items of an open sequence that are taken one by one where its length is known."""
+
+
+def has_functions(function: ast.AST) -> bool:
+    """Whether a function makes others, which may read its variables when it has ended."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp, ast.ClassDef)
+    return any(isinstance(n, kinds) for n in nodes(function) if n is not function)
+
+
+def replaced_items(values: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    """A dictionary of the same type with other values."""
+    copied = copy.copy(values)
+    copied.update(items)
+    return copied
 
 
 def is_buffer(op: Apply) -> bool:
@@ -167,17 +181,16 @@ class StagedCalls:
             return None
         seen, seen_kwargs = [witness_of(a) for a in args], {k: witness_of(v) for k, v in kwargs.items()}
         if any(v is MISSING for v in (*seen, *seen_kwargs.values())):
-            witness: Any = MISSING
-        else:
-            outer, self.block = self.block, Block()
-            try:
-                witness = self.run_function(function, seen, seen_kwargs)
-                if self.block.ops or not is_static(witness):
-                    return None
-            except (ProgramError, Declined, NeedsConstant):
+            return None  # nobody knows what it returns: a number, a tuple
+        outer, self.block = self.block, Block()
+        try:
+            witness = self.run_function(function, seen, seen_kwargs)
+            if self.block.ops or not is_static(witness):
                 return None
-            finally:
-                self.block = outer
+        except (ProgramError, Declined, NeedsConstant):
+            return None
+        finally:
+            self.block = outer
         self.use_static(function)
         callee = ast.Name(function.name, ast.Load())
         return Sym(
@@ -216,9 +229,12 @@ class StagedCalls:
         outer, self.in_loop = self.in_loop, 0
         outer_flat, self.flat = self.flat, self.flat or function.node in self.memory.written_out
         self.running.append(function.node)
+        scopes, began = self.frame.scopes, len(self.frame.scopes)
         try:
             return super().run_function(function, args, kwargs)
         finally:
+            for scope in scopes[began : began + 1]:
+                scope.over = not has_functions(function.node)
             self.in_loop, self.flat = outer, outer_flat
             self.running.pop()
 
@@ -228,7 +244,8 @@ class StagedCalls:
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
-        if self.flat or open_rank or function.node in self.memory.inlined:
+        inline = open_rank or gathered_in([args, kwargs]) is not None
+        if self.flat or inline or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:
             raise StageError(f"{function.name} calls itself")
@@ -312,6 +329,8 @@ class StagedCalls:
                 return ("tensor", value.type.rank, has_batch(value.type), layout, value.type.masked)
             if has_tensors(value) and isinstance(value, (list, tuple)):
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if has_tensors(value) and isinstance(value, dict):
+                return tuple((k, kind(inner, v)) for (k, v), inner in zip(value.items(), self.item_names(name, value)))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
             if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
@@ -322,6 +341,11 @@ class StagedCalls:
 
         closure = id(function.env) if function.env.kind != "module" else 0
         return (id(function.node), closure, tuple((n, kind(n, v)) for n, v in arguments.items()))
+
+    def item_names(self, name: str, values: dict[Any, Any]) -> list[str]:
+        """What the items of a dictionary argument are called: by their keys, where these are names."""
+        named = all(isinstance(k, str) and k.isidentifier() for k in values)
+        return [k if named else f"{name}{i + 1}" for i, k in enumerate(values)]
 
     def evaluate_class(self, function: Function, arguments: dict[str, Any]) -> Staged:
         self.visit(function.node)
@@ -338,6 +362,11 @@ class StagedCalls:
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
                 return type(value)(general(f"{name}{i + 1}", v) for i, v in enumerate(value))
+            if isinstance(value, dict) and has_tensors(value):
+                items = zip(value.items(), self.item_names(name, value))
+                return replaced_items(value, {k: general(inner, v) for (k, v), inner in items})
+            if has_tensors(value):
+                raise StageError(f"{function.name} takes tensors inside {name}")
             if isinstance(value, Instance) and value.code is None and not is_static(value):
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
@@ -363,9 +392,9 @@ class StagedCalls:
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
-            if gathered_in(result):
-                raise NotGathered(gathered_in(result).node)  # type: ignore[union-attr]
-            if not has_tensors(result) or isinstance(result, Alternative):
+            if gathered_in(result) is not None:
+                raise StageError(f"{function.name} returns a list of open length")
+            if not has_tensors(result) or alternative_in(result) is not None:
                 raise StageError(f"{function.name} does not return a tensor")
             if isinstance(result, Model):
                 raise StageError("a model is returned")

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, to_ast
-from transpiler.ir.model import ApiValue, Layer
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, observe, same, to_ast
+from transpiler.ir.liveness import results_of
+from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import singular
-from transpiler.ir.program import Let, Loop, Value
+from transpiler.ir.program import Initial, Let, Loop, Part, Pick, Value
+from transpiler.ir.shape import TensorType
+from transpiler.ir.statics import side_by_side
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.api import layer_functions
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import Gathered, NotGathered, Zipped, gathered_in, zipped
+from transpiler.read.keras.evaluate.gathered import (
+    Gathered,
+    NotGathered,
+    Zipped,
+    gathered_in,
+    length_of,
+    numbers,
+    zipped,
+)
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
-from transpiler.read.keras.evaluate.staging import StageError, is_static
-from transpiler.read.keras.evaluate.values import Env
+from transpiler.read.keras.evaluate.staging import Filled, StageError, axis_name, expand_lets, is_static
+from transpiler.read.keras.evaluate.values import Env, Function, Native, has_tensors
 
 
 @dataclass
@@ -23,9 +36,15 @@ class LoopItems:
     """An iteration of a kept loop: what the source's variables are, and the loop of the constructor."""
 
     value: Any
-    target: ast.expr
-    iterable: Any
+    parts: list[Part]
     zipped: list[tuple[Value, Value, bool]] = field(default_factory=list)
+
+    @property
+    def loop(self) -> tuple[ast.expr, Any]:
+        """The target with the variables of all sizes, and what it runs over without their lists."""
+        targets = [t for p in self.parts for t in (p.target, *(ast.Name(n, ast.Load()) for n, _ in p.columns))]
+        target, _ = side_by_side(targets, [()] * len(targets))
+        return target, side_by_side([p.target for p in self.parts], [p.iterable for p in self.parts])[1]
 
 
 def as_target(value: Any) -> ast.expr:
@@ -38,6 +57,8 @@ class StagedLists:
 
     gathers = False
     """Whether a loop has been kept that fills a list."""
+    picked: dict[Value, tuple[Gathered, Any]]
+    """An item taken out of an open list → that list as it was, and the index."""
 
     def gathered_loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         """A loop over the tensors that a loop before it gathered."""
@@ -58,9 +79,12 @@ class StagedLists:
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         found = gathered_in([args, kwargs]) if self.gathers else None
+        of_program = isinstance(getattr(function, "function", function), Function)
         if (
             found is None
             or isinstance(function, Layer)
+            or of_program
+            or getattr(function, "name", "") == "len"
             or isinstance(function, ApiValue)
             and function.leaf in layer_functions()
         ):
@@ -71,6 +95,11 @@ class StagedLists:
         if whole is None:
             raise NotGathered(found.node)
         return whole
+
+    def length(self, value: Any) -> Any:
+        if isinstance(value, Gathered) and value.count is not None:
+            return value.count
+        return super().length(value)
 
     def call_layer(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> Any:
         inputs = args[0] if args else kwargs.get("inputs")
@@ -89,60 +118,279 @@ class StagedLists:
     def open_items(self, target: ast.expr, iterable: Any) -> LoopItems:
         """What an iteration over open lists of tensors binds, and what the constructor's loop runs over."""
         if isinstance(iterable, Gathered):
-            shape = list(iterable.series.type.shape)
-            sizes: Any = iterable.iterable
-            size = Sym.name(self.fresh("i"))
-            if iterable.channels is not None:
-                label = f"{singular(iterable.series.hint)}_channels"
-                size = shape[-1] = Sym.name(self.fresh(label), MISSING, True)
-                sizes = iterable.channels
-                if iterable.backwards:
-                    sizes = Sym(ast.Call(ast.Name("reversed", ast.Load()), [sizes.expr], []))
             hint = target.id if isinstance(target, ast.Name) else singular(iterable.series.hint)
+            shape = list(iterable.series.type.shape)
+            columns = []
+            for axis in iterable.sizes:
+                variable = self.fresh(self.size_label(iterable, axis))
+                shape[axis] = Sym.name(variable, MISSING, True)
+                columns.append((variable, iterable.sizes_along(axis)))
             item = Value(replace(iterable.series.type, shape=tuple(shape)), hint)
             self.made_once(item)
-            return LoopItems(item, size.expr, sizes, [(iterable.series, item, iterable.backwards)])
+            part = Part(Sym.name(self.fresh("i")).expr, iterable.over, columns)
+            return LoopItems(item, [part], [(iterable.series, item, iterable.backwards)])
         if not isinstance(iterable, Zipped):
             items = iterable.witness if isinstance(iterable, Sym) else list(self.iterate(iterable))
             if not isinstance(items, (list, tuple, range)) or not items or not is_static(list(items)):
                 raise StageError("this is not iterated over together with an open list")
             found = self.loop_target(target, items[0])
-            return LoopItems(found, as_target(found), iterable)
+            return LoopItems(found, [Part(as_target(found), iterable)])
         if not isinstance(target, (ast.Tuple, ast.List)) or len(target.elts) != len(iterable.parts):
             raise StageError("this loop variable is not kept")
-        parts = [self.open_items(t, p) for t, p in zip(target.elts, iterable.parts)]
-        targets = ast.Tuple([p.target for p in parts], ast.Load())
-        whole = Sym(ast.Call(ast.Name("zip", ast.Load()), [to_ast(p.iterable) for p in parts], []))
-        return LoopItems(tuple(p.value for p in parts), targets, whole, [z for p in parts for z in p.zipped])
+        found = [self.open_items(t, p) for t, p in zip(target.elts, iterable.parts)]
+        return LoopItems(
+            tuple(p.value for p in found), [p for f in found for p in f.parts], [z for f in found for z in f.zipped]
+        )
+
+    def size_label(self, open_list: Gathered, axis: int) -> str:
+        """What the size of an item along an axis is called."""
+        rank = open_list.series.type.rank
+        label = "channels" if axis == rank - 1 else axis_name(rank, axis)
+        return f"{singular(open_list.series.hint)}_{label}"
+
+    def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
+        """An open list with items behind it is an open list; any other operation needs single tensors."""
+        found = gathered_in([left, right])
+        if found is None:
+            return super().binop(op, left, right)
+        if left is not found or not isinstance(op, ast.Add) or not isinstance(right, list):
+            raise NotGathered(found.node)
+        longer = replace(found)
+        for item in right:
+            self.list_append(longer, item)
+        return longer
+
+    def tensors_of(self, node: Any, iterable: Any, env: Env) -> Any:
+        """A comprehension that makes a tensor of each item, evaluated as the loop that appends them; None for another."""
+        (generator,) = node.generators  # the list's name, with a space, is no variable of the program
+        made = any(isinstance(n, ast.Name) and has_tensors(self.seen(n.id, env)) for n in nodes(node.elt))
+        if self.flat or generator.ifs or not made and not isinstance(iterable, (Gathered, Zipped)):
+            return None
+        loop, name = self.memory.comprehensions.get(node), self.assigned.get(node, "outputs") + " "
+        if loop is None:
+            append = ast.Call(ast.Attribute(ast.Name(name, ast.Load()), "append", ast.Load()), [node.elt], [])
+            loop = ast.For(generator.target, generator.iter, [ast.Expr(append)], [], None)
+            ast.fix_missing_locations(ast.copy_location(loop, node))
+            self.memory.comprehensions[node] = loop
+        scope = Env(env, "comprehension", env.module, {name: []})
+        self.frames[id(scope)] = self.frame
+        self.frame.scopes.append(scope)
+        self.loop(loop, iterable, scope)
+        scope.over = True
+        return scope.names[name]
+
+    def seen(self, name: str, env: Env) -> Any:
+        scope = env.scope_of(name)
+        return scope.names[name] if scope is not None else None
+
+    def getitem(self, value: Any, index: Any) -> Any:
+        if not isinstance(value, Gathered):
+            return super().getitem(value, index)
+        if isinstance(index, slice):
+            if (index.start, index.stop, index.step) == (None, None, -1):
+                return reversed(value)
+            if index.step is not None or is_open((index.start, index.stop)) or value.backwards:
+                raise NotGathered(value.node)
+            return self.part_of(value, index, None)
+        if not isinstance(index, (int, Sym)) or isinstance(index, bool):
+            raise NotGathered(value.node)
+        return self.item_of(value, index)
+
+    def item_of(self, value: Gathered, index: Any) -> Value:
+        """`list[index]`."""
+        shape = list(value.series.type.shape)
+        place = -1 - index if value.backwards else index
+        for axis, sizes in value.sizes.items():
+            variable = self.fresh(self.size_label(value, axis))
+            self.emit(Let(variable, sizes[place], variable))
+            shape[axis] = Sym.name(variable, MISSING, True)
+        item = Value(replace(value.series.type, shape=tuple(shape)), singular(value.series.hint))
+        self.emit(Pick([item], [value.series], Step(fn=f"{{0}}[{code_of(place)}]"), span=self.where(), index=place))
+        self.remember([value.series], [item], lambda xs: self.not_again())
+        self.picked[item] = replace(value), index
+        return item
+
+    def part_of(self, value: Gathered, index: slice, count: Any) -> Gathered:
+        """A slice of an open list that is read forwards."""
+        series = Value(value.series.type, value.series.hint)
+        self.emit(Pick([series], [value.series], Step(fn=f"{{0}}[{code_of(index)}]"), index=index))
+        self.made_once(series)
+        sizes = {}
+        for axis, whole in value.sizes.items():
+            variable = self.fresh(whole.code)
+            self.emit(Let(variable, Sym(ast.Subscript(whole.expr, to_ast(index), ast.Load())), variable))
+            sizes[axis] = Sym.name(variable)
+        over: Any = numbers(count) if count is not None else None
+        if over is None:
+            start = numbers(value.count) if value.count is not None else value.over
+            seen = observe(lambda s: list(s)[index], start)
+            over = Sym(ast.Subscript(to_ast(start), to_ast(index), ast.Load()), seen)
+        return Gathered(series, count, over, sizes, value.node)
+
+    def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, Gathered) and name in ("pop", "append"):
+            return Native(name, lambda *args: getattr(self, f"list_{name}")(value, *args))
+        return super().getattr(value, name)
+
+    def list_pop(self, value: Gathered, index: Any = -1) -> Value:
+        """Takes the last item out of an open list."""
+        if value.backwards or value.count is None or is_open(index) or index != -1:
+            raise NotGathered(value.node)
+        item = self.item_of(value, -1)
+        vars(value).update(vars(self.part_of(value, slice(None, -1), value.count - 1)))
+        return item
+
+    def list_append(self, value: Gathered, item: Any) -> None:
+        """Makes an open list longer by one tensor."""
+        kind = value.series.type
+        if not isinstance(item, Value) or value.backwards or value.count is None or not self.joins(item.type, value):
+            raise NotGathered(value.node)
+        item = self.to_layout(item, kind.layout)
+        series = Value(kind, value.series.hint)
+        step = Step(fn="[*{0}, {1}]")
+        self.emit(Pick([series], [value.series, item], step, node=value.node))
+        self.made_once(series)
+        for axis, sizes in list(value.sizes.items()):
+            variable = self.fresh(sizes.code)
+            longer = [ast.Starred(sizes.expr, ast.Load()), to_ast(item.type.shape[axis])]
+            self.emit(Let(variable, Sym(ast.List(longer, ast.Load())), variable))
+            value.sizes = {**value.sizes, axis: Sym.name(variable)}
+        value.series, value.count = series, value.count + 1
+        value.over = numbers(value.count)
+
+    def joins(self, kind: TensorType, value: Gathered) -> bool:
+        """Whether a tensor can be in an open list: it differs from the items only in sizes that have lists."""
+        known = value.series.type
+        if (kind.rank, kind.dtype, kind.masked) != (known.rank, known.dtype, known.masked):
+            return False
+        return all(
+            d is not None if axis in value.sizes else d is None and k is None or same(d, k)
+            for axis, (d, k) in enumerate(zip(kind.shape, known.shape))
+        )
+
+    def drained(self, node: ast.For, env: Env) -> dict[str, Gathered]:
+        """The open lists around a loop from which each iteration takes the last item, and that it does not use otherwise."""
+        calls = [c for s in node.body if isinstance(s, (ast.Assign, ast.Expr)) for c in always_called(s.value)]
+        uses = Counter(n.id for s in node.body for n in nodes(s) if isinstance(n, ast.Name))
+        found = {}
+        for call in calls:
+            owner = call.func.value if isinstance(call.func, ast.Attribute) and call.func.attr == "pop" else None
+            value = env.names.get(owner.id) if isinstance(owner, ast.Name) else None
+            last = not call.keywords and [ast.unparse(a) for a in call.args] in ([], ["-1"])
+            if isinstance(value, Gathered) and uses[owner.id] == 1 and last and not value.backwards:
+                found[owner.id] = value
+        return found
 
     def gather(
-        self, loop: Loop, node: ast.For, name: str, items: list[Any], local: set[str], updates: dict[str, Any]
+        self,
+        loop: Loop,
+        node: ast.AST,
+        name: str,
+        filled: Filled,
+        items: list[Any],
+        local: set[str],
+        updates: dict[str, Any],
     ) -> Gathered:
         """The list that a loop filled with one tensor an iteration."""
         if len(items) != 1 or not isinstance(items[0], Value):
             raise StageError("the loop fills a list")
-        item: Value = items[0]
-        differ = [
-            isinstance(d, Sym) and any(n in local or n.startswith("member__") for n in d.names())
-            for d in item.type.shape
-        ]
-        dims = [self.unsaid(name, node, d) if differs else d for d, differs in zip(item.type.shape, differ)]
-        channels = None
-        if differ[-1]:
-            dims[-1] = None
-            slot = self.fresh(f"{name}_channels")
-            self.emit(Let(slot, [], slot))
-            size = to_ast(item.type.shape[-1])
-            updates[slot] = Sym(ast.List([ast.Starred(ast.Name(slot, ast.Load()), ast.Load()), size], ast.Load()))
-            channels = Sym.name(slot)
+        item, name = items[0], name.strip()
+        begun, count, starts = self.begun(filled, item)
+        dims: list[Any] = []
+        sizes: dict[int, Sym] = {}
+        for axis, d in enumerate(item.type.shape):
+            before = [shape[axis] for shape in starts]
+            if d is None or None in before:
+                dims.append(None)
+                continue
+            changes = isinstance(d, Sym) and any(n in local or n.startswith("member__") for n in d.names())
+            if not changes and all(same(b, d) for b in before):
+                dims.append(d)
+                continue
+            slot = self.fresh(
+                f"{name}_channels" if axis == item.type.rank - 1 else f"{name}_{axis_name(item.type.rank, axis)}"
+            )
+            self.emit(Let(slot, self.sizes_begun(filled.before, axis, before), slot))
+            grown = [ast.Starred(ast.Name(slot, ast.Load()), ast.Load()), to_ast(d)]
+            updates[slot] = Sym(ast.List(grown, ast.Load()))
+            sizes[axis] = Sym.name(slot)
+            dims.append(None if axis == item.type.rank - 1 else self.unsaid(name, node, d))
         self.gathers = True
         series = Value(replace(item.type, shape=tuple(dims)), name)
         self.made_once(series)
-        loop.gathered.append((series, item))
-        return Gathered(series, loop.iterable, channels, node)
+        loop.gathered.append((series, item, begun))
+        whole = length_of(loop.iterable)
+        if not starts:
+            return Gathered(series, whole, loop.iterable, sizes, node, filled.front)
+        if whole is None or count is None:
+            raise StageError("the loop fills a list")
+        return Gathered(series, count + whole, numbers(count + whole), sizes, node, filled.front)
 
-    def unsaid(self, name: str, node: ast.For, size: Sym) -> Sym:
-        """A size that differs between the items of a list: where it turns out to be needed, the loop is unrolled."""
+    def begun(self, filled: Filled, item: Value) -> tuple[Initial, Any, list[tuple[Any, ...]]]:
+        """What is in a list before the loop that fills it: tensors or an open list, how many, and their shapes."""
+        before = filled.before
+        if isinstance(before, Gathered):
+            shape = list(before.series.type.shape)
+            if (
+                before.backwards != filled.front
+                or before.count is None
+                or before.series.type.layout is not item.type.layout
+            ):
+                raise StageError("the loop fills a list")
+            for axis in before.sizes:
+                shape[axis] = before.sizes[axis]
+            return before.series, before.count, [tuple(shape)]
+        tensors = [self.to_layout(x, item.type.layout) for x in (reversed(before) if filled.front else before)]
+        kinds = {(x.type.rank, x.type.dtype, x.type.masked) for x in (*tensors, item)}
+        if len(kinds) != 1:
+            raise StageError("the loop fills a list with tensors of several kinds")
+        return tensors, len(tensors), [x.type.shape for x in tensors]
+
+    def sizes_begun(self, before: Any, axis: int, sizes: list[Any]) -> Any:
+        """The list of sizes that a loop goes on with."""
+        if not isinstance(before, Gathered):
+            return sizes
+        if axis in before.sizes:
+            return Sym(ast.List([ast.Starred(before.sizes[axis].expr, ast.Load())], ast.Load()))
+        return Sym(ast.BinOp(ast.List([to_ast(sizes[0])], ast.Load()), ast.Mult(), to_ast(before.count)))
+
+    def unsaid(self, name: str, node: ast.AST, size: Any) -> Sym:
+        """A size that differs between the items of a list: where all of them are needed at once, the loop is unrolled."""
         label = self.fresh(f"{singular(name)}_size")
         self.memory.unsaid[label] = node
-        return Sym.name(label, MISSING, size.integer)
+        return Sym.name(label, MISSING, True)
+
+    def place_picks(self, loop: Loop, local: set[str]) -> None:
+        """Items that an iteration takes out of lists from around the loop: taken before it, or as it goes on.
+
+        Raises NotGathered for what is taken inside a branch or by what the loop changes.
+        """
+        inside = {r for op in loop.body.walk() for r in results_of(op)}
+        target = loop.parts[0].target if len(loop.parts) == 1 else None
+        for op in [o for o in loop.body.walk() if isinstance(o, Pick) and o.args[0] not in inside]:
+            value, index = self.picked.get(op.results[0], (None, None))
+            if value is None or op not in loop.body.ops:
+                raise NotGathered(value.node if value is not None else loop.node)
+            lets = {o.name: o.value for o in loop.body.ops if isinstance(o, Let)}
+            index = expand_lets(index, lets)
+            names = index.names() if isinstance(index, Sym) else frozenset()
+            if not names & local:
+                loop.body.ops.remove(op)
+                self.emit(op)
+                continue
+            if target is None or names & local - variables_in(target):
+                raise NotGathered(value.node)
+            turn = value.direction(index, target, loop.parts[0].iterable)
+            if turn is not None:
+                loop.zipped.append((op.args[0], op.results[0], turn))
+                loop.body.ops.remove(op)
+                continue
+            op.index = -1 - index if value.backwards else index
+            op.step = Step(fn=f"{{0}}[{code_of(op.index)}]")
+
+
+def always_called(node: ast.expr) -> list[ast.Call]:
+    """The calls that an expression surely makes, each once."""
+    kinds = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp, ast.Compare)
+    hidden = {id(n) for h in nodes(node) if isinstance(h, kinds) for n in nodes(h)}
+    return [n for n in nodes(node) if isinstance(n, ast.Call) and id(n) not in hidden]

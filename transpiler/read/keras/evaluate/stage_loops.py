@@ -8,24 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.linear import equal
 from transpiler.ir.liveness import results_of
+from transpiler.ir.naming import singular
 from transpiler.ir.program import (
     Apply,
     Block,
     Let,
     Loop,
+    Part,
     Value,
 )
 from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import Gathered, Zipped
+from transpiler.read.keras.evaluate.gathered import Draining, Gathered, NotGathered, Zipped, length_of
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.stage_arrays import OpenArray
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
+    Filled,
     Filling,
     StageError,
     axis_name,
@@ -90,7 +94,7 @@ class StagedLoops:
 
     def items_of_loop(self, node: ast.For, iterable: Any, item: Any) -> LoopItems:
         target = self.loop_target(node.target, item)
-        return LoopItems(target, as_target(target), iterable)
+        return LoopItems(target, [Part(as_target(target), iterable)])
 
     def of_loop(self, error: NeedsConstant) -> bool:
         """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
@@ -111,7 +115,8 @@ class StagedLoops:
             raise StageError("the loop is left early")
         if node in self.memory.unrolled:
             raise StageError("iterations of the loop are needed one by one")
-        filled = filled_lists(node.body, env, self.scopes_under_way())
+        drained = self.drained(node, env)
+        filled = filled_lists(node.body, env, self.scopes_under_way(), drained)
         outer, before = self.block, dict(env.names)
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
@@ -130,10 +135,13 @@ class StagedLoops:
         slots: dict[tuple[str, int], str] = {}
         for _ in range(6):
             item = items()
+            taken = {n: self.open_items(ast.Name(singular(n), ast.Store()), reversed(x)) for n, x in drained.items()}
             env.names.clear()
             env.names.update({**before, **general, **{n: Filling() for n in filled}})
+            env.names.update({n: Draining(x.value) for n, x in taken.items()})
             self.assign_target(node.target, item.value, env)
             body = Block()
+            self.around[body] = outer
             self.block = body
             layers, facts = len(self.layers), list(self.facts)
             self.in_loop += 1
@@ -148,7 +156,7 @@ class StagedLoops:
             if signal is not None:
                 raise StageError("the loop is left early")
             if outside.changed(env.names) or any(
-                n not in changed and n not in filled and _rebound(value, env.names.get(n))
+                n not in changed and n not in filled and n not in drained and _rebound(value, env.names.get(n))
                 for n, value in before.items()
             ):
                 raise StageError("the loop changes what lives outside it")
@@ -160,7 +168,14 @@ class StagedLoops:
             del self.layers[layers:]
         else:
             raise StageError("the sizes in this loop do not settle")
+        for x in drained.values():
+            if x.count is None or not equal(x.count, length_of(item.loop[1]) if len(item.parts) == 1 else None):
+                raise NotGathered(x.node)
+        for x in taken.values():
+            item.parts[0].columns += x.parts[0].columns
+        item.zipped += [z for x in taken.values() for z in x.zipped]
         self.close_loop(node, item, body, general, before, lets, slots, filled, env)
+        env.names.update({n: [] for n in drained})
         return True
 
     def loop_target(self, target: ast.expr, item: Any) -> Any:
@@ -218,10 +233,10 @@ class StagedLoops:
 
     def close_loop(
         self, node: ast.For, items: LoopItems, body: Block, general: dict[str, Any], before: dict[str, Any],
-        lets: list[Let], slots: dict[tuple[str, int], str], filled: list[str], env: Env,
+        lets: list[Let], slots: dict[tuple[str, int], str], filled: dict[str, Filled], env: Env,
     ) -> None:  # fmt: skip
-        iterable = items.iterable
-        loop = Loop(items.target, iterable, body, zipped=items.zipped, node=node)
+        target, iterable = items.loop
+        loop = Loop(target, iterable, body, zipped=items.zipped, node=node, parts=items.parts)
         after: dict[str, Any] = {}
         local = bound_names(body) | variables_in(loop.target) | set(slots.values()) | {let.name for let in lets}
         for (name, axis), slot in slots.items():
@@ -252,12 +267,14 @@ class StagedLoops:
                     after[name] = Sym.name(slot, witness_of(end))
                 else:
                     raise StageError(f"{name} changes its kind in the loop")
-        for name in filled:
-            after[name] = self.gather(loop, node, name, env.names[name], local, updates)
+        for name, list_before in filled.items():
+            after[name] = self.gather(loop, node, name, list_before, env.names[name], local, updates)
+        self.place_picks(loop, local)
         body.ops += self.in_sequence(updates)
         for op in moved_out(loop):
             body.ops.remove(op)
             self.emit(op)
+            self.permutes[op.args[0], op.results[0].type.layout] = (self.block, op.results[0])
         self.emit(loop)
         self.kept.update(results_of(loop))
         last = {end: result for _, _, end, result in loop.carried}
@@ -309,6 +326,10 @@ class StagedLoops:
     def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
         first = self.eval(node.generators[0].iter, env)
         first = first.items if isinstance(first, OpenArray) else first
+        if len(node.generators) == 1:
+            found = self.tensors_of(node, first, env)
+            if found is not None:
+                return found
         if not isinstance(first, Sym):
             return super().eval_ListComp(node, env)
         try:

@@ -86,6 +86,9 @@ class Stager(
         self.active: list[Any] = []
         self.running: list[Any] = []
         """The functions that are evaluated right now, the innermost last."""
+        self.assigned: dict[ast.AST, str] = {}
+        """The expression of the last assignment of a name → that name."""
+        self.picked: dict[Value, tuple[Any, Any]] = {}
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
         self.of_layers: set[Value] = set()
@@ -213,7 +216,7 @@ class Stager(
         """The scopes of the calls that have led here, and of those made meanwhile."""
         frame: Frame | None = self.frame
         while frame is not None:
-            yield from frame.scopes
+            yield from (scope for scope in frame.scopes if not scope.over)
             frame = frame.outer
 
     def read_global(self, name: str, value: Any, scope: Env) -> Any:
@@ -221,6 +224,8 @@ class Stager(
 
     def statement_begins(self, node: ast.stmt, env: Env) -> None:
         self.comments = env.module.comments_of(node) if env.kind != "module" else ()
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            self.assigned = {node.value: node.targets[0].id}
 
     def named(self, value: Any, name: str, env: Env) -> Any:
         if isinstance(value, Sym) and not isinstance(value.expr, (ast.Name, ast.Attribute, ast.Constant)):

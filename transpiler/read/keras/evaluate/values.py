@@ -43,6 +43,8 @@ class Env:
         self.names: dict[str, Any] = names if names is not None else {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.over = False
+        """Whether the call it belongs to has ended and left no function that reads it."""
 
     def scope_of(self, name: str) -> Env | None:
         """The scope that binds `name`; class scopes are not seen from the functions inside them."""
@@ -410,6 +412,14 @@ def has_tensors(value: Any) -> bool:
     if isinstance(value, Alternative):
         return has_tensors(value.then) or has_tensors(value.otherwise)
     return getattr(type(value), "holds_tensors", False)
+
+
+def alternative_in(value: Any) -> Alternative | None:
+    """The first value in a nested structure that depends on an open test."""
+    if isinstance(value, Alternative):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return next((a for a in map(alternative_in, items) if a is not None), None)
 
 
 def own_copy(value: Any) -> Any:
