@@ -11,8 +11,9 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, 
 from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import ModuleClass
+from transpiler.ir.program import Block, ModuleClass
 from transpiler.ir.trees import nodes
+from transpiler.passes.around import names_around
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory
@@ -183,8 +184,12 @@ class Rewriter:
             edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
             edit.removed.update(rest)
             return
-        printed = dict(item.factory.outer_names)
         factory = item.factory
+        a = factory.function.node.args
+        params = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if p is not None]
+        around = Block([*factory.prologue.ops, *factory.epilogue.ops])
+        passed = {p.name: factory.arguments[p.name] for p in factory.cls.params}
+        printed = {**names_around(params, around, passed), **factory.outer_names}
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(
