@@ -114,6 +114,25 @@ STARTS = {
             i = keras.Input((6,))
             return keras.Model(i, Positions(2)(i))
         """,
+    "positions as sines and cosines": """
+        def encoding(length, dim):
+            angles = np.arange(length)[:, np.newaxis] / np.power(10000, 2 * (np.arange(dim) // 2)[None] / np.float32(dim))
+            angles[:, 0::2] = np.sin(angles[:, 0::2])
+            angles[:, 1::2] = np.cos(angles[:, 1::2])
+            return tf.cast(angles[np.newaxis, ...], dtype=tf.float32)
+
+        class Positions(layers.Layer):
+            def __init__(self, length, dim, **kwargs):
+                super().__init__(**kwargs)
+                self.encoding = encoding(length, dim)
+
+            def call(self, x):
+                return x + self.encoding[:, :5, :]
+
+        def build(length=16, dim=6):
+            i = keras.Input((5, dim))
+            return keras.Model(i, Positions(length, dim)(i))
+        """,
     "the weight of a layer of the program": """
         class Scale(layers.Layer):
             def build(self, shape):

@@ -6,6 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Findings
 from transpiler.read.keras.evaluate.array_calls import ArrayCalls
+from transpiler.read.keras.evaluate.array_items import ArrayItems
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.emit import Emitter
@@ -27,6 +28,7 @@ from transpiler.rules.ops import op_rules
 
 class KerasInterpreter(
     ArrayCalls,
+    ArrayItems,
     ProgramInitializers,
     LayerSubclasses,
     CustomWeights,
