@@ -22,17 +22,15 @@ from transpiler.ir.program import (
 from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.filling import Filled, Filling, filled_lists
 from transpiler.read.keras.evaluate.gathered import Draining, Gathered, NotGathered, Zipped, length_of
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
-    Filled,
-    Filling,
     StageError,
     axis_name,
-    filled_lists,
     is_static,
     substitute,
 )

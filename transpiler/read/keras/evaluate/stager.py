@@ -20,6 +20,7 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.filling import Filling
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
@@ -27,7 +28,6 @@ from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.staging import (
-    Filling,
     Frame,
     Memory,
     StageError,
