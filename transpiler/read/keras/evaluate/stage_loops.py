@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, surely_int, to_ast, witness_of
 from transpiler.ir.linear import equal
 from transpiler.ir.liveness import results_of
 from transpiler.ir.naming import singular
@@ -114,7 +114,8 @@ class StagedLoops:
             raise StageError("iterations of the loop are needed one by one")
         drained = self.drained(node, env)
         filled = filled_lists(node.body, env, self.scopes_under_way(), drained)
-        outer, before = self.block, dict(env.names)
+        outer, bound = self.block, variables_in(node.target)
+        before = {n: v for n, v in env.names.items() if n not in bound}
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
         lets: list[Let] = []
@@ -263,6 +264,7 @@ class StagedLoops:
         for name, list_before in filled.items():
             after[name] = self.gather(loop, node, name, list_before, env.names[name], local, updates)
         self.place_picks(loop, local)
+        left = {n: self.left_behind(n, v, loop) for n, v in env.names.items() if n not in before and is_static(v)}
         body.ops += self.in_sequence(updates)
         for op in moved_out(loop):
             body.ops.remove(op)
@@ -274,7 +276,8 @@ class StagedLoops:
         env.names.clear()
         env.names.update(before)
         for n, v in new.items():
-            env.names[n] = v if not has_tensors(v) and not is_open(v) else Unknown(f"{n} belongs to the body of a loop")
+            closed = not has_tensors(v) and not is_open(v)
+            env.names[n] = v if closed else left.get(n, Unknown(f"{n} belongs to the body of a loop"))
         env.names.update(after)
         for n in assigned_names([node]):
             if (
@@ -283,6 +286,15 @@ class StagedLoops:
                 and (isinstance(env.names[n], Value) and env.names[n] is not before.get(n))
             ):
                 env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+
+    def left_behind(self, name: str, value: Any, loop: Loop) -> Any:
+        """What a variable of the body is after the loop: it keeps the value that the last iteration gave it."""
+        own = variables_in(loop.target) | {op.name for op in loop.body.ops if isinstance(op, Let)}
+        if not is_open(value) or isinstance(value, Sym) and isinstance(value.expr, ast.Name) and value.expr.id in own:
+            return value
+        variable = self.fresh(name)
+        loop.body.ops.append(Let(variable, value, name))
+        return Sym.name(variable, witness_of(value), surely_int(value))
 
     def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
         """Assignments that happen at once, one after the other: none overwrites what a later one reads."""
