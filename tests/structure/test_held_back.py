@@ -1988,8 +1988,8 @@ def build(b=2, c=4, widths=(2, 3)):
     "build()",
     "build(c=5)",
     "build(b=1)",
-    tier="specialised",
-    refused=("build(widths=(1,))",),
+    "build(widths=(1,))",
+    "build(widths=())",
 )
 case(
     "a number changed on one side",

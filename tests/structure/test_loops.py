@@ -155,6 +155,47 @@ def build(size=3, units=4):
 """,
         ("build()", "build(1, 2)"),
     ),
+    "variables of a loop after it": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    for i in range(depth):
+        f = filters * 2 ** i
+        x = Conv2D(f, 3, padding="same")(x)
+    x = Conv2D(f + 1, 3)(x)
+    for w in (3, 4):
+        x = Dense(w)(x)
+    return Model(inputs, Dense(i + 2)(x))
+""",
+        ("build()", "build(depth=1)", "build((5, 4, 1), 4, 2)"),
+    ),
+    "variables of a loop over items after it": (
+        """
+def build(shape=(8, 8, 3), widths=(3, 5), filters=4):
+    inputs = x = keras.Input(shape)
+    for i, w in enumerate(widths):
+        x = Conv2D(w, 3, padding="same")(x)
+        x = ReLU()(x)
+    x = Concatenate()([x, inputs])
+    x = Conv2D(w * 2 + i, 3)(x)
+    for w in (3, 4):
+        x = Dense(w)(x)
+    return Model(inputs, Dense(w)(x))
+""",
+        ("build()", "build(widths=(6,))", "build((5, 4, 1), (2, 3, 4))"),
+    ),
+    "what a variable was when the last iteration read it": (
+        """
+def build(shape=(8, 8, 3), depth=2, filters=4):
+    inputs = x = keras.Input(shape)
+    for i in range(depth):
+        last = filters
+        x = Conv2D(last, 3, padding="same")(x)
+        filters += 3
+    return Model(inputs, Dense(last)(x))
+""",
+        ("build()", "build(depth=1)", "build((5, 4, 1), 3, 2)"),
+    ),
 }
 """A program, and the entries at which its conversion, made for the first of them, is used."""
 

@@ -38,7 +38,8 @@ from transpiler.ir.statics import (
 )
 from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
-from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, settle_loops, sink
+from transpiler.passes.loops import settle_loops
+from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, sink
 
 
 class Settler:

@@ -18,7 +18,8 @@ from transpiler.ir.program import (
     Member,
     Static,
 )
-from transpiler.ir.statics import bound_names, member_names, used_names
+from transpiler.ir.statics import bound_names, member_names, names_outside, used_names
+from transpiler.ir.trees import variables_in
 from transpiler.write.torch.pieces import Lines, appended, construction_code, let_code, names_of, negated, write_if
 
 MAX_CHOICE = 84
@@ -140,7 +141,7 @@ class ConstructorWriter:
 
     def comprehension(self, op: ForLoop) -> str:
         """The list of a loop that does nothing but construct one submodule, as a comprehension; "" for other loops."""
-        if len(op.body.ops) != 1 or not isinstance(op.body.ops[0], Apply):
+        if len(op.body.ops) != 1 or not isinstance(op.body.ops[0], Apply) or self.read_after(op):
             return ""
         call_op = op.body.ops[0]
         self.need(call_op)
@@ -149,12 +150,16 @@ class ConstructorWriter:
         shown = target if names_of(code) & names_of(target) else "_"
         return f"{code} for {shown} in {code_of(op.iterable)}"
 
+    def read_after(self, op: ForLoop) -> set[str]:
+        """The variables of a loop that are read elsewhere: they have their last values after it."""
+        return variables_in(op.target) & names_outside(op.body, self.cls)
+
     def fill_list(self, op: ForLoop, name: str, out: Lines) -> None:
         """The loop that appends submodules to the list `name`; nested loops append to the same list."""
         inner = Lines([], out.level + 1)
         self.append_all(op.body, name, inner)
         target = ast.unparse(op.target)
-        used = names_of("\n".join(inner.lines))
+        used = names_of("\n".join(inner.lines)) | self.read_after(op)
         parts = [ast.unparse(t) for t in op.target.elts] if isinstance(op.target, ast.Tuple) else [target]
         shown = ", ".join(p if used & names_of(p) else "_" for p in parts)
         out.add(f"for {shown} in {code_of(op.iterable)}:")

@@ -17,6 +17,7 @@ from transpiler.ir.statics import side_by_side
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.api import layer_functions
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.filling import Filled
 from transpiler.read.keras.evaluate.gathered import (
     Gathered,
     NotGathered,
@@ -27,7 +28,7 @@ from transpiler.read.keras.evaluate.gathered import (
     zipped,
 )
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
-from transpiler.read.keras.evaluate.staging import Filled, StageError, axis_name, expand_lets, is_static
+from transpiler.read.keras.evaluate.staging import StageError, axis_name, expand_lets, is_static
 from transpiler.read.keras.evaluate.values import Env, Function, Native, has_tensors
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, surely_int, to_ast, witness_of
 from transpiler.ir.linear import equal
 from transpiler.ir.liveness import results_of
 from transpiler.ir.naming import singular
@@ -22,6 +22,7 @@ from transpiler.ir.program import (
 from transpiler.ir.statics import bound_names, names_in
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.filling import Filled, Filling, filled_lists
 from transpiler.read.keras.evaluate.gathered import Draining, Gathered, NotGathered, Zipped, length_of
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
@@ -29,11 +30,8 @@ from transpiler.read.keras.evaluate.stage_arrays import OpenArray
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
-    Filled,
-    Filling,
     StageError,
     axis_name,
-    filled_lists,
     is_static,
     substitute,
 )
@@ -117,7 +115,8 @@ class StagedLoops:
             raise StageError("iterations of the loop are needed one by one")
         drained = self.drained(node, env)
         filled = filled_lists(node.body, env, self.scopes_under_way(), drained)
-        outer, before = self.block, dict(env.names)
+        outer, bound = self.block, variables_in(node.target)
+        before = {n: v for n, v in env.names.items() if n not in bound}
         changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
         lets: list[Let] = []
@@ -270,6 +269,7 @@ class StagedLoops:
         for name, list_before in filled.items():
             after[name] = self.gather(loop, node, name, list_before, env.names[name], local, updates)
         self.place_picks(loop, local)
+        left = {n: self.left_behind(n, v, loop) for n, v in env.names.items() if n not in before and is_static(v)}
         body.ops += self.in_sequence(updates)
         for op in moved_out(loop):
             body.ops.remove(op)
@@ -285,10 +285,19 @@ class StagedLoops:
             if isinstance(v, Value) and v in last:
                 env.names[n] = last[v]  # another name for what the loop carries
             elif has_tensors(v) or is_open(v):
-                env.names[n] = Unknown(f"{n} belongs to the body of a loop")
+                env.names[n] = left.get(n, Unknown(f"{n} belongs to the body of a loop"))
             else:
                 env.names[n] = v
         env.names.update(after)
+
+    def left_behind(self, name: str, value: Any, loop: Loop) -> Any:
+        """What a variable of the body is after the loop: it keeps the value that the last iteration gave it."""
+        own = variables_in(loop.target) | {op.name for op in loop.body.ops if isinstance(op, Let)}
+        if not is_open(value) or isinstance(value, Sym) and isinstance(value.expr, ast.Name) and value.expr.id in own:
+            return value
+        variable = self.fresh(name)
+        loop.body.ops.append(Let(variable, value, name))
+        return Sym.name(variable, witness_of(value), surely_int(value))
 
     def in_sequence(self, updates: dict[str, Any]) -> list[Let]:
         """Assignments that happen at once, one after the other: none overwrites what a later one reads."""

@@ -22,6 +22,7 @@ from transpiler.ir.program import (
 )
 from transpiler.read.keras.evaluate.arrays import ArrayList, NumpyArray, RandomSource
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.filling import Filling
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.stage_arguments import StagedArguments
 from transpiler.read.keras.evaluate.stage_arrays import StagedArrays
@@ -34,7 +35,6 @@ from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.staging import (
-    Filling,
     Frame,
     Memory,
     StageError,
