@@ -11,8 +11,10 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, 
 from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import ModuleClass
+from transpiler.ir.program import Block, ModuleClass
+from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
+from transpiler.passes.printed import factory_names
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory
@@ -183,8 +185,10 @@ class Rewriter:
             edit.replaced[first] = f"{item.assigned} = {item.root.name if item.root else ''}()"
             edit.removed.update(rest)
             return
-        printed = dict(item.factory.outer_names)
         factory = item.factory
+        body = Block([*factory.prologue.ops, *factory.epilogue.ops])
+        at_end = names_in([factory.arguments[p.name] for p in factory.cls.params])
+        printed = factory_names(body, factory.parameters, at_end, factory.outer_names)
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(

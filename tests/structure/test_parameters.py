@@ -256,6 +256,17 @@ def build(shape=(8, 8, 3), size=3, axes=2, width=4):
 """,
         ("build()", "build(size=5)"),
     ),
+    "a variable of the factory whose older value is used later": (
+        """
+def build(channels=3, width=4):
+    w = width * 2
+    first = w
+    w = w + 1
+    inputs = keras.Input((channels,))
+    return Model(inputs, Dense(w)(Dense(first)(inputs)))
+""",
+        ("build()", "build(2, 3)"),
+    ),
     "the rank is known again": (
         f"""{POOLED}
     x = Dense(6, activation="tanh")(x)

@@ -20,21 +20,18 @@ from transpiler.ir.program import (
     Member,
     ModuleClass,
     Param,
-    Return,
     Value,
 )
 from transpiler.ir.statics import (
     bound_names,
-    member_names,
     names_in,
-    names_in_code,
     names_outside,
     needed_names,
     remove_dead_lets,
     used_names,
 )
-from transpiler.ir.trees import variables_in
 from transpiler.passes.chains import group_chains
+from transpiler.passes.printed import printed_names
 from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, settle_loops, sink
 
 
@@ -325,74 +322,3 @@ def rename_static(block: Block, old: str, new: str) -> None:
             op.test = value(op.test)
         elif isinstance(op, (Loop, ForLoop)):
             op.iterable = value(op.iterable)
-
-
-def forward_names(block: Block) -> set[str]:
-    """The static names that the expressions of `forward` read."""
-    steps = [op.step.fn for op in block.walk() if isinstance(op, Apply) and op.step.fn]
-    return {n for fn in steps for n in names_in_code(fn.replace("{", "_arg_").replace("}", "_"))}
-
-
-def printed_names(cls: ModuleClass) -> dict[str, str]:
-    """How each numbered static variable is printed: by its plain name, unless another of that name is still read."""
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    position = 0
-
-    def use(names: set[str]) -> None:
-        for n in names:
-            last[n] = position
-
-    def define(name: str) -> None:
-        first.setdefault(name, position)
-        last[name] = max(last.get(name, position), position)
-
-    def walk(block: Block) -> None:
-        nonlocal position
-        for op in block.ops:
-            position += 1
-            if isinstance(op, Apply):
-                if op.member is not None:
-                    use(member_names(op.member))
-            elif isinstance(op, Let):
-                use(names_in(op.value))
-                define(op.name)
-            elif isinstance(op, Branch):
-                use(names_in(op.test))
-                walk(op.then)
-                walk(op.otherwise)
-            elif isinstance(op, (Loop, ForLoop)):
-                start = position
-                use(names_in(op.iterable))
-                for name in variables_in(op.target):
-                    define(name)
-                before = set(first)
-                walk(op.body)
-                position += 1
-                for n in before:  # read in the loop: alive until its end
-                    if last.get(n, -1) > start and first[n] <= start + 1:
-                        last[n] = position
-            elif not isinstance(op, Return):
-                use(used_names(Block([op]), True))
-
-    for p in cls.params:
-        first[p.name] = 0
-        last[p.name] = 0
-    walk(cls.block)
-    position += 1
-    use(names_in(list(cls.outs.values())))
-    use(forward_names(cls.block))  # the constructor stores them at its end
-    printed: dict[str, str] = {p.name: p.name for p in cls.params if "__v" not in p.name}
-    for name in sorted((n for n in first if "__v" in n), key=lambda n: (first[n], n)):
-        base = name.split("__v")[0]
-        candidate, i = base, 1
-        while any(
-            shown == candidate
-            and (first[n] < last[name] or first[n] == first[name])
-            and first[name] < max(last[n], first[n] + 1)
-            for n, shown in printed.items()
-        ):
-            i += 1
-            candidate = f"{base}{i}"
-        printed[name] = candidate
-    return printed

@@ -40,6 +40,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    is_sequence,
     is_static,
     items_of,
     signature_defaults,
@@ -76,6 +77,7 @@ class Factory:
     tier: str = "structure"
     reasons: list[str] = field(default_factory=list)
     """Why parameters were fixed."""
+    parameters: tuple[str, ...] = ()
     unused: dict[str, list[str]] = field(default_factory=dict)
     """The parameter `**kwargs` → what was given in it that is Keras itself, of which the result has no use."""
     effects: bool = False
@@ -265,6 +267,12 @@ def stage_factory(
                 reasons.append(f"{', '.join(given)}: the structure follows from what is given here")
             factory.reasons = reasons
             return factory
+        except StageError:
+            if not lengths:
+                raise
+            frozen |= {n: arguments[n] for n in lengths}  # as one value they may be kept
+            reasons.append(f"{', '.join(lengths)}: the items decide the structure")
+            lengths.clear()
         except NeedsConstant as error:
             if error.place is not None and error.place not in memory.by_value:
                 memory.by_value.append(error.place)
@@ -273,7 +281,7 @@ def stage_factory(
                 continue
             names = _freezable(count_in(error.sym), arguments, stager) - frozen.keys()
             names = names or _freezable(error.sym, arguments, stager) - frozen.keys()
-            sequences = {n for n in names if type(arguments.get(n)) in (list, tuple) and arguments[n]} - lengths.keys()
+            sequences = {n for n in names if is_sequence(arguments.get(n))} - lengths.keys()
             if sequences:
                 lengths |= {n: set() for n in sequences}
                 continue
@@ -459,7 +467,17 @@ def _extract(
     for n, parts in unused.items():
         rest = {k: v for k, v in fixed.pop(n).items() if k not in parts}
         fixed |= {n: rest} if rest else {}
-    return Factory(function, cls, prologue, Block(ops[last:]), values, fixed, outer_names, unused=unused)
+    return Factory(
+        function,
+        cls,
+        prologue,
+        Block(ops[last:]),
+        values,
+        fixed,
+        outer_names,
+        parameters=tuple(arguments),
+        unused=unused,
+    )
 
 
 def parts_of_keras(rest: Any) -> list[str]:

@@ -42,6 +42,7 @@ from transpiler.read.keras.evaluate.staging import (
     fact,
     first_symbol,
     is_iterable_static,
+    is_sequence,
     is_static,
     items_of,
     places_of,
@@ -275,8 +276,7 @@ class StagedCalls:
         fixed = False
         for name in error.sym.names():
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
-                known = type(arguments[name]) in (list, tuple)
-                if known and (id(function.node), name) not in self.memory.lengths:
+                if is_sequence(arguments[name]) and (id(function.node), name) not in self.memory.lengths:
                     self.memory.lengths[id(function.node), name] = True
                     fixed = True
                     continue
@@ -290,6 +290,9 @@ class StagedCalls:
                 raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
 
+    def has_open_items(self, function: Function, name: str, value: Any) -> bool:
+        return (id(function.node), name) in self.memory.lengths and is_sequence(value)
+
     last_captures: dict[str, Sym] = {}
 
     def class_key(self, function: Function, arguments: dict[str, Any]) -> Any:
@@ -301,7 +304,7 @@ class StagedCalls:
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
-            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+            if self.has_open_items(function, name, value):
                 return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
@@ -329,7 +332,7 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
-            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+            if self.has_open_items(function, name, value):
                 return items_of(name, value)
             return Sym.name(name, witness_of(value))
 
