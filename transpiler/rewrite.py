@@ -111,7 +111,8 @@ class Rewriter:
         return text
 
     def write_items(self, source: SourceModule, items: list[Written], edit: FileEdit) -> None:
-        taken = Names(frozenset(module_names(source)) | GENERATED)
+        kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
+        taken = Names(frozenset(module_names(source) | kept) | GENERATED)
         classes: list[ModuleClass] = []
         for item in items:
             for cls in item.classes:
@@ -296,7 +297,8 @@ class Rewriter:
                 edit.removed.add(statement)
                 continue
             if statement in self.memory.visited and statement not in [f.node for f in self.memory.static_functions]:
-                if self.only_entries:  # other files may still import it
+                written = isinstance(statement, ast.ClassDef) and statement.name in edit.dropped_names
+                if self.only_entries and not written:  # other files may still import it
                     continue
                 edit.removed.add(statement)
                 gone.add(getattr(statement, "name", ""))

@@ -525,8 +525,7 @@ def build(channels=3, filters=4, kernel=3):
     return Model(inputs, conv(x, filters, 1))
 """,
     "build()",
-    tier="specialised",
-    refused=("build(1, 5, 2)",),
+    "build(1, 5, 2)",
 )  # fmt: skip
 case(
     "a dictionary of variants",
@@ -1511,7 +1510,6 @@ def build(widths=(4, 6), bn=True):
     return Builder(widths, bn)()
 """,
     "build()",
-    tier="specialised",
     refused=("build((3,))",),
 )  # fmt: skip
 case(
@@ -1743,7 +1741,6 @@ def build(dims=(3, 5), units=(4,), act="relu", join="concat"):
 """,
     "build()",
     "build(join='add')", "build((3,5),(2,3),'tanh')",
-    tier="specialised",
 )  # fmt: skip
 case(
     "rates and slopes",
@@ -1827,7 +1824,6 @@ def build(kind="conv", f=4, n=2):
 """,
     "build()",
     "build('conv',3,1)",
-    tier="specialised",
     refused=("build('sep')",),
 )  # fmt: skip
 case(

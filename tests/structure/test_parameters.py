@@ -256,6 +256,37 @@ def build(shape=(8, 8, 3), size=3, axes=2, width=4):
 """,
         ("build()", "build(size=5)"),
     ),
+    "a variable of the factory whose older value is used later": (
+        """
+def build(channels=3, width=4):
+    w = width * 2
+    first = w
+    w = w + 1
+    inputs = keras.Input((channels,))
+    return Model(inputs, Dense(w)(Dense(first)(inputs)))
+""",
+        ("build()", "build(2, 3)"),
+    ),
+    "a large table that a function and a loop read": (
+        """
+BLOCKS = {f"dense{n}": (lambda x, n=n: Dense(n + 1)(x)) for n in range(9)}
+PARTS = {"a": [("Dense", 3)], "b": [("Dense", 4), ("Dense", 2)], "c": []}
+
+def block(x, kind, part):
+    x = BLOCKS[kind](x)
+    for name, n in PARTS[part]:
+        x = getattr(keras.layers, name)(n)(x)
+    return x
+
+def build(channels=3, width=2):
+    x = inputs = keras.Input((channels,))
+    x = block(block(x, "dense2", "a"), "dense5", "b")
+    for kind in ("dense1", "dense3"):
+        x = BLOCKS[kind](x)
+    return Model(inputs, Dense(width)(x))
+""",
+        ("build()", "build(2, 3)"),
+    ),
     "the rank is known again": (
         f"""{POOLED}
     x = Dense(6, activation="tanh")(x)

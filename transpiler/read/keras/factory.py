@@ -52,6 +52,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    is_sequence,
     is_static,
     items_of,
     signature_defaults,
@@ -327,6 +328,12 @@ def stage_factory(
                 reasons.append(f"{', '.join(given)}: the structure follows from what is given here")
             factory.reasons = reasons
             return factory
+        except StageError:
+            if not lengths:
+                raise
+            frozen |= {n: arguments[n] for n in lengths}  # as one value they may be kept
+            reasons.append(f"{', '.join(lengths)}: the items decide the structure")
+            lengths.clear()
         except NeedsConstant as error:
             if error.place is not None and error.place not in memory.by_value:
                 memory.by_value.append(error.place)
@@ -335,7 +342,7 @@ def stage_factory(
                 continue
             names = _freezable(count_in(error.sym), arguments, stager) - frozen.keys()
             names = names or _freezable(error.sym, arguments, stager) - frozen.keys()
-            sequences = {n for n in names if type(arguments.get(n)) in (list, tuple) and arguments[n]} - lengths.keys()
+            sequences = {n for n in names if is_sequence(arguments.get(n))} - lengths.keys()
             if sequences:
                 lengths |= {n: set() for n in sequences}
                 continue

@@ -63,7 +63,8 @@ class StagedBranches:
             rest.clear()
         before = dict(env.names)
         outside = self.around_call(env) if leaves else Snapshot(env)
-        seen = bool(test.witness) if node in self.memory.one_sided and test.witness is not MISSING else None
+        one_sided = node in self.memory.one_sided and test.witness is not MISSING and not self.used_with_others
+        seen = bool(test.witness) if one_sided else None
         then = self.side(lambda: self.exec_side(seen is False, [*node.body, *tail], env), test, True)
         then_names = dict(env.names)
         changed = outside.changed(env.names)
@@ -103,7 +104,7 @@ class StagedBranches:
 
     def note_joined(self, branch: Branch, node: ast.If) -> None:
         """Notes which variables would be known if only the side that was seen were translated."""
-        if self.in_loop or self.frame.kind != "factory" or branch.test.witness is MISSING:
+        if self.in_loop or self.used_with_others or branch.test.witness is MISSING:
             return
         seen = branch.then if branch.test.witness else branch.otherwise
         self.joined |= {op.name: node for op in seen.ops if isinstance(op, Let) and not is_open(op.value)}

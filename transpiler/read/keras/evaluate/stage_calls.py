@@ -45,6 +45,7 @@ from transpiler.read.keras.evaluate.staging import (
     first_symbol,
     has_batch,
     is_iterable_static,
+    is_sequence,
     is_static,
     items_of,
     places_of,
@@ -305,8 +306,7 @@ class StagedCalls:
         fixed = False
         for name in error.sym.names():
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
-                known = type(arguments[name]) in (list, tuple)
-                if known and (id(function.node), name) not in self.memory.lengths:
+                if is_sequence(arguments[name]) and (id(function.node), name) not in self.memory.lengths:
                     self.memory.lengths[id(function.node), name] = True
                     fixed = True
                     continue
@@ -319,6 +319,9 @@ class StagedCalls:
             if captured is not None:
                 raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
+
+    def has_open_items(self, function: Function, name: str, value: Any) -> bool:
+        return (id(function.node), name) in self.memory.lengths and is_sequence(value)
 
     last_captures: dict[str, Sym] = {}
 
@@ -333,7 +336,7 @@ class StagedCalls:
                 return tuple((k, kind(inner, v)) for (k, v), inner in zip(value.items(), self.item_names(name, value)))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
-            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+            if self.has_open_items(function, name, value):
                 return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
@@ -371,7 +374,7 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
-            if (id(function.node), name) in self.memory.lengths and type(value) in (list, tuple):
+            if self.has_open_items(function, name, value):
                 return items_of(name, value)
             return Sym.name(name, witness_of(value))
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, same, to_ast
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast
 from transpiler.ir.program import Block, Branch, Let, Static
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.signals import Signal
@@ -56,7 +56,7 @@ class StagedTables:
 
     def looked_up(self, table: dict[Any, Any], key: Sym, in_constructor: Callable[[], Any]) -> Any:
         place = self.reading[-1] if self.reading else None
-        if is_static(table) and place not in self.memory.looked_up:  # type: ignore[attr-defined]
+        if is_static(table) and (place not in self.memory.looked_up or self.used_with_others):  # type: ignore[attr-defined]
             found = in_constructor()
             if isinstance(found, Sym) and place is not None:
                 self.lookups[ast.dump(found.expr)] = place
@@ -76,7 +76,9 @@ class StagedTables:
         return found
 
     def entry_seen(self, table: dict[Any, Any], key: Sym) -> Any:
-        """The entry for the key that was seen; others raise."""
+        """The entry for the key that was seen; others raise. Raises NeedsConstant where others may well come."""
+        if self.used_with_others:
+            raise NeedsConstant(key)
         error = StageError(f"of a table, only the entry for {key.witness!r} is translated")
         test = equals(key, key.witness)
         if self.truth(test) is not True:  # type: ignore[attr-defined]
@@ -84,9 +86,14 @@ class StagedTables:
             self.know(key)
         return table[key.witness]
 
+    @property
+    def used_with_others(self) -> bool:
+        """Whether what is evaluated is used with other values as well: a class, or an iteration of a loop."""
+        return self.frame.kind != "factory" or bool(self.in_kept_loop)  # type: ignore[attr-defined]
+
     def know(self, key: Sym) -> None:
         """Gives the variables that hold a key the value that it has from here on."""
-        if self.in_side or self.in_loop or self.frame.kind != "factory":  # type: ignore[attr-defined]
+        if self.in_side or self.in_loop:  # type: ignore[attr-defined]
             return
         for scope in self.scopes_under_way():  # type: ignore[attr-defined]
             scope.names.update({n: key.witness for n, v in scope.names.items() if isinstance(v, Sym) and same(v, key)})

@@ -152,6 +152,11 @@ def expand_lets(dim: Any, known: dict[str, Any]) -> Any:
     return dim
 
 
+def is_sequence(value: Any) -> bool:
+    """Whether a value is a sequence of which the length may be fixed; an empty list may be there to be filled."""
+    return type(value) in (list, tuple) and bool(value) and is_static(value)
+
+
 def items_of(name: str, value: Any) -> Any:
     """A sequence with the length of `value` whose items are those of the variable `name`."""
     whole = Sym.name(name, witness_of(value))
