@@ -234,7 +234,7 @@ CASES: dict[str, tuple[str, str, tuple[tuple[int, ...], ...] | None, str]] = {
     "layers built by hand": (BLOCKS, "build()", None, "structure"),
     "random numbers and a dictionary": (DEPTH, "Net()", ((2, 5, 3),), "structure"),
     "subclasses of Sequential": (STACKS, "build()", None, "structure"),
-    "a graph made in the constructor": (GRAPH, "Small(keras.Input((9, 8, 3)), name='small')", None, "flat"),
+    "a graph made in the constructor": (GRAPH, "Small(keras.Input((9, 8, 3)), name='small')", None, "specialised"),
 }
 
 

@@ -45,7 +45,7 @@ def names_in(value: Any) -> set[str]:
     if isinstance(value, Sym):
         return set(value.free_names)
     if isinstance(value, (list, tuple, set)):
-        return set().union(*map(names_in, value)) if value else set()
+        return set().union(*map(names_in, value))
     if isinstance(value, dict):
         return names_in(list(value.values()))
     if isinstance(value, Given):

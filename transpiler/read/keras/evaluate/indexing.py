@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import Sym, code_of, is_open, witness_of
+from transpiler.ir.expr import MISSING, Sym, code_of, is_open, witness_of
 from transpiler.ir.program import Value
 from transpiler.ir.shape import TensorType, to_first
 from transpiler.rules.ops.base import SIZE
@@ -26,7 +26,8 @@ def check_index(items: list[Any]) -> None:
                 raise Declined("K2T103", "this way of indexing a tensor is not translated")
         step = item.step if isinstance(item, slice) and not is_backwards(item) else None
         seen = witness_of(step)  # torch raises for a step that turns out to be negative
-        if step is not None and (not isinstance(seen, int) or seen < 0):
+        open_step = isinstance(step, Sym) and seen is MISSING
+        if step is not None and not open_step and (not isinstance(seen, int) or seen < 0):
             raise Declined("K2T103", "a negative or unknown step over a tensor is not translated")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from transpiler.ir.expr import NeedsConstant, Sym, observe, to_ast
+from transpiler.ir.expr import NeedsConstant, Sym, is_open, observe, to_ast
+from transpiler.read.keras.evaluate.arrays import ArrayFunction, NumpyArray
 from transpiler.read.keras.evaluate.numbers import Numpy
+from transpiler.read.keras.evaluate.values import Unknown
 
 AS_LIST = (list, tuple, len, enumerate, zip, reversed, sum, max, min)
 """Functions that make the same of an array of numbers as of a list."""
@@ -19,6 +21,8 @@ class OpenArray:
     """An array of numbers that the constructor computes: `items`, as a list. What only arrays do needs its values."""
 
     items: Sym
+    array: Any
+    """The same for what only arrays do."""
 
     def tolist(self) -> Sym:
         return self.items
@@ -38,16 +42,22 @@ class StagedArrays:
             args = [a.items if isinstance(a, OpenArray) else a for a in args]
         return super().call_real(function, args, kwargs)  # type: ignore[misc]
 
-    def call_real_open(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if function is not Numpy.linspace or kwargs or len(args) != 3:
-            return super().call_real_open(function, args, kwargs)  # type: ignore[misc]
+    def call_numpy(self, function: ArrayFunction, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        known = [not isinstance(a, (NumpyArray, OpenArray, Unknown)) for a in args]
+        if function.name != "linspace" or kwargs or len(args) != 3 or not is_open(args) or not all(known):
+            return super().call_numpy(function, args, kwargs)  # type: ignore[misc]
         text = ast.unparse(ast.Tuple([to_ast(a) for a in args], ast.Load()))[1:-1]
-        seen = observe(lambda *a: list(function(*a)), *args)
-        return OpenArray(Sym.parse(f"torch.linspace({text}, dtype=torch.float64).tolist()", seen))
+        seen = observe(lambda *a: list(Numpy.linspace(*a)), *args)
+        items = Sym.parse(f"torch.linspace({text}, dtype=torch.float64).tolist()", seen)
+        return OpenArray(items, super().call_numpy(function, args, kwargs))  # type: ignore[misc]
 
     def getitem(self, value: Any, index: Any) -> Any:
-        found = super().getitem(value.items if isinstance(value, OpenArray) else value, index)  # type: ignore[misc]
-        return OpenArray(found) if isinstance(value, OpenArray) and isinstance(index, slice) else found
+        if not isinstance(value, OpenArray):
+            return super().getitem(value, index)  # type: ignore[misc]
+        if not isinstance(index, (int, Sym, slice)):
+            return super().getitem(value.array, index)  # type: ignore[misc]
+        found = super().getitem(value.items, index)  # type: ignore[misc]
+        return OpenArray(found, super().getitem(value.array, index)) if isinstance(index, slice) else found  # type: ignore[misc]
 
     def iterate(self, value: Any) -> Any:
         return super().iterate(value.items if isinstance(value, OpenArray) else value)  # type: ignore[misc]
