@@ -15,6 +15,7 @@ from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
+from transpiler.read.keras.constructors import source_names
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
@@ -145,6 +146,7 @@ class Assembly:
         inner = {id(a) for outer in activations for a in outer.inner}
         builders = self.factories(a for a in activations if id(a) not in inner)
         around = Snapshot(env)
+        self.memory.apart.clear()
         try:
             factory, classes = self.keep(function, {}, name, builders)
         except Declined as declined:
@@ -331,6 +333,8 @@ class Assembly:
                 classes = self.settle(*factory.classes)
                 self.try_out(classes)
                 factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
+                if factory.statements is not None:
+                    factory.printed |= source_names(factory.prologue, factory.statements, list(arguments))
                 self.report_tier(factory, errors)
                 self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
                 return factory, classes
@@ -361,7 +365,8 @@ class Assembly:
                     raise
             self.memory.classes.clear()
             del self.findings.items[marks:]
-        raise Declined("K2T203", f"{function.name}: {errors[-1]}", "", function.module.span(function.node))
+        reason = errors[0] if function.name == "__init__" else errors[-1]  # a constructor has no flat form
+        raise Declined("K2T203", f"{function.name}: {reason}", "", function.module.span(function.node))
 
     def settle(self, *roots: ModuleClass) -> list[ModuleClass]:
         """Settles classes and those inside them, and returns all, each after those inside it. Raises CannotKeep.
@@ -408,7 +413,7 @@ class Assembly:
             )
 
     def report_effects(self, factory: Factory) -> None:
-        if not factory.effects:
+        if not factory.effects or factory.statements is not None:
             return
         span = factory.function.module.span(factory.function.node)
         self.findings.add(
@@ -595,6 +600,7 @@ def builder_of(model: Model, activations: list[Activation]) -> Activation | None
     A function that only has `*args` and `**kwargs` hands on what it is given: the one inside it has the parameters.
     """
     made = [a for a in reversed(activations) if a.result is model]
+    made = made or [a for a in reversed(activations) if a.function.name == "__init__" and model in a.result]
     if made:
         return next((a for a in made if not hands_on(a.function)), made[0])
     ends = [*tensors(model.inputs), *tensors(model.outputs)]
@@ -617,7 +623,7 @@ def hands_on(function: Function) -> bool:
 def torch_entry(expression: str, builder: Activation, program: Program) -> str | None:
     """The entry as the result builds it: `Model(*f(…))` is `f(…)` there; None if it takes more than that."""
     node = ast.parse(expression, mode="eval").body
-    if isinstance(builder.result, Model):
+    if isinstance(builder.result, Model) or builder.function.name == "__init__":
         calls = [n for n in nodes(node) if isinstance(n, ast.Call)]
         framework = [c for c in calls if mentions_framework(c.func, program)]
         return None if framework else expression

@@ -24,7 +24,7 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
-from transpiler.write.torch.factory import factory_text, script_lines
+from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -189,6 +189,11 @@ class Rewriter:
             return
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
+        if factory.statements is not None:
+            texts_of_statements = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)
+            edit.replaced |= {s: text for s, text in texts_of_statements.items() if text}
+            edit.removed |= {s for s, text in texts_of_statements.items() if not text}
+            return
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
         edit.replaced[factory.function.node] = factory_text(
@@ -248,12 +253,17 @@ class Rewriter:
             excerpt(span),
         )
         if self.only_entries:
-            edit.removed.add(statement) if statement in source.tree.body else None
+            edit.removed.add(statement) if statement in source.tree.body or statement in self.constructors() else None
             return
         self.findings.items[:] = [f for f in self.findings.items if f.span != span]
         self.findings.add(finding)
         if self.allow_partial and statement not in edit.replaced:
             edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
+
+    def constructors(self) -> list[ast.stmt]:
+        """The statements of the constructors that set attributes to models."""
+        factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
+        return [s for f in factories if f.statements is not None for s in f.statements.body]
 
     def converted_names(self, names: dict[str, Any]) -> set[str]:
         """The variables of the file that hold a model in the result."""
@@ -288,7 +298,9 @@ class Rewriter:
                     edit.removed |= {
                         n
                         for n in statement.body
-                        if n in self.memory.visited and n not in edit.replaced and used_identifiers(n) & keras_names
+                        if n in self.memory.visited
+                        and not any(inner in edit.replaced for inner in nodes(n))
+                        and used_identifiers(n) & keras_names
                     }
                 continue
             if is_import_block(statement):

@@ -32,6 +32,7 @@ from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
+from transpiler.read.keras.constructors import Statements, count_made, models_of, statements_of, without_keras
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
@@ -66,6 +67,7 @@ from transpiler.read.keras.evaluate.values import (
     Instance,
     Model,
     Origin,
+    Unknown,
     alternative_in,
     has_tensors,
     own_copy,
@@ -94,6 +96,8 @@ class Factory:
     """The parameter `**kwargs` → what was given in it that is Keras itself, of which the result has no use."""
     effects: bool = False
     """Whether the function changed something that outlives its call."""
+    statements: Statements | None = None
+    """Of a constructor that sets attributes to models: what becomes of its statements."""
     as_tensors: bool = False
     """Whether the source returns the tensors of the model in place of the model."""
     calls: list[ast.AST] = field(default_factory=list)
@@ -131,8 +135,27 @@ class FactoryStager(StagedModels, Stager):
         self.module_names: set[str] = set()
         """The variables that hold models."""
         self.builders_called: list[ast.AST] = []
+        self.begun: list[tuple[ast.stmt, int]] = []
+        """The statements of the function that were begun, and what there was of layers and tensors before each."""
+        self.own_name = ""
+        """What the class of the function's own model is called."""
         self.inlined: list[str] = []
         """The functions that an entry calls and that are written out for its arguments."""
+
+    def exec(self, node: ast.stmt, env: Env) -> Any:
+        """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
+        made = count_made(self)
+        if env is self.scope:
+            self.begun.append((node, made))
+        try:
+            return super().exec(node, env)
+        except NeedsConstant as error:
+            own = self.frame.function is not None and self.frame.function.name == "__init__" and env is self.scope
+            if not own or not isinstance(node, ast.Assign) or count_made(self) != made:
+                raise
+            for target in node.targets:
+                self.assign(target, Unknown(str(error)), env)
+            return None
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         layers = len(self.layers)
@@ -432,7 +455,7 @@ def _evaluate(
         env.names[n] = v
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
-    stager.scope = env
+    stager.scope, stager.own_name = env, name
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
     for n, v in arguments.items():
@@ -456,7 +479,7 @@ def _evaluate_in(
     signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
     result = signal.value if isinstance(signal, ReturnSignal) else None
     if result is None and function.name == "__init__":
-        raise StageError("a constructor that builds models")
+        return _constructor(env, stager, function, arguments, name, frozen)
     open_list = gathered_in(result)
     if open_list is not None:
         raise NotGathered(open_list.node)
@@ -476,6 +499,27 @@ def _evaluate_in(
     factory = _extract(stager, function, arguments, returned, name, frozen)
     factory.as_tensors = models is None and not isinstance(result, Model)
     factory.calls = stager.builders_called
+    return factory
+
+
+def _constructor(
+    env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
+) -> Factory:
+    """A constructor of a plain class that sets attributes to models."""
+    models, counts = models_of(env).values(), [*(count for _, count in stager.begun), count_made(stager)]
+    if not models or stager.flat:
+        raise StageError("a constructor that builds models")
+    apart = [m.attributes["__node__"] for m in models if m.code is None]
+    if any(node not in stager.memory.apart for node in apart):
+        raise Apart(apart)
+    for model in models:
+        if model.code is None:
+            stager.carve(model)
+    made = [(s, after - count) for (s, count), after in zip(stager.begun, counts[1:])]
+    statements = statements_of(function.node.body, made, env)  # type: ignore[arg-type]
+    without_keras(statements, env)
+    factory = _extract(stager, function, arguments, tuple(m.code for m in models), name, frozen)
+    factory.statements, factory.calls = statements, stager.builders_called
     return factory
 
 
@@ -540,7 +584,7 @@ def _extract(
         made.append(returned)
     elif region.ops:
         raise StageError("what the function makes is more than its models")
-    sink_into_models(prologue)
+    sink_into_models(prologue, stager.module_names)
     for i, construction in enumerate(made):
         show(construction.cls, [place for m, *place in stager.memory.show.get(function.node, ()) if m == i])
     outer_names = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]

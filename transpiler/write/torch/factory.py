@@ -61,6 +61,34 @@ def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict
     return lines
 
 
+def constructor_texts(
+    prologue: Block, found: Any, frozen: dict[str, Any], printed: dict[str, str]
+) -> dict[ast.stmt, str]:
+    """What stands for the statements about models of a constructor: the construction of their classes; "" for nothing.
+
+    `found` says which statements these are, and which of them bind an attribute to a model.
+    """
+    waiting = [op for op in prologue.ops if isinstance(op, Let) and (op.items or not is_named(op, printed, found))]
+    texts: dict[ast.stmt, str] = {}
+    guards = [line for name, value in frozen.items() for line in guard(name, value, False)]
+    for statement in found.body:
+        if statement not in found.about_models:
+            continue
+        lines = []
+        variables = [variable for _, variable in found.assigned.get(statement, ())]
+        while any(op.name in variables for op in waiting):
+            lines.append(let_code(waiting.pop(0)))
+        lines, guards = ([*guards, *lines], []) if lines else (lines, guards)
+        texts[statement] = VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), "\n".join(lines))
+    return texts
+
+
+def is_named(op: Let, printed: dict[str, str], found: Any) -> bool:
+    """Whether the constructor has a variable or attribute of its own for a value that is no model."""
+    models = {variable for pairs in found.assigned.values() for _, variable in pairs}
+    return op.name not in models and not isinstance(op.value, Construction) and printed.get(op.name) == op.hint
+
+
 def composed_expression(prologue: Block, returned: Any, root: str, printed: dict[str, str]) -> str:
     """What a function of static statements returns as one expression; the class of the model is called `root`."""
     text = code_of_models(returned)

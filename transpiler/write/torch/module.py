@@ -60,7 +60,9 @@ class FileEdit:
                 end, comments = start - 1, []  # an insertion
             new = new_texts[node]
             if not new and node in self.removed:
-                while end < len(lines) and not lines[end].strip() and (start == 1 or not lines[start - 2].strip()):
+                inside = node.col_offset > 0 and _goes_on(lines, end, node.col_offset)
+                above_blank = start == 1 or not lines[start - 2].strip()
+                while end < len(lines) and not lines[end].strip() and (inside or above_blank):
                     end += 1
             inserted = [*above, *new[:-1]] if node in self.replaced else [*above, *new]
             text = [line for piece in inserted for line in (*piece.splitlines(), "", "")]
@@ -122,6 +124,12 @@ class FileEdit:
             return False
         module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
         return name in used or name not in original and module.partition(".")[0] not in self.frameworks
+
+
+def _goes_on(lines: list[str], end: int, indent: int) -> bool:
+    """Whether the block of a statement, indented so, has more statements after line `end`."""
+    following = next((line for line in lines[end:] if line.strip()), "")
+    return len(following) - len(following.lstrip()) >= indent
 
 
 def _blank_above(lines: list[str], start: int) -> int:

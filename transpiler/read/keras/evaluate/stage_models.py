@@ -339,7 +339,8 @@ class StagedModels:
         moved = {y: self.in_block(block, lambda y=y: self.to_layout(y, Layout.KERAS)) for y in outputs}
         block.ops.append(Return(replace_tensors(model.outputs, moved)))
         variable = model.attributes.get("__variable__") or model.name or "model"
-        cls = ModuleClass(cap_words(model.name or variable, "Model"), [], inputs, block, root=True)
+        title = cap_words(model.name or variable, "Model") if variable != "model" else self.own_name
+        cls = ModuleClass(title, [], inputs, block, root=True)
         name = self.fresh(staged_hint(variable))
         self.module_names.add(name)
         model.code = Sym.name(name)
@@ -428,10 +429,10 @@ def hoist_models(prologue: Block, region: Block, variables: Iterable[str]) -> No
             prologue.ops += needed
 
 
-def sink_into_models(prologue: Block) -> None:
-    """Moves variables that only one model's class reads into that class, in place."""
+def sink_into_models(prologue: Block, models: Iterable[str]) -> None:
+    """Moves variables that only one model's class reads into that class, in place; not those that hold `models`."""
     made = [op.value.cls for op in prologue.ops if isinstance(op, Let) and isinstance(op.value, Construction)]
-    for op in reversed([o for o in prologue.ops if isinstance(o, Let) and not isinstance(o.value, Construction)]):
+    for op in reversed([o for o in prologue.ops if isinstance(o, Let) and o.name not in models]):
         if sum(isinstance(o, Let) and o.name == op.name for o in prologue.walk()) != 1:
             continue
         others = Block([o for o in prologue.ops if o is not op and not is_construction(o)])

@@ -1,0 +1,112 @@
+"""Constructors of plain classes that build models: `self.model = Model(…)`.
+
+The statements about layers become the construction of the models' classes; all others stay as they are, so what the classes
+are given is named as the constructor names it: by its parameters, attributes and variables.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.program import Apply, Block, Branch, Construction, Let, Static
+from transpiler.ir.statics import bound_names
+from transpiler.ir.trees import nodes, variables_in
+from transpiler.read.keras.evaluate.api import TRAINING_METHODS
+from transpiler.read.keras.evaluate.staging import StageError
+from transpiler.read.keras.evaluate.values import Env, Model
+
+
+@dataclass(eq=False)
+class Statements:
+    """What the statements of a constructor do, as far as models go."""
+
+    body: list[ast.stmt]
+    about_models: list[ast.stmt] = field(default_factory=list)
+    """Those that make layers or tensors: they go."""
+    assigned: dict[ast.stmt, list[tuple[str, str]]] = field(default_factory=dict)
+    """Statement → the attributes that it binds to models, with the variables that hold these: `self.model`, `model__v3`."""
+
+
+def models_of(env: Env) -> dict[str, Model]:
+    """The attributes that hold models at the end of a constructor, in the order in which the models were made."""
+    found = {name: v for name, v in env.names.items() if name.startswith("self.") and isinstance(v, Model)}
+    return dict(sorted(found.items(), key=lambda item: item[1].index))
+
+
+def statements_of(body: list[ast.stmt], made: list[tuple[ast.stmt, int]], env: Env) -> Statements:
+    """`made` says for each statement that was evaluated how much it made of layers and tensors.
+
+    Raises StageError where an attribute does not hold its model from one assignment to the end.
+    """
+    found = Statements(body, [s for s, count in made if count])
+    targets = {s: [ast.unparse(t) for t in s.targets] for s in body if isinstance(s, ast.Assign)}
+    for name, model in models_of(env).items():
+        places = [s for s, texts in targets.items() if name in texts]
+        every = [n for s in body for n in nodes(s) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+        if len(places) != 1 or sum(ast.unparse(n) == name for n in every) != 1 or model.code is None:
+            raise StageError(f"{name} is set more than once, or not by an assignment of its own")
+        found.assigned.setdefault(places[0], []).append((name, model.code.code))
+    return found
+
+
+def source_names(prologue: Block, found: Statements, parameters: list[str]) -> dict[str, str]:
+    """How the constructor itself names the variables that the classes are given.
+
+    Raises StageError for a variable that it does not have, or that does not keep its value.
+    """
+    stores = Counter(
+        ast.unparse(n)
+        for s in found.body
+        for n in nodes(s)
+        if isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Store)
+    )
+    names = {variable: attribute for pairs in found.assigned.values() for attribute, variable in pairs}
+    for op in prologue.ops:
+        if isinstance(op, Static) or isinstance(op, Branch) and not bound_names(Block([op])):
+            continue  # what it checks, it checks as before
+        if not isinstance(op, Let):
+            raise StageError("a constructor decides what it builds")
+        if op.name in names or isinstance(op.value, Construction) or op.items:
+            continue
+        if stores[op.hint] != 1 or op.hint in parameters:
+            raise StageError(f"{op.hint or op.name} has more than one value in the constructor")
+        names[op.name] = op.hint
+    if any(stores[p] for p in parameters):
+        raise StageError("a parameter of the constructor is assigned again")
+    return names
+
+
+def count_made(stager: Any) -> int:
+    """How many layers, models, tensors and operations on tensors there are so far."""
+    return len(stager.layers) + len(stager.origins) + sum(isinstance(op, Apply) for op in stager.block.ops)
+
+
+def without_keras(found: Statements, env: Env) -> None:
+    """Adds to what goes the variables of Keras, such as optimizers, that only training needs.
+
+    Raises StageError for another statement that uses Keras.
+    """
+
+    def uses_keras(node: ast.AST) -> bool:
+        scopes = {n: env.scope_of(n) for n in variables_in(node)}
+        return any(isinstance(s.names[n], (ApiValue, ApiObject)) for n, s in scopes.items() if s is not None)
+
+    def trains(statement: ast.stmt) -> bool:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        return (
+            isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in TRAINING_METHODS
+        )
+
+    kept = [s for s in found.body if s not in found.about_models and not trains(s)]
+    for statement in kept:
+        if not uses_keras(statement) or isinstance(statement, (ast.Import, ast.ImportFrom)):
+            continue
+        own = {t.id for t in getattr(statement, "targets", ()) if isinstance(t, ast.Name)}
+        others = [s for s in kept if s is not statement]
+        if not own or any(own & variables_in(s) for s in others):
+            raise StageError("a statement of the constructor uses Keras")
+        found.about_models.append(statement)
