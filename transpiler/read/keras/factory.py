@@ -135,7 +135,7 @@ class FactoryStager(StagedModels, Stager):
         self.module_names: set[str] = set()
         """The variables that hold models."""
         self.builders_called: list[ast.AST] = []
-        self.begun: list[tuple[ast.stmt, int]] = []
+        self.statements_begun: list[tuple[ast.stmt, int]] = []
         """The statements of the function that were begun, and what there was of layers and tensors before each."""
         self.own_name = ""
         """What the class of the function's own model is called."""
@@ -146,7 +146,7 @@ class FactoryStager(StagedModels, Stager):
         """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
         made = count_made(self)
         if env is self.scope:
-            self.begun.append((node, made))
+            self.statements_begun.append((node, made))
         try:
             return super().exec(node, env)
         except NeedsConstant as error:
@@ -506,7 +506,7 @@ def _constructor(
     env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
 ) -> Factory:
     """A constructor of a plain class that sets attributes to models."""
-    models, counts = models_of(env).values(), [*(count for _, count in stager.begun), count_made(stager)]
+    models, counts = models_of(env).values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
     if not models or stager.flat:
         raise StageError("a constructor that builds models")
     apart = [m.attributes["__node__"] for m in models if m.code is None]
@@ -515,7 +515,7 @@ def _constructor(
     for model in models:
         if model.code is None:
             stager.carve(model)
-    made = [(s, after - count) for (s, count), after in zip(stager.begun, counts[1:])]
+    made = [(s, after - count) for (s, count), after in zip(stager.statements_begun, counts[1:])]
     statements = statements_of(function.node.body, made, env)  # type: ignore[arg-type]
     without_keras(statements, env)
     factory = _extract(stager, function, arguments, tuple(m.code for m in models), name, frozen)
