@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.staging import (
     axis_name,
     decided_equal,
     fact,
+    facts_of,
     is_static,
     raise_of,
     substitute,
@@ -117,7 +118,7 @@ class StagedBranches:
 
     def lift(self, branch: Branch, then_failed: bool) -> None:
         """One side raises: the other side's operations go after the branch, so that they are on the main path."""
-        self.facts.append(fact(branch.test.expr, not then_failed))
+        self.facts += facts_of(branch.test.expr, not then_failed)
         live = branch.otherwise if then_failed else branch.then
         operations, live.ops = live.ops, []
         for op in operations:
@@ -128,7 +129,7 @@ class StagedBranches:
         block, outer = Block(), self.block
         self.block = block
         facts = list(self.facts)
-        self.facts.append(fact(test.expr, value))
+        self.facts += facts_of(test.expr, value)
         self.in_side += 1
         taken = test.witness is not MISSING and bool(test.witness) == value
         side = Side(block)

@@ -263,6 +263,14 @@ def fact(test: ast.expr, outcome: bool) -> tuple[str, bool]:
     return ast.dump(test), outcome
 
 
+def facts_of(test: ast.expr, outcome: bool) -> list[tuple[str, bool]]:
+    """What is known where a test has this outcome: also each part of an `and` that holds, and of an `or` that does not."""
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, outcome = test.operand, not outcome
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) is outcome else []
+    return [fact(test, outcome), *(found for part in parts for found in facts_of(part, outcome))]
+
+
 def raise_of(error: ProgramError) -> ast.stmt:
     """The `raise` statement for an exception of the program."""
     value = error.value
