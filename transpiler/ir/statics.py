@@ -40,8 +40,13 @@ def names_in_code(code: str) -> frozenset[str]:
     return frozenset(n.id for n in nodes(tree) if isinstance(n, ast.Name)) - bound
 
 
+PLAIN = (int, str, float, bool, type(None))
+
+
 def names_in(value: Any) -> set[str]:
     """The names that a static value reads."""
+    if type(value) in PLAIN:
+        return set()
     if isinstance(value, Sym):
         return set(value.free_names)
     if isinstance(value, (list, tuple, set)):

@@ -250,6 +250,8 @@ def settle_statements(block: Block, read: set[str], parameters: Iterable[str]) -
 
     `read` are the names that are read after the statements.
     """
+    if not block.ops:
+        return {}
     remove_dead_lets(block, read)
     frame = ModuleClass("", [Param(n) for n in parameters], [], block, outs={n: Sym.name(n) for n in read})
     coalesce(block, frame)

@@ -144,14 +144,14 @@ class FactoryStager(StagedModels, Stager):
 
     def exec(self, node: ast.stmt, env: Env) -> Any:
         """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
+        if env is not self.scope or self.frame.function is None or self.frame.function.name != "__init__":
+            return super().exec(node, env)
         made = count_made(self)
-        if env is self.scope:
-            self.statements_begun.append((node, made))
+        self.statements_begun.append((node, made))
         try:
             return super().exec(node, env)
         except NeedsConstant as error:
-            own = self.frame.function is not None and self.frame.function.name == "__init__" and env is self.scope
-            if not own or not isinstance(node, ast.Assign) or count_made(self) != made:
+            if not isinstance(node, ast.Assign) or count_made(self) != made:
                 raise
             for target in node.targets:
                 self.assign(target, Unknown(str(error)), env)
@@ -565,7 +565,8 @@ def _extract(
     `returned` is the graph (inputs, outputs) of the one model that has no class yet, or the variables of models.
     """
     graph = returned if has_tensors(returned) else ((), ())
-    remove_dead(stager.block, {*tensors(graph[1])})
+    if stager.module_names:  # models are called on their own inputs, which nothing may need
+        remove_dead(stager.block, {*tensors(graph[1])})
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
     made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]

@@ -24,7 +24,7 @@ def units(model: Model, interpreter: Any) -> tuple[WeightUnit, ...]:
 
 def layers_of(model: Model, interpreter: Any) -> list[Any]:
     """The layers that the model's tensors pass through, each once."""
-    found: list[Any] = []
+    found: dict[int, Any] = {}
     seen: set[Value] = set()
     todo = list(tensors(model.outputs))
     while todo:
@@ -34,9 +34,9 @@ def layers_of(model: Model, interpreter: Any) -> list[Any]:
             continue
         seen.add(x)
         todo += origin.inputs
-        if origin.layer is not None and not any(origin.layer is known for known in found):
-            found.append(origin.layer)
-    return found
+        if origin.layer is not None:
+            found[id(origin.layer)] = origin.layer
+    return list(found.values())
 
 
 def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[WeightUnit]:

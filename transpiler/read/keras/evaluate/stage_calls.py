@@ -245,7 +245,7 @@ class StagedCalls:
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
-        inline = open_rank or gathered_in([args, kwargs]) is not None
+        inline = open_rank or self.gathers and gathered_in([args, kwargs]) is not None
         if self.flat or inline or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
         if function.node in self.active:

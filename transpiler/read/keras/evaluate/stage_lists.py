@@ -151,7 +151,7 @@ class StagedLists:
 
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
         """An open list with items behind it is an open list; any other operation needs single tensors."""
-        found = gathered_in([left, right])
+        found = gathered_in([left, right]) if self.gathers else None
         if found is None:
             return super().binop(op, left, right)
         if left is not found or not isinstance(op, ast.Add) or not isinstance(right, list):

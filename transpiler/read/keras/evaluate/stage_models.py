@@ -432,6 +432,8 @@ def hoist_models(prologue: Block, region: Block, variables: Iterable[str]) -> No
 def sink_into_models(prologue: Block, models: Iterable[str]) -> None:
     """Moves variables that only one model's class reads into that class, in place; not those that hold `models`."""
     made = [op.value.cls for op in prologue.ops if isinstance(op, Let) and isinstance(op.value, Construction)]
+    if not made:
+        return
     for op in reversed([o for o in prologue.ops if isinstance(o, Let) and o.name not in models]):
         if sum(isinstance(o, Let) and o.name == op.name for o in prologue.walk()) != 1:
             continue
