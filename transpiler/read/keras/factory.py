@@ -465,9 +465,7 @@ def _evaluate_in(
         apart = [m.attributes["__node__"] for m in models if m.code is None]
         if any(node not in stager.memory.apart for node in apart):
             raise Apart(apart)
-        for model in models:
-            if model.code is None:
-                stager.carve(model)
+        stager.carve_all(models)
         returned: Any = type(result)(m.code for m in models)
     elif isinstance(result, Model) and result.code is not None:
         returned = result.code
@@ -524,6 +522,7 @@ def _extract(
     remove_dead(stager.block, {*tensors(graph[1])})
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
+    stager.check_made_in_order(prologue, region)
     made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]
     if has_tensors(returned):
         inputs, outputs = returned
@@ -540,7 +539,7 @@ def _extract(
         made.append(returned)
     elif region.ops:
         raise StageError("what the function makes is more than its models")
-    sink_into_models(prologue)
+    sink_into_models(prologue, stager.module_names)
     for i, construction in enumerate(made):
         show(construction.cls, [place for m, *place in stager.memory.show.get(function.node, ()) if m == i])
     outer_names = {s.expr.id: n for n, s in stager.outer_names.items()}  # type: ignore[attr-defined]
