@@ -9,7 +9,7 @@ from typing import Any
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.ir.program import ModuleClass, Value, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
@@ -28,6 +28,7 @@ from transpiler.read.keras.factory import Factory, class_name, flat_factory, sta
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
+from transpiler.read.keras.scripts import renamings
 from transpiler.read.keras.units import layers_of, units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
@@ -87,7 +88,7 @@ class Assembly:
         torch_expression = torch_entry(expression, builder, self.program) if builder is not None else None
         if builder is not None and torch_expression is not None:
             written = self.convert_builder(builder)
-            if isinstance(written, Written) and written.factory is not None:
+            if isinstance(written, Written) and written.factory is not None and self.make_given(builder, activations):
                 return EntryPlan(
                     expression,
                     setup,
@@ -102,6 +103,15 @@ class Assembly:
             written = self.convert_script(self.script_models() or {expression: model})
             return EntryPlan(expression, setup, expression, setup, written.tier, weights, tuple(self.findings.items))
         return self.plan_composed(expression, setup, weights, activations)
+
+    def make_given(self, builder: Activation, activations: list[Activation]) -> bool:
+        """Converts what makes the models that a builder is given; whether that can be done."""
+        for model in [v for v in builder.arguments.values() if isinstance(v, Model)]:
+            made = [*activations, *self.program.interpreter.activations]
+            maker = next((a for a in made if makes(a, model)), None)
+            if maker is None or isinstance(self.convert_builder(maker), Declined) or not self.make_given(maker, made):
+                return False
+        return True
 
     def plan_layer(self, layer: Instance, expression: str, setup: str) -> EntryPlan:
         """A model that is an object of a class of the program: the class is kept, for the inputs that were seen."""
@@ -153,6 +163,8 @@ class Assembly:
             raise Declined("K2T203", f"{expression}: {declined.message}") from None
         finally:
             around.restore()
+        if list(constructions(factory.prologue)):
+            raise Declined("K2T203", f"{expression}: it makes several models", "Ask for each by itself.")
         for node in factory.calls:
             self.take(node)
         tier = max([factory.tier, *map(self.tier_of, factory.calls)], key=TIERS.index)
@@ -497,18 +509,21 @@ class Assembly:
 
     def convert_script(self, models: dict[str, Model]) -> Written:
         """The models that a script builds at its top level: their classes, and the statements that make them."""
-        key = ", ".join(models)
+        key, models = ", ".join(models), dict(models)
         if key in self.done:
             return self.done[key]  # type: ignore[return-value]
         source, interpreter = self.program.source, self.program.interpreter
+        renamed = renamings(self.program, models)
+        names = self.program.evaluate().names
+        models |= {n: names[n] for n in assigned_names(renamed)}
         statements = [
             s
             for s in source.tree.body
-            if id(s) in interpreter.statement_marks
+            if (id(s) in interpreter.statement_marks or s in renamed)
             and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
         ]
         first, model = next(iter(models.items()))
-        body = self.script(source, list(models))
+        body = self.script(source, list(models), renamed)
         node = ast.FunctionDef(first, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
         module_env = Env(None, "module", source, self.program.evaluate().names)
@@ -529,14 +544,14 @@ class Assembly:
         self.done[key] = written
         return written
 
-    def script(self, source: SourceModule, models: list[str]) -> list[ast.stmt]:
+    def script(self, source: SourceModule, models: list[str], renamed: list[ast.stmt]) -> list[ast.stmt]:
         """The body of a function that does what the script does, from the first statement about models to the last.
 
         What runs in between changes the variables that they use, so all of it is there except what could not be
         evaluated and what needs nothing but the finished model. Names that functions read stay the module's.
         """
         interpreter = self.program.interpreter
-        marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks]
+        marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks or s in renamed]
         between = source.tree.body[marked[0] : marked[-1] + 1]
         body = [
             s
@@ -569,6 +584,12 @@ class Assembly:
             self.settler.printed,
             self.done,
         ).write()
+
+
+def makes(activation: Activation, model: Model) -> bool:
+    """Whether a call returned a model, by itself or among others."""
+    result = activation.result
+    return result is model or isinstance(result, (tuple, list)) and any(m is model for m in result)
 
 
 def kinds_of(result: Any) -> list[Any]:

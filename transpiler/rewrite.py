@@ -22,6 +22,7 @@ from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
+from transpiler.read.keras.scripts import holds_models
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines
@@ -143,6 +144,8 @@ class Rewriter:
             "tuple",
             "list",
             "dict",
+            "staticmethod",
+            "classmethod",
         }
         placed: set[ModuleClass] = set()
         for item in items:
@@ -277,6 +280,9 @@ class Rewriter:
         """Top-level statements that still use Keras: consumed helpers go, the rest is reported."""
         names = self.names_of(source)
         keras_names = {n for n, v in names.items() if uses_keras(v)} - self.converted_names(names)
+        moved = [s for w in self.done.values() if isinstance(w, Written) for s in w.statements]
+        used = {n for s in moved for n in used_identifiers(s)}
+        keras_names |= {n for n, v in names.items() if holds_models(v)} & used  # the result has no such lists
         found: list[ast.stmt] = []
         scripts = any(isinstance(w, Written) and w.statements for w in self.done.values())
         gone = {

@@ -248,3 +248,156 @@ def build(size=5):
     for entry in ("build()", "build(4)"):
         text = convert(source, entry, tmp_path).modules[0].text
         assert_same(load(text), source, entry, tmp_path)
+
+
+def test_models_that_share_a_layer_do_not_become_two_classes(tmp_path: Path):
+    source = HEAD + """
+def build(n=4, h=5):
+    a, b = keras.Input((n,)), keras.Input((n,))
+    shared = Dense(h)
+    return Model(a, shared(a)), Model(b, Dense(2)(shared(b)))
+"""
+    conversion = convert_file(write(source, tmp_path))
+    assert "share a layer" in " ".join(f.message for f in conversion.findings if f.severity >= Severity.ERROR)
+
+
+def test_a_model_and_a_part_of_it(tmp_path: Path):
+    source = HEAD + """
+def build(n=4, h=5):
+    i = keras.Input((n,))
+    x = Dense(h, activation="relu")(i)
+    return Model(i, Dense(2)(x), name="full"), Model(i, x, name="features")
+"""
+    names = load(convert(source, "build()[0]", tmp_path).modules[0].text)
+    full, features = names["build"](3, 2)
+    assert full.features is features
+
+
+def test_models_with_loops_in_them_are_called(tmp_path: Path):
+    source = HEAD + """
+def build(size=5, latent=2, widths=(4, 3)):
+    inputs = x = keras.Input((size,))
+    for width in widths:
+        x = Dense(width, activation="relu")(x)
+    encoder = Model(inputs, [Dense(latent)(x), Dense(latent)(x)], name="encoder")
+    code = x = keras.Input((latent,))
+    for width in reversed(widths):
+        x = Dense(width, activation="relu")(x)
+    decoder = Model(code, Dense(size)(x), name="decoder")
+    return encoder, decoder, Model(inputs, decoder(encoder(inputs)[1]), name="vae")
+"""
+    conversion = convert(source, "build()[2]", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    encoder, decoder, vae = load(conversion.modules[0].text)["build"](6, 3, (7,))
+    x = torch.randn(2, 6)
+    assert torch.equal(vae(x), decoder(encoder(x)[1]))
+
+
+def test_layers_made_before_a_model_of_another_builder_keep_their_place(tmp_path: Path):
+    source = AUTOENCODER + """
+def build(size=4):
+    last = Dense(size)
+    base = encoder(size, (size,))
+    inputs = keras.Input((size,))
+    return Model(inputs, last(base(inputs)))
+"""
+    conversion = convert(source, "build()", tmp_path)
+    assert_same(load(conversion.modules[0].text), source, "build()", tmp_path)
+    assert conversion.entries[0].tier == "flat"
+
+
+SCRIPT = HEAD + """
+def tower(k, n=4):
+    i = keras.Input((n,))
+    return Model(i, Dense(k)(i))
+
+"""
+
+
+@pytest.mark.parametrize(
+    "lines, same, parameters",
+    [
+        ("a = tower(3)\nold = a\na = tower(3)\n", "names['m'].a1 is names['old']", {"a": 15, "old": 15}),
+        ("a = tower(3)\nold = tower(4)\na, old = old, a\n", "names['a'] is not names['old']", {"a": 20, "old": 15}),
+    ],
+)
+def test_names_of_models_that_a_script_gives_anew(lines: str, same: str, parameters: dict[str, int], tmp_path: Path):
+    end = "i = keras.Input((4,))\nm = Model(i, concatenate([old(i), a(i)]))\n"
+    conversion = convert_file(write(SCRIPT + lines + end, tmp_path))
+    assert not [f for f in conversion.findings if f.severity >= Severity.WARNING]
+    names = load(conversion.modules[0].text)
+    assert {n: sum(p.numel() for p in names[n].parameters()) for n in parameters} == parameters
+    assert eval(same)
+
+
+def test_a_list_of_models_that_the_result_does_not_have_is_reported(tmp_path: Path):
+    source = SCRIPT + """
+models = []
+for k in (3, 4):
+    models.append(tower(k))
+i = keras.Input((4,))
+m = Model(i, concatenate([x(i) for x in models]))
+count = len(models)
+"""
+    conversion = convert_file(write(source, tmp_path))
+    errors = [f for f in conversion.findings if f.severity >= Severity.ERROR]
+    assert [f.excerpt.strip() for f in errors] == ["count = len(models)"]
+
+
+def test_an_entry_that_is_given_models_converts_what_makes_them(tmp_path: Path):
+    source = SCRIPT + """
+def use(base, k=2):
+    i = keras.Input((4,))
+    return Model(i, Dense(k)(base(i)))
+
+m = use(tower(3))
+"""
+    for entry in ("m", "use(tower(5))"):
+        conversion = convert(source, entry, tmp_path)
+        names = load(conversion.modules[0].text)
+        assert eval(conversion.entries[0].torch_expression, names)(torch.randn(2, 4)).shape == (2, 2)
+
+
+def test_static_and_class_methods_stay_what_they_are(tmp_path: Path):
+    source = HEAD + """
+class Net:
+    @staticmethod
+    def build(n=4):
+        i = keras.Input((n,))
+        return Model(i, Dense(3)(i))
+"""
+    text = convert(source, "Net.build()", tmp_path).modules[0].text
+    assert "    @staticmethod\n    def build(n=4)" in text
+    assert load(text)["Net"]().build(5)(torch.randn(2, 5)).shape == (2, 3)
+
+
+def test_helper_functions_stand_at_the_top_level(tmp_path: Path):
+    source = HEAD + """
+class Gan:
+    def __init__(self):
+        self.critic = self.build()
+        z = keras.Input((4,))
+        self.model = Model(z, self.critic(z))
+
+    def build(self):
+        model = Sequential([keras.Input((4,)), Dense(3)])
+        model.summary()
+        return model
+"""
+    text = convert(source, "Gan().model", tmp_path).modules[0].text
+    assert "\ndef init_weights" in text
+    load(text)
+
+
+def test_the_value_of_and_and_or(tmp_path: Path):
+    source = SCRIPT + """
+def build(n=4, flag=True, base=None, rate=None):
+    units = flag and 5
+    base = base or tower(6)
+    rate = rate or 0.0
+    i = keras.Input((n,))
+    return Model(i, Dense(int(rate) + 2)(Dense(units or 3)(base(i))))
+"""
+    text = convert(source, "build()", tmp_path).modules[0].text
+    for call in ("build()", "build(4, False)", "build(flag=False, rate=3.0)"):
+        assert_same(load(text), source, call, tmp_path)

@@ -488,9 +488,7 @@ def _evaluate_in(
         apart = [m.attributes["__node__"] for m in models if m.code is None]
         if any(node not in stager.memory.apart for node in apart):
             raise Apart(apart)
-        for model in models:
-            if model.code is None:
-                stager.carve(model)
+        stager.carve_all(models)
         returned: Any = type(result)(m.code for m in models)
     elif isinstance(result, Model) and result.code is not None:
         returned = result.code
@@ -569,6 +567,7 @@ def _extract(
         remove_dead(stager.block, {*tensors(graph[1])})
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
+    stager.check_made_in_order(prologue, region)
     made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]
     if has_tensors(returned):
         inputs, outputs = returned

@@ -55,10 +55,11 @@ def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict
     statements(prologue, body, printed)
     values = [returned] if len(names) == 1 else returned
     lines = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), line) for line in body.lines]
-    for name, value in zip(names, values):
-        code = VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), code_of_models(value))
-        lines += [f"{name} = {code}"] if code != name else []
-    return lines
+    codes = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), code_of_models(value)) for value in values]
+    pairs = [(name, code) for name, code in zip(names, codes) if code != name]
+    if any(name in variables_in(ast.parse(code)) for i, (name, _) in enumerate(pairs) for _, code in pairs[i + 1 :]):
+        return [*lines, f"{', '.join(n for n, _ in pairs)} = {', '.join(c for _, c in pairs)}"]
+    return [*lines, *(f"{name} = {code}" for name, code in pairs)]
 
 
 def constructor_texts(

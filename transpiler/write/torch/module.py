@@ -46,8 +46,13 @@ class FileEdit:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
         edits: list[Edit] = []
-        nodes = {*self.replaced, *self.removed, *self.before}
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
+        if first is not None:  # functions that all classes may need stand at the top level
+            top = next(s for s in self.tree.body if first <= (s.end_lineno or s.lineno))
+            first = _start(top)
+            if top not in {*self.replaced, *self.removed}:
+                self.before.setdefault(top, [])
+        nodes = {*self.replaced, *self.removed, *self.before}
         new_texts = formatted({n: self.new_text(n) for n in nodes})
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]

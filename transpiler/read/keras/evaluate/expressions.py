@@ -255,12 +255,23 @@ class Expressions:
     def tensor_unary(self, op: ast.unaryop, value: Value) -> Any:
         raise self.declined("K2T103", "arithmetic on tensors is not translated here")
 
+    def eval_test(self, node: ast.expr, env: Env) -> Any:
+        """The truth of an expression."""
+        return self.truth(
+            self.bool_op(node, env, as_test=True) if isinstance(node, ast.BoolOp) else self.eval(node, env)
+        )
+
     def eval_BoolOp(self, node: ast.BoolOp, env: Env) -> Any:
+        return self.bool_op(node, env, as_test=False)
+
+    def bool_op(self, node: ast.BoolOp, env: Env, as_test: bool) -> Any:
+        """`a and b`, `a or b`: the operand that decides, of which a test needs the truth only."""
         is_and = isinstance(node.op, ast.And)
         open_parts: list[Any] = []
         value: Any = None
         for operand in node.values:
-            value = self.eval(operand, env)
+            nested = as_test and isinstance(operand, ast.BoolOp)
+            value = self.bool_op(operand, env, as_test=True) if nested else self.eval(operand, env)  # type: ignore[arg-type]
             test = self.truth(value)
             if isinstance(test, Unknown):
                 return test
@@ -269,14 +280,20 @@ class Expressions:
             elif bool(test) != is_and:  # decides the result
                 if not open_parts:
                     return value
-                if is_and:
+                if is_and and as_test:
                     return False
                 open_parts.append(value)
                 break
         if not open_parts:
             return value
-        if len(open_parts) == 1 and (is_and and value is open_parts[-1] or not is_and):
+        if value is not open_parts[-1] and not as_test:
+            open_parts.append(value)  # the result where nothing before it decides
+        if len(open_parts) == 1 and (not as_test or is_and and value is open_parts[-1] or not is_and):
             return open_parts[0]
+        try:
+            texts = [to_ast(p) for p in open_parts]
+        except TypeError:  # an object
+            raise NeedsConstant(open_parts[0], f"the value of {ast.unparse(node)}") from None
 
         def decide(*seen: Any) -> Any:
             for s in seen:
@@ -284,7 +301,7 @@ class Expressions:
                     return s
             return seen[-1]
 
-        return Sym(ast.BoolOp(node.op, [to_ast(p) for p in open_parts]), observe(decide, *open_parts))
+        return Sym(ast.BoolOp(node.op, texts), observe(decide, *open_parts))
 
     def eval_Compare(self, node: ast.Compare, env: Env) -> Any:
         left = self.eval(node.left, env)
@@ -388,7 +405,7 @@ class Expressions:
         raise self.declined("K2T103", "comparing tensors is not translated")
 
     def eval_IfExp(self, node: ast.IfExp, env: Env) -> Any:
-        test = self.truth(self.eval(node.test, env))
+        test = self.eval_test(node.test, env)
         if isinstance(test, Unknown):
             return test
         if isinstance(test, Sym):
@@ -476,7 +493,7 @@ class Expressions:
             for item in self.iterate(self.eval(first.iter, scope)):
                 self.tick()
                 self.assign(first.target, item, scope)
-                tests = [self.truth(self.eval(c, scope)) for c in first.ifs]
+                tests = [self.eval_test(c, scope) for c in first.ifs]
                 for t in tests:
                     if isinstance(t, Sym):
                         raise NeedsConstant(t)

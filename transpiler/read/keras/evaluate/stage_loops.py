@@ -363,7 +363,7 @@ class StagedLoops:
         outer, self.block = self.block, Block()
         try:
             element = self.eval(node.elt, scope)
-            tests = [self.truth(self.eval(c, scope)) for c in generator.ifs]
+            tests = [self.eval_test(c, scope) for c in generator.ifs]
             if self.block.ops or not is_static(element):
                 raise NeedsConstant(iterable)
         except NeedsConstant as error:  # a decision on an item is one on what is iterated over
@@ -398,7 +398,7 @@ class StagedLoops:
             )
             outer, self.block = self.block, Block()
             try:
-                if all(witness_of(self.truth(self.eval(c, scope))) for c in node.generators[0].ifs):
+                if all(witness_of(self.eval_test(c, scope)) for c in node.generators[0].ifs):
                     value = witness_of(self.eval(node.elt, scope))
                     if value is MISSING:
                         return MISSING

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
 from transpiler.ir.liveness import all_uses, results_of
 from transpiler.ir.model import ApiValue, Step
@@ -59,6 +60,13 @@ class Apart(Again):
 
     def note(self, memory: Memory) -> None:
         memory.apart += self.nodes
+
+
+class CalledApart(Apart):
+    """Models whose steps cannot be done once more where they are called: their classes can be called there."""
+
+    def note(self, memory: Memory) -> None:
+        memory.called_apart += self.nodes
 
 
 class Show(Again):
@@ -244,10 +252,17 @@ class StagedModels:
     # --- calling them ----------------------------------------------------------------------------------------------
 
     def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if model.code is None and model.attributes.get("__node__") in self.memory.apart and model.inputs is not None:
-            self.carve(model)
+        apart = self.memory.apart if self.flat else self.memory.apart + self.memory.called_apart
+        node = model.attributes.get("__node__")
+        if model.code is None and model.inputs is not None and node in apart:
+            self.carve_all(m for m in self.models if m.attributes.get("__node__") in apart)
         if model.code is None:
-            return super().call_model(model, args, kwargs)
+            try:
+                return super().call_model(model, args, kwargs)
+            except (Declined, StageError):
+                if self.flat or node is None or node in apart or model.inputs is None or not self.can_carve():
+                    raise
+                raise CalledApart([node]) from None
         result = self.call_module(model, args[0] if args else kwargs.get("inputs"))
         self.nested.update({y: (model, tensors(args or kwargs), tensors(result)) for y in tensors(result)})
         return result
@@ -312,22 +327,18 @@ class StagedModels:
 
         Raises StageError where something else than the model's outputs is read outside, or the other way round.
         """
-        if self.frame.kind != "factory" or self.in_loop or self.in_side:
+        if not self.can_carve():
             raise StageError("a model is made by a helper, in a loop or under a condition")
         inputs, outputs = tensors(model.inputs), tensors(model.outputs)
         ops = self.block.ops
-        region: list[Any] = []
-        needed = {*outputs}
-        for op in reversed(ops):
-            made = results_of(op)
-            if made and not needed.isdisjoint(made):
-                region.insert(0, op)
-                needed = needed.difference(made) | set(all_uses(op))
+        region, needed = self.region_of(model)
         if not {x for x in needed if not isinstance(x, Constant)} <= {*inputs}:
             raise StageError("a model depends on a tensor that is not one of its inputs")
         if not region:
             raise StageError("a model without layers")
         self.check_order(region)
+        if members_of(region) & members_of(op for op in ops if op not in region):
+            raise StageError("two models share a layer")
         rebound = bound_names(Block(region))
         last = ops.index(region[-1])
         starts = [op for op in ops[:last] if isinstance(op, Let) and op.name in rebound]
@@ -349,6 +360,31 @@ class StagedModels:
         after = [Let(name, Construction(cls, {})), self.module_call(model, inputs, results), *turned.ops]
         self.kept.update(outputs)
         ops[:] = [op for op in ops[:last] if op in rest] + after + [op for op in ops[last + 1 :] if op in rest]
+
+    def check_made_in_order(self, prologue: Block, region: Block) -> None:
+        """Raises StageError where a model would be made before layers that Keras makes first."""
+        if made_too_early(prologue, region, self.module_names) is not None:
+            raise StageError("a layer is made before a model that is made on its own")
+
+    def can_carve(self) -> bool:
+        return self.frame.kind == "factory" and not self.in_loop and not self.in_side
+
+    def carve_all(self, models: Iterable[Model]) -> None:
+        """Makes classes of several models, of those that are parts of others first."""
+        whole = [m for m in models if m.code is None and m.inputs is not None]
+        for model in sorted(whole, key=lambda m: len(self.region_of(m)[0])):
+            self.carve(model)
+
+    def region_of(self, model: Model) -> tuple[list[Any], set[Value]]:
+        """The operations between a model's inputs and its outputs, and the tensors that they start from."""
+        region: list[Any] = []
+        needed = {*tensors(model.outputs)}
+        for op in reversed(self.block.ops):
+            made = results_of(op)
+            if made and not needed.isdisjoint(made):
+                region.insert(0, op)
+                needed = needed.difference(made) | set(all_uses(op))
+        return region, needed
 
     def before_permute(self, y: Value) -> Value:
         """The tensor in Keras's layout that `y`, which what follows goes on with, is made from."""
@@ -400,6 +436,17 @@ def holds_weights(op: Any) -> bool:
     return isinstance(op, Apply) and op.member is not None and bool(op.step.weights or op.member.construction)
 
 
+def members_of(ops: Iterable[Any]) -> set[Member]:
+    """The layers that operations call, those inside classes of models included."""
+    found: set[Member] = set()
+    for op in Block(list(ops)).walk():
+        if isinstance(op, Apply) and op.member is not None and not op.member.given:
+            found.add(op.member)
+        elif is_construction(op):
+            found |= members_of(op.value.cls.block.ops)
+    return found
+
+
 def models_in(result: Any) -> list[Model] | None:
     """The models of a tuple or list of models; None for anything else."""
     if not isinstance(result, (tuple, list)) or not result or not all(isinstance(m, Model) for m in result):
@@ -442,6 +489,24 @@ def sink_into_models(prologue: Block, models: Iterable[str]) -> None:
         if len(users) == 1 and op.name not in used_names(others, let_values=True):
             prologue.ops.remove(op)
             users[0].block.ops.insert(0, op)
+
+
+def made_too_early(prologue: Block, region: Block, variables: Iterable[str]) -> str | None:
+    """The first variable of a model that would be made before layers that Keras makes first: that order pairs weights."""
+    made = [op for op in prologue.ops if isinstance(op, Let) and op.name in variables]
+    blocks = [region, *(op.value.cls.block for op in made if is_construction(op))]
+    applied = [o for block in blocks for o in block.walk() if isinstance(o, Apply) and o.member is not None]
+    given = {o.member.code: [o.member.order] for o in applied if o.member is not None and o.member.given}
+    orders = [orders_in(op.value.cls.block) if is_construction(op) else given.get(op.name, []) for op in made]
+    orders.append(orders_in(region))
+    for i, op in enumerate(made):
+        if any(n < max(orders[i]) for later in orders[i + 1 :] for n in later if orders[i]):
+            return op.name
+    return None
+
+
+def orders_in(block: Block) -> list[int]:
+    return [o.member.order for o in block.walk() if holds_weights(o)]
 
 
 def is_module(value: Any) -> bool:

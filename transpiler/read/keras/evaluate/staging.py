@@ -190,6 +190,8 @@ class Memory:
     """Builders that are called by the one being converted, by the nodes of their functions → their factories."""
     apart: list[ast.AST] = field(default_factory=list)
     """Calls that make models which have to be classes of their own."""
+    called_apart: list[ast.AST] = field(default_factory=list)
+    """The same for models that are called; written out flat they need not be."""
     unrolled: list[ast.For] = field(default_factory=list)
     """Loops that fill a list which is used in a way that needs its single tensors."""
     comprehensions: dict[ast.AST, ast.For] = field(default_factory=dict)

@@ -63,7 +63,7 @@ class Statements:
         while queue:
             statement = queue.pop(0)
             if isinstance(statement, ast.If):
-                test = self.located(statement, env, lambda s=statement: self.truth(self.eval(s.test, env)))
+                test = self.located(statement, env, lambda s=statement: self.eval_test(s.test, env))
                 if isinstance(test, (Sym, Unknown)):
                     signal = self.located(
                         statement, env, lambda s=statement, t=test: self.open_branch(t, s, queue, env)
@@ -201,7 +201,7 @@ class Statements:
         raise ProgramError(value)
 
     def exec_Assert(self, node: ast.Assert, env: Env) -> None:
-        test = self.truth(self.eval(node.test, env))
+        test = self.eval_test(node.test, env)
         if isinstance(test, (Sym, Unknown)):
             self.open_assert(node, test, env)
         elif not test:
@@ -317,7 +317,7 @@ class Statements:
     def exec_While(self, node: ast.While, env: Env) -> Signal | None:
         while True:
             self.tick()
-            test = self.truth(self.eval(node.test, env))
+            test = self.eval_test(node.test, env)
             if isinstance(test, Sym):
                 raise NeedsConstant(test)
             if isinstance(test, Unknown):
@@ -421,7 +421,7 @@ class Statements:
                 continue
             for name, value in bindings.items():
                 env.assign(name, value)
-            if case.guard is None or self.truth(self.eval(case.guard, env)):
+            if case.guard is None or self.eval_test(case.guard, env):
                 return self.exec_block(case.body, env)
         return None
 
