@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -409,7 +409,7 @@ def expressions_of(statement: ast.stmt) -> list[ast.AST]:
     return found
 
 
-def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Sequence[Any]) -> bool:
+def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Collection[Any]) -> bool:
     """`layers = tf.keras.layers`, `conv3 = partial(Conv2D, kernel_size=3)`: another name for a part of Keras, or for a
     function that became a class, which the result does not need."""
     if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
