@@ -27,6 +27,7 @@ from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import factory_text, script_lines
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
+from transpiler.write.torch.pieces import names_of
 
 UNNAMED = "__unnamed__"
 """Stands for the name of a class until the names of a file are settled."""
@@ -148,6 +149,7 @@ class Rewriter:
         for item in items:
             self.place(source, item, texts, placed, edit, known)
         edit.dropped_names = {c.name for c in classes}
+        self.place_statics(source, edit)
 
     def names_of(self, source: SourceModule) -> dict[str, Any]:
         module = self.program.interpreter.modules.get(source.name)
@@ -177,7 +179,6 @@ class Rewriter:
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
-        self.place_statics(source, edit)
         if item.factory is None:
             return
         if item.statements:
@@ -196,10 +197,16 @@ class Rewriter:
         )
 
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
-        """Copies functions that the result calls from files that it will not import."""
-        for function in self.memory.static_functions:
-            if function.module is source or any(function.name == getattr(n, "name", None) for n in source.tree.body):
-                continue
+        """Copies functions that the new text of a file calls from files that it will not import."""
+        own = {getattr(n, "name", None) for n in source.tree.body}
+        foreign = [f for f in self.memory.static_functions if f.module is not source and f.name not in own]
+        used = {name for text in edit.new_texts() for name in names_of(text)}
+        needed: list[Function] = []
+        while more := [f for f in foreign if f.name in used and f not in needed]:
+            needed += more
+            used = used.union(*(used_identifiers(f.node) for f in more))
+        for function in [f for f in foreign if f in needed]:
+            edit.dropped_names.add(function.name)
             text = ast.get_source_segment(function.module.text, function.node) or ""
             if text not in edit.preamble:
                 edit.preamble.insert(0, text)
