@@ -20,6 +20,7 @@ CHANGED = {
         "if a:\n    f()\nelif b and c:\n    g()",
     ),
     "a choice": ("if a:\n    x = 1e-3\nelse:\n    x = f('b')", "x = 1e-3 if a else f('b')"),
+    "a choice of tuples": ("if a:\n    x = (1, 1)\nelse:\n    x = (b, 2)", "x = (1, 1) if a else (b, 2)"),
     "a choice on one side": (
         "if a:\n    if b:\n        x = 1\n    else:\n        x = 2\nelse:\n    f()",
         "if a:\n    x = 1 if b else 2\nelse:\n    f()",
@@ -31,6 +32,7 @@ KEPT = {
     "more in it": "if a:\n    if b:\n        f()\n    g()",
     "a comment between": "if a:\n    # why\n    if b:\n        f()",
     "a chain": "if a:\n    x = 1\nelif b:\n    x = 2\nelse:\n    x = 3",
+    "bare tuples": "if a:\n    x = 1, 1\nelse:\n    x = (a + b) * 2, f(2)",
     "two variables": "if a:\n    x = 1\nelse:\n    y = 2",
     "attributes": "if a:\n    self.x = 1\nelse:\n    self.x = 2",
     "commented": "if a:\n    x = 1  # why\nelse:\n    x = 2",

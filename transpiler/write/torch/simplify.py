@@ -51,7 +51,7 @@ def _choose(node: ast.If, lines: list[str], column: int) -> bool:
     for side in (*node.body, *node.orelse):
         if not isinstance(side, ast.Assign) or not isinstance(side.targets[0], ast.Name) or len(side.targets) > 1:
             return False
-        if isinstance(side.value, (*_LOOSE, ast.Tuple)) or "#" in lines[side.lineno - 1]:
+        if isinstance(side.value, _LOOSE) or _bare(side.value) or "#" in lines[side.lineno - 1]:
             return False
         targets.append(side.targets[0].id)
         values.append(_segment(side.value, lines))
@@ -60,6 +60,11 @@ def _choose(node: ast.If, lines: list[str], column: int) -> bool:
         return False
     lines[first - 1 : last] = [line]
     return True
+
+
+def _bare(node: ast.expr) -> bool:
+    """Whether an expression is a tuple without parentheses."""
+    return isinstance(node, ast.Tuple) and bool(node.elts) and node.elts[0].col_offset == node.col_offset
 
 
 def _operand(node: ast.expr, lines: list[str]) -> str:
