@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Convert and verify every model of a manifest: corpus.py MANIFEST SRC [--json OUT] [--jobs N] [ID ...]
+"""Convert and verify every model of a manifest: corpus.py MANIFEST SRC [--convert-only] [--json OUT] [--jobs N] [ID ...]
 
 MANIFEST has one JSON object a line: `id, file, flavor, setup, builder, paths` and, where needed, `bypass` (packages
 whose `__init__` is skipped), `stubs` (modules replaced by stand-ins), `inputs, shapes, int_high, intfloat`.
 SRC holds the unpacked packages. Each entry runs in a process of its own; a crash or a hang is a row.
+
+A row also says how many lines were generated from how many of the source, and what ruff finds in them (see
+`generated.py`). With `--convert-only` nothing is verified, which takes a second for each entry; all findings are printed.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 TIMEOUT = 600
+PASSED = ("pass", "written")
 
 IMPORTS = """\
 import importlib, importlib.util, os, re, sys, types
@@ -136,49 +140,83 @@ def options(entry: dict[str, Any], src: Path) -> dict[str, Any]:
     }
 
 
-def run_entry(entry: dict[str, Any], src: Path) -> list[dict[str, Any]]:
+def run_entry(entry: dict[str, Any], src: Path, convert_only: bool) -> list[dict[str, Any]]:
     """The rows of one entry, in this process."""
     from transpiler.verify import verify_file
 
-    results = verify_file(source_file(entry, src), **options(entry, src))
-    return [{**r.to_json(), "reason": r.reason} for r in results]
+    given = options(entry, src)
+    row = convert(entry, src, {k: v for k, v in given.items() if k != "inputs"})
+    if convert_only:
+        return [row]
+    results = verify_file(source_file(entry, src), **given)
+    return [{**r.to_json(), "reason": r.reason, "quality": row["quality"]} for r in results]
 
 
-def run_child(entry: dict[str, Any], manifest: Path, src: Path, timeout: float) -> dict[str, Any]:
+def convert(entry: dict[str, Any], src: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The row of an entry that is converted and not run."""
+    from generated import quality
+
+    from transpiler.pipeline import convert_file
+
+    done = convert_file(source_file(entry, src), **arguments)
+    if done.entries:
+        return {"status": "written", "tier": done.entries[0].tier, "reason": "", "quality": quality(done)}
+    why = "; ".join(f"{f.code} {f.message}" for f in done.findings)
+    return {"status": "declined", "tier": None, "reason": why, "quality": None}
+
+
+def run_child(entry: dict[str, Any], args: argparse.Namespace, src: Path) -> dict[str, Any]:
     """One entry in a process group of its own; a crash or a hang becomes a row."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        command = [sys.executable, __file__, str(manifest), str(src), entry["id"], "--child", str(out)]
+        command = [sys.executable, __file__, str(args.manifest), str(src), entry["id"], "--child", str(out)]
+        command += ["--convert-only"] if args.convert_only else []
         child = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         try:
-            errors = child.communicate(timeout=timeout)[1]
+            errors = child.communicate(timeout=args.timeout)[1]
             problem = errors.strip().splitlines()[-1] if errors.strip() else f"exit code {child.returncode}"
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
-            problem = f"no result within {timeout:.0f} s"
+            problem = f"no result within {args.timeout:.0f} s"
         rows = json.loads(out.read_text()) if out.exists() else []
     seconds = round(time.monotonic() - started, 1)
     first = rows[0] if rows else {"status": "error", "tier": None, "reason": problem}
-    summary = {k: first.get(k) for k in ("status", "tier", "reason")}
+    summary = {k: first.get(k) for k in ("status", "tier", "reason", "quality")}
     return {"id": entry["id"], **summary, "seconds": seconds, "rows": rows}
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The results as text: one line each, the share that verifies, the other reasons by frequency."""
+    """The results as text: one line each (with source lines, generated lines and what ruff finds), the share that
+    passes, the size of all that was generated, the other reasons by frequency."""
     width = max((len(r["id"]) for r in results), default=2)
     lines = []
     for r in results:
         reason = " ".join((r["reason"] or "").split())[:110]
-        lines.append(f"{r['id']:{width}}  {r['status']:8}  {r['tier'] or '-':11}  {r['seconds']:6.1f} s  {reason}")
-    passed = sum(r["status"] == "pass" for r in results)
-    lines.append(f"{passed} of {len(results)} verify ({passed / max(len(results), 1):.0%})")
-    reasons = Counter(_kind(r) for r in results if r["status"] != "pass")
+        size = _size([r])
+        lines.append(
+            f"{r['id']:{width}}  {r['status']:8}  {r['tier'] or '-':11}  {r['seconds']:6.1f} s  {size}  {reason}"
+        )
+    for status, what in (("pass", "verify"), ("written", "are converted")):
+        count = sum(r["status"] == status for r in results)
+        if count:
+            lines.append(f"{count} of {len(results)} {what} ({count / len(results):.0%})")
+    lines.append(f"lines of source, generated, ratio, lint: {_size(results)}")
+    reasons = Counter(_kind(r) for r in results if r["status"] not in PASSED)
     lines += [f"{n:4}  {why}" for why, n in reasons.most_common()]
     return "\n".join(lines)
+
+
+def _size(results: list[dict[str, Any]]) -> str:
+    """Lines of the source, lines generated, their ratio, and the number of findings of ruff."""
+    known = [r["quality"] for r in results if r["quality"]]
+    if not known:
+        return f"{'-':>5} {'-':>5} {'-':>5} {'-':>3}"
+    source, generated = (sum(q[k] for q in known) for k in ("source", "generated"))
+    return f"{source:5} {generated:5} {generated / max(source, 1):5.2f} {sum(len(q['lint']) for q in known):3}"
 
 
 def _kind(result: dict[str, Any]) -> str:
@@ -191,6 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("src", type=Path)
     parser.add_argument("ids", nargs="*")
+    parser.add_argument("--convert-only", action="store_true", help="do not verify, and print all that ruff finds")
     parser.add_argument("--json", type=Path, dest="out", help="write the results here")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds an entry may take")
@@ -203,19 +242,22 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"not in the manifest: {', '.join(sorted(unknown))}")
     chosen = [e for e in entries if not args.ids or e["id"] in args.ids]
     if args.child:
-        args.child.write_text(json.dumps(run_entry(chosen[0], src)), encoding="utf-8")
+        args.child.write_text(json.dumps(run_entry(chosen[0], src, args.convert_only)), encoding="utf-8")
         return 0
     results = _run_all(chosen, args, src)
     if args.out:
         args.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for r in results if args.convert_only else ():
+        for finding in r["quality"]["lint"] if r["quality"] else ():
+            print(f"{r['id']}  {finding}")
     print(table(results))
-    return 0 if all(r["status"] == "pass" for r in results) else 1
+    return 0 if all(r["status"] in PASSED for r in results) else 1
 
 
 def _run_all(entries: list[dict[str, Any]], args: argparse.Namespace, src: Path) -> list[dict[str, Any]]:
     results = []
     with ThreadPoolExecutor(args.jobs) as pool:
-        futures = [pool.submit(run_child, e, args.manifest, src, args.timeout) for e in entries]
+        futures = [pool.submit(run_child, e, args, src) for e in entries]
         for n, future in enumerate(futures, 1):
             result = future.result()
             results.append(result)

@@ -126,7 +126,7 @@ class Unet(nn.Module):
         self.double_conv = DoubleConv(channels, base_filters * 2**depth, dropout=dropout)
         channels = base_filters * 2**depth
         blocks2: list[nn.Module] = []
-        for level, skip_channels in zip(reversed(range(depth)), reversed(skips_channels)):
+        for level, skip_channels in zip(reversed(range(depth)), reversed(skips_channels), strict=True):
             filters = base_filters * 2**level
             blocks2.append(UnetBlock2(channels, filters, skip_channels))
             channels = filters
@@ -142,7 +142,7 @@ class Unet(nn.Module):
             x, skip = block(x)
             skips.append(skip)
         x = self.double_conv(x)
-        for block, skip in zip(self.blocks2, reversed(skips)):
+        for block, skip in zip(self.blocks2, reversed(skips), strict=True):
             x = block(x, skip)
         mask = self.activation(self.mask(x))
         mask = mask.permute(0, 2, 3, 1)  # NCHW -> NHWC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
@@ -25,6 +26,7 @@ from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
+from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
@@ -466,6 +468,14 @@ class Assembly:
                         excerpt(span),
                     )
                 )
+
+    def origins(self) -> dict[Path, frozenset[int]]:
+        """The lines of the source that went into the result, by file."""
+        written = [w for w in self.done.values() if isinstance(w, Written)]
+        statements = [(w.source, s) for w in written for s in w.statements]
+        files = {w.source for w in written}
+        copied = [(f.module, f.node) for f in self.memory.static_functions if f.module not in files]
+        return lines_used(self.memory.visited, [*statements, *copied])
 
     def try_out(self, classes: list[ModuleClass]) -> None:
         """Writes settled classes for a look at the text: what cannot be written is not kept. Raises CannotKeep."""

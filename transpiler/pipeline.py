@@ -56,7 +56,7 @@ def convert_file(
         f"{n} is not installed or not part of the project; its values are unknown"
         for n in program.interpreter.missing_imports
     ]
-    return Conversion(modules, plans, findings.items, assumptions)
+    return Conversion(modules, plans, findings.items, assumptions, assembly.origins())
 
 
 __all__ = ["Conversion", "ConvertedModule", "EntryPlan", "WeightUnit", "convert_file"]

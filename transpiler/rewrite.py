@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
+from transpiler.write.torch.pieces import names_of
 
 UNNAMED = "__unnamed__"
 """Stands for the name of a class until the names of a file are settled."""
@@ -151,6 +152,7 @@ class Rewriter:
         for item in items:
             self.place(source, item, texts, placed, edit, known)
         edit.dropped_names = {c.name for c in classes}
+        self.place_statics(source, edit)
 
     def names_of(self, source: SourceModule) -> dict[str, Any]:
         module = self.program.interpreter.modules.get(source.name)
@@ -180,7 +182,6 @@ class Rewriter:
                 edit.replaced[origin] = texts[cls]
             elif anchor is not None:
                 edit.before.setdefault(anchor, []).append(texts[cls])
-        self.place_statics(source, edit)
         if item.factory is None:
             return
         if item.statements:
@@ -204,10 +205,16 @@ class Rewriter:
         )
 
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
-        """Copies functions that the result calls from files that it will not import."""
-        for function in self.memory.static_functions:
-            if function.module is source or any(function.name == getattr(n, "name", None) for n in source.tree.body):
-                continue
+        """Copies functions that the new text of a file calls from files that it will not import."""
+        own = {getattr(n, "name", None) for n in source.tree.body}
+        foreign = [f for f in self.memory.static_functions if f.module is not source and f.name not in own]
+        used = {name for text in edit.new_texts() for name in names_of(text)}
+        needed: list[Function] = []
+        while more := [f for f in foreign if f.name in used and f not in needed]:
+            needed += more
+            used = used.union(*(used_identifiers(f.node) for f in more))
+        for function in [f for f in foreign if f in needed]:
+            edit.dropped_names.add(function.name)
             text = ast.get_source_segment(function.module.text, function.node) or ""
             if text not in edit.preamble:
                 edit.preamble.insert(0, text)
@@ -427,7 +434,7 @@ def expressions_of(statement: ast.stmt) -> list[ast.AST]:
     return found
 
 
-def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Sequence[Any]) -> bool:
+def is_alias(statement: ast.stmt, names: dict[str, Any], visited: Collection[Any]) -> bool:
     """`layers = tf.keras.layers`, `conv3 = partial(Conv2D, kernel_size=3)`: another name for a part of Keras, or for a
     function that became a class, which the result does not need."""
     if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):

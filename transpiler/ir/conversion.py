@@ -66,3 +66,5 @@ class Conversion:
     entries: list[EntryPlan] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
+    origins: Mapping[Path, frozenset[int]] = field(default_factory=dict)
+    """The lines of the source that the result was made of, by file: those of functions, classes and scripts."""

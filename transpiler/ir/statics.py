@@ -144,16 +144,17 @@ def choose_columns(block: Block, needed: set[str]) -> None:
             if not columns or variables_in(part.target) & needed:
                 pairs.append((part.target, part.iterable))
             pairs += columns
-        op.target, op.iterable = side_by_side([t for t, _ in pairs], [i for _, i in pairs])
+        op.target, op.iterable = side_by_side([t for t, _ in pairs], [i for _, i in pairs], len(op.parts) == 1)
         op.parts = []
 
 
-def side_by_side(targets: list[ast.expr], iterables: list[Any]) -> tuple[ast.expr, Any]:
+def side_by_side(targets: list[ast.expr], iterables: list[Any], same_length: bool = False) -> tuple[ast.expr, Any]:
     """One target and iterable for what a loop runs over together."""
     if len(targets) == 1:
         return targets[0], iterables[0]
+    strict = ast.keyword("strict", ast.Constant(True))
     return ast.Tuple(targets, ast.Load()), Sym(
-        ast.Call(ast.Name("zip", ast.Load()), [to_ast(i) for i in iterables], [])
+        ast.Call(ast.Name("zip", ast.Load()), [to_ast(i) for i in iterables], [strict] if same_length else [])
     )
 
 

@@ -19,7 +19,7 @@ def same_pads(x: Tensor, kernel, stride, dilation=1) -> list[int]:
     n, pads = x.dim() - 2, []
     given = (kernel, stride, dilation)
     axes = [(v,) * n if isinstance(v, int) else v for v in given]
-    for size, k, s, d in reversed(list(zip(x.shape[2:], *axes))):
+    for size, k, s, d in reversed(list(zip(x.shape[2:], *axes, strict=True))):
         total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
         pads += [total // 2, total - total // 2]
     return pads

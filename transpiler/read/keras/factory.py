@@ -461,7 +461,7 @@ def _evaluate(
     for n, v in arguments.items():
         if isinstance(v, Model) and v.inputs is not None and function.node not in stager.memory.written_out:
             env.names[n] = stager.given_model(n, v, function.node)
-    stager.visit(function.node)
+    stager.visit(function.node, function.module)
     around = Snapshot(function.env, arguments.values())
     try:
         factory = _evaluate_in(env, stager, function, arguments, name, frozen)

@@ -62,7 +62,7 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
     stager = Stager(base, findings, memory)
     stager.frame = Frame(None, "factory")
     stager.at_root = True
-    visited = list(memory.visited)
+    visited = dict(memory.visited)
     fresh = {x: new_input(stager, x.type) for x in tensors(graph.inputs)}
     try:
         made = layer.attributes.get("__made__")
@@ -72,7 +72,7 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
     except NeedsConstant as error:
         raise StageError(str(error)) from None
     if found is None:
-        memory.visited[:] = visited
+        memory.visited = visited
         raise StageError("its constructor cannot be kept")
     stager.visit_class(layer.cls)
     cls = found[0].cls

@@ -158,7 +158,7 @@ class ForwardWriter:
             texts.insert(0, ast.unparse(fill(over, **self.stored_names(over))))
         if len(texts) == 1:
             return f"for {block} in {own}"
-        strict = [] if over.startswith("zip(") else ["strict=True"]
+        strict = ["strict=True"] if not over.startswith("zip(") or over.endswith(", strict=True)") else []
         return f"for {', '.join(items)} in zip({', '.join([*texts, *strict])})"
 
     def last_uses(self, ops: list[Any], live_after: set[Value]) -> dict[Value, int]:

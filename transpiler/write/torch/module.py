@@ -12,6 +12,7 @@ from typing import Any
 
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.simplify import simplified
 from transpiler.write.torch.tidy import tidy
 
 LINE_LENGTH = 120
@@ -79,6 +80,10 @@ class FileEdit:
         for start, end, text in sorted(edits, reverse=True):
             lines[start - 1 : end] = text
         return self.with_imports("\n".join(lines) + "\n").strip("\n") + "\n"
+
+    def new_texts(self) -> list[str]:
+        """All that is inserted into the file or stands in place of something."""
+        return [*self.replaced.values(), *(t for texts in self.before.values() for t in texts), *self.preamble]
 
     def new_text(self, node: Any) -> tuple[list[str], int]:
         """The texts that stand above a node or in its place, unformatted, and how far they are indented."""
@@ -150,7 +155,7 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
     result: dict[Any, list[str]] = {}
     for indent in {i for _, i in texts.values()}:
         nodes = [n for n, (_, i) in texts.items() if i == indent]
-        flat = format_all([t for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
+        flat = format_all([simplified(t, indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
         for n in nodes:
             own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
             result[n] = [textwrap.indent(t, " " * indent) for t in own]

@@ -66,6 +66,7 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+from transpiler.read.keras.parse import SourceModule
 
 MAX_ITEMS_KNOWN = 8
 """Most items of an open sequence that are taken one by one where its length is known."""
@@ -226,7 +227,7 @@ class StagedCalls:
         return True
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        self.visit(function.node)
+        self.visit(function.node, function.module)
         outer, self.in_loop = self.in_loop, 0
         outer_flat, self.flat = self.flat, self.flat or function.node in self.memory.written_out
         self.running.append(function.node)
@@ -239,9 +240,8 @@ class StagedCalls:
             self.in_loop, self.flat = outer, outer_flat
             self.running.pop()
 
-    def visit(self, node: Any) -> None:
-        if node not in self.memory.visited:
-            self.memory.visited.append(node)
+    def visit(self, node: Any, module: SourceModule) -> None:
+        self.memory.visited.setdefault(node, module)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
@@ -351,7 +351,7 @@ class StagedCalls:
         return [k if named else f"{name}{i + 1}" for i, k in enumerate(values)]
 
     def evaluate_class(self, function: Function, arguments: dict[str, Any]) -> Staged:
-        self.visit(function.node)
+        self.visit(function.node, function.module)
         frame = Frame(function, "class", outer=self.frame)
         inputs: list[Value] = []
         dims: dict[str, tuple[int, int]] = {}

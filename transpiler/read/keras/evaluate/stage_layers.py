@@ -172,7 +172,7 @@ class StagedLayers:
         """A class of the program becomes one of the result, its methods parts of `forward`."""
         for base in cls.mro():
             if isinstance(base, Class):
-                self.visit(base.node)
+                self.visit(base.node, base.env.module)
                 self.memory.inlined += [f.node for f in base.names.values() if isinstance(f, Function)]
 
     def stage_custom_layer(

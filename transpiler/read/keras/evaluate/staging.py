@@ -180,8 +180,8 @@ class Memory:
 
     classes: dict[Any, Staged | None] = field(default_factory=dict)
     static_functions: list[Function] = field(default_factory=list)
-    visited: list[Any] = field(default_factory=list)
-    """The syntax nodes of functions and classes whose code went into classes."""
+    visited: dict[Any, Any] = field(default_factory=dict)
+    """The syntax nodes of functions and classes whose code went into classes → the modules they stand in."""
     inlined: list[Any] = field(default_factory=list)
     """Functions that turned out not to work as classes of their own."""
     written_out: list[ast.AST] = field(default_factory=list)
