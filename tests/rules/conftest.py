@@ -19,10 +19,13 @@ def float64() -> Iterator[None]:
     import torch
 
     before = torch.get_default_dtype(), keras.config.floatx(), tf_keras.backend.floatx()
+    policy = keras.config.dtype_policy()  # Keras 3 keeps the first one it is asked for, whatever floatx becomes
     torch.set_default_dtype(torch.float64)
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     tf_keras.backend.set_floatx("float64")
     yield
+    keras.config.set_dtype_policy(policy)
     torch.set_default_dtype(before[0])
     keras.config.set_floatx(before[1])
     tf_keras.backend.set_floatx(before[2])
