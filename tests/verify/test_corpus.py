@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,16 +75,19 @@ def test_the_source_file_of_an_entry(corpus, source):
 def test_a_crash_and_a_hang_are_rows(corpus, source, tmp_path):
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(json.dumps(entry(file="pack/gone.py")) + "\n")
-    crashed = corpus.run_child(entry(file="pack/gone.py"), manifest, source, 60)
+    options = SimpleNamespace(manifest=manifest, convert_only=False, timeout=60)
+    crashed = corpus.run_child(entry(file="pack/gone.py"), options, source)
     assert (crashed["status"], crashed["rows"]) == ("error", [])
     assert "FileNotFoundError" in crashed["reason"]
-    hung = corpus.run_child(entry(), manifest, source, 0.01)
+    options.timeout = 0.01
+    hung = corpus.run_child(entry(), options, source)
     assert hung["reason"] == "no result within 0 s"
 
 
 def test_the_table_ranks_reasons(corpus):
     def row(name, status, reason):
-        return {"id": name, "status": status, "tier": "flat", "reason": reason, "seconds": 1.0}
+        return {"id": name, "status": status, "tier": "flat", "reason": reason, "seconds": 1.0, "quality": None}
 
     lines = corpus.table([row("a", "pass", ""), row("b", "declined", "K2T101 x"), row("c", "declined", "K2T101 x")])
-    assert lines.splitlines()[-2:] == ["1 of 3 verify (33%)", "   2  declined: K2T101 x"]
+    *_, share, _, reason = lines.splitlines()
+    assert (share, reason) == ("1 of 3 verify (33%)", "   2  declined: K2T101 x")

@@ -36,6 +36,7 @@ from transpiler.read.keras.constructors import Statements, count_made, models_of
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ReturnSignal
 from transpiler.read.keras.evaluate.stage_models import (
     Apart,
@@ -485,7 +486,9 @@ def _evaluate_in(
         raise NotGathered(open_list.node)
     models = models_in(result)
     if models is not None:
-        apart = [m.attributes["__node__"] for m in models if m.code is None]
+        apart = [m.attributes.get("__node__") for m in models if m.code is None]
+        if None in apart:
+            raise StageError("a model of a class of the program is among those returned")
         if any(node not in stager.memory.apart for node in apart):
             raise Apart(apart)
         stager.carve_all(models)
@@ -505,9 +508,11 @@ def _constructor(
 ) -> Factory:
     """A constructor of a plain class that sets attributes to models."""
     models, counts = models_of(env).values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
-    if not models or stager.flat:
+    if not models or stager.flat or is_own_layer(next(iter(arguments.values()))):
         raise StageError("a constructor that builds models")
-    apart = [m.attributes["__node__"] for m in models if m.code is None]
+    apart = [m.attributes.get("__node__") for m in models if m.code is None]
+    if None in apart:
+        raise StageError("a model of a class of the program is set by a constructor")
     if any(node not in stager.memory.apart for node in apart):
         raise Apart(apart)
     for model in models:
