@@ -23,7 +23,7 @@ from transpiler.write.torch.constructor import ConstructorWriter
 from transpiler.write.torch.forward import ForwardWriter
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.layout import render
-from transpiler.write.torch.pieces import VERSION, Lines, annotation, docstring, flag_name, parameter
+from transpiler.write.torch.pieces import Lines, annotation, docstring, flag_name, parameter, shown
 
 
 class ClassWriter(ConstructorWriter, ForwardWriter):
@@ -124,7 +124,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         """Static variables by the names they are printed with, and submodules that are read by their attributes."""
         by_id = {str(id(m)): a for m, a in self.attributes.items()}
         text = re.sub(r"\bmember__(\d+)\b", lambda m: f"self.{by_id[m.group(1)]}", text)
-        return VERSION.sub(lambda m: self.printed.get(m.group(0), m.group(1)), text)
+        return shown(text, self.printed)
 
     def input_names(self) -> list[str]:
         if len(self.cls.inputs) == 1:

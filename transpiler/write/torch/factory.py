@@ -11,7 +11,7 @@ from transpiler.ir.program import Block, Branch, Construction, Let, Static
 from transpiler.ir.statics import used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.layout import render
-from transpiler.write.torch.pieces import VERSION, Lines, construction_code, let_code, negated, write_if
+from transpiler.write.torch.pieces import Lines, construction_code, let_code, negated, shown, write_if
 
 
 def factory_text(
@@ -46,7 +46,7 @@ def factory_text(
     statements(prologue, body, printed)
     body.add(f"return {code_of_models(returned)}")
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
-    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+    return shown(text, printed)
 
 
 def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:
@@ -54,8 +54,8 @@ def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict
     body = Lines()
     statements(prologue, body, printed)
     values = [returned] if len(names) == 1 else returned
-    lines = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), line) for line in body.lines]
-    codes = [VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), code_of_models(value)) for value in values]
+    lines = [shown(line, printed) for line in body.lines]
+    codes = [shown(code_of_models(value), printed) for value in values]
     pairs = [(name, code) for name, code in zip(names, codes) if code != name]
     if any(name in variables_in(ast.parse(code)) for i, (name, _) in enumerate(pairs) for _, code in pairs[i + 1 :]):
         return [*lines, f"{', '.join(n for n, _ in pairs)} = {', '.join(c for _, c in pairs)}"]
@@ -80,7 +80,7 @@ def constructor_texts(
         while any(op.name in variables for op in waiting):
             lines.append(let_code(waiting.pop(0)))
         lines, guards = ([*guards, *lines], []) if lines else (lines, guards)
-        texts[statement] = VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), "\n".join(lines))
+        texts[statement] = shown("\n".join(lines), printed)
     return texts
 
 
@@ -97,7 +97,7 @@ def composed_expression(prologue: Block, returned: Any, root: str, printed: dict
         text = f"{root}{text[text.index('('):]}"
     for op in reversed(prologue.ops):
         text = f"(lambda {op.name}: {text})({code_of(op.value)})"
-    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+    return shown(text, printed)
 
 
 def code_of_models(value: Any) -> str:
@@ -185,10 +185,6 @@ def code_of_let(op: Let) -> str:
 
 def statements(block: Block, out: Lines, printed: dict[str, str]) -> None:
     """Static statements of a function."""
-
-    def shown(text: str) -> str:
-        return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
-
     unpacked: set[Let] = set()
     for index, op in enumerate(block.ops):
         if op in unpacked:
@@ -198,7 +194,7 @@ def statements(block: Block, out: Lines, printed: dict[str, str]) -> None:
             unpacked.update(items)
             out.add(f"{', '.join(i.name for i in items)} = {code_of(op.value)}")
         elif isinstance(op, Let):
-            if shown(code_of_let(op)) != shown(op.name):  # else it goes on under its name
+            if shown(code_of_let(op), printed) != shown(op.name, printed):  # else it goes on under its name
                 out.add(let_code(op))
         elif isinstance(op, Static):
             out.add(*ast.unparse(op.statement).splitlines())

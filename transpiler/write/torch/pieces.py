@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,13 @@ from transpiler.ir.trees import nodes
 from transpiler.rules.base import call
 
 VERSION = re.compile(r"\b(\w+?)__v(\d+)\b")
+
+
+def shown(text: str, printed: Mapping[str, str]) -> str:
+    """A text with its numbered variables as `printed` says, the others by their plain names."""
+    return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
+
+
 """A static variable of the staged program, as the stager numbers it."""
 
 MAX_POSITIONAL = 3
