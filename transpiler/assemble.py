@@ -155,8 +155,7 @@ class Assembly:
         assert env is not None
         body = ast.parse(f"def {name}():\n    return ({expression}\n)").body[0]
         function = Function(body, env, self.program.interpreter)  # type: ignore[arg-type]
-        inner = {id(a) for outer in activations for a in outer.inner}
-        builders = self.factories(a for a in activations if id(a) not in inner)
+        builders = self.factories(outermost(activations))
         around = Snapshot(env)
         self.memory.apart.clear()
         try:
@@ -169,7 +168,7 @@ class Assembly:
             raise Declined("K2T203", f"{expression}: it makes several models", "Ask for each by itself.")
         for node in factory.calls:
             self.take(node)
-        tier = max([factory.tier, *map(self.tier_of, factory.calls)], key=TIERS.index)
+        tier = self.worst_tier(factory)
         if factory.root is not None:
             self.done[expression] = Written(self.program.source, classes, None, factory.root)
         module = self.program.source.name
@@ -326,7 +325,10 @@ class Assembly:
         written = self.done.get(node) or self.prepared[node][0]
         if not isinstance(written, Written) or written.factory is None:
             return "flat"
-        return max([written.factory.tier, *map(self.tier_of, written.factory.calls)], key=TIERS.index)
+        return self.worst_tier(written.factory)
+
+    def worst_tier(self, factory: Factory) -> str:
+        return max([factory.tier, *map(self.tier_of, factory.calls)], key=TIERS.index)
 
     def keep(
         self, function: Function, arguments: dict[str, Any], name: str, builders: dict[ast.AST, Factory]
@@ -536,10 +538,8 @@ class Assembly:
         body = self.script(source, list(models), renamed)
         node = ast.FunctionDef(first, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
-        module_env = Env(None, "module", source, self.program.evaluate().names)
-        inner = {id(a) for outer in interpreter.activations for a in outer.inner}
-        calls = [] if len(models) == 1 else [a for a in interpreter.activations if id(a) not in inner]
-        builders = self.factories(calls)
+        module_env = Env(None, "module", source, names)
+        builders = {} if len(models) == 1 else self.factories(outermost(interpreter.activations))
         now, start = Snapshot(module_env), interpreter.starts.get(source)
         if start is not None:
             start.restore()
@@ -600,6 +600,12 @@ def makes(activation: Activation, model: Model) -> bool:
     """Whether a call returned a model, by itself or among others."""
     result = activation.result
     return result is model or isinstance(result, (tuple, list)) and any(m is model for m in result)
+
+
+def outermost(activations: list[Activation]) -> list[Activation]:
+    """The calls that no other of them made."""
+    inner = {id(a) for outer in activations for a in outer.inner}
+    return [a for a in activations if id(a) not in inner]
 
 
 def kinds_of(result: Any) -> list[Any]:

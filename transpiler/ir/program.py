@@ -214,6 +214,11 @@ class Block:
                 yield from inner.walk()
 
 
+def holds_weights(op: Any) -> bool:
+    """Whether an operation constructs something that may hold weights."""
+    return isinstance(op, Apply) and op.member is not None and bool(op.step.weights or op.member.construction)
+
+
 def constructions(block: Block) -> Iterator[Construction]:
     """What a block constructs of classes of the output, as submodules and as variables."""
     for op in block.walk():

@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.ir.liveness import use_counts
 from transpiler.ir.model import Step
-from transpiler.ir.program import Apply, Block, Member, Value
+from transpiler.ir.program import Apply, Block, Member, Value, holds_weights
 
 MIN_CHAIN = 3
 MIN_CHAIN_INSIDE = 6
@@ -49,7 +49,7 @@ def _continues(run: list[Apply], op: Any, counts: Counter[Value]) -> bool:
 
 def _in_order(run: list[Apply], op: Apply) -> bool:
     """Whether the program constructs what holds weights in the order in which it calls it, as `nn.Sequential` does."""
-    held = [a.member.order for a in (*run, op) if a.member and (a.step.weights or a.member.construction)]
+    held = [a.member.order for a in (*run, op) if a.member is not None and holds_weights(a)]
     return held == sorted(held)
 
 

@@ -19,6 +19,7 @@ from transpiler.ir.program import (
     Pick,
     Value,
     blocks_of,
+    holds_weights,
     tensors,
 )
 from transpiler.ir.statics import bound_names, used_names
@@ -130,11 +131,8 @@ def _always_read(op: Any) -> set[Value]:
 
 
 def _makes_layers(op: Any) -> bool:
-    """Whether an operation constructs something that may hold weights."""
-    return any(
-        isinstance(o, Apply) and o.member is not None and (o.step.weights or o.member.construction is not None)
-        for o in Block([op]).walk()
-    )
+    """Whether an operation, or one inside it, constructs something that may hold weights."""
+    return any(map(holds_weights, Block([op]).walk()))
 
 
 def sink(block: Block) -> None:

@@ -39,7 +39,6 @@ from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ReturnSignal
 from transpiler.read.keras.evaluate.stage_models import (
-    Apart,
     StagedModels,
     hoist_models,
     models_in,
@@ -199,13 +198,10 @@ class FactoryStager(StagedModels, Stager):
 
     def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
         """Two inputs of one kind, one made on each side of a branch and not read there, are one input."""
-        inside = {x for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)}
-        if (
-            a is b
-            or not {a, b} <= set(self.inputs_made) - inside
-            or a.type.rank != b.type.rank
-            or a.type.dtype != b.type.dtype
-        ):
+        of_one_kind = a.type.rank == b.type.rank and a.type.dtype == b.type.dtype
+        if a is b or not of_one_kind or a not in self.inputs_made or b not in self.inputs_made:
+            return super().merge_tensors(branch, a, b)
+        if any(x in (a, b) for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)):
             return super().merge_tensors(branch, a, b)
         own = [[self.input_dims[d.code] if isinstance(d, Sym) else d for d in x.type.shape] for x in (a, b)]
         self.inputs_made = [x for x in self.inputs_made if x not in (a, b)]
@@ -486,12 +482,7 @@ def _evaluate_in(
         raise NotGathered(open_list.node)
     models = models_in(result)
     if models is not None:
-        apart = [m.attributes.get("__node__") for m in models if m.code is None]
-        if None in apart:
-            raise StageError("a model of a class of the program is among those returned")
-        if any(node not in stager.memory.apart for node in apart):
-            raise Apart(apart)
-        stager.carve_all(models)
+        stager.keep_apart(models)
         returned: Any = type(result)(m.code for m in models)
     elif isinstance(result, Model) and result.code is not None:
         returned = result.code
@@ -510,14 +501,7 @@ def _constructor(
     models, counts = models_of(env).values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
     if not models or stager.flat or is_own_layer(next(iter(arguments.values()))):
         raise StageError("a constructor that builds models")
-    apart = [m.attributes.get("__node__") for m in models if m.code is None]
-    if None in apart:
-        raise StageError("a model of a class of the program is set by a constructor")
-    if any(node not in stager.memory.apart for node in apart):
-        raise Apart(apart)
-    for model in models:
-        if model.code is None:
-            stager.carve(model)
+    stager.keep_apart(models)
     made = [(s, after - count) for (s, count), after in zip(stager.statements_begun, counts[1:])]
     statements = statements_of(function.node.body, made, env)  # type: ignore[arg-type]
     without_keras(statements, env)
@@ -573,7 +557,7 @@ def _extract(
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
     stager.check_made_in_order(prologue, region)
-    made = [op.value for op in prologue.walk() if isinstance(op, Let) and isinstance(op.value, Construction)]
+    made = list(constructions(prologue))
     if has_tensors(returned):
         inputs, outputs = returned
         changed = bound_names(region)

@@ -22,6 +22,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Return,
     Value,
+    holds_weights,
     replace_tensors,
     tensors,
 )
@@ -369,6 +370,15 @@ class StagedModels:
     def can_carve(self) -> bool:
         return self.frame.kind == "factory" and not self.in_loop and not self.in_side
 
+    def keep_apart(self, models: Iterable[Model]) -> None:
+        """Makes classes of all these models. Raises Apart where the function has to be evaluated again for that."""
+        nodes = [m.attributes.get("__node__") for m in models if m.code is None]
+        if None in nodes:
+            raise StageError("a model of a class of the program is one of several")
+        if any(node not in self.memory.apart for node in nodes):
+            raise Apart(nodes)
+        self.carve_all(models)
+
     def carve_all(self, models: Iterable[Model]) -> None:
         """Makes classes of several models, of those that are parts of others first."""
         whole = [m for m in models if m.code is None and m.inputs is not None]
@@ -398,12 +408,10 @@ class StagedModels:
         self.permuted[y] = result
         return result
 
-    def check_order(self, region: Iterable[Any]) -> None:
+    def check_order(self, region: list[Any]) -> None:
         """Raises StageError where Keras makes a model's layers in turns with others: weights are paired by that order."""
-        inside = [o.member.order for op in region for o in Block([op]).walk() if holds_weights(o)]
-        mine = {id(op) for op in region}
-        others = [op for op in self.block.ops if id(op) not in mine]
-        outside = [o.member.order for op in others for o in Block([op]).walk() if holds_weights(o)]
+        inside = orders_in(Block(region))
+        outside = orders_in(Block([op for op in self.block.ops if op not in region]))
         if inside and any(min(inside) < n < max(inside) for n in outside):
             raise StageError("the layers of two models are made in turns")
 
@@ -430,10 +438,6 @@ def show(cls: ModuleClass, places: Iterable[tuple[int, int]]) -> None:
     for index, axis in places:
         cls.outs[shown_as(outputs, index, axis)] = outputs[index].type.shape[axis]
     cls.key = cls
-
-
-def holds_weights(op: Any) -> bool:
-    return isinstance(op, Apply) and op.member is not None and bool(op.step.weights or op.member.construction)
 
 
 def members_of(ops: Iterable[Any]) -> set[Member]:
@@ -471,14 +475,14 @@ def hoist_models(prologue: Block, region: Block, variables: Iterable[str]) -> No
             isinstance(o, Let) and o.name not in bound_names(Block([x for x in region.ops if x is not o]))
             for o in needed
         )
-        if once and not any(holds_weights(o) for other in before for o in Block([other]).walk()):
+        if once and not orders_in(Block(before)):
             region.ops[:] = [o for o in region.ops if o not in needed]
             prologue.ops += needed
 
 
 def sink_into_models(prologue: Block, models: Iterable[str]) -> None:
     """Moves variables that only one model's class reads into that class, in place; not those that hold `models`."""
-    made = [op.value.cls for op in prologue.ops if isinstance(op, Let) and isinstance(op.value, Construction)]
+    made = [op.value.cls for op in prologue.ops if is_construction(op)]
     if not made:
         return
     for op in reversed([o for o in prologue.ops if isinstance(o, Let) and o.name not in models]):
@@ -506,6 +510,7 @@ def made_too_early(prologue: Block, region: Block, variables: Iterable[str]) -> 
 
 
 def orders_in(block: Block) -> list[int]:
+    """The places in the program's order of construction of what a block makes that may hold weights."""
     return [o.member.order for o in block.walk() if holds_weights(o)]
 
 
