@@ -1,0 +1,228 @@
+"""Evaluating one model-building function: its parameters, what it reads from around it, its inputs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant, Sym, code_of, is_open, same, witness_of
+from transpiler.ir.liveness import all_uses
+from transpiler.ir.program import (
+    Branch,
+    Static,
+    Value,
+)
+from transpiler.ir.shape import TensorType
+from transpiler.read.keras.constructors import count_made
+from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.stage_models import (
+    StagedModels,
+)
+from transpiler.read.keras.evaluate.stager import Stager
+from transpiler.read.keras.evaluate.staging import (
+    Memory,
+    StageError,
+    axis_name,
+    is_static,
+    items_of,
+)
+from transpiler.read.keras.evaluate.values import (
+    Class,
+    EntryEnv,
+    Env,
+    Function,
+    Instance,
+    Origin,
+    Unknown,
+    own_copy,
+)
+
+
+class FactoryStager(StagedModels, Stager):
+    """The stager of one model-building function."""
+
+    def __init__(self, base: Any, findings: Any, memory: Memory, flat: bool = False) -> None:
+        super().__init__(base, findings, memory, flat)
+        self.input_dims: dict[str, Any] = {}
+        self.outer_names: dict[str, Sym] = {}
+        """What the function reads from around it, `self.width` or `width` → the name for it."""
+        self.inputs_made: list[Value] = []
+        self.reserved: set[str] = set()
+        """The function's own parameters."""
+        self.fixed_outer: dict[str, Any] = {}
+        """What of that decided the structure, with the values seen."""
+        self.scope: Env | None = None
+        """The variables of the function itself; attributes of `self` that it sets are among them, as `self.width`."""
+        self.module_names: set[str] = set()
+        """The variables that hold models."""
+        self.builders_called: list[ast.AST] = []
+        self.statements_begun: list[tuple[ast.stmt, int]] = []
+        """The statements of the function that were begun, and what there was of layers and tensors before each."""
+        self.own_name = ""
+        """What the class of the function's own model is called."""
+        self.inlined: list[str] = []
+        """The functions that an entry calls and that are written out for its arguments."""
+
+    def exec(self, node: ast.stmt, env: Env) -> Any:
+        """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
+        if env is not self.scope or self.frame.function is None or self.frame.function.name != "__init__":
+            return super().exec(node, env)
+        made = count_made(self)
+        self.statements_begun.append((node, made))
+        try:
+            return super().exec(node, env)
+        except NeedsConstant as error:
+            if not isinstance(node, ast.Assign) or count_made(self) != made:
+                raise
+            for target in node.targets:
+                self.assign(target, Unknown(str(error)), env)
+            return None
+
+    def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        layers = len(self.layers)
+        result = super().run_function(function, args, kwargs)
+        named = isinstance(function.node, ast.FunctionDef)
+        if named and len(self.layers) > layers and self.scope is not None and isinstance(self.scope.parent, EntryEnv):
+            self.inlined.append(function.name)
+        return result
+
+    def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
+        value = super().make_input(kwargs, args)
+        if self.frame.kind == "class" and self.frame.function is None:
+            return value  # of a model that a layer of the program is made of
+        if self.frame.kind != "factory":
+            raise StageError("an input is made inside a helper")
+        return self.with_named_sizes(value)
+
+    def with_named_sizes(self, value: Value) -> Value:
+        """An input whose open sizes are parameters of the class."""
+        shape: list[Any] = [None]
+        for axis, dim in enumerate(value.type.shape[1:], start=1):
+            if not isinstance(dim, Sym):
+                shape.append(dim)
+                continue
+            label = axis_name(value.type.rank, axis)
+            if label in self.reserved:
+                label = f"in_{label}"
+            while label in self.input_dims and not same(self.input_dims[label], dim):
+                label = (
+                    f"{value.hint}_{label.removeprefix('in_')}"
+                    if value.hint != "x" and f"{value.hint}_{label.removeprefix('in_')}" not in self.input_dims
+                    else f"{label}2"
+                )
+            self.input_dims[label] = dim
+            shape.append(Sym.name(label, dim.witness, True))
+        made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
+        self.origins[made] = Origin([], [made], lambda xs: None)
+        self.inputs_made.append(made)
+        return made
+
+    def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
+        """Two inputs of one kind, one made on each side of a branch and not read there, are one input."""
+        of_one_kind = a.type.rank == b.type.rank and a.type.dtype == b.type.dtype
+        if a is b or not of_one_kind or a not in self.inputs_made or b not in self.inputs_made:
+            return super().merge_tensors(branch, a, b)
+        if any(x in (a, b) for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)):
+            return super().merge_tensors(branch, a, b)
+        own = [[self.input_dims[d.code] if isinstance(d, Sym) else d for d in x.type.shape] for x in (a, b)]
+        self.inputs_made = [x for x in self.inputs_made if x not in (a, b)]
+        others = {code_of(d) for x in self.inputs_made for d in x.type.shape}
+        for label in {code_of(d) for x in (a, b) for d in x.type.shape} - others:
+            self.input_dims.pop(label, None)
+        sizes = tuple(self.merge_dim(branch.test, *pair) for pair in zip(*own))
+        return self.with_named_sizes(Value(TensorType(sizes, a.type.dtype), a.hint if a.hint != "x" else b.hint))
+
+    def instance_attribute(self, value: Instance, name: str) -> Any:
+        place = f"self.{name}"
+        if value.code is not None and self.scope is not None and place in self.scope.names:
+            return self.own_attribute(place)
+        found = Interpreter.instance_attribute(self, value, name)
+        if value.code is None:
+            return super().instance_attribute(value, name)
+        if not is_static(found) or name.startswith("__"):
+            return found
+        return self.from_around(f"self.{name}", found)
+
+    def own_attribute(self, place: str) -> Any:
+        """An attribute of `self` that the function has set."""
+        assert self.scope is not None
+        value = self.scope.names[place]
+        if self.frame.kind == "class":
+            self.frame.reads[id(self.scope), place] = (self.scope, place, own_copy(value))
+        return self.captured(place.removeprefix("self.").strip("_"), value, self.frames[id(self.scope)])
+
+    def setattr(self, target: Any, name: str, value: Any) -> None:
+        """Attributes that the function itself sets on `self` are variables of it."""
+        if not isinstance(target, Instance) or target.code is None:
+            return super().setattr(target, name, value)
+        if self.scope is None or self.frame.kind != "factory" or self.running or (self.in_loop and not self.flat):
+            raise StageError("an attribute of self is set by a helper or in a loop")
+        self.scope.names[f"self.{name}"] = self.named(value, f"self.{name}", self.scope)
+
+    def merge_names(
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
+    ) -> None:
+        """An attribute that one side of a branch sets is on the other side what it was."""
+        for name in then.keys() ^ otherwise.keys():
+            receiver = env.names.get("__receiver__")
+            if name.startswith("self.") and name.removeprefix("self.") in getattr(receiver, "attributes", {}):
+                was = self.from_around(name, receiver.attributes[name.removeprefix("self.")])  # type: ignore[union-attr]
+                then, otherwise = {name: was, **then}, {name: was, **otherwise}
+        super().merge_names(branch, before, then, otherwise, env)
+
+    def from_around(self, text: str, value: Any) -> Any:
+        """A static value that the function reads from around it: open as a parameter is, or fixed at what was seen."""
+        if self.flat or (0, text) in self.frozen:
+            self.fixed_outer[text] = value
+            return value
+        if text not in self.outer_names:
+            self.outer_names[text] = Sym.name(self.fresh(text), witness_of(value))
+        symbol = self.outer_names[text]
+        return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
+
+    def decided_by(self, test: Sym, value: Sym) -> bool:
+        around = {s.code for s in self.outer_names.values()}
+        names = value.names()
+        return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
+
+    def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
+        """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""
+
+        def require(test: str, what: str) -> None:
+            only = Declined("K2T302", f"only {what} is translated", "", function.module.span(function.node))
+            self.raise_unless(Sym.parse(test, True), Static(self.decline_side(only)))
+
+        require(f"len({name}) == {len(seen)}", f"{name} with {len(seen)} item{'s' * (len(seen) != 1)}")
+        for i in known:
+            require(f"{name}[{i}] == {code_of(seen[i])}", f"{name}[{i}] = {code_of(seen[i])}")
+        items = items_of(name, seen)
+        return type(items)(seen[i] if i in known else item for i, item in enumerate(items))
+
+    def items_behind(self, value: Sym, sequences: Mapping[str, Collection[int]]) -> list[tuple[str, int]]:
+        """The items of parameters that are read for a value; none if that is all there is to know of one."""
+        found: list[tuple[str, int]] = []
+        for node in self.behind(value):
+            if (
+                isinstance(node, ast.Subscript)
+                and isinstance(node.value, ast.Name)
+                and isinstance(node.slice, ast.Constant)
+            ):
+                name, index = node.value.id, node.slice.value
+                if isinstance(index, int) and name in sequences and index not in sequences[name]:
+                    found.append((name, index))
+        return found
+
+    def read_name(self, name: str, scope: Env, env: Env) -> Any:
+        """A variable of a function around the model-building one may be another the next time that function runs."""
+        value = super().read_name(name, scope, env)
+        if scope.kind != "function" or id(scope) in self.frames or name.startswith("__"):
+            return value
+        if isinstance(value, (Function, Class)):
+            self.fixed_outer[name] = value
+        if not is_static(value) or is_open(value):
+            return value
+        if name in self.reserved:
+            raise StageError(f"{name} is a parameter, and a variable of the function around")
+        return self.from_around(name, value)
