@@ -10,13 +10,15 @@ from typing import Any
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import ModuleClass, Value, constructions, tensors
+from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
+from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
 from transpiler.read.keras.constructors import source_names
+from transpiler.read.keras.entries import builder_of, kinds_of, makes, outermost, share_layers, torch_entry
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
@@ -24,14 +26,14 @@ from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
 from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Module, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, uses_keras
+from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.scripts import renamings
-from transpiler.read.keras.units import layers_of, units
+from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -306,8 +308,7 @@ class Assembly:
                     self.findings.items[marks:] = items
         except Declined as declined:
             return declined
-        self.report_effects(factory)
-        self.report_calls(factory)
+        self.report(findings_of_builder(factory))
         factory.kinds = kinds_of(activation.result)
         return Written(function.module, classes, factory, factory.root)
 
@@ -351,7 +352,7 @@ class Assembly:
                 factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
                 if factory.statements is not None:
                     factory.printed |= source_names(factory.prologue, factory.statements, list(arguments))
-                self.report_tier(factory, errors)
+                self.report(finding_of_tier(factory, errors))
                 self.memory.classes.clear()  # settled classes no longer say what another evaluation asks
                 return factory, classes
             except CannotKeep as error:
@@ -401,75 +402,9 @@ class Assembly:
             raise CannotKeep("a size is read that its class does not show")
         return classes
 
-    def report_tier(self, factory: Factory, errors: list[str]) -> None:
-        span = factory.function.module.span(factory.function.node)
-        if factory.tier == "flat":
-            why = f": {errors[0]}" if errors else ""
-            self.findings.add(
-                Finding(
-                    "K2T303",
-                    Severity.WARNING,
-                    f"the structure of {factory.function.name} is not kept{why}",
-                    "The result is correct for these arguments only.",
-                    span,
-                    excerpt(span),
-                )
-            )
-        elif factory.tier == "specialised":
-            names = ", ".join(factory.frozen) or "its arguments"
-            self.findings.add(
-                Finding(
-                    "K2T301",
-                    Severity.WARNING,
-                    f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})",
-                    "It raises for other values.",
-                    span,
-                    excerpt(span),
-                )
-            )
-
-    def report_effects(self, factory: Factory) -> None:
-        if not factory.effects or factory.statements is not None:
-            return
-        span = factory.function.module.span(factory.function.node)
-        self.findings.add(
-            Finding(
-                "K2T203",
-                Severity.WARNING,
-                f"{factory.function.name} changes something that outlives its call; the result does not",
-                "The result is what the first call builds. Pass what changes as an argument.",
-                span,
-                excerpt(span),
-            )
-        )
-
-    def report_calls(self, factory: Factory) -> None:
-        """Names the calls that the builder makes for their effect on something else than its model."""
-        function = factory.function
-        for statement in nodes(function.node):
-            call = statement.value if isinstance(statement, ast.Expr) else None
-            if not isinstance(call, ast.Call) or (isinstance(call.func, ast.Name) and call.func.id == "super"):
-                continue
-            root: ast.expr = call.func
-            while isinstance(root, (ast.Attribute, ast.Call)):
-                root = root.value if isinstance(root, ast.Attribute) else root.func
-            if not isinstance(root, ast.Name):
-                continue
-            scope = function.env.scope_of(root.id)
-            value = scope.names[root.id] if scope is not None else None
-            foreign = isinstance(value, (Unknown, Module)) and getattr(value, "source", None) is None
-            if foreign or (scope is None and root.id in ("print", "open")):
-                span = function.module.span(statement)
-                self.findings.add(
-                    Finding(
-                        "K2T405",
-                        Severity.NOTE,
-                        f"{ast.unparse(call.func)}() in {function.name} is left out",
-                        "Call it where the model is made, if it matters.",
-                        span,
-                        excerpt(span),
-                    )
-                )
+    def report(self, found: Iterable[Finding]) -> None:
+        for finding in found:
+            self.findings.add(finding)
 
     def origins(self) -> dict[Path, frozenset[int]]:
         """The lines of the source that went into the result, by file."""
@@ -596,32 +531,6 @@ class Assembly:
         ).write()
 
 
-def makes(activation: Activation, model: Model) -> bool:
-    """Whether a call returned a model, by itself or among others."""
-    result = activation.result
-    return result is model or isinstance(result, (tuple, list)) and any(m is model for m in result)
-
-
-def outermost(activations: list[Activation]) -> list[Activation]:
-    """The calls that no other of them made."""
-    inner = {id(a) for outer in activations for a in outer.inner}
-    return [a for a in activations if id(a) not in inner]
-
-
-def kinds_of(result: Any) -> list[Any]:
-    """The ranks and dtypes of the inputs and outputs of models."""
-    parts = [result.inputs, result.outputs] if isinstance(result, Model) else result
-    if isinstance(parts, Value):
-        return [(parts.type.rank, parts.type.dtype)]
-    return [kinds_of(part) for part in parts] if isinstance(parts, (tuple, list)) else [type(parts)]
-
-
-def share_layers(models: Iterable[Model], interpreter: Any) -> bool:
-    """Whether some layers are parts of several models."""
-    found = [id(x) for model in models for x in layers_of(model, interpreter)]
-    return len(found) != len(set(found))
-
-
 def script_class_name(name: str, model: Model) -> str:
     """The class of a model that a script builds: from the model's own name, else from the variable's."""
     return "Net" if name == "model" and not model.name else cap_words(model.name or name, "Model")
@@ -629,59 +538,3 @@ def script_class_name(name: str, model: Model) -> str:
 
 def _kind(value: Any) -> str:
     return f"unknown ({value.reason})" if isinstance(value, Unknown) else type(value).__name__.lower()
-
-
-def builder_of(model: Model, activations: list[Activation]) -> Activation | None:
-    """The outermost function whose call made the model, or whose tensors the model is made of.
-
-    A function that only has `*args` and `**kwargs` hands on what it is given: the one inside it has the parameters.
-    """
-    made = [a for a in reversed(activations) if a.result is model]
-    made = made or [a for a in reversed(activations) if a.function.name == "__init__" and model in a.result]
-    if made:
-        return next((a for a in made if not hands_on(a.function)), made[0])
-    ends = [*tensors(model.inputs), *tensors(model.outputs)]
-    for activation in reversed(activations):
-        if (
-            not isinstance(activation.result, Model)
-            and isinstance(activation.result, (tuple, list))
-            and [*tensors(activation.result[0:1]), *tensors(activation.result[1:])] == ends
-        ):
-            return activation
-    return None
-
-
-def hands_on(function: Function) -> bool:
-    """Whether a function has no parameters of its own."""
-    a = function.node.args
-    return not (a.posonlyargs or a.args or a.kwonlyargs) and a.vararg is not None and a.kwarg is not None
-
-
-def torch_entry(expression: str, builder: Activation, program: Program) -> str | None:
-    """The entry as the result builds it: `Model(*f(…))` is `f(…)` there; None if it takes more than that."""
-    node = ast.parse(expression, mode="eval").body
-    if isinstance(builder.result, Model) or builder.function.name == "__init__":
-        calls = [n for n in nodes(node) if isinstance(n, ast.Call)]
-        framework = [c for c in calls if mentions_framework(c.func, program)]
-        return None if framework else expression
-    if (
-        isinstance(node, ast.Call)
-        and mentions_framework(node.func, program)
-        and len(node.args) == 1
-        and isinstance(node.args[0], ast.Starred)
-        and not node.keywords
-    ):
-        inner = node.args[0].value
-        if not any(mentions_framework(n, program) for n in nodes(inner) if isinstance(n, (ast.Name, ast.Attribute))):
-            return ast.unparse(inner)
-    return None
-
-
-def mentions_framework(node: ast.AST, program: Program) -> bool:
-    env = program.entry_env
-    names = [n.id for n in nodes(node) if isinstance(n, ast.Name)]
-    for name in names:
-        scope = env.scope_of(name) if env else None
-        if scope is not None and uses_keras(scope.names.get(name)):
-            return True
-    return False
