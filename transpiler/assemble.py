@@ -13,7 +13,6 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
-from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
@@ -25,14 +24,13 @@ from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
 from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
-from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
+from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
-from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
-from transpiler.read.keras.scripts import renamings
+from transpiler.read.keras.scripts import body_of_script, renamings
 from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
@@ -470,7 +468,7 @@ class Assembly:
             and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
         ]
         first, model = next(iter(models.items()))
-        body = self.script(source, list(models), renamed)
+        body = body_of_script(self.program, list(models), renamed)
         node = ast.FunctionDef(first, ast.arguments([], [], None, [], [], None, []), body, [], None)
         ast.fix_missing_locations(node)
         module_env = Env(None, "module", source, names)
@@ -488,32 +486,6 @@ class Assembly:
         written = Written(source, classes, factory, factory.root, statements, list(models))
         self.done[key] = written
         return written
-
-    def script(self, source: SourceModule, models: list[str], renamed: list[ast.stmt]) -> list[ast.stmt]:
-        """The body of a function that does what the script does, from the first statement about models to the last.
-
-        What runs in between changes the variables that they use, so all of it is there except what could not be
-        evaluated and what needs nothing but the finished model. Names that functions read stay the module's.
-        """
-        interpreter = self.program.interpreter
-        marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks or s in renamed]
-        between = source.tree.body[marked[0] : marked[-1] + 1]
-        body = [
-            s
-            for s in between
-            if id(s) in interpreter.statement_marks
-            or (
-                not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
-                and id(s) not in interpreter.failed_marks
-                and not any(n in interpreter.left_out for n in nodes(s))
-            )
-        ]
-        inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
-        read = {n for f in inner for n in free_names(f)}
-        names = [n for n in assigned_names(body) if n in read]
-        results: list[ast.expr] = [ast.Name(name, ast.Load()) for name in models]
-        returned = results[0] if len(results) == 1 else ast.Tuple(results, ast.Load())
-        return [*([ast.Global(names)] if names else []), *body, ast.Return(returned)]
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""

@@ -13,6 +13,19 @@ from keras import layers
 from keras.layers import *
 from keras.models import Model
 """
+GROWN = """
+def grow(x, times):
+    for _ in range(times):
+        x = Conv2D(4, 3, padding="same")(UpSampling2D()(x))
+    return x
+
+def build(height=4, width=6, times=2, classes=3):
+    inputs = keras.Input((height, width, 2))
+    x = grow(inputs, times)
+    x = Conv2D(classes, 1)(x)
+    shape = Model(inputs, x).output_shape
+"""
+
 KEPT = {
     "a side of a branch counts": (
         """
@@ -92,34 +105,14 @@ def build(shape=(12, 8, 3), depth=3, width=4):
         ("build()", "build(depth=1)", "build((9, 7, 1), 5, 2)"),
     ),
     "axes that a reshape joins": (
-        """
-def grow(x, times):
-    for _ in range(times):
-        x = Conv2D(4, 3, padding="same")(UpSampling2D()(x))
-    return x
-
-def build(height=4, width=6, times=2, classes=3):
-    inputs = keras.Input((height, width, 2))
-    x = grow(inputs, times)
-    x = Conv2D(classes, 1)(x)
-    shape = Model(inputs, x).output_shape
+        GROWN + """
     x = Reshape((shape[1] * shape[2], -1))(x)
     return Model(inputs, Activation("softmax")(x))
 """,
         ("build()", "build(3, 5, 1)", "build(2, 7, 3, 4)"),
     ),
     "a reshape that does not join axes": (
-        """
-def grow(x, times):
-    for _ in range(times):
-        x = Conv2D(4, 3, padding="same")(UpSampling2D()(x))
-    return x
-
-def build(height=4, width=6, times=2, classes=3):
-    inputs = keras.Input((height, width, 2))
-    x = grow(inputs, times)
-    x = Conv2D(classes, 1)(x)
-    shape = Model(inputs, x).output_shape
+        GROWN + """
     x = Reshape((shape[2], shape[1], -1))(x)
     return Model(inputs, x)
 """,

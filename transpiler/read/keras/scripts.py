@@ -1,4 +1,4 @@
-"""The statements of a script that only give its models other names."""
+"""Scripts that build models at their top level: the function that does what one does, and what only renames its models."""
 
 from __future__ import annotations
 
@@ -6,9 +6,36 @@ import ast
 from typing import Any
 
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.program import Program
+
+
+def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt]) -> list[ast.stmt]:
+    """The body of a function that does what the script does, from the first statement about models to the last.
+
+    What runs in between changes the variables that they use, so all of it is there except what could not be
+    evaluated and what needs nothing but the finished model. Names that functions read stay the module's.
+    """
+    source, interpreter = program.source, program.interpreter
+    marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks or s in renamed]
+    between = source.tree.body[marked[0] : marked[-1] + 1]
+    body = [
+        s
+        for s in between
+        if id(s) in interpreter.statement_marks
+        or (
+            not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+            and id(s) not in interpreter.failed_marks
+            and not any(n in interpreter.left_out for n in nodes(s))
+        )
+    ]
+    inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+    read = {n for f in inner for n in free_names(f)}
+    names = [n for n in assigned_names(body) if n in read]
+    results: list[ast.expr] = [ast.Name(name, ast.Load()) for name in models]
+    returned = results[0] if len(results) == 1 else ast.Tuple(results, ast.Load())
+    return [*([ast.Global(names)] if names else []), *body, ast.Return(returned)]
 
 
 def renamings(program: Program, models: dict[str, Model]) -> list[ast.stmt]:
