@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,7 @@ class Rewriter:
         self.program, self.findings = program, findings
         self.allow_partial, self.only_entries = allow_partial, only_entries
         self.memory, self.printed, self.done = memory, printed, done
+        self.source_orders: dict[SourceModule, dict[str, tuple[str, ...]]] = {}
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
@@ -81,7 +83,8 @@ class Rewriter:
         result = []
         for source, items in by_source.items():
             text = self.write_file(source, items)
-            result.append(ConvertedModule(source.name, source.path, text, text != source.text))
+            orders = self.source_orders.get(source, {})
+            result.append(ConvertedModule(source.name, source.path, text, text != source.text, orders))
         return result
 
     def write_file(self, source: SourceModule, items: list[Written]) -> str:
@@ -124,16 +127,25 @@ class Rewriter:
         texts: dict[ModuleClass, str] = {}
         known_texts: dict[tuple[str, str], str] = {}
         own = {item.root: taken.take(item.root.name) for item in items if item.root and item.root.signature}
+        orders = self.source_orders[source] = {}
+        bases = {cls: cls.name for cls in classes}
+        for i, cls in enumerate(classes):
+            cls.name = f"{UNNAMED}{i}_"  # until it is written: classes may construct each other
+        unnamed = {cls.name: cls for cls in classes}
         for cls in classes:  # those that others construct come first, so that their names are settled
-            base, cls.name = cls.name, UNNAMED
+            base, cls.name = bases[cls], UNNAMED
             writer = ClassWriter(cls, self.printed[cls], initial)
             text = writer.write()
             if (base, text) in known_texts:  # the same helper, evaluated for another model
                 cls.name = known_texts[base, text]
                 continue
             cls.name = known_texts[base, text] = own.get(cls) or taken.take(base)
-            texts[cls] = text.replace(UNNAMED, cls.name)
+            texts[cls] = re.sub(rf"{UNNAMED}(?!\d)", cls.name, text)
+            if writer.source_order:
+                orders[cls.name] = writer.source_order
             edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
+        for cls, text in texts.items():
+            texts[cls] = re.sub(rf"{UNNAMED}\d+_", lambda m: unnamed[m[0]].name, text)
         function = initial.function()
         edit.preamble += [*initial.texts, *([function] if function else [])]
         edit.helpers += [h for h in initial.helpers if h not in edit.helpers]

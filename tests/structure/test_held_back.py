@@ -802,8 +802,7 @@ def build(depth=2, f=2, size=16):
     return Model(inputs, down(inputs, depth, f))
 """,
     "build()",
-    "build(size=24)", "build(1)", "build(0, 3)",
-    refused=("build(3)",),
+    "build(size=24)", "build(1)", "build(0, 3)", "build(3)",
 )  # fmt: skip
 
 case(

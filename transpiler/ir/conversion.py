@@ -56,6 +56,8 @@ class ConvertedModule:
     path: Path
     text: str
     changed: bool = True
+    source_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Submodules of classes that construct them in another order than the Keras program: theirs there, by class."""
 
 
 @dataclass

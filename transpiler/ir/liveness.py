@@ -23,6 +23,16 @@ def uses_of(op: Any) -> list[Value]:
     return []
 
 
+def own_uses(op: Any) -> list[Value]:
+    """The tensors that one operation reads itself, the ends of its blocks included (not what these blocks read)."""
+    found = uses_of(op)
+    if isinstance(op, Branch):
+        found += [x for _, then, otherwise in op.phis for x in (then, otherwise)]
+    elif isinstance(op, (Loop, ForLoop)):
+        found += [*(end for _, _, end, _ in op.carried), *(item for _, item, _ in op.gathered)]
+    return found
+
+
 def all_uses(op: Any) -> list[Value]:
     """The tensors from outside that an operation reads, through its blocks as well."""
     found = uses_of(op)
@@ -46,13 +56,7 @@ def use_counts(block: Block) -> Counter[Value]:
     """How often each tensor is read, ends of loops and branches included."""
     counts: Counter[Value] = Counter()
     for op in block.walk():
-        counts.update(uses_of(op))
-        if isinstance(op, Branch):
-            for _, then, otherwise in op.phis:
-                counts.update((then, otherwise))
-        elif isinstance(op, (Loop, ForLoop)):
-            counts.update(out for _, _, out, _ in op.carried)
-            counts.update(item for _, item, _ in op.gathered)
+        counts.update(own_uses(op))
     return counts
 
 

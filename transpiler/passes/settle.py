@@ -80,9 +80,9 @@ class Settler:
         classes = [c for c in self.needed(root) if c not in self.done]
         for cls in classes:
             remove_dead(cls.block, set())
-        known = -1
-        while known != len(self.demands):
-            known = len(self.demands)
+        known, params = -1, -1
+        while (known, params) != (len(self.demands), sum(len(c.params) for c in classes)):
+            known, params = len(self.demands), sum(len(c.params) for c in classes)
             for cls in classes:
                 keep = names_in([dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands])
                 needed = needed_names(cls.block, keep)
@@ -104,14 +104,15 @@ class Settler:
     def needed(self, root: ModuleClass) -> list[ModuleClass]:
         """The settled classes that `root` is made of, itself last."""
         found: list[ModuleClass] = []
+        seen: set[ModuleClass] = set()
 
         def visit(cls: ModuleClass) -> None:
+            seen.add(cls)
             made = [m.construction for m in all_members(cls.block) if m.construction is not None]
             for construction in (*made, *constructions(cls.block)):
-                if construction.cls not in found:
+                if construction.cls not in seen:
                     visit(construction.cls)
-            if cls not in found:
-                found.append(cls)
+            found.append(cls)
 
         visit(root)
         return found

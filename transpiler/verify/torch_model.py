@@ -107,6 +107,28 @@ class Paired:
     notes: list[str] = field(default_factory=list)
 
 
+def in_source_order(
+    model: nn.Module, made: Sequence[nn.Module], orders: Mapping[str, Mapping[str, Sequence[str]]]
+) -> list[nn.Module]:
+    """Modules in the order in which the Keras program makes them. `orders`: file → class → attributes in that order."""
+    by_file = {os.path.realpath(file): classes for file, classes in orders.items() if classes}
+    result = list(made)
+    for module in model.modules():
+        code = type(module).__init__.__code__ if hasattr(type(module).__init__, "__code__") else None
+        order = by_file.get(os.path.realpath(code.co_filename), {}).get(type(module).__name__) if code else None
+        if not order:
+            continue
+        groups: dict[int, int] = {}
+        for place, name in enumerate(order):
+            for inner in getattr(module, name).modules() if hasattr(module, name) else ():
+                groups.setdefault(id(inner), place)
+        places = [i for i, m in enumerate(result) if id(m) in groups]
+        ordered = sorted((result[i] for i in places), key=lambda m: groups[id(m)])
+        for i, inner in zip(places, ordered):
+            result[i] = inner
+    return result
+
+
 def pair(model: nn.Module, made: Sequence[nn.Module], units: Sequence[WeightUnit], sources: Mapping[str, Any]) -> Paired:  # fmt: skip
     """Hands the modules with weights, in construction order, to the units; `sources` are the Keras variables there are.
 

@@ -27,6 +27,7 @@ from transpiler.verify.torch_model import (
     Slot,
     WeightsError,
     forward,
+    in_source_order,
     load,
     pair,
     rates,
@@ -64,7 +65,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     model, stubs = _build(job)
     result["stubs"], result["stage"] = stubs, "pairing"
     sources = {key[2:] for key in first if key.startswith("u|")}
-    paired = pair(model, recorder.made, job.units or (), dict.fromkeys(sources))
+    made = in_source_order(model, recorder.made, {str(m.path): m.source_orders for m in job.converted})
+    paired = pair(model, made, job.units or (), dict.fromkeys(sources))
     result["notes"] = paired.notes
     result["stage"] = "run"
     noise = silence(model)

@@ -44,8 +44,16 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         self.static_names = {p.name for p in cls.params} | {op.name for op in cls.block.walk() if isinstance(op, Let)}
         self.stored: dict[str, str] = {}
         """Static names that `forward` reads → the attributes that hold them."""
+        self.constructed: dict[str, int] = {}
+        """The attributes of submodules as they are constructed → their places in the program's order of construction."""
         self.inner: set[str] = set()
         """Those of them that a side of a branch binds: they are stored there."""
+
+    @property
+    def source_order(self) -> tuple[str, ...]:
+        """The attributes of submodules in the program's order of construction; () if that is the order here."""
+        ordered = tuple(sorted(self.constructed, key=self.constructed.__getitem__))
+        return () if ordered == tuple(self.constructed) else ordered
 
     def as_module(self, op: Apply) -> bool:
         """Whether the step is a submodule (it has weights or a training state, or is used twice)."""

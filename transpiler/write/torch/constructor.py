@@ -99,6 +99,7 @@ class ConstructorWriter:
             raise AssertionError("loops are settled before they are written")
 
     def construct_member(self, member: Member, out: Lines) -> None:
+        self.constructed.setdefault(self.attributes[member], member.order)
         name = f"self.{self.attributes[member]}"
         if member.choice is not None:
             then, otherwise = (self.sequence(side) for side in (member.choice.then, member.choice.otherwise))
@@ -128,6 +129,7 @@ class ConstructorWriter:
 
     def construct_loop(self, op: ForLoop, out: Lines) -> None:
         attribute = self.attributes[op.member]
+        self.constructed.setdefault(attribute, order_of(op))
         holder = "nn.Sequential(*" if op.sequential else "nn.ModuleList("
         short = self.comprehension(op)
         if short:

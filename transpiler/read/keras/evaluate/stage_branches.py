@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.stage_ranks import Ranks
+from transpiler.read.keras.evaluate.stage_recursion import CallsItself
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
@@ -144,8 +145,8 @@ class StagedBranches:
             side.failed, side.error = True, error
             block.ops[:] = [Static(self.decline_side(error))]
         except (Declined, StageError) as error:
-            if taken and getattr(error, "code", "") != "K2T403":  # a model without its weights is still the model
-                raise
+            if taken and getattr(error, "code", "") != "K2T403" and not isinstance(error, CallsItself):
+                raise  # K2T403: a model without its weights is still the model
             side.failed, side.error = True, error
             block.ops[:] = [Static(self.decline_side(error))]
         finally:

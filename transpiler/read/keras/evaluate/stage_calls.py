@@ -10,7 +10,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, to_ast, witness_of
-from transpiler.ir.liveness import all_uses
+from transpiler.ir.liveness import own_uses
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
@@ -32,7 +32,6 @@ from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
-from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -227,6 +226,7 @@ class StagedCalls:
         return True
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        self.check_recursion(function, args, kwargs)
         self.visit(function.node, function.module)
         outer, self.in_loop = self.in_loop, 0
         outer_flat, self.flat = self.flat, self.flat or function.node in self.memory.written_out
@@ -248,8 +248,8 @@ class StagedCalls:
         inline = open_rank or self.gathers and gathered_in([args, kwargs]) is not None
         if self.flat or inline or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)
-        if function.node in self.active:
-            raise StageError(f"{function.name} calls itself")
+        if self.calls_itself(function, args, kwargs):
+            return self.call_itself(function, args, kwargs)
         if is_generator(function.node):
             raise StageError("generators are not kept")
         try:
@@ -264,18 +264,20 @@ class StagedCalls:
         self, function: Function, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged | None, dict[str, Any]]:
         """The class for a call of `function` with arguments of these kinds, made now or found again."""
-        arguments = {
-            k: v for k, v in Interpreter.bind(self, function, args, kwargs).names.items() if not k.startswith("__")
-        }
+        arguments = self.arguments_of(function, args, kwargs)
         for _ in range(12):
             key = self.class_key(function, arguments)
             known = self.memory.classes.get(key)
             if known is not None and known.still_holds():
                 self.frame.reads.update(known.reads)
                 return known, arguments
+            classes, marks = set(self.memory.classes), len(self.findings.items)
             try:
                 self.memory.classes[key] = None
                 staged = self.evaluate_class(function, arguments)
+                if key in self.memory.recursive and key not in self.memory.untied:
+                    del self.findings.items[marks:]
+                    staged = self.tie(key, staged, function, arguments, classes)
                 if self.takes_permuted(function.node, staged):
                     del self.memory.classes[key]
                     continue
@@ -294,7 +296,7 @@ class StagedCalls:
         found = False
         for i, x in enumerate(staged.inputs):
             name = str(i) if isinstance(node, ast.ClassDef) else x.hint
-            uses = [op for op in staged.cls.block.walk() if x in all_uses(op)]
+            uses = [op for op in staged.cls.block.walk() if x in own_uses(op)]
             known = self.memory.preferred.get((id(node), name))
             if known is None and uses and all(isinstance(op, Apply) and op.step.permutes for op in uses):
                 self.memory.preferred[id(node), name] = Layout.FIRST if x.type.layout is Layout.KERAS else Layout.KERAS

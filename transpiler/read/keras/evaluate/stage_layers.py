@@ -32,12 +32,12 @@ from transpiler.read.keras.evaluate.staging import (
     Staged,
     StageError,
     annotations_of,
-    axis_name,
     has_batch,
     is_short,
     is_static,
     places_of,
     signature_defaults,
+    size_labels,
     staged_hint,
     substitute,
     unchanged,
@@ -432,9 +432,7 @@ class StagedLayers:
         """The tensors that a call of a staged function gives, their sizes in the caller's terms."""
         outputs = tensors(staged.result)
         results = []
-        for i, (output, shape) in enumerate(zip(outputs, staged.result_shapes)):
-            suffix = "" if len(outputs) == 1 else str(i + 1)
-            labels = [f"out_{axis_name(len(shape), axis).removeprefix('in_')}{suffix}" for axis in range(len(shape))]
+        for output, shape, labels in zip(outputs, staged.result_shapes, size_labels(outputs)):
             sizes = tuple(self.outside(d, staged, values, member, label) for d, label in zip(shape, labels))
             results.append(Value(replace(output.type, shape=sizes), output.hint))
         return results

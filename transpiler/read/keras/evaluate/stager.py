@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
+from transpiler.read.keras.evaluate.stage_recursion import StagedRecursion
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -58,6 +59,7 @@ class Stager(
     StagedArrays,
     StagedLayers,
     StagedCalls,
+    StagedRecursion,
     StagedLists,
     StagedLoops,
     StagedBranches,

@@ -143,6 +143,13 @@ def places_of(result: Any) -> tuple[str, ...]:
     return tuple(f"{{0}}[{key!r}]" for key, v in items if isinstance(v, Value))
 
 
+def size_labels(outputs: list[Value]) -> list[list[str]]:
+    """The attributes of a class that show the sizes of its results, for each axis of each tensor."""
+    suffixes = [""] if len(outputs) == 1 else [str(i + 1) for i in range(len(outputs))]
+    ranks = (x.type.rank for x in outputs)
+    return [[f"out_{axis_name(n, axis).removeprefix('in_')}{s}" for axis in range(n)] for n, s in zip(ranks, suffixes)]
+
+
 def expand_lets(dim: Any, known: dict[str, Any]) -> Any:
     """A size with variables that are assigned once, outside loops and branches (`known`), written out."""
     for _ in range(8):
@@ -180,6 +187,12 @@ class Memory:
 
     classes: dict[Any, Staged | None] = field(default_factory=dict)
     static_functions: list[Function] = field(default_factory=list)
+    recursive: list[Any] = field(default_factory=list)
+    """Keys of classes whose functions were found to call themselves."""
+    assumed: dict[Any, Staged] = field(default_factory=dict)
+    """What calls of a function are taken to give while its class is under construction, by the key of the class."""
+    untied: list[Any] = field(default_factory=list)
+    """Keys of classes for which that was not found: the function is written inline."""
     visited: dict[Any, Any] = field(default_factory=dict)
     """The syntax nodes of functions and classes whose code went into classes → the modules they stand in."""
     inlined: list[Any] = field(default_factory=list)

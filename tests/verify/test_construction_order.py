@@ -1,0 +1,56 @@
+"""Weights find their layers where the result constructs its submodules in another order than the Keras program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transpiler.pipeline import convert_file
+from transpiler.verify import verify_file
+
+HEAD = """
+import keras
+from keras.layers import *
+from keras.models import Model
+"""
+
+PROGRAMS = {
+    "a layer is made before the helper that gives its size": """
+def two(x, units):
+    x = Dense(units, activation="relu")(x)
+    return x if units > 3 else Concatenate()([Dense(units)(x), Dense(units ** 2)(x)])
+
+def build(units=2):
+    inputs = keras.Input((6,))
+    return Model(inputs, Dense(2)(two(inputs, units)))
+""",
+    "functions that call each other, of which one is needed twice": """
+def even(x, n):
+    if n == 0:
+        return Dense(2)(x)
+    return odd(Dense(3, activation="relu")(x), n - 1)
+
+def odd(x, n):
+    if n == 0:
+        return Dense(3)(x)
+    return even(Dense(4, activation="tanh")(x), n - 1)
+
+def build(n=3):
+    inputs = keras.Input((6,))
+    rows = keras.Input((5, 6))
+    x = Dense(2)(even(inputs, n))
+    return Model([inputs, rows], [x, odd(rows, n + 1)])
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_weights_find_their_layers(name: str, tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(HEAD + PROGRAMS[name])
+    conversion = convert_file(file, entries=["build()"])
+    assert conversion.entries[0].tier == "structure"
+    assert any(m.source_orders for m in conversion.modules)
+    (result,) = verify_file(file, entries=["build()"])
+    assert (result.reason, result.status) == ("", "pass")
