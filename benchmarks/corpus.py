@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,13 +97,21 @@ def prelude(entry: dict[str, Any], src: Path) -> str:
         parts.append(STUB)
     if "byfile(" in needs:
         parts.append(BYFILE)
-    parts += [STUBBED.format(name=name) for name in entry.get("stubs", ())]
+    for name in entry.get("stubs", ()):
+        parts += [STUBBED.format(name=n) for n in (name, *_imported_from(name, source_file(entry, src)))]
     for package in entry.get("bypass", ()):
         parts.append(BYPASSED.format(name=package, folder=str(_package_folder(package, entry, src))))
         parent, _, leaf = package.rpartition(".")
         if parent in entry["bypass"]:
             parts.append(f"sys.modules[{parent!r}].{leaf} = _m\n")
     return "".join([*parts, entry.get("setup", ""), "\n"])
+
+
+def _imported_from(package: str, file: Path) -> list[str]:
+    """The modules of a package that a file imports: those of a stand-in are stand-ins as well."""
+    found = re.findall(rf"^\s*(?:from|import)\s+({re.escape(package)}(?:\.\w+)+)", file.read_text(encoding="utf-8"), re.M)
+    parts = [name.split(".") for name in found]
+    return sorted({".".join(p[:n]) for p in parts for n in range(package.count(".") + 2, len(p) + 1)})
 
 
 def _package_folder(package: str, entry: dict[str, Any], src: Path) -> Path:

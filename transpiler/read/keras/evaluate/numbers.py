@@ -157,6 +157,9 @@ def _float32(value: Any) -> Any:
     return struct.unpack("f", struct.pack("f", value))[0]
 
 
+_float32.written = "np.float32"  # type: ignore[attr-defined]
+
+
 def _round(value: float, decimals: int = 0) -> Any:
     if not isinstance(decimals, int) or decimals < 0 and isinstance(value, int):
         return not_evaluated("round")
