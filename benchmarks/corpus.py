@@ -109,7 +109,9 @@ def prelude(entry: dict[str, Any], src: Path) -> str:
 
 def _imported_from(package: str, file: Path) -> list[str]:
     """The modules of a package that a file imports: those of a stand-in are stand-ins as well."""
-    found = re.findall(rf"^\s*(?:from|import)\s+({re.escape(package)}(?:\.\w+)+)", file.read_text(encoding="utf-8"), re.M)
+    found = re.findall(
+        rf"^\s*(?:from|import)\s+({re.escape(package)}(?:\.\w+)+)", file.read_text(encoding="utf-8"), re.M
+    )
     parts = [name.split(".") for name in found]
     return sorted({".".join(p[:n]) for p in parts for n in range(package.count(".") + 2, len(p) + 1)})
 

@@ -28,6 +28,7 @@ from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
+from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.scripts import body_of_script, renamings
@@ -61,6 +62,10 @@ class Assembly:
         self.done: dict[Any, Written | Declined] = {}
         self.prepared: dict[ast.AST, tuple[Written | Declined, list[Finding]]] = {}
         """Builders that were converted as they are called by others, with what there is to say of them."""
+        self.project: list[SourceModule] = []
+        """The files that are converted together; none if it is one file with what it needs."""
+        self.tried: dict[ast.AST, Activation | Declined | None] = {}
+        """Functions of the file → a call of them with arguments that were made up, if it builds a model."""
         self.asked: dict[ast.AST, Activation] = {}
         """The calls that builders were converted for."""
 
@@ -180,10 +185,26 @@ class Assembly:
         )
         return EntryPlan(expression, setup, torch, setup, tier, weights, tuple(self.findings.items))
 
+    def plan_project(self, programs: Sequence[Program]) -> list[EntryPlan]:
+        """What `plan_all` finds in each of the files of a project; their functions are called with what any file gives."""
+        self.project = [p.source for p in programs]
+        for program in programs:
+            program.evaluate_main()
+        for self.program in programs:
+            for _, function, receiver in self.program.functions():
+                self.called(function, receiver)
+        plans = []
+        for self.program in programs:
+            plans += self.plan_file()
+        return plans
+
     def plan_all(self) -> list[EntryPlan]:
         """Every model that the file builds at its top level, and every function that builds one."""
-        plans: list[EntryPlan] = []
         self.program.evaluate_main()
+        return self.plan_file()
+
+    def plan_file(self) -> list[EntryPlan]:
+        plans: list[EntryPlan] = []
         for name, model in models_at_top(self.program):
             if model.inputs is None:
                 self.findings.add(
@@ -209,19 +230,29 @@ class Assembly:
                 w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
             ]:
                 continue
-            known = [a for a in self.program.interpreter.activations if a.function.node is function.node]
-            try:
-                activation = known[-1] if known else self.program.try_builder(function, receiver)
-            except Declined as declined:
-                self.findings.add(declined.finding())
-                self.done[function.node] = declined
-                continue
-            if activation is None:
+            activation = self.called(function, receiver)
+            if isinstance(activation, Declined):
+                self.findings.add(activation.finding())
+                self.done[function.node] = activation
+            if not isinstance(activation, Activation):
                 continue
             plan = self.plan_function(name, activation, receiver)
             if plan is not None:
                 plans.append(plan)
         return plans
+
+    def called(self, function: Function, receiver: Any) -> Activation | Declined | None:
+        """A call of a function that builds a model: one that the program makes, else one with what can be made up."""
+        activations = self.program.interpreter.activations
+        known = [a for a in activations if a.function.node is function.node and not a.assumed]
+        if known:
+            return known[-1]
+        if function.node not in self.tried:
+            try:
+                self.tried[function.node] = self.program.try_builder(function, receiver)
+            except Declined as declined:
+                self.tried[function.node] = declined
+        return self.tried[function.node]
 
     def plan_function(self, name: str, activation: Activation, receiver: Any) -> EntryPlan | None:
         written = self.convert_builder(activation)
@@ -500,6 +531,7 @@ class Assembly:
             self.memory,
             self.settler.printed,
             self.done,
+            self.project,
         ).write()
 
 

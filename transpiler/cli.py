@@ -67,7 +67,7 @@ def app() -> None:
 
 @app.command(epilog="Exit codes: 0 done or nothing to do; 1 would change (--check); 2 could not.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-o", "--output", metavar="OUT", help="Write the result to this file instead of standard output.")
+@click.option("-o", "--output", metavar="OUT", help="Write the result to this file, or the files of a folder below it.")
 @click.option("--in-place", is_flag=True, help="Write each result over its source.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
@@ -85,10 +85,10 @@ def convert(
     quiet: bool,
     **reading: Any,
 ) -> int:
-    """Converts PATH, a Python file or '-' for standard input.
+    """Converts PATH: a Python file, '-' for standard input, or a folder whose files belong together.
 
     Without -o, --in-place, --check or --diff the result goes to standard output; only the last three take several
-    files. A file with the comment "# keras2torch: skip" is left alone.
+    files, and a folder needs one of the four. What a folder has besides is copied to OUT. A file with the comment "# keras2torch: skip" is left alone.
     """
     from transpiler.commands.common import ReadingOptions
     from transpiler.commands.convert import ConvertJob

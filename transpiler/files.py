@@ -85,7 +85,8 @@ def decode_source(name: str, data: bytes) -> Source:
     if b"\0" in data:
         raise Declined("K2T002", f"{name}: is a binary file, not Python source")
     try:
-        encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        lines = io.BytesIO(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        encoding = tokenize.detect_encoding(lines.readline)[0]
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise _undecodable(name, data, error) from None

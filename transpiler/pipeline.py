@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transpiler.diagnostics import Finding, Findings, Severity, Span
+from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span
 from transpiler.ir.conversion import Conversion, ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.model import KERAS3
+
+if TYPE_CHECKING:
+    from transpiler.read.keras.program import Program
 
 
 def convert_file(
@@ -52,11 +56,57 @@ def convert_file(
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     modules = assembly.write()
-    assumptions = [
-        f"{n} is not installed or not part of the project; its values are unknown"
-        for n in program.interpreter.missing_imports
-    ]
-    return Conversion(modules, plans, findings.items, assumptions, assembly.origins())
+    return Conversion(modules, plans, findings.items, assumptions(program), assembly.origins())
 
 
-__all__ = ["Conversion", "ConvertedModule", "EntryPlan", "WeightUnit", "convert_file"]
+def convert_project(
+    files: Sequence[Path],
+    *,
+    setup: str = "",
+    roots: Sequence[Path] = (),
+    generation: str = KERAS3,
+    allow_partial: bool = False,
+) -> Conversion:
+    """Converts files that belong together: each class stands in the file of its function, and others import it.
+
+    `Conversion.modules` has a module for each file that was read, and one for helpers that several of them need. Files that
+    cannot be read, and those of which the dotted name is taken by another, leave a finding.
+    """
+    from transpiler.assemble import Assembly
+    from transpiler.read.keras.names import dotted_name
+    from transpiler.read.keras.program import Program
+
+    findings = Findings()
+    tops = dict.fromkeys(dotted_name(f)[1] for f in files)
+    program: Program | None = None
+    programs: list[Program] = []
+    for file in files:
+        try:
+            if program is None:
+                program = Program(file, None, dotted_name(file)[0], [*roots, *tops], generation, findings)
+                programs.append(program)
+            else:
+                programs.append(program.beside(file))
+            names = [p.source.name for p in programs]
+            if names.count(names[-1]) > 1:
+                programs.pop()
+                message = f"another file of the project is imported as {names[-1]} as well"
+                raise Declined("K2T002", message, "Convert it by itself.", Span(str(file), 1))
+        except Declined as declined:
+            findings.add(declined.finding())
+    if program is None:
+        return Conversion([], [], findings.items)
+    assembly = Assembly(program, findings, allow_partial, False)
+    program.run_setup(setup)
+    plans = assembly.plan_project(programs)
+    modules = assembly.write()
+    return Conversion(modules, plans, findings.items, assumptions(program), assembly.origins())
+
+
+def assumptions(program: Program) -> list[str]:
+    """What a conversion takes for granted: modules that are not there."""
+    missing = program.interpreter.missing_imports
+    return [f"{n} is not installed or not part of the project; its values are unknown" for n in missing]
+
+
+__all__ = ["Conversion", "ConvertedModule", "EntryPlan", "WeightUnit", "convert_file", "convert_project"]

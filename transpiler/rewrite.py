@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from transpiler.class_files import ClassFiles, FileOfClasses, defined_names, import_start, rename_exports, shared_module
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.model import ApiValue
@@ -25,14 +25,9 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models
 from transpiler.write.torch.check import undefined_names
-from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines
-from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
-
-UNNAMED = "__unnamed__"
-"""Stands for the name of a class until the names of a file are settled."""
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -68,41 +63,59 @@ class Rewriter:
         memory: Memory,
         printed: dict[ModuleClass, dict[str, str]],
         done: dict[Any, Written | Declined],
+        project: Sequence[SourceModule] = (),
     ) -> None:
         self.program, self.findings = program, findings
         self.allow_partial, self.only_entries = allow_partial, only_entries
         self.memory, self.printed, self.done = memory, printed, done
-        self.source_orders: dict[SourceModule, dict[str, tuple[str, ...]]] = {}
+        self.project = project
 
     def write(self) -> list[ConvertedModule]:
-        """The texts of all files that changed; the file being converted first."""
-        by_source: dict[SourceModule, list[Written]] = {self.program.source: []}
+        """The texts of all files that changed; the file being converted, or those of the project, first."""
+        by_source: dict[SourceModule, list[Written]] = {s: [] for s in self.project or [self.program.source]}
         for written in self.done.values():
             if isinstance(written, Written):
                 by_source.setdefault(written.source, []).append(written)
+        edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS) for s in by_source}
+        texts = self.write_classes(by_source)
+        for source, edit in edits.items():
+            items, file = by_source[source], texts.files.get(source)
+            if file is not None or items:
+                self.place_items(source, items, file or FileOfClasses(), edit)
+        if self.project:
+            texts.share()
+        shared = shared_module(texts.shared, list(texts.files)) if self.project else None
+        for source, edit in edits.items():
+            if shared is not None:
+                edit.importable |= {n: import_start(source, shared.name) for n in defined_names(shared.text)}
+            edit.importable |= self.importable(source, texts)
         result = []
-        for source, items in by_source.items():
-            text = self.write_file(source, items)
-            orders = self.source_orders.get(source, {})
-            result.append(ConvertedModule(source.name, source.path, text, text != source.text, orders))
-        return result
+        has_leftovers = {s: self.has_leftovers(s, edit) for s, edit in edits.items()}
+        if self.project:
+            rename_exports(edits, texts)
+        for source, edit in edits.items():
+            file = texts.files.get(source) or FileOfClasses()
+            edit.helpers, edit.preamble = file.helpers, [*edit.preamble, *file.preamble]
+            text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
+            result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
+        return [*result, shared] if shared is not None else result
 
-    def write_file(self, source: SourceModule, items: list[Written]) -> str:
-        edit = FileEdit(source.text, source.tree, frameworks=FRAMEWORKS)
-        if items:
-            self.write_items(source, items, edit)
+    def has_leftovers(self, source: SourceModule, edit: FileEdit) -> bool:
+        """Whether code stays in a file that uses Keras; what can be done about it is noted in `edit`."""
         self.calls_on_models(source, edit)
-        leftovers = self.leftovers(source, edit)
-        if not items and not leftovers:
+        return bool(self.leftovers(source, edit))
+
+    def write_file(self, source: SourceModule, has_items: bool, leftovers: bool, edit: FileEdit) -> str:
+        if not has_items and not leftovers and not (self.project and edit.changes):
             return source.text
-        if not items and self.only_entries:
+        if not has_items and self.only_entries:
             return source.text
         text = edit.apply()
         unknown = undefined_names(text)
         unknown = unknown and unknown - undefined_names(source.text)
         if (
             unknown
-            and items
+            and has_items
             and not self.only_entries
             and not self.allow_partial
             and not any(f.severity is Severity.ERROR for f in self.findings.items)
@@ -115,40 +128,37 @@ class Rewriter:
             )
         return text
 
-    def write_items(self, source: SourceModule, items: list[Written], edit: FileEdit) -> None:
-        kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
-        taken = Names(frozenset(module_names(source) | kept) | GENERATED)
-        classes: list[ModuleClass] = []
-        for item in items:
-            for cls in item.classes:
-                if cls not in classes:
-                    classes.append(cls)
-        initial = Initializers.of(classes)
-        texts: dict[ModuleClass, str] = {}
-        known_texts: dict[tuple[str, str], str] = {}
-        own = {item.root: taken.take(item.root.name) for item in items if item.root and item.root.signature}
-        orders = self.source_orders[source] = {}
-        bases = {cls: cls.name for cls in classes}
-        for i, cls in enumerate(classes):
-            cls.name = f"{UNNAMED}{i}_"  # until it is written: classes may construct each other
-        unnamed = {cls.name: cls for cls in classes}
-        for cls in classes:  # those that others construct come first, so that their names are settled
-            base, cls.name = bases[cls], UNNAMED
-            writer = ClassWriter(cls, self.printed[cls], initial)
-            text = writer.write()
-            if (base, text) in known_texts:  # the same helper, evaluated for another model
-                cls.name = known_texts[base, text]
-                continue
-            cls.name = known_texts[base, text] = own.get(cls) or taken.take(base)
-            texts[cls] = re.sub(rf"{UNNAMED}(?!\d)", cls.name, text)
-            if writer.source_order:
-                orders[cls.name] = writer.source_order
-            edit.helpers += [h for h in writer.helpers if h not in edit.helpers]
-        for cls, text in texts.items():
-            texts[cls] = re.sub(rf"{UNNAMED}\d+_", lambda m: unnamed[m[0]].name, text)
-        function = initial.function()
-        edit.preamble += [*initial.texts, *([function] if function else [])]
-        edit.helpers += [h for h in initial.helpers if h not in edit.helpers]
+    def write_classes(self, by_source: dict[SourceModule, list[Written]]) -> ClassFiles:
+        """The texts of all classes, by the files that they go to."""
+        texts = ClassFiles({}, self.printed)
+        taken: dict[SourceModule, Names] = {}
+        own: dict[ModuleClass, str] = {}
+        for source, items in by_source.items():
+            kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
+            taken[source] = Names(frozenset(module_names(source) | kept) | GENERATED)
+            for item in items:
+                texts.add(source, item.classes, self.project)
+        for items in by_source.values():
+            for item in items:
+                if item.root is not None and item.root.signature and item.root not in own:
+                    own[item.root] = taken[texts.homes[item.root]].take(item.root.name)
+        texts.write(taken, own)
+        return texts
+
+    def importable(self, source: SourceModule, texts: ClassFiles) -> dict[str, str]:
+        """What the text of a file may use from other files of the project → how it is imported."""
+        if not self.project:
+            return {}
+        known = names_bound(source)
+        found: dict[str, str] = {}
+        for home, file in texts.files.items():
+            names = {cls.name for cls in file.texts} if home is not source else set()
+            found |= {n: import_start(source, home.name) for n in names if n not in known}
+        functions = [f for f in self.memory.static_functions if f.module in self.project and f.module is not source]
+        return found | {f.name: import_start(source, f.module.name) for f in functions if f.name not in known}
+
+    def place_items(self, source: SourceModule, items: list[Written], file: FileOfClasses, edit: FileEdit) -> None:
+        """Puts the classes and factories of a file where what they come from stood."""
         known = {n for n, v in self.names_of(source).items() if not uses_keras(v) and not isinstance(v, Unknown)} | {
             "int",
             "float",
@@ -162,38 +172,48 @@ class Rewriter:
         }
         placed: set[ModuleClass] = set()
         for item in items:
-            self.place(source, item, texts, placed, edit, known)
-        edit.dropped_names = {c.name for c in classes}
+            self.place_classes(source, item.classes, item.root, self.anchor(source, item), file, placed, edit)
+            self.place_factory(source, item, edit, known)
+        self.place_classes(source, file.classes, None, None, file, placed, edit)
+        edit.dropped_names = {c.name for c in file.classes}
         self.place_statics(source, edit)
 
     def names_of(self, source: SourceModule) -> dict[str, Any]:
         module = self.program.interpreter.modules.get(source.name)
         return module.names if isinstance(module, Module) else {}
 
-    def place(
+    def place_classes(
         self,
         source: SourceModule,
-        item: Written,
-        texts: dict[ModuleClass, str],
+        classes: list[ModuleClass],
+        root: ModuleClass | None,
+        anchor: ast.stmt | None,
+        file: FileOfClasses,
         placed: set[ModuleClass],
         edit: FileEdit,
-        known: set[str],
     ) -> None:
-        """Puts classes where the functions they come from stood, others above the function that needs them."""
-        anchor = self.anchor(source, item)
-        for cls in item.classes:
-            if cls in placed or cls not in texts:
+        """Puts classes where the functions they come from stood, others above what needs them: the `anchor`."""
+        above: list[ModuleClass] = []
+        for cls in classes:
+            if cls in placed or cls not in file.texts:
                 continue
             placed.add(cls)
             origin = getattr(getattr(cls, "source", None), "node", None)
-            if (
-                origin in source.tree.body
-                and origin not in edit.replaced
-                and (cls is item.root or not self.only_entries)
-            ):
-                edit.replaced[origin] = texts[cls]
+            if origin in source.tree.body and origin not in edit.replaced and (cls is root or not self.only_entries):
+                edit.replaced[origin] = file.texts[cls]
+                stands = origin
             elif anchor is not None:
-                edit.before.setdefault(anchor, []).append(texts[cls])
+                edit.before.setdefault(anchor, []).append(file.texts[cls])
+                continue
+            else:
+                above.append(cls)
+                stands = next((s for s in source.tree.body if origin is not None and origin in nodes(s)), None)
+            if stands is not None and above:
+                edit.before.setdefault(stands, []).extend(file.texts[c] for c in above)
+                above.clear()
+
+    def place_factory(self, source: SourceModule, item: Written, edit: FileEdit, known: set[str]) -> None:
+        """Puts what builds the models of an item where its function or statements stood."""
         if item.factory is None:
             return
         if item.statements:
@@ -219,7 +239,8 @@ class Rewriter:
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:
         """Copies functions that the new text of a file calls from files that it will not import."""
         own = {getattr(n, "name", None) for n in source.tree.body}
-        foreign = [f for f in self.memory.static_functions if f.module is not source and f.name not in own]
+        around = [source, *self.project]
+        foreign = [f for f in self.memory.static_functions if f.module not in around and f.name not in own]
         used = {name for text in edit.new_texts() for name in names_of(text)}
         needed: list[Function] = []
         while more := [f for f in foreign if f.name in used and f not in needed]:
@@ -418,6 +439,12 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def names_bound(source: SourceModule) -> set[str]:
+    """The names that the top level of a file imports."""
+    imports = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return {a.asname or a.name.partition(".")[0] for n in imports for a in n.names}
 
 
 def module_names(source: SourceModule) -> set[str]:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from transpiler.commands.common import ReadingOptions, ReadingPlan, crash, print_findings, refuse_target, save_json, say
+from transpiler.commands.common import (
+    Failure,
+    ReadingOptions,
+    ReadingPlan,
+    crash,
+    print_findings,
+    refuse_target,
+    save_json,
+    say,
+)
 from transpiler.diagnostics import Declined, Finding, Findings, Severity
 from transpiler.files import Source, read_source, read_stdin, reason, skipped, write_atomic
 from transpiler.report.run import Outcome, Report, Status
@@ -52,9 +61,14 @@ class ConvertJob:
         self._refuse_bad_combinations()
         report = Report(check=self.check)
         for path in self.paths:
-            report.outcomes.append(self._file(path))
-        if len(self.paths) > 1:
-            self._tell(report.counts())
+            if path != "-" and Path(path).is_dir():
+                from transpiler.commands.project import convert_folder
+
+                report.outcomes += convert_folder(self, Path(path))
+            else:
+                report.outcomes.append(self._file(path))
+        if len(report.outcomes) > 1:
+            self.tell(report.counts())
         save_json(self.json_target, report.outcomes)
         return report.exit_code
 
@@ -65,11 +79,16 @@ class ConvertJob:
             raise click.UsageError("--check and --diff write nothing: leave out -o and --in-place")
         if len(self.paths) > 1 and not (self.in_place or self.dry):
             raise click.UsageError("several files need --in-place, --check or --diff")
+        if self.to_stdout and any(p != "-" and Path(p).is_dir() for p in self.paths):
+            raise click.UsageError("a folder needs -o OUTDIR, --in-place, --check or --diff")
         if self.in_place and "-" in self.paths:
             raise click.UsageError("standard input cannot be converted in place")
         if self.json_target == "-" and (self.to_stdout or self.diff):
             raise click.UsageError("standard output is taken by the result: give --json a file")
-        refuse_target(self.output)
+        if not any(Path(p).is_dir() for p in self.paths):
+            refuse_target(self.output)
+        elif self.output and Path(self.output).is_file():
+            raise Failure(f"cannot write {self.output}: is a file")
         refuse_target(self.json_target)
 
     def _file(self, path: str) -> Outcome:
@@ -113,27 +132,28 @@ class ConvertJob:
             message = "" if told else "nothing to convert"
             return self._pass_through(source, replace(outcome, status=Status.UNCHANGED, message=message))
         self._name_siblings(source, conversion)
-        return self._write(source, result.text, outcome)
+        return self.write(source, result.text, outcome)
 
     def _print(self, findings: Sequence[Finding], source: Source, assumptions: Sequence[str]) -> None:
         shown = [finding for finding in findings if not self.quiet or finding.severity is Severity.ERROR]
         print_findings(shown, {source.name: source.text})
         for assumption in assumptions:
-            self._tell(f"{source.name}: assumed: {assumption}")
+            self.tell(f"{source.name}: assumed: {assumption}")
 
     def _name_siblings(self, source: Source, conversion: Conversion) -> None:
         """Says which modules of the same project the result needs in PyTorch too: only what was given is written."""
         given = {Path(path).resolve() for path in self.paths if path != "-"}
         for module in conversion.modules[1:]:
             if module.changed and module.path.resolve() not in given:
-                self._tell(f"{source.name}: needs {module.name} in PyTorch as well: convert {module.path}")
+                self.tell(f"{source.name}: needs {module.name} in PyTorch as well: convert {module.path}")
 
     def _pass_through(self, source: Source, outcome: Outcome) -> Outcome:
         if outcome.message and len(self.paths) == 1:  # of several, the counts say it
-            self._tell(f"{source.name}: {outcome.message}")
-        return self._put(source, source.data, outcome) if self.output or self.to_stdout else outcome
+            self.tell(f"{source.name}: {outcome.message}")
+        return self.put(source, source.data, outcome) if self.output or self.to_stdout else outcome
 
-    def _write(self, source: Source, text: str, outcome: Outcome) -> Outcome:
+    def write(self, source: Source, text: str, outcome: Outcome, target: str | None = None) -> Outcome:
+        """Delivers the result of one file as the options ask; `target` is where it goes, if not where `-o` says."""
         try:
             data = source.encode(text)
         except UnicodeEncodeError as error:
@@ -144,18 +164,20 @@ class ConvertJob:
         if self.diff:
             _write_stdout(unified_diff(source, text).encode("utf-8", "backslashreplace"))
         if self.dry:
-            self._tell(f"would convert {source.name}")
+            self.tell(f"would convert {source.name}")
             return replace(outcome, status=Status.WOULD_CONVERT)
-        outcome = self._put(source, data, replace(outcome, status=Status.CONVERTED))
+        outcome = self.put(source, data, replace(outcome, status=Status.CONVERTED), target)
         if outcome.status is Status.CONVERTED and not self.to_stdout:
-            self._tell(f"converted {source.name}" + (f" -> {self.output}" if self.output else ""))
+            where = target or self.output
+            self.tell(f"converted {source.name}" + (f" -> {where}" if where else ""))
         return outcome
 
-    def _put(self, source: Source, data: bytes, outcome: Outcome) -> Outcome:
+    def put(self, source: Source, data: bytes, outcome: Outcome, target: str | None = None) -> Outcome:
+        """Writes the bytes of one result."""
         if self.to_stdout:
             _write_stdout(data)
             return outcome
-        target = self.output or source.name
+        target = target or self.output or source.name
         try:
             write_atomic(Path(target), data)
         except OSError as error:
@@ -164,7 +186,7 @@ class ConvertJob:
             return replace(outcome, status=Status.FAILED, message=message)
         return outcome
 
-    def _tell(self, message: str) -> None:
+    def tell(self, message: str) -> None:
         if not self.quiet:
             say(message)
 

@@ -108,10 +108,9 @@ class Settler:
 
         def visit(cls: ModuleClass) -> None:
             seen.add(cls)
-            made = [m.construction for m in all_members(cls.block) if m.construction is not None]
-            for construction in (*made, *constructions(cls.block)):
-                if construction.cls not in seen:
-                    visit(construction.cls)
+            for made in constructed(cls):
+                if made not in seen:
+                    visit(made)
             found.append(cls)
 
         visit(root)
@@ -173,6 +172,12 @@ def check_sizes(block: Block) -> None:
     for op in block.walk():
         if isinstance(op, Apply) and op.member is not None:
             check(op.member)
+
+
+def constructed(cls: ModuleClass) -> list[ModuleClass]:
+    """The classes of the output that a class constructs, in order."""
+    inside = [m.construction for m in all_members(cls.block) if m.construction is not None]
+    return list(dict.fromkeys(c.cls for c in (*inside, *constructions(cls.block))))
 
 
 def all_members(block: Block) -> Iterable[Member]:

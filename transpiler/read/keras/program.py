@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
-from transpiler.read.keras.names import Loader
+from transpiler.read.keras.names import Loader, module_name
 from transpiler.read.keras.parse import SourceModule, parse
 
 MADE_UP: dict[str, Any] = {
@@ -217,6 +218,15 @@ class Program:
             self.source.path = path
         self.module: Module | None = None
         self.entry_env: EntryEnv | None = None
+
+    def beside(self, path: Path) -> Program:
+        """Another file of the same project, evaluated together with this one."""
+        other = copy.copy(self)
+        name, _ = module_name(path, self.loader.roots)
+        other.source = self.loader.parse_file(path, name, path.name == "__init__.py")
+        other.source.path = path
+        other.module = other.entry_env = None
+        return other
 
     def evaluate(self) -> Module:
         """The module's top level, evaluated once; a module that set-up code loaded counts."""

@@ -40,6 +40,10 @@ class FileEdit:
     frameworks: tuple[str, ...] = ()
     """Packages whose imports go even where the source never used them."""
     helpers: list[str] = field(default_factory=list)
+    importable: dict[str, str] = field(default_factory=dict)
+    """Names of other files of the project → where they are imported from, `from .blocks`, if the new text uses them."""
+    exported: dict[str, list[str]] = field(default_factory=dict)
+    """Names that the file only imports for others → what they are called now."""
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
@@ -81,6 +85,10 @@ class FileEdit:
             lines[start - 1 : end] = text
         return self.with_imports("\n".join(lines) + "\n").strip("\n") + "\n"
 
+    @property
+    def changes(self) -> bool:
+        return bool(self.replaced or self.before or self.removed or self.exported)
+
     def new_texts(self) -> list[str]:
         """All that is inserted into the file or stands in place of something."""
         return [*self.replaced.values(), *(t for texts in self.before.values() for t in texts), *self.preamble]
@@ -100,10 +108,16 @@ class FileEdit:
         lines = text.splitlines()
         edits: list[Edit] = []
         nested = False
+        own = self.own_imports(used)
         for node, siblings, top in import_nodes(tree):
-            kept = [a for a in node.names if self.keeps(node, a, used, original)]
-            if len(kept) == len(node.names):
+            kept = [a for a in node.names if self.keeps(node, a, used, original) and a.name not in self.exported]
+            if isinstance(node, ast.ImportFrom):
+                kept += [ast.alias(new) for a in node.names for new in self.exported.get(a.name, ())]
+            more = own.pop(import_start(node), []) if top else []
+            if kept == node.names and not more:
                 continue
+            present = {a.asname or a.name for a in kept}
+            kept += [ast.alias(name) for name in more if name not in present]
             indent = " " * node.col_offset
             if kept:
                 copy = (
@@ -122,7 +136,16 @@ class FileEdit:
         if nested:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
-        return insert_imports(text, torch_imports(used), tree, edits)
+        new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
+        return insert_imports(text, [*torch_imports(used), *new], tree, edits)
+
+    def own_imports(self, used: set[str]) -> dict[str, list[str]]:
+        """What the text uses from other files of the project: `from .blocks` → names."""
+        names: dict[str, list[str]] = {}
+        for name, start in self.importable.items():
+            if name in used:
+                names.setdefault(start, []).append(name)
+        return {start: sorted(found) for start, found in names.items()}
 
     def keeps(self, node: Any, alias: ast.alias, used: set[str], original: set[str]) -> bool:
         name = (alias.asname or alias.name).partition(".")[0]
@@ -134,6 +157,11 @@ class FileEdit:
             return False
         module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
         return name in used or name not in original and module.partition(".")[0] not in self.frameworks
+
+
+def import_start(node: ast.Import | ast.ImportFrom) -> str:
+    """`from .blocks` of `from .blocks import conv_block`; "" for `import blocks`."""
+    return f"from {'.' * node.level}{node.module or ''}" if isinstance(node, ast.ImportFrom) else ""
 
 
 def _goes_on(lines: list[str], end: int, indent: int) -> bool:
