@@ -13,7 +13,7 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
-from transpiler.passes.settle import Settler, check_reads, settle_statements
+from transpiler.passes.settle import Settler, check_reads, constructed, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
 from transpiler.read.keras.constructors import source_names
@@ -25,10 +25,12 @@ from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
 from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Unknown
+from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.parts import examples_of
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.scripts import body_of_script, renamings
@@ -37,6 +39,7 @@ from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import composed_expression
+from transpiler.write.torch.initial import steps_of
 
 TIERS = ("structure", "specialised", "flat")
 """From best to worst."""
@@ -190,9 +193,7 @@ class Assembly:
         self.project = [p.source for p in programs]
         for program in programs:
             program.evaluate_main()
-        for self.program in programs:
-            for _, function, receiver in self.program.functions():
-                self.called(function, receiver)
+        self.call_functions([f for p in programs for f in p.functions()])
         plans = []
         for self.program in programs:
             plans += self.plan_file()
@@ -201,7 +202,13 @@ class Assembly:
     def plan_all(self) -> list[EntryPlan]:
         """Every model that the file builds at its top level, and every function that builds one."""
         self.program.evaluate_main()
+        self.call_functions(self.program.functions())
         return self.plan_file()
+
+    def call_functions(self, functions: Sequence[tuple[str, Function, Any]]) -> None:
+        """Calls what the program does not call itself; first what needs no arguments, as it may call the rest."""
+        for _, function, receiver in sorted(functions, key=lambda f: needs_arguments(f[1], f[2])):
+            self.called(function, receiver)
 
     def plan_file(self) -> list[EntryPlan]:
         plans: list[EntryPlan] = []
@@ -225,11 +232,14 @@ class Assembly:
             except Declined as declined:
                 self.findings.add(declined.finding())
                 self.done[layer.cls.node] = declined
-        for name, function, receiver in self.program.functions():
+        functions = self.program.functions()
+        for name, function, receiver in sorted(functions, key=lambda f: self.is_inner(f[1])):
             if function.node in [
                 w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
             ]:
                 continue
+            if self.is_inner(function) and function.node in self.memory.visited:
+                continue  # it became a part of those that call it
             activation = self.called(function, receiver)
             if isinstance(activation, Declined):
                 self.findings.add(activation.finding())
@@ -239,7 +249,39 @@ class Assembly:
             plan = self.plan_function(name, activation, receiver)
             if plan is not None:
                 plans.append(plan)
+        for part in self.program.parts():
+            if part.node not in self.memory.visited and part.node not in self.done:
+                self.convert_part(part)
         return plans
+
+    def convert_part(self, part: Function | Class) -> None:
+        """A layer of the program, or a function that maps tensors, that no model of the program uses: as its own class.
+
+        Nothing happens where no arguments are found with which a model can be made of it.
+        """
+        for example in examples_of(part, self.program):
+            marks, visited = len(self.findings.items), dict(self.memory.visited)
+            try:
+                factory, classes = self.keep(example.function, example.arguments, "Part", {})
+            except Declined:
+                factory, classes = None, []
+            del self.findings.items[marks:]
+            cls = next((c for c in classes if getattr(getattr(c, "source", None), "node", None) is part.node), None)
+            if factory is not None and factory.tier == "structure" and cls is not None:
+                cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
+                own = [c for c in classes if c is not factory.root]
+                self.done[part.node] = Written(self.program.source, own, None, cls)
+                self.report([example.finding])
+                return
+            self.memory.visited.clear()
+            self.memory.visited.update(visited)
+
+    def is_inner(self, function: Function) -> bool:
+        """Whether a builder is only called by other builders."""
+        activations = self.program.interpreter.activations
+        inner = {id(i) for a in activations for i in a.inner if i.function.node is not a.function.node}
+        calls = [a for a in activations if a.function.node is function.node and not a.assumed]
+        return bool(calls) and all(id(a) in inner for a in calls)
 
     def called(self, function: Function, receiver: Any) -> Activation | Declined | None:
         """A call of a function that builds a model: one that the program makes, else one with what can be made up."""

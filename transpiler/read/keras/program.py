@@ -36,18 +36,14 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
+from transpiler.read.keras.examples import attempts, tensor_parameters
 from transpiler.read.keras.names import Loader, module_name
 from transpiler.read.keras.parse import SourceModule, parse
 
-MADE_UP: dict[str, Any] = {
-    "input_shape": (64, 64, 3), "input_size": (64, 64, 3), "input_dims": (64, 64, 3), "input_dim": 16, "img_shape": (64, 64, 3),
-    "image_shape": (64, 64, 3), "shape": (64, 64, 3), "num_classes": 10, "n_classes": 10, "nb_classes": 10, "classes": 10,
-    "output_dim": 10, "n_labels": 2, "height": 64, "width": 64, "input_height": 64, "input_width": 64, "img_size": 64,
-    "image_size": 64, "img_rows": 64, "img_cols": 64, "channels": 3, "filters": 16, "n_filters": 16, "units": 16, "depth": 2,
-    "vocab_size": 100, "max_len": 20, "maxlen": 20, "max_length": 20, "seq_len": 20, "embedding_dim": 16, "embed_dim": 16,
-    "n_features": 8, "num_features": 8, "timesteps": 20, "n_timesteps": 20, "latent_dim": 8, "dropout": 0.2, "dropout_rate": 0.2,
-}  # fmt: skip
-"""Values for parameters that nobody supplies, by their usual names. What was made up is reported."""
+CALLED_BY_KERAS = frozenset(
+    ("call", "build", "compute_mask", "compute_output_shape", "compute_output_spec", "get_config", "from_config")
+)
+"""Methods of layers and models that Keras calls."""
 
 
 @dataclass(eq=False)
@@ -311,48 +307,78 @@ class Program:
                 found += [(f"{name}.{n}", f, value) for n, f in value.names.items() if isinstance(f, Function)]
         return found
 
+    def parts(self) -> list[Function | Class]:
+        """The functions and the classes of layers at the top level of the file, in order."""
+        found: list[Function | Class] = []
+        for name, value in self.evaluate().names.items():
+            own = isinstance(value, (Function, Class)) and value.env.module is self.source and value.name == name
+            if own and (isinstance(value, Function) or keras_base(value) is not None):
+                found.append(value)
+        return found
+
     def try_builder(self, function: Function, receiver: Any) -> Activation | None:
-        """Calls a function with its defaults, other parameters made up by name; the outermost building call it made."""
-        a = function.node.args
-        names = [p.arg for p in (*a.posonlyargs, *a.args)]
-        required = names[: len(names) - len(function.defaults)]
-        args: list[Any] = []
-        assumed: dict[str, Any] = {}
+        """A call of a function that builds a model, with its defaults and with what can be made up for the rest.
+
+        Raises Declined for a model that is not translated, whatever is made up.
+        """
+        if receiver is not None and (function.name == "__init__" or not isinstance(receiver, Class)):
+            return None
+        own_layer = receiver is not None and keras_base(receiver) is not None
+        if tensor_parameters(function) or own_layer and function.name in CALLED_BY_KERAS:
+            return None  # it builds a part of a model
+        declined: Declined | None = None
+        first = [function.node.args.args[0].arg] if receiver is not None and function.node.args.args else []
+        for assumed in attempts(function, first):
+            try:
+                made = self.try_call(function, receiver, assumed)
+            except Declined as error:
+                declined = declined or error
+                continue
+            if made is not None:
+                made.assumed = assumed
+                return made
+        if declined is not None:
+            raise declined
+        return None
+
+    def try_call(self, function: Function, receiver: Any, given: dict[str, Any]) -> Activation | None:
+        """The call of a function with these arguments, if it builds a model."""
         interpreter = self.interpreter
-        before = len(interpreter.activations)
-        marks = (len(interpreter.findings.items),)
+        before, marks = len(interpreter.activations), len(interpreter.findings.items)
         about = is_about_keras(function, interpreter.about)
         state = interpreter.before = Snapshot(function.env if about else None)
         try:
-            if isinstance(receiver, Class):
-                if function.name == "__init__":
-                    return None
-                instance = interpreter.call(receiver, [], {})
+            callee: Any = function
+            if receiver is not None:
+                instance = self.example_of(receiver)
                 if not isinstance(instance, Instance):
                     return None
-                args.append(instance)
-                required = required[1:]
-            for name in required:
-                if name not in MADE_UP:
-                    return None
-                assumed[name] = MADE_UP[name]
-                args.append(MADE_UP[name])
-            interpreter.call(
-                Bound(function, args[0]) if receiver is not None else function,
-                args[1:] if receiver is not None else args,
-                {},
-            )
-        except (ProgramError, NeedsConstant):
-            del interpreter.findings.items[marks[0] :]
+                callee = Bound(function, instance)
+            interpreter.call(callee, [], own_copy(given))
+        except Declined:
+            raise
+        except Exception:  # what was made up may be of any wrong kind
+            del interpreter.findings.items[marks:]
             return None
         finally:
             interpreter.before = None
             state.restore()
         made = [x for x in interpreter.activations[before:] if x.function is function]
-        if made:
-            made[-1].assumed = assumed
-            return made[-1]
-        return None
+        return made[-1] if made else None
+
+    def example_of(self, cls: Class) -> Any:
+        """An object of a class of the program, with what can be made up for its constructor."""
+        init = cls.lookup("__init__")
+        if not isinstance(init, Function):
+            return self.interpreter.call(cls, [], {})
+        failed: Exception | None = None
+        for given in attempts(init, [init.node.args.args[0].arg] if init.node.args.args else []):  # type: ignore[union-attr]
+            try:
+                return self.interpreter.call(cls, [], own_copy(given))
+            except ProgramError as error:
+                failed = failed or error
+        assert failed is not None
+        raise failed
 
 
 def is_main_block(statement: ast.stmt) -> bool:

@@ -74,6 +74,9 @@ class FileEdit:
                 above_blank = start == 1 or not lines[start - 2].strip()
                 while end < len(lines) and not lines[end].strip() and (inside or above_blank):
                     end += 1
+            indent = lines[_start(node) - 1][: node.col_offset]
+            if "\t" in indent:
+                new = [re.sub(rf"^ {{{len(indent)}}}", indent, t, flags=re.M) for t in new]
             inserted = [*above, *new[:-1]] if node in self.replaced else [*above, *new]
             text = [line for piece in inserted for line in (*piece.splitlines(), "", "")]
             if inserted:
@@ -118,7 +121,7 @@ class FileEdit:
                 continue
             present = {a.asname or a.name for a in kept}
             kept += [ast.alias(name) for name in more if name not in present]
-            indent = " " * node.col_offset
+            indent = lines[node.lineno - 1][: node.col_offset]
             if kept:
                 copy = (
                     ast.ImportFrom(node.module, kept, node.level)

@@ -56,7 +56,7 @@ class StagedBranches:
 
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         if isinstance(test, Unknown):
-            return self.unknown_branch(test, node, env)
+            return self.unknown_branch(test, node, rest, env)
         leaves = any(
             isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in (*node.body, *node.orelse) for n in nodes(s)
         )

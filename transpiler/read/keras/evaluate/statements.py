@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.syntax import (
     _as_load,
     assigned_names,
 )
+from transpiler.read.keras.evaluate.undecided import changes_nothing, is_about_models
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
@@ -90,21 +91,36 @@ class Statements:
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         """An `if` whose test is not decided. Without a stager, only a side effect-free one can be passed over."""
         if isinstance(test, Unknown):
-            return self.unknown_branch(test, node, env)
+            return self.unknown_branch(test, node, rest, env)
         raise NeedsConstant(test)
 
-    def unknown_branch(self, test: Unknown, node: ast.If, env: Env) -> Signal | None:
+    def unknown_branch(self, test: Unknown, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
+        """Passes over a branch that changes nothing, whichever side is taken; Raises Declined for another one."""
         bodies = [*node.body, *node.orelse]
         if all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in bodies):
             return self.exec_block(node.body, env)
-        if any(isinstance(n, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for b in bodies for n in nodes(b)):
+        inner = [n for b in bodies for n in nodes(b)]
+        about_models = [b for b in bodies if is_about_models(b)]
+        passed = [b for b in bodies if b not in about_models]
+        leaves = any(isinstance(n, ast.Return) for n in inner)
+        if (
+            any(isinstance(n, (ast.Break, ast.Continue)) for n in inner)
+            or not changes_nothing([*passed, *(rest if leaves else ())], env, self.builtins)
+            or leaves
+            and about_models
+        ):
             raise self.declined(
                 "K2T201",
                 f"this condition cannot be evaluated: {test.reason}",
                 "Give its value with --setup, or rewrite it.",
             )
+        if leaves:
+            rest.clear()
+            return ReturnSignal(Unknown(test.reason))
         for name in assigned_names(bodies):
             env.assign(name, Unknown(test.reason))
+        for statement in about_models:
+            self.exec(statement, env)
         return None
 
     def located(self, node: ast.AST, env: Env, action: Callable[[], Any]) -> Any:

@@ -55,6 +55,7 @@ def _sys(interpreter: Interpreter) -> dict[str, Any]:
     return {
         "modules": interpreter.modules,
         "version_info": (3, 11, 0),
+        "version": "3.11.0",
         "path": [],
         "maxsize": 2**63 - 1,
         "argv": [],

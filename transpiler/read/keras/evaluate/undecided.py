@@ -1,0 +1,138 @@
+"""Branches whose condition is not known, as it depends on a disk or a package that is not there.
+
+Such a branch is passed over where it changes nothing that a model could be made of; what it assigns is then unknown.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from transpiler.ir.model import ApiValue
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
+
+CONSTANTS = (str, int, float, bool, bytes, complex, type(None), type(...))
+EFFECTS = frozenset(("setattr", "delattr", "exec", "eval", "globals", "locals", "vars", "next", "map", "filter"))
+"""Builtins that may change what they are given."""
+
+
+SETTERS = ("set_", "add_", "register", "enable", "disable", "clear", "reset", "custom_object")
+"""How the names of Keras's functions begin that change its state."""
+
+
+def is_about_models(call: ast.AST) -> bool:
+    """A statement that only loads weights into a model, trains or shows it."""
+    func = call.value.func if isinstance(call, ast.Expr) and isinstance(call.value, ast.Call) else None
+    return isinstance(func, ast.Attribute) and func.attr in (*WEIGHT_METHODS, *TRAINING_METHODS, *REPORT_METHODS)
+
+
+def changes_nothing(statements: Sequence[ast.stmt], env: Env, builtins: Any) -> bool:
+    """Whether running statements, or not, leaves all objects of the program as they are; names they assign aside."""
+    return not Effects(env, builtins, {}, 0).any_in(statements)
+
+
+class Effects:
+    """Looks for statements that may change an object of the program. `bound` are parameters whose values are known."""
+
+    def __init__(self, env: Env, builtins: Any, bound: dict[str, Any], depth: int) -> None:
+        self.env, self.builtins, self.bound, self.depth = env, builtins, bound, depth
+        self.aliases: dict[str, bool] = {}
+        """The names that the statements assign → whether they may stand for an object of the program."""
+
+    def any_in(self, statements: Sequence[ast.stmt]) -> bool:
+        inner = [n for s in statements for n in nodes(s)]
+        self.find_aliases(assigned_names(list(statements)), inner)
+        return any(map(self.has_effect, inner))
+
+    def find_aliases(self, names: list[str], inner: list[ast.AST]) -> None:
+        sources: dict[str, list[str]] = {n: [] for n in names}
+        for node in inner:
+            pairs: list[tuple[Any, Any]] = []
+            if isinstance(node, ast.Assign):
+                pairs = [(t, node.value) for t in node.targets]
+            elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
+                pairs = [(node.target, node.value)]
+            elif isinstance(node, (ast.For, ast.comprehension)):
+                pairs = [(node.target, node.iter)]
+            elif isinstance(node, ast.With):
+                pairs = [(w.optional_vars, w.context_expr) for w in node.items]
+            for target, value in pairs:
+                for name in [n.id for n in nodes(target) if isinstance(n, ast.Name)] if target is not None else []:
+                    read = [n.id for n in nodes(value) if isinstance(n, ast.Name)] if value is not None else []
+                    sources.setdefault(name, []).extend(read)
+        self.aliases = dict.fromkeys(sources, False)
+        for _ in sources:
+            self.aliases = {n: any(map(self.may_change, read)) for n, read in sources.items()}
+
+    def value_of(self, name: str) -> Any:
+        if name in self.bound:
+            return self.bound[name]
+        scope = self.env.scope_of(name)
+        return scope.names[name] if scope is not None else None
+
+    def may_change(self, name: str) -> bool:
+        """Whether an object of the program could be changed through a name."""
+        return self.aliases[name] if name in self.aliases else is_changeable(self.value_of(name))
+
+    def has_effect(self, node: ast.AST) -> bool:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal, ast.Yield, ast.YieldFrom)):
+            return True
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            return self.reaches_object(node)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            return self.may_change(node.target.id)
+        return isinstance(node, ast.Call) and self.call_has_effect(node)
+
+    def reaches_object(self, root: ast.expr) -> bool:
+        """Whether what is stored or called on an expression may reach an object of the program."""
+        while isinstance(root, (ast.Attribute, ast.Subscript, ast.Call)):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        if isinstance(root, (ast.Constant, ast.JoinedStr)):
+            return False
+        return not isinstance(root, ast.Name) or self.may_change(root.id)
+
+    def call_has_effect(self, call: ast.Call) -> bool:
+        func = call.func
+        given = [
+            n.id for a in (*call.args, *(k.value for k in call.keywords)) for n in nodes(a) if isinstance(n, ast.Name)
+        ]
+        if isinstance(func, ast.Name):
+            callee = self.value_of(func.id)
+            if isinstance(callee, Function):
+                return any(map(self.may_change, given)) or self.function_has_effect(callee, {})
+            return func.id in EFFECTS or self.may_change(func.id)
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+            owner = self.value_of(func.value.id)
+            if isinstance(owner, ApiValue):
+                return func.attr.startswith(SETTERS)
+            method = owner.cls.lookup(func.attr) if isinstance(owner, Instance) and owner.cls is not None else None
+            if isinstance(method, Function) and method.node.args.args:
+                own = {method.node.args.args[0].arg: owner}
+                return any(map(self.may_change, given)) or self.function_has_effect(method, own)
+            if isinstance(owner, Module) and isinstance(owner.names.get(func.attr), Function):
+                return any(map(self.may_change, given)) or self.function_has_effect(owner.names[func.attr], {})
+        return self.reaches_object(func)
+
+    def function_has_effect(self, function: Function, bound: dict[str, Any]) -> bool:
+        if self.depth >= MAX_CALLS or isinstance(function.node, ast.Lambda):
+            return True
+        return Effects(function.env, self.builtins, bound, self.depth + 1).any_in(function.node.body)
+
+
+MAX_CALLS = 4
+"""How deep calls of the program's functions are looked into."""
+
+
+def is_changeable(value: Any) -> bool:
+    """Whether an object of the program could be changed through this value."""
+    if isinstance(value, (Unknown, *CONSTANTS)) or isinstance(value, Module) and value.source is None:
+        return False
+    if isinstance(value, ApiValue):
+        return value.leaf.startswith(SETTERS)
+    if isinstance(value, (tuple, frozenset)):
+        return any(map(is_changeable, value))
+    return isinstance(value, (list, dict, set, Instance, Model)) or not callable(value) and not isinstance(value, Class)
