@@ -15,8 +15,6 @@ from transpiler.rules.base import LayerRule, call, keywords
 class _Attention(LayerRule):
     """Scores between queries and keys, called on [query, value] or [query, value, key]."""
 
-    mask = "consumes"
-
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
 

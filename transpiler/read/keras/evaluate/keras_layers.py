@@ -214,26 +214,30 @@ class KerasLayers:
             raise self.declined("K2T201", f"the input of this layer cannot be evaluated: {inputs.reason}")
         given = {"inputs": inputs} if layer.rule.call_tensors == ("inputs",) else {layer.rule.call_tensors[0]: inputs}
         rest = list(args[1:])
+        if rest and layer.rule.takes_mask and self.generation == KERAS2:
+            kwargs["mask"] = rest.pop(0)  # which stands before the initial state there
         for name in layer.rule.call_tensors[1:]:
             value = rest.pop(0) if rest else kwargs.pop(name, None)
             if value is not None:
                 given[name] = value
-        self.check_call_arguments(layer, rest, kwargs)
+        if rest and layer.rule.takes_mask:
+            kwargs["mask"] = rest.pop(0)
         xs = tensors(list(given.values()))
+        masks = self.explicit_masks(layer, xs, kwargs)
+        self.check_call_arguments(layer, rest, kwargs)
         if not xs or not all(
             is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
         ):
             if has_tensors(inputs) or not inputs:
                 raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
-        return self.apply_layer(layer, xs)
+        heard = self.generation == KERAS2 or len(given) == 1 or masks is not None or layer.rule.hears_all
+        return self.apply_layer(layer, xs, masks, heard)
 
     def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
         training = kwargs.pop("training", None)
         if training is not None and layer.rule.steps is not LayerRule.steps and self.depends_on_training(layer):
             self.training_flag(training)
-        if kwargs.get("mask") is None:
-            kwargs.pop("mask", None)
         if args or kwargs:
             names = ", ".join(kwargs) or "a second positional argument"
             raise self.declined("K2T102", f"calling {layer.rule.keras[0]} with {names} is not translated")
@@ -261,24 +265,33 @@ class KerasLayers:
             Severity.NOTE,
         )
 
-    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+    def apply_layer(self, layer: Layer, xs: list[Value], explicit: list[Any] | None = None, heard: bool = True) -> Any:
+        """A call on tensors. The masks that count are theirs or `explicit`; unless `heard`, they are only handed on."""
         rule, given = layer.rule, list(xs)
-        masked = [x for x in xs if x.type.masked]
-        if masked and rule.mask == "consumes":
-            raise self.declined(
-                "K2T105",
-                f"{rule.keras[0]} acts on the mask of its input, and masks are not translated yet",
-                "Drop mask_zero/Masking, or translate this part by hand.",
-            )
+        masks = [self.masks.get(x) for x in xs] if explicit is None else explicit
         wanted = rule.wants(layer.args, types_of(xs))
         xs = self.to_layouts(xs, wanted)
-        lowering = rule.lower(layer.args, types_of(xs))
-        result = self.emit_lowering(lowering, xs, layer, span=layer.span)
+        types, read = self.mask_operands(layer, xs, masks, heard)
+        lowering = rule.lower(layer.args, types)
+        after = self.masks_after(layer, xs, masks, len(lowering.types))
+        result = self.emit_lowering(lowering, xs, layer, span=layer.span, masks=read)
         self.same_batch(xs[:1], result)
+        result = [self.with_mask(y, [*given, *xs], m) for y, m in zip(result, after)]
         activation = layer.attributes.get("activation_function")
         if activation is not None:
             result = [self.in_keras_order(activation, y) for y in result]
-        self.remember(given, result, lambda new: self.apply_layer(layer, new), layer)
+        among = [m for m in explicit or () if isinstance(m, Value)]
+        self.remember(
+            [*given, *among],
+            result,
+            lambda new: self.apply_layer(
+                layer,
+                new[: len(given)],
+                explicit and replace_tensors(explicit, dict(zip(among, new[len(given) :]))),
+                heard,
+            ),
+            layer,
+        )
         layer.attributes.setdefault("calls", []).append((given, result))
         return result[0] if len(result) == 1 and not lowering.outputs else list(result)
 
@@ -292,21 +305,27 @@ class KerasLayers:
     def make_lambda(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         function = args[0] if args else kwargs.pop("function")
-        layer = LambdaLayer(function, dict(kwargs.get("arguments") or {}), kwargs.get("name"))
+        mask = args[2] if len(args) > 2 else kwargs.get("mask")
+        layer = LambdaLayer(function, dict(kwargs.get("arguments") or {}), kwargs.get("name"), mask)
         self.layers.append(layer)
         return layer
 
     def call_lambda(self, layer: LambdaLayer, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
-        inputs = tensors(args)
+        kwargs = {k: v for k, v in kwargs.items() if k != "training"}
+        given = dict(kwargs)
+        inputs = tensors([*args, *kwargs.values()])
+        mask = kwargs.pop("mask", None)
+        if isinstance(layer.function, Function) and "mask" in [p.arg for p in layer.function.node.args.args]:
+            kwargs["mask"] = self.masks_in(args[0] if args else None) if mask is None else mask
         result = self.call(layer.function, list(args), {**layer.kwargs, **kwargs})
         if not has_tensors(result):
             raise self.declined("K2T106", "this Lambda does not return a tensor")
         outputs = tensors(result)
+        self.lambda_masks(layer, args, result)
         self.remember(
             inputs,
             outputs,
-            lambda new: self.call_lambda(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            lambda new: self.call_lambda(layer, *replace_tensors([args, given], dict(zip(inputs, new)))),
             layer,
         )
         return result

@@ -180,6 +180,8 @@ class KerasModels:
         if isinstance(receiver, Layer):
             if name == "call" or name == "__call__":
                 return self.call_layer(receiver, args, kwargs)
+            if name == "compute_mask":
+                return self.computed_mask(receiver, *args, **kwargs)
             if name == "compute_output_shape":
                 return self.output_shape_of(receiver, *args, **kwargs)
             if name == "build":

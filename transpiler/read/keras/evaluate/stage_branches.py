@@ -352,8 +352,8 @@ class StagedBranches:
             self.emit(Static(ast.Assert(test.expr, None)))
 
     def emit_lowering(
-        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
+        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None, masks: Any = ()
     ) -> list[Value]:
         if layer is not None:
             self.check_own(layer)
-        return super().emit_lowering(lowering, xs, layer, hint, span)
+        return super().emit_lowering(lowering, xs, layer, hint, span, masks)

@@ -262,7 +262,7 @@ class StagedLists:
     def joins(self, kind: TensorType, value: Gathered) -> bool:
         """Whether a tensor can be in an open list: it differs from the items only in sizes that have lists."""
         known = value.series.type
-        if (kind.rank, kind.dtype, kind.masked) != (known.rank, known.dtype, known.masked):
+        if (kind.rank, kind.dtype) != (known.rank, known.dtype):
             return False
         return all(
             d is not None if axis in value.sizes else d is None and k is None or same(d, k)
@@ -342,7 +342,7 @@ class StagedLists:
                 shape[axis] = before.sizes[axis]
             return before.series, before.count, [tuple(shape)]
         tensors = [self.to_layout(x, item.type.layout) for x in (reversed(before) if filled.front else before)]
-        kinds = {(x.type.rank, x.type.dtype, x.type.masked) for x in (*tensors, item)}
+        kinds = {(x.type.rank, x.type.dtype) for x in (*tensors, item)}
         if len(kinds) != 1:
             raise StageError("the loop fills a list with tensors of several kinds")
         return tensors, len(tensors), [x.type.shape for x in tensors]
