@@ -168,6 +168,8 @@ class MaskOf:
     fn: str = "{0}"
     inputs: tuple[int, ...] = ()
     masks: tuple[int, ...] = ()
+    joins: bool = False
+    """Whether it is the mask itself where all masks are one."""
 
 
 @dataclass

@@ -82,6 +82,10 @@ class LayerRule:
     """Whether the layer's call has an argument `mask`."""
     mask_axes: ClassVar[int] = 1
     """How many axes less than the input a mask has that the steps read."""
+    call_flags: ClassVar[tuple[str, ...]] = ()
+    """Further arguments of the layer's call, True or False: `a.get(…)` has them for that call."""
+    takes_masks_off: ClassVar[bool] = False
+    """Whether Keras 3 leaves the inputs without masks."""
     hears_all: ClassVar[bool] = False
     """Whether Keras 3 fills in masks where the call has several tensor arguments (it has one for each)."""
     moves: ClassVar[bool] = False
@@ -156,6 +160,10 @@ class LayerRule:
         `x` is the type that all of them have, open where they differ. None where the list has to be written out.
         """
         return None
+
+    def mask_arguments(self, generation: str) -> dict[str, int | None]:
+        """Further arguments of the layer's call that are masks: name → the input it is of, None for none."""
+        return {}
 
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
         """The inputs whose masks the steps read, of those that are `masked`: operands after the inputs."""

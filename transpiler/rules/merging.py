@@ -61,7 +61,11 @@ class _Merge(LayerRule):
         if not masked or a.generation != KERAS2 and len(masked) < len(xs):
             return []
         sign = " & " if a.generation == KERAS2 else " | "
-        return [MaskOf(xs[masked[0]].shape[:-1], sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked)]
+        return [
+            MaskOf(
+                xs[masked[0]].shape[:-1], sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked, joins=True
+            )
+        ]
 
     def operands(self, xs: Sequence[TensorType]) -> list[str]:
         """The inputs with the axes that alignment inserts."""
@@ -198,7 +202,7 @@ class Concatenate(LayerRule):
                 other = next(i for i in range(len(xs)) if i not in masked)
                 return [MaskOf(shape, "torch.ones_like({0}[..., 0], dtype=torch.bool)", (other,))]
             sign = " & " if a.generation == KERAS2 else " | "
-            return [MaskOf(shape, sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked)]
+            return [MaskOf(shape, sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked, joins=True)]
         if axis > 1 and any(x.rank > 3 for x in xs):
             raise Declined("K2T105", "the mask of this Concatenate is not translated")
         places = {i: f"{{{k}}}" for k, i in enumerate(masked)}

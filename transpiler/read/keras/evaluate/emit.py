@@ -45,6 +45,8 @@ class Emitter:
         """A constant made elsewhere, and the class that uses it → its copy there."""
         self.masks: dict[Value, Value | LostMask] = {}
         """A tensor → the mask that Keras carries along with it."""
+        self.planned_masks: dict[Value, Value | LostMask] = {}
+        """A tensor → its mask when Keras 3 builds the graph, where it has another one when the graph runs."""
         self.batches: dict[Value, Value] = {}
         """A tensor → the one whose batch it surely has."""
         self.comments: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from transpiler.read.keras.evaluate.api import (
 )
 from transpiler.read.keras.evaluate.emit import types_of
 from transpiler.read.keras.evaluate.layer_names import AutomaticName
+from transpiler.read.keras.evaluate.masks import PLAIN, CallMasks
 from transpiler.read.keras.evaluate.program_classes import configured
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
@@ -223,7 +224,7 @@ class KerasLayers:
         if rest and layer.rule.takes_mask:
             kwargs["mask"] = rest.pop(0)
         xs = tensors(list(given.values()))
-        masks = self.explicit_masks(layer, xs, kwargs)
+        how = self.masks_of_call(layer, xs, kwargs, [*given.values()])
         self.check_call_arguments(layer, rest, kwargs)
         if not xs or not all(
             is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
@@ -231,8 +232,7 @@ class KerasLayers:
             if has_tensors(inputs) or not inputs:
                 raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
-        heard = self.generation == KERAS2 or len(given) == 1 or masks is not None or layer.rule.hears_all
-        return self.apply_layer(layer, xs, masks, heard)
+        return self.apply_layer(layer, xs, how)
 
     def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
         training = kwargs.pop("training", None)
@@ -265,31 +265,29 @@ class KerasLayers:
             Severity.NOTE,
         )
 
-    def apply_layer(self, layer: Layer, xs: list[Value], explicit: list[Any] | None = None, heard: bool = True) -> Any:
-        """A call on tensors. The masks that count are theirs or `explicit`; unless `heard`, they are only handed on."""
+    def apply_layer(self, layer: Layer, xs: list[Value], how: CallMasks = PLAIN) -> Any:
         rule, given = layer.rule, list(xs)
-        masks = [self.masks.get(x) for x in xs] if explicit is None else explicit
-        wanted = rule.wants(layer.args, types_of(xs))
+        args = layer.args.replace(**how.flags) if how.flags else layer.args
+        masks, planned = self.masks_for(rule, xs, how)
+        wanted = rule.wants(args, types_of(xs))
         xs = self.to_layouts(xs, wanted)
-        types, read = self.mask_operands(layer, xs, masks, heard)
-        lowering = rule.lower(layer.args, types)
-        after = self.masks_after(layer, xs, masks, len(lowering.types))
+        types, read = self.mask_operands(rule, args, xs, masks, how.heard)
+        lowering = rule.lower(args, types)
+        after = self.masks_after(rule, args, xs, masks, len(lowering.types))
+        later = after if planned == masks else self.masks_after(rule, args, xs, planned, len(lowering.types))
         result = self.emit_lowering(lowering, xs, layer, span=layer.span, masks=read)
         self.same_batch(xs[:1], result)
-        result = [self.with_mask(y, [*given, *xs], m) for y, m in zip(result, after)]
         activation = layer.attributes.get("activation_function")
         if activation is not None:
             result = [self.in_keras_order(activation, y) for y in result]
-        among = [m for m in explicit or () if isinstance(m, Value)]
+        result = [self.with_mask(y, [*given, *xs], m, later[i]) for i, (y, m) in enumerate(zip(result, after))]
+        if rule.takes_masks_off and self.generation != KERAS2:
+            self.take_masks_off(given, result[0])
+        among = tensors(how.given)
         self.remember(
             [*given, *among],
             result,
-            lambda new: self.apply_layer(
-                layer,
-                new[: len(given)],
-                explicit and replace_tensors(explicit, dict(zip(among, new[len(given) :]))),
-                heard,
-            ),
+            lambda new: self.apply_layer(layer, new[: len(given)], how.moved(dict(zip(among, new[len(given) :])))),
             layer,
         )
         layer.attributes.setdefault("calls", []).append((given, result))

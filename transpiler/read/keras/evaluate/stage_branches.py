@@ -263,6 +263,7 @@ class StagedBranches:
             dims = tuple(self.with_name(d, axis_name(len(merged), i)) for i, d in enumerate(merged))
             kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
         result = Value(kind, chosen.hint)
+        self.join_masks(branch, result, a, b)
         branch.phis.append((result, a, b))
         if poly:
             self.poly[result] = Ranks(branch.test, *ranks, self.frame)

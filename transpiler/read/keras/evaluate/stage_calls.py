@@ -491,8 +491,9 @@ class StagedCalls:
         member.step = step
         results = self.results_of(staged, values, member)
         self.kept.update(results)
+        masks = self.masks_before(staged, given)
         self.emit(Apply(results, xs, step, member, places_of(staged.whole), self.where()))
-        self.give_masks(staged, given, results)
+        self.give_masks(staged, masks, results)
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 

@@ -417,8 +417,9 @@ class StagedLayers:
         self.kept.update(results)
         self.of_layers.update(results)
         assert member.step is not None
+        masks = self.masks_before(staged, given)
         self.emit(Apply(results, xs, member.step, member, places_of(staged.whole), self.where()))
-        self.give_masks(staged, given, results)
+        self.give_masks(staged, masks, results)
         self.remember(
             given,
             results,
@@ -431,8 +432,9 @@ class StagedLayers:
         results = [Value(o.type, o.hint) for o in old]
         member.shared = True
         assert member.step is not None
+        masks = self.masks_before(staged, new)
         self.emit(Apply(results, xs, member.step, member, places_of(staged.whole)))
-        self.give_masks(staged, new, results)
+        self.give_masks(staged, masks, results)
         return results
 
     def results_of(self, staged: Staged, values: dict[str, Any], member: Member) -> list[Value]:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from transpiler.ir.expr import NeedsConstant, same
 from transpiler.ir.liveness import remove_dead, use_counts
-from transpiler.ir.program import Apply, Block, Return, Value, tensors
+from transpiler.ir.program import Apply, Block, Branch, Return, Value, tensors
 from transpiler.ir.statics import names_in_code
+from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.masks import LostMask
 from transpiler.read.keras.evaluate.staging import Again, Memory, Staged, StageError
+from transpiler.read.keras.evaluate.values import Model
 
 MODULES = {"torch", "F", "nn"}
 
@@ -61,7 +64,9 @@ class StagedMasks:
     def take_masks(self, given: Sequence[Value], found: MaskPlaces, inputs: Sequence[Value]) -> None:
         """Inside a class: its inputs have the masks that the tensors given have."""
         for x, place, inner in zip(given, found.places, inputs):
-            if place == "lost":
+            if x in self.planned_masks:  # type: ignore[attr-defined]
+                self.masks[inner] = self.lost("a mask that Keras 3 has taken off goes into a helper")  # type: ignore[attr-defined]
+            elif place == "lost":
                 self.masks[inner] = self.masks[x]  # type: ignore[attr-defined]
             elif place is not None:
                 self.masks[inner] = inputs[place]  # type: ignore[attr-defined,index]
@@ -70,7 +75,7 @@ class StagedMasks:
         """Keeps of the masks that a class was given those it reads, and notes what masks its results have."""
         given = len(found.places)
         block, outputs = staged.cls.block, tensors(staged.result)
-        staged.result_masks = [self.masks.get(y) for y in outputs]  # type: ignore[attr-defined]
+        staged.result_masks = [self.mask_outside(y) for y in outputs]
         staged.first_inputs, staged.mask_places = list(staged.inputs), found.places
         staged.made_masks = {
             m: recipe(block, m, staged.inputs)
@@ -99,6 +104,11 @@ class StagedMasks:
         shapes = [tuple(d if isinstance(d, int) else None for d in m.type.shape) for m in staged.returned]
         return [Value(replace(m.type, shape=s), m.hint) for m, s in zip(staged.returned, shapes)]
 
+    def mask_outside(self, y: Value) -> Any:
+        if y in self.planned_masks:  # type: ignore[attr-defined]
+            return self.lost("a mask that Keras 3 has taken off leaves a helper")  # type: ignore[attr-defined]
+        return self.masks.get(y)  # type: ignore[attr-defined]
+
     def return_masks(self, staged: Staged) -> None:
         """Adds to what the class returns the masks of its results that cannot be made again outside."""
         more = [m for m, steps in staged.made_masks.items() if steps is None]
@@ -116,17 +126,59 @@ class StagedMasks:
         masks = [self.masks[given[i]] for i in staged.masks_of]  # type: ignore[attr-defined]
         return [*given, *masks]
 
-    def give_masks(self, staged: Staged, given: Sequence[Value], results: Sequence[Value]) -> None:
-        """The masks of what a class returned; those that need nothing but its inputs are made here if they are read."""
-        outside = [*given, *self.mask_places(given).extra]
-        known: dict[Value, Any] = dict(zip(staged.first_inputs, outside))
+    def masks_before(self, staged: Staged, given: Sequence[Value]) -> dict[Value, Any]:
+        """The masks of what a class returns, as far as they need nothing but its inputs: made here, before it is called."""
+        known: dict[Value, Any] = dict(zip(staged.first_inputs, [*given, *self.mask_places(given).extra]))
+        for mask, steps in staged.made_masks.items():
+            if mask not in staged.returned:
+                known[mask] = self.lost_in(staged) if steps is None else self.made_again(steps, mask, known)
+        return known
+
+    def give_masks(self, staged: Staged, known: dict[Value, Any], results: Sequence[Value]) -> None:
+        """Notes the masks of what a class returned."""
         known.update(zip(staged.returned, results[len(tensors(staged.result)) :]))
         for y, mask in zip(results, staged.result_masks):
-            if isinstance(mask, Value) and mask not in known:
-                steps = staged.made_masks[mask]
-                known[mask] = self.lost_in(staged) if steps is None else self.made_again(steps, mask, known)
             if mask is not None:
                 self.masks[y] = known[mask] if isinstance(mask, Value) else mask  # type: ignore[attr-defined]
+
+    def masks_of_model(self, model: Model, given: Sequence[Value], results: Sequence[Value]) -> None:
+        """A model that is a module of its own takes and returns no masks."""
+        if any(x in self.masks for x in given):  # type: ignore[attr-defined]
+            raise StageError("a tensor with a mask goes into a model")
+        own = [y in self.masks for y in tensors(model.outputs)]  # type: ignore[attr-defined]
+        for y, masked in zip(results, model.attributes.get("__masked__", own)):
+            if masked:
+                self.masks[y] = LostMask(lambda: StageError("the mask of what a model returns is read"))  # type: ignore[attr-defined]
+
+    # --- loops and branches ------------------------------------------------------------------------------------------
+
+    def same_mask(self, start: Value, end: Value, node: ast.AST) -> bool:
+        """Whether the mask of what a loop carries stays the same; if not, reading it inside or after unrolls the loop."""
+        if self.masks.get(end) is self.masks.get(start) and end not in self.planned_masks:  # type: ignore[attr-defined]
+            return True
+        known = self.masks.get(start)  # type: ignore[attr-defined]
+        self.masks[start] = LostMask(lambda: NotGathered(node))  # type: ignore[attr-defined]
+        return isinstance(known, LostMask)
+
+    def mask_after(self, start: Value, end: Value, result: Value, node: ast.AST) -> None:
+        self.same_mask(start, end, node)
+        if start in self.masks:  # type: ignore[attr-defined]
+            self.masks[result] = self.masks[start]  # type: ignore[attr-defined]
+
+    def join_masks(self, branch: Branch, result: Value, a: Value, b: Value) -> None:
+        """The mask of what two sides of a branch computed."""
+        masks = [self.mask_outside(x) for x in (a, b)]
+        if masks[0] is masks[1]:
+            self.set_mask(result, masks[0])  # type: ignore[attr-defined]
+        elif all(isinstance(m, Value) and m.type.rank == masks[0].type.rank for m in masks):
+            shape = tuple(d if same(d, e) else None for d, e in zip(masks[0].type.shape, masks[1].type.shape))
+            joined = Value(replace(masks[0].type, shape=shape), "mask")
+            branch.phis.append((joined, *masks))
+            self.made_once(joined)  # type: ignore[attr-defined]
+            self.masks[result] = joined  # type: ignore[attr-defined]
+        else:
+            error = NeedsConstant(branch.test, "whether there is a mask depends on it")
+            self.masks[result] = LostMask(lambda: error)  # type: ignore[attr-defined]
 
     def lost_in(self, staged: Staged) -> LostMask:
         return LostMask(lambda: MaskReturned(staged.cls.key))

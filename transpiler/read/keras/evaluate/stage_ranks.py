@@ -107,7 +107,7 @@ class StagedRanks:
         whole = functools.partial(super().apply_layer, layer)  # type: ignore[misc]
         if not any(x in self.poly for x in xs):
             return whole(xs, *masks)
-        if any(masks[:1]) or any(x in self.masks for x in xs):  # type: ignore[attr-defined]
+        if any(how.given for how in masks) or any(x in self.masks for x in xs):  # type: ignore[attr-defined]
             self.one_rank(xs)
         if layer in self.built or "activation_function" in layer.attributes:  # type: ignore[attr-defined]
             self.one_rank(xs)
