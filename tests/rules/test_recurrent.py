@@ -103,17 +103,6 @@ def test_dropout_of_states_acts_in_training_only():
     assert not torch.equal(found(x)[0], found(x)[0])
 
 
-def test_masks_are_declined_where_they_are_read():
-    embedding = read("Embedding(5, 4, mask_zero=True)", KERAS3)
-    (ids,) = translate(embedding, [TensorType((None, 6), "int64")]).lowering.types
-    assert ids.masked
-    with pytest.raises(Declined, match="mask") as caught:
-        translate(read("LSTM(3)", KERAS3), [ids])
-    assert caught.value.code == "K2T105"
-    (flat,) = translate(read("Flatten()", KERAS3), [ids]).lowering.types
-    assert not flat.masked
-
-
 def test_float_ids_are_truncated_as_in_keras():
     found = translate(read("Embedding(5, 4)", KERAS3), [TensorType((None, 6), "float32")])
     assert [s.fn or s.module for s in found.lowering.steps] == ["{0}.long()", "nn.Embedding(5, 4)"]
@@ -124,10 +113,9 @@ def test_stateful_is_declined():
         read("LSTM(3, stateful=True)", KERAS3)
 
 
-def test_masking_clears_steps_and_leaves_a_mask():
+def test_masking_clears_steps():
     layer = read("Masking(2.0)", KERAS3)
     found = translate(layer, [TensorType((None, 3, 2))])
-    assert found.lowering.types[0].masked
     x = torch.tensor([[[2.0, 2.0], [2.0, 1.0], [0.0, 3.0]]])
     assert found(x)[0].tolist() == [[[0, 0], [2, 1], [0, 3]]]
     assert np.array_equal(real("Masking(2.0)", KERAS3)(tf.constant(x.numpy())).numpy(), found(x)[0].numpy())

@@ -156,6 +156,20 @@ class Step:
     """Set on a bare permute, so that a permute and its inverse cancel."""
     stateful: bool = False
     """Acts differently in training although it holds no weights (Dropout): always a module."""
+    takes: tuple[int, ...] = ()
+    """Operands of the whole call (its inputs, then the masks it reads) that this step takes after its own arguments."""
+
+
+@dataclass(frozen=True)
+class MaskOf:
+    """The mask of an output: `fn` over the `inputs` and the `masks` of inputs that are named, by number, in this order."""
+
+    shape: tuple[Any, ...] = ()
+    fn: str = "{0}"
+    inputs: tuple[int, ...] = ()
+    masks: tuple[int, ...] = ()
+    joins: bool = False
+    """Whether it is the mask itself where all masks are one."""
 
 
 @dataclass

@@ -272,6 +272,8 @@ class ModuleClass:
     """Those of them that it is fixed for: it raises for other values."""
     root: bool = False
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
+    masks: dict[Value, Any] = field(default_factory=dict)
+    """The tensors that carry masks, of a whole model."""
 
 
 MODE = "self.training"

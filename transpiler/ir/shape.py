@@ -27,14 +27,15 @@ class Layout(Enum):
 
 @dataclass(frozen=True)
 class TensorType:
-    """The type of one tensor: `shape` in Keras order with the batch, `dtype`, `layout`, whether a mask rides along."""
+    """The type of one tensor: `shape` in Keras order with the batch, `dtype`, `layout`."""
 
     shape: Shape
     dtype: str = "float32"
     layout: Layout = Layout.KERAS
-    masked: bool = False
     open_rank: bool = False
     """Whether the same code sees the tensor with other ranks as well: it then counts axes from the end."""
+    masked: bool = False
+    """Given to a rule that reads the mask of this input (`LayerRule.reads_masks`)."""
 
     @property
     def rank(self) -> int:

@@ -177,9 +177,9 @@ def _bound_after(body: Block, tensor_ops: list[Any], name: str) -> bool:
 
 
 def _only_module(loop: Loop, ops: list[Any], given: list[Value], read_outside: set[str]) -> Apply | None:
-    """The call of the one submodule that an iteration is, from the one tensor it is given; None for other loops."""
+    """The call of the one submodule that an iteration is, on all that it is given; None for other loops."""
     ends = {*(end for _, _, end, _ in loop.carried), *(item for _, item, _ in loop.gathered)} - set(given)
-    if len(ops) == len(given) == 1 and _is_link(ops[0], given[0], read_outside) and ends <= set(ops[0].results):
+    if len(ops) == 1 and _is_link(ops[0], given, read_outside) and ends <= set(ops[0].results):
         return ops[0]
     return None
 
@@ -272,21 +272,22 @@ def _is_chain(body: Block, ends: tuple[Value, Value], read_outside: set[str]) ->
             if not all(_is_chain(b, (current, e), read_outside | rest) for b, e in zip((op.then, op.otherwise), sides)):
                 return False
             current = result
-        elif _is_link(op, current, read_outside):
+        elif _is_link(op, [current], read_outside):
             current = op.results[0]
         else:
             return False
     return current is ends[1]
 
 
-def _is_link(op: Any, start: Value, read_outside: set[str]) -> bool:
-    """Whether an operation is nothing but a call of a submodule of its own on the tensor `start`."""
+def _is_link(op: Any, given: list[Value], read_outside: set[str]) -> bool:
+    """Whether an operation is nothing but a call of a submodule of its own on the tensors `given`."""
     return (
         isinstance(op, Apply)
         and op.step.module is not None
         and not op.step.result
         and not op.outputs
-        and op.args == [start]
+        and op.args == given
+        and (len(given) == 1 or op.step.fn is None)
         and len(op.results) == 1
         and op.member is not None
         and not op.member.shared

@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
-from transpiler.ir.model import Args, Step, Weight
+from transpiler.ir.model import KERAS2, Args, Step, Weight
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules.activations import activation_steps
 from transpiler.rules.base import LayerRule, call, initializer_name
@@ -159,13 +159,33 @@ class Softmax(LayerRule):
 
     keras = ("Softmax",)
     signature = "axis=-1, robust_masking=False"
-    mask = "consumes"
+    mask = "keeps"
+    takes_mask, mask_axes = True, 0
     examples = (("Softmax()", (2, 3)), ("Softmax(axis=1)", (2, 3, 4)), ("Softmax(axis=[1, 2])", (2, 3, 4, 5)))
 
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        return (0,) if xs[0].masked else ()
+
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        if xs[0].masked:
+            return self.masked_steps(a, xs, y)
         axis = a.const("axis")
         axes = [axis] if isinstance(axis, int) else list(axis)
         dims = [y.last] if axes == [-1] else sorted(y.axis(k) for k in axes)
         if len(dims) == 1:
             return [Step(module=f"nn.Softmax(dim={dims[0]})", fn=f"F.softmax({{0}}, dim={dims[0]})", hint="softmax")]
         return [Step(fn=f"softmax_over({{0}}, dim={tuple(dims)})", hint="softmax", helpers=("softmax_over",))]
+
+    def masked_steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        """Values that the mask leaves out count as -1e9; in Keras 3 they come out as 0, also where all are left out."""
+        axis = a.const("axis")
+        if not isinstance(axis, int):
+            raise Declined("K2T105", "a masked Softmax over several axes is not translated")
+        dim = y.axis(axis)
+        if a.generation != KERAS2:
+            fn = f"F.softmax({{0}}.masked_fill(~{{1}}, -1e9), dim={dim}).masked_fill(~{{1}}, 0)"
+        elif a.const("robust_masking"):
+            fn = f"F.softmax({{0}}.masked_fill(~{{1}}, -1e9), dim={dim})"
+        else:
+            fn = f"F.softmax({{0}} - 1e9 * ~{{1}}, dim={dim})"
+        return [Step(fn=fn, hint="softmax", takes=(1,))]

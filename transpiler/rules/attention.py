@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import is_open
-from transpiler.ir.model import KERAS2, Args, Step, Transform, Weight
+from transpiler.ir.model import KERAS2, Args, MaskOf, Step, Transform, Weight
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule, call, keywords
 
 
 class _Attention(LayerRule):
-    """Scores between queries and keys, called on [query, value] or [query, value, key]."""
+    """Scores between queries and keys, called on [query, value] or [query, value, key].
 
-    mask = "consumes"
+    Keys that a mask leaves out lose 1e9, as in Keras: a query without any other averages all values.
+    """
+
+    takes_mask = True
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        return tuple(i for i in (0, 1) if xs[i].masked)
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        return [MaskOf(masks=(0,))] if xs[0].masked else []
+
+    @staticmethod
+    def with_masks(step: Step, xs: Sequence[TensorType], key: str) -> Step:
+        """The step with the mask of the values (which needs the module) and that of the queries, which clears rows."""
+        reads = [i for i in (0, 1) if xs[i].masked]
+        place = {i: f"{{{len(xs) + k}}}" for k, i in enumerate(reads)}
+        fn, module, helpers = step.fn, step.module, step.helpers
+        inputs = ", ".join(f"{{{i}}}" for i in range(len(xs)))
+        if 1 in place and module is None:
+            bias = f"1e9 * ({place[1]}[:, None].to({{0}}) - 1)"
+            fn = f"F.scaled_dot_product_attention({{0}}, {key}, {{1}}, attn_mask={bias}, scale=1)"
+        elif 1 in place:
+            assert module is not None
+            name = module.partition("(")[0]
+            module, helpers = f"Masked{module}", (f"Masked{name}",)
+            fn = f"{{self}}({inputs}, mask={place[1]})"
+        elif module is not None:
+            fn = f"{{self}}({inputs})"
+        fn = f"{fn} * {place[0]}[..., None]" if 0 in place else fn
+        takes = tuple(range(len(xs), len(xs) + len(reads)))
+        return replace(step, fn=fn, module=module, helpers=helpers, takes=takes) if reads else step
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
@@ -49,24 +80,23 @@ class Attention(_Attention):
         if mode == "concat":
             if scaled:
                 raise Declined("K2T102", "Attention(score_mode='concat', use_scale=True) is not translated")
-            return [additive((1,), "concat_score_weight", "ones", dropout)]
+            return [self.with_masks(additive((1,), "concat_score_weight", "ones", dropout), xs, "")]
         if mode != "dot":
             raise Declined("K2T102", f"the score mode {mode!r} is unknown")
-        if scaled:
-            return [
-                Step(
-                    module=call("ScaledDotAttention", **dropout),
-                    hint="attention",
-                    weights={"scale": Weight("scale", (("reshape", (-1,)),))},
-                    helpers=("ScaledDotAttention",),
-                )
-            ]
         key = "{2}" if len(xs) == 3 else "{1}"
-        fn = f"F.scaled_dot_product_attention({{0}}, {key}, {{1}}, scale=1)"
-        if not self.dropped(a):
-            return [Step(fn=fn, hint="attention")]
-        module = call("DotAttention", **dropout)
-        return [Step(module=module, hint="attention", stateful=True, helpers=("DotAttention",))]
+        if scaled:
+            step = Step(
+                module=call("ScaledDotAttention", **dropout),
+                hint="attention",
+                weights={"scale": Weight("scale", (("reshape", (-1,)),))},
+                helpers=("ScaledDotAttention",),
+            )
+        elif not self.dropped(a):
+            step = Step(fn=f"F.scaled_dot_product_attention({{0}}, {key}, {{1}}, scale=1)", hint="attention")
+        else:
+            module = call("DotAttention", **dropout)
+            step = Step(module=module, hint="attention", stateful=True, helpers=("DotAttention",))
+        return [self.with_masks(step, xs, key)]
 
 
 def additive(shape: tuple[Any, ...] | None, source: str, init: Any, dropout: dict[str, Any]) -> Step:
@@ -96,7 +126,8 @@ class AdditiveAttention(_Attention):
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         shape = (xs[0].channels,) if a.const("use_scale") else None
-        return [additive(shape, "scale", "glorot_uniform", keywords({"dropout": 0.0}, dropout=a.dropout))]
+        step = additive(shape, "scale", "glorot_uniform", keywords({"dropout": 0.0}, dropout=a.dropout))
+        return [self.with_masks(step, xs, "")]
 
 
 IN: Transform = (("merge", 1), ("permute", (1, 0)))
@@ -119,6 +150,27 @@ class MultiHeadAttention(_Attention):
         "use_gate": "gated attention is not translated",
     }
     call_tensors = ("query", "value", "key")
+    takes_mask, hears_all, takes_masks_off = False, True, True
+    call_flags = ("use_causal_mask",)
+
+    def mask_arguments(self, generation: str) -> dict[str, int | None]:
+        own = {} if generation == KERAS2 else {"value_mask": 1, "key_mask": 2}
+        return {**own, "attention_mask": None}
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        found = tuple(i for i, x in enumerate(xs) if x.masked)
+        return (*found, len(xs)) if a.get("attention_mask") else found
+
+    def allowed(self, a: Args, xs: Sequence[TensorType]) -> str | None:
+        """What each query may look at, over the operands: (batch, queries or 1, keys or 1)."""
+        reads = self.reads_masks(a, xs)
+        parts = []
+        for k, i in enumerate(reads):
+            place = f"{{{len(xs) + k}}}"
+            parts.append(f"{place}[:, :, None]" if i == 0 else place if i == len(xs) else f"{place}[:, None]")
+        if a.get("use_causal_mask"):
+            parts.append("torch.ones({0}.shape[1], {1}.shape[1], dtype=torch.bool, device={0}.device).tril()[None]")
+        return " & ".join(parts) or None
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         super().check(a, xs)
@@ -169,13 +221,21 @@ class MultiHeadAttention(_Attention):
                 "output.weight": (value_dim * heads, size * heads),
             }
         sizes = (query, key, value)
-        return [
-            Step(
-                module=call("MultiHeadAttention", sizes, heads, width, **kwargs),
-                hint="attention",
-                weights=weights,
-                init=init,
-                fans=fans,
-                helpers=("MultiHeadAttention",),
-            )
-        ]
+        step = Step(
+            module=call("MultiHeadAttention", sizes, heads, width, **kwargs),
+            hint="attention",
+            weights=weights,
+            init=init,
+            fans=fans,
+            helpers=("MultiHeadAttention",),
+        )
+        allowed = self.allowed(a, xs)
+        if allowed is None:
+            return [step]
+        inputs = ", ".join(f"{{{i}}}" for i in range(len(xs)))
+        takes = tuple(range(len(xs), len(xs) + len(self.reads_masks(a, xs))))
+        name, mask = "MaskedMultiHeadAttention", f"mask={allowed}"
+        if a.generation == KERAS2:
+            name, mask = "BiasedMultiHeadAttention", f"bias=1e9 * (({allowed}).to({{0}}) - 1)"
+        module = call(name, sizes, heads, width, **kwargs)
+        return [replace(step, module=module, fn=f"{{self}}({inputs}, {mask})", takes=takes, helpers=(name,))]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, code_of, constant, is_open, same
-from transpiler.ir.model import KERAS3, ApiObject, Args, Lowering, Step
+from transpiler.ir.model import KERAS3, ApiObject, Args, Lowering, MaskOf, Step
 from transpiler.ir.shape import Layout, Shape, TensorType
 
 COMMON = {
@@ -77,7 +77,17 @@ class LayerRule:
     unsupported: ClassVar[dict[str, str]] = {}
     """Argument → why a value other than the default is declined."""
     mask: ClassVar[str] = "drops"
-    """What happens to a mask of the input: `keeps`, `drops` or `consumes` (declined while masks are not translated)."""
+    """What happens to the mask of the input: the output `keeps` it or the layer `drops` it (see `output_masks`)."""
+    takes_mask: ClassVar[bool] = False
+    """Whether the layer's call has an argument `mask`."""
+    mask_axes: ClassVar[int] = 1
+    """How many axes less than the input a mask has that the steps read."""
+    call_flags: ClassVar[tuple[str, ...]] = ()
+    """Further arguments of the layer's call, True or False: `a.get(…)` has them for that call."""
+    takes_masks_off: ClassVar[bool] = False
+    """Whether Keras 3 leaves the inputs without masks."""
+    hears_all: ClassVar[bool] = False
+    """Whether Keras 3 fills in masks where the call has several tensor arguments (it has one for each)."""
     moves: ClassVar[bool] = False
     """Whether the values are only moved, so that integers stay integers."""
     examples: ClassVar[tuple[tuple[str, tuple[int, ...]], ...]] = ()
@@ -151,24 +161,29 @@ class LayerRule:
         """
         return None
 
+    def mask_arguments(self, generation: str) -> dict[str, int | None]:
+        """Further arguments of the layer's call that are masks: name → the input it is of, None for none."""
+        return {}
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        """The inputs whose masks the steps read, of those that are `masked`: operands after the inputs."""
+        return ()
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        """How the masks of the outputs follow from inputs and their masks."""
+        return [MaskOf(masks=(0,))] if self.mask == "keeps" and xs[0].masked else []
+
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         """Raises Declined for inputs that Keras itself rejects or the rule does not cover."""
 
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
         """The whole translation of one call."""
-        if self.mask == "consumes" and any(x.masked for x in xs):
-            raise Declined(
-                "K2T105",
-                f"{self.keras[0]} reads the mask of its input, and masks are not translated",
-                "Without mask_zero=True or Masking the layer translates.",
-            )
         self.check(a, xs)
         shapes = self.output_shape(a, xs)
         several = isinstance(shapes, list)
         layout, dtype = self.output_layout(a, xs), self.output_dtype(a, xs)
-        masked = self.mask == "keeps" and any(x.masked for x in xs)
         types = [
-            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, masked, any(x.open_rank for x in xs))
+            TensorType(s, dtype, layout if len(s) > 2 else Layout.KERAS, any(x.open_rank for x in xs))
             for s in (shapes if several else [shapes])
         ]
         steps = self.steps(a, xs, types[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Args, Layer, Lowering, Step
+from transpiler.ir.model import Args, Layer, Lowering, MaskOf, Step
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules.base import LayerRule
 from transpiler.rules.recurrent import GRU, KERAS1_NAMES, LSTM, Recurrent, SimpleRNN
@@ -65,7 +65,6 @@ class RNN(LayerRule):
         "zero_output_for_mask=False, time_major=False"
     )
     unsupported = Recurrent.unsupported
-    mask = "consumes"
     call_tensors = Recurrent.call_tensors
     examples = (
         ("RNN(LSTMCell(4))", (2, 5, 3)),
@@ -73,13 +72,28 @@ class RNN(LayerRule):
         ("RNN(SimpleRNNCell(4, activation='relu'), go_backwards=True, return_state=True)", (2, 5, 3)),
     )
 
+    takes_mask = True
+
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
 
-    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+    def whole(self, a: Args) -> tuple[Recurrent, Args]:
+        """The layer that runs this cell, and its arguments."""
         cell = a.cell
         rule = LAYERS.get(type(cell.rule)) if isinstance(cell, Layer) else None
         if rule is None:
             raise Declined("K2T102", f"RNN({cell!r}): only one LSTMCell, GRUCell or SimpleRNNCell is translated")
-        own = {k: a.get(k) for k in ("return_sequences", "return_state", "go_backwards")}
-        return rule.lower(cell.args.replace(**own), xs)
+        own = {k: a.get(k) for k in ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")}
+        return rule, cell.args.replace(**own)
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        rule, own = self.whole(a)
+        return rule.reads_masks(own, xs)
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        rule, own = self.whole(a)
+        return rule.output_masks(own, xs)
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        rule, own = self.whole(a)
+        return rule.lower(own, xs)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from transpiler.ir.expr import is_open
-from transpiler.ir.model import Args, Lowering, Step, Weight
+from transpiler.ir.model import Args, MaskOf, Step, Weight
 from transpiler.ir.shape import Layout, Shape, TensorType
-from transpiler.rules.base import LayerRule, call
+from transpiler.rules.base import LayerRule, call, show
 
 
 class Embedding(LayerRule):
@@ -51,11 +50,8 @@ class Embedding(LayerRule):
         )
         return [*whole, lookup]
 
-    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
-        """As in `LayerRule`; with `mask_zero` a mask rides along with the result."""
-        lowering = super().lower(a, xs)
-        lowering.types = [replace(t, masked=bool(a.const("mask_zero"))) for t in lowering.types]
-        return lowering
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        return [MaskOf(xs[0].shape, "{0} != 0", (0,))] if a.const("mask_zero") else []
 
 
 class Masking(LayerRule):
@@ -73,7 +69,6 @@ class Masking(LayerRule):
         text = call("clear_steps", **value).replace("(", "({0}, " if value else "({0}", 1)
         return [Step(fn=text, hint="x", helpers=("clear_steps",))]
 
-    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
-        lowering = super().lower(a, xs)
-        lowering.types = [replace(t, masked=True) for t in lowering.types]
-        return lowering
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        value = show(0 if a.mask_value == 0 and not is_open(a.mask_value) else a.mask_value)
+        return [MaskOf(xs[0].shape[:-1], f"({{0}} != {value}).any(dim=-1)", (0,))]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import is_open, witness_of
-from transpiler.ir.model import KERAS2, Args, Lowering, Step
+from transpiler.ir.model import KERAS2, Args, Lowering, MaskOf, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule
 
@@ -38,7 +38,6 @@ class _Merge(LayerRule):
     template: ClassVar[str]
     """The text for two operands; applied from left to right."""
     least = 1
-    mask = "keeps"
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len(xs) < self.least:
@@ -55,6 +54,18 @@ class _Merge(LayerRule):
             if len(known) > 1:
                 raise Declined("K2T104", f"{self.keras[0]} of the shapes {[x.shape for x in xs]}")
         return (xs[0].shape[0], *map(joined, columns[1:]))
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        """Keras 3: steps that any input has, if all have masks; legacy Keras: steps that all masks there are have."""
+        masked = tuple(i for i, x in enumerate(xs) if x.masked)
+        if not masked or a.generation != KERAS2 and len(masked) < len(xs):
+            return []
+        sign = " & " if a.generation == KERAS2 else " | "
+        return [
+            MaskOf(
+                xs[masked[0]].shape[:-1], sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked, joins=True
+            )
+        ]
 
     def operands(self, xs: Sequence[TensorType]) -> list[str]:
         """The inputs with the axes that alignment inserts."""
@@ -92,33 +103,39 @@ class Subtract(_Merge):
     examples = (("Subtract()", ((2, 3, 4), (2, 3, 4))),)
 
 
-class Multiply(_Merge):
+class _Masked(_Merge):
+    """A merge that in Keras 3 leaves masked steps out."""
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        if a.generation != KERAS2 and any(x.masked for x in xs):
+            raise Declined("K2T105", f"{self.keras[0]} leaves masked steps out in Keras 3, which is not translated")
+        return ()
+
+
+class Multiply(_Masked):
     """A product."""
 
     keras, functions, template = ("Multiply",), ("multiply",), "{} * {}"
-    mask = "consumes"  # Keras 3 puts 1 in the place of masked values
     examples = (("Multiply()", ((2, 3, 4, 5), (2, 1, 1, 5))),)
 
     def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
         return listed("math.prod({0})", x)
 
 
-class Maximum(_Merge):
+class Maximum(_Masked):
     """The larger of the values."""
 
     keras, functions, template = ("Maximum",), ("maximum",), "torch.maximum({}, {})"
-    mask = "consumes"
     examples = (("Maximum()", ((2, 3, 4), (2, 3, 4), (2, 3, 4))),)
 
     def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
         return listed("functools.reduce(torch.maximum, {0})", x)
 
 
-class Minimum(_Merge):
+class Minimum(_Masked):
     """The smaller of the values."""
 
     keras, functions, template = ("Minimum",), ("minimum",), "torch.minimum({}, {})"
-    mask = "consumes"
     examples = (("Minimum()", ((2, 3, 4), (2, 3, 4))),)
 
     def gathered(self, a: Args, x: TensorType, count: Any, total: Any) -> Lowering | None:
@@ -144,7 +161,6 @@ class Concatenate(LayerRule):
     keras, functions = ("Concatenate",), ("concatenate",)
     signature = "axis=-1"
     renames = {"concat_axis": "axis"}
-    mask = "keeps"
     examples = (
         ("Concatenate()", ((2, 3, 4), (2, 3, 5))),
         ("Concatenate(axis=1)", ((2, 3, 4), (2, 2, 4), (2, 1, 4))),
@@ -173,6 +189,27 @@ class Concatenate(LayerRule):
             total = None if total is None or size is None else total + size
         dims[axis] = total
         return tuple(dims)
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        """Joined as the inputs are; over the last axis, a step counts if all (in Keras 3: any) masks have it."""
+        if not any(x.masked for x in xs):
+            return []
+        masked = tuple(i for i, x in enumerate(xs) if x.masked)
+        axis, rank = a.const("axis") % xs[0].rank, xs[0].rank
+        shape = self.output_shape(a, xs)[:-1]
+        if axis == rank - 1:
+            if len(masked) < len(xs) and a.generation != KERAS2:  # an input without a mask has all steps
+                other = next(i for i in range(len(xs)) if i not in masked)
+                return [MaskOf(shape, "torch.ones_like({0}[..., 0], dtype=torch.bool)", (other,))]
+            sign = " & " if a.generation == KERAS2 else " | "
+            return [MaskOf(shape, sign.join(f"{{{i}}}" for i in range(len(masked))), masks=masked, joins=True)]
+        if axis > 1 and any(x.rank > 3 for x in xs):
+            raise Declined("K2T105", "the mask of this Concatenate is not translated")
+        places = {i: f"{{{k}}}" for k, i in enumerate(masked)}
+        others = tuple(i for i in range(len(xs)) if i not in masked)
+        whole = {i: f"torch.ones_like({{{len(masked) + k}}}[..., 0], dtype=torch.bool)" for k, i in enumerate(others)}
+        parts = ", ".join((places | whole)[i] for i in range(len(xs)))
+        return [MaskOf(shape, f"torch.cat([{parts}], dim={axis})", others, masked)]
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         if len(xs) == 1:

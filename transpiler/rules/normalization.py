@@ -94,13 +94,18 @@ class BatchNormalization(_ChannelNorm):
         "adjustment": "adjustments of the statistics are not translated",
         "mode": "only feature-wise normalization is translated",
     }
-    mask = "consumes"
+    takes_mask = True
     examples = (
         ("BatchNormalization()", (4, 5, 6, 3)),
         ("BatchNormalization(epsilon=1e-5, momentum=0.9)", (6, 3)),
         ("BatchNormalization(scale=False)", (4, 5, 3)),
         ("BatchNormalization(axis=1, center=False)", (4, 3, 5, 6)),
     )
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        if not xs[0].masked or a.const("trainable") is False or a.generation == KERAS2 and xs[0].rank == 4:
+            return ()  # Keras 2 ignores the mask where its kernel is fused
+        raise Declined("K2T105", "the training statistics of a masked BatchNormalization are not translated")
 
     def norm(self, a: Args, x: TensorType, channels: Dim) -> Step:
         if not 2 <= x.rank <= 5:

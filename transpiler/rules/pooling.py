@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open, same
-from transpiler.ir.model import Args, Step
+from transpiler.ir.model import KERAS2, Args, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, call, keywords, per_axis
@@ -171,8 +171,21 @@ class GlobalAveragePooling1D(_GlobalPool):
 
     ndim, method = 1, "mean"
     keras = ("GlobalAveragePooling1D", "GlobalAvgPool1D")
-    mask = "consumes"
+    takes_mask = True
     examples = (("GlobalAveragePooling1D()", (2, 5, 3)),)
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        return (0,) if xs[0].masked else ()
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        if not xs[0].masked:
+            return super().steps(a, xs, y)
+        if spatial.channels_first(a) or a.const("keepdims"):
+            raise Declined("K2T105", "a masked GlobalAveragePooling1D with data_format or keepdims")
+        fn = "({0} * {1}[..., None]).sum(dim=1) / {1}.sum(dim=1, keepdim=True)"
+        if a.generation != KERAS2:
+            fn = "{0}.masked_fill(~{1}[..., None], 0).sum(dim=1) / {1}.sum(dim=1, keepdim=True)"
+        return [Step(fn=fn, hint="pool", takes=(1,))]
 
 
 class GlobalAveragePooling2D(_GlobalPool):

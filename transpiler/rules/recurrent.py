@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, code_of, is_open
-from transpiler.ir.model import Args, Layer, Step, Transform, Weight
+from transpiler.ir.model import KERAS3, Args, Layer, MaskOf, Step, Transform, Weight
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.activations import activation_name, callable_text
 from transpiler.rules.base import LayerRule, Raw, call, keywords
@@ -72,7 +72,7 @@ class Recurrent(LayerRule):
     """A recurrent layer: torch's own where it is exact, else a loop over the steps."""
 
     renames = KERAS1_NAMES
-    mask = "consumes"
+    takes_mask = True
     unsupported = {
         "stateful": "a state that outlives the call is not translated",
         "time_major": "steps before the batch are not translated",
@@ -95,6 +95,12 @@ class Recurrent(LayerRule):
         batch, steps = xs[0].shape[:2]
         y = (batch, steps, a.units) if a.const("return_sequences") else (batch, a.units)
         return [y, *[(batch, a.units)] * self.states] if a.const("return_state") else y
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        return (0,) if xs[0].masked else ()
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        return [MaskOf(masks=(0,))] if xs[0].masked and a.const("return_sequences") else []
 
     def cell(self, a: Args) -> Cell:
         """How the weights correspond."""
@@ -139,12 +145,25 @@ class Recurrent(LayerRule):
             found.append(Step(module=module, hint="dropout", stateful=True, helpers=("SharedDropout",)))
         return found
 
-    def state_call(self, count: int) -> str | None:
+    @staticmethod
+    def state_text(count: int) -> str | None:
         """How initial states are handed over."""
         if count == 0:
             return None
         states = [f"{{{i}}}[None]" for i in range(1, count + 1)]
-        return "{self}({0}, " + (states[0] if count == 1 else f"({', '.join(states)})") + ")"
+        return states[0] if count == 1 else f"({', '.join(states)})"
+
+    def masked_call(self, a: Args, own: bool, place: int, states: str | None) -> str:
+        """How the module is called with the mask that is operand `place` of the step."""
+        mask = f"{{{place}}}.flip(1)" if a.const("go_backwards") else f"{{{place}}}"
+        zeros = ", zeros=True" if a.const("zero_output_for_mask") else ""
+        if own:
+            return f"masked_rnn({{self}}, {{0}}, {mask}{f', {states}' if states else ''}{zeros})"
+        if states or self.states > 1 and a.const("return_state"):
+            raise Declined(
+                "K2T105", f"the states of a masked {self.keras[0]} with activations or dropout that torch has not"
+            )
+        return f"masked_loop({{self}}, {{0}}, {mask}{zeros})"
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         before = self.before(a)
@@ -152,8 +171,15 @@ class Recurrent(LayerRule):
             raise Declined("K2T103", f"{self.keras[0]} with an initial state together with dropout or go_backwards")
         module, own, helpers = self.modules(a, xs[0])
         weights, init = self.cell(a).weights(a, "cell.", "_l0" if own else "")
-        call_text, result = self.state_call(len(xs) - 1), None if a.const("return_state") else self.result(a)
+        result = None if a.const("return_state") else self.result(a)
+        states = self.state_text(len(xs) - 1)
+        if xs[0].masked:
+            call_text: str | None = self.masked_call(a, own, 1 if before else len(xs), states)
+            helpers = (*helpers, "masked_rnn" if own else "masked_loop")
+        else:
+            call_text = f"{{self}}({{0}}, {states})" if states else None
         step = Step(
+            takes=(len(xs),) if xs[0].masked else (),
             module=module,
             hint=self.keras[0].lower().replace("simple", ""),
             weights=weights,
@@ -297,7 +323,7 @@ class Bidirectional(LayerRule):
         "backward_layer": "a backward layer with its own arguments is not translated",
         "weights": "initial weights given as arrays are not translated",
     }
-    mask = "consumes"
+    takes_mask = True
     call_tensors = ("sequences", "initial_state")
     examples = (
         ("Bidirectional(LSTM(4))", (2, 5, 3)),
@@ -363,8 +389,13 @@ class Bidirectional(LayerRule):
         else:
             module, helpers = f"BothWays({module}, {module})", ("BothWays", *helpers)
         several = isinstance(self.output_shape(a, xs), list)
-        call_text, result = self.state_call(rule, len(xs) - 1), None if several else self.results(a)[0]
+        states, result = self.state_text(rule, len(xs) - 1), None if several else self.results(a)[0]
+        call_text = f"{{self}}({{0}}, {states})" if states else None
+        if xs[0].masked:
+            call_text = self.masked_call(rule, inner, own, len(xs), states)
+            helpers = (*helpers, "masked_rnn" if own else "masked_both")
         step = Step(
+            takes=(len(xs),) if xs[0].masked else (),
             module=module,
             hint=rule.keras[0].lower().replace("simple", ""),
             weights=weights,
@@ -374,13 +405,33 @@ class Bidirectional(LayerRule):
         )
         return [step]
 
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        return (0,) if xs[0].masked else ()
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        _, inner = self.inner(a)
+        if not xs[0].masked or not inner.const("return_sequences"):
+            return []
+        return [MaskOf(masks=(0,))] * (2 if a.merge_mode is None else 1)
+
     @staticmethod
-    def state_call(rule: Recurrent, count: int) -> str | None:
+    def masked_call(rule: Recurrent, inner: Args, own: bool, place: int, states: str | None) -> str:
+        """As for one direction; what stands at masked steps is always 0."""
+        if inner.const("return_state") and inner.generation == KERAS3:
+            raise Declined("K2T104", "Keras 3 fails for Bidirectional with return_state and a mask")
+        if own:
+            return f"masked_rnn({{self}}, {{0}}, {{{place}}}, {f'{states}, ' if states else ''}zeros=True)"
+        if states or inner.const("return_state"):
+            raise Declined("K2T105", f"the states of a masked Bidirectional({rule.keras[0]}) that torch has not")
+        return f"masked_both({{self}}, {{0}}, {{{place}}})"
+
+    @staticmethod
+    def state_text(rule: Recurrent, count: int) -> str | None:
         """How the initial states (forward, then backward) are handed over."""
         if count == 0:
             return None
         stacked = [f"torch.stack([{{{1 + k}}}, {{{1 + k + rule.states}}}])" for k in range(rule.states)]
-        return "{self}({0}, " + (stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})") + ")"
+        return stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})"
 
     def results(self, a: Args) -> tuple[str, ...]:
         """The merged output (or both), over what the module returns."""

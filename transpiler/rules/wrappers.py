@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import Args, Layer, Lowering, Step, held_at
+from transpiler.ir.model import KERAS2, Args, Layer, Lowering, MaskOf, Step, held_at
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.rules.base import LayerRule, permute_step
 
@@ -40,13 +40,26 @@ class TimeDistributed(LayerRule):
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
 
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        layer = self.inner(a)
+        one = TensorType((None, *xs[0].shape[2:]), xs[0].dtype, masked=xs[0].masked)
+        if layer.rule.takes_mask and layer.rule.reads_masks(layer.args, [one]):
+            raise Declined("K2T105", f"TimeDistributed({layer.rule.keras[0]}) of a masked input is not translated")
+        return ()
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        """That of the input; in legacy Keras the one that the layer makes of every step."""
+        layer = self.inner(a)
+        own = layer.rule.output_masks(layer.args, [TensorType((None, *xs[0].shape[2:]), xs[0].dtype)])
+        if a.generation == KERAS2 and own and own[0] is not None:
+            return [replace(own[0], shape=(*xs[0].shape[:2], *own[0].shape[1:]))]
+        return super().output_masks(a, xs)
+
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
         layer, x = self.inner(a), xs[0]
         name = layer.rule.keras[0]
         if x.rank < 3:
             raise Declined("K2T104", f"TimeDistributed needs a batch of steps, the input has {x.rank} axes")
-        if x.masked and name not in ("Dense", *ELEMENTWISE):
-            raise Declined("K2T105", f"TimeDistributed({name}) of a masked input is not translated")
         if name == "BatchNormalization" and layer.args.get("trainable") is not False:
             raise Declined("K2T102", "TimeDistributed(BatchNormalization): the statistics of training differ by step")
         if name == "Dense" or name in ELEMENTWISE:
@@ -66,7 +79,7 @@ class TimeDistributed(LayerRule):
             steps.insert(0, permute_step(to_first(one.rank)))
         if y.layout is Layout.FIRST and y.rank > 2:
             steps.append(permute_step(to_keras(y.rank)))
-        out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype, masked=x.masked)
+        out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype)
         if not steps:
             return Lowering([], [out])
         if x.shape[1] is None:

@@ -34,6 +34,8 @@ class InputPort:
     dtype: str
     ids: int | None = None
     sparse: bool = False
+    padding: float | None = None
+    """What stands for steps that a mask of the model leaves out."""
 
 
 def randomise(model: Any, rng: np.random.Generator, gain: float) -> None:

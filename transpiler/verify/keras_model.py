@@ -14,6 +14,7 @@ from transpiler.verify.draw import LARGE_SAMPLE, InputPort, concrete_shape, draw
 from transpiler.verify.imports import run_entry
 from transpiler.verify.job import InputSpec, Job
 from transpiler.verify.live import Recorder, all_layers, raw
+from transpiler.verify.padding import pad_steps, padding_values
 
 
 class BuildError(Exception):
@@ -85,10 +86,17 @@ class Subject:
         given = self.spec.shapes
         return [concrete_shape(p, batch, attempt, given[i] if given else None) for i, p in enumerate(self.ports)]
 
-    def draw(self, shapes: list[tuple[int, ...]], rng: np.random.Generator, scale: float = 1.0) -> list[np.ndarray]:
+    def draw(
+        self, shapes: list[tuple[int, ...]], rng: np.random.Generator, scale: float = 1.0, *, whole: bool = True
+    ) -> list[np.ndarray]:
+        """Inputs of the given shapes; with `whole`, one sample is nothing but padding where the model has masks."""
         if self.spec.code is not None:
             return code_inputs(self.spec.code, rng)[0]
-        return [draw_input(p, s, self.spec, rng, scale) for p, s in zip(self.ports, shapes)]
+        drawn = [draw_input(p, s, self.spec, rng, scale) for p, s in zip(self.ports, shapes)]
+        return [
+            pad_steps(x, p.padding, rng, whole=whole) if p.padding is not None and x.ndim > 1 else x
+            for x, p in zip(drawn, self.ports)
+        ]
 
     def cases(self) -> list[list[tuple[int, ...]]]:
         """The shapes of the inputs by case: two batch sizes, and a second size where one is open."""
@@ -133,13 +141,26 @@ def build(keras: ModuleType, job: Job, floatx: str, recorder: Recorder) -> Subje
         if job.inputs.code is None:
             subject.spec = replace(job.inputs, shapes=tuple(a.shape for a in arrays))
         subject.call(arrays)
+        subject.ports = with_padding(subject)
         return subject
     subject.ports = ports
     if job.inputs.code is None:
         run = lambda arrays: subject.call(arrays)  # noqa: E731
         ids = probe_ids(model, ports, subject.shapes(2, 0), run, recorder)
         subject.ports = [replace(p, ids=n) for p, n in zip(ports, ids)]
+        subject.ports = with_padding(subject)
     return subject
+
+
+def with_padding(subject: Subject) -> list[InputPort]:
+    """The inputs of a model, with what stands for padding in them where the model makes masks of it."""
+    ids, steps = padding_values(subject.model)
+
+    def padding(port: InputPort) -> float | None:
+        holds_ids = port.ids is not None or subject.spec.all_ids or port.dtype.startswith(("int", "uint"))
+        return ids if holds_ids else steps if len(port.shape) > 2 and port.dtype.startswith("float") else None
+
+    return [replace(p, padding=padding(p)) for p in subject.ports]
 
 
 def _ports(model: Any) -> list[InputPort] | None:

@@ -243,7 +243,9 @@ class Work:
     def _attempt(self, attempt: int) -> tuple[float, str]:
         rng = np.random.default_rng(SEED + attempt)
         gain, self.scale = ATTEMPTS[attempt]
-        self.cases = [self.subject.draw(s, rng, self.scale) for s in self.subject.cases()]
+        shapes = self.subject.cases()
+        whole = [attempt == 0 or case > 0 for case in range(len(shapes))]  # which may make NaN of a mean over no steps
+        self.cases = [self.subject.draw(s, rng, self.scale, whole=w) for s, w in zip(shapes, whole)]
         randomise(self.subject.model, rng, gain)
         first = self.cases[0]
         calibrate(self.subject.model, lambda: self.subject.call(first), self.subject.recorder, rng, gain)

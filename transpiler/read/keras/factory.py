@@ -370,7 +370,7 @@ def _extract(
         in_keras_order(stager, region, inputs, outputs)
         moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
         region.ops.append(Return(replace_tensors(outputs, moved)))
-        returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True), {})
+        returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True, masks=stager.masks), {})
         made.append(returned)
     elif region.ops:
         raise StageError("what the function makes is more than its models")

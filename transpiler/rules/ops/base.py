@@ -226,8 +226,7 @@ def promoted(dtypes: Iterable[str]) -> str:
 def elementwise(template: str, xs: Sequence[Operand], dtype: str | None = None, **step: Any) -> Lowering:
     """A lowering of one expression that keeps layout and broadcasts shapes."""
     widest = max(xs, key=lambda x: x.rank)
-    masked = any(x.type.masked for x in xs)
-    y = TensorType(broadcast([x.shape for x in xs]), dtype or promoted(x.dtype for x in xs), widest.type.layout, masked)
+    y = TensorType(broadcast([x.shape for x in xs]), dtype or promoted(x.dtype for x in xs), widest.type.layout)
     return Lowering([Step(fn=template, hint="x", **step)], [y])
 
 

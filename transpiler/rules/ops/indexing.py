@@ -221,3 +221,36 @@ class SequenceMask(OpRule):
         text = f"torch.arange({size_text(a.maxlen)}, device={{0}}.device) < {{0}}.unsqueeze(-1)"
         text = text if name == "bool" else f"({text}).to({torch_dtype(name)})"
         return Lowering([Step(fn=text)], [tensor_type((*x.shape, size_of(a.maxlen)), name)])
+
+
+class EmbeddingLookup(Gather):
+    """Rows of a table, by their numbers."""
+
+    names = ("tensorflow.nn.embedding_lookup",)
+    signatures = {}
+    signature = "x, indices, max_norm=None, name=None"
+    renames = {"params": "x", "ids": "indices"}
+    examples = (example("tf.nn.embedding_lookup(x, i)", x=(5, 3), i=(5, "ids", 2, 4)),)
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        if a.max_norm is not None:
+            raise Declined("K2T103", "embedding_lookup() with max_norm is not translated")
+        return super().lower(path, a.replace(axis=0))
+
+
+class SetDiagonal(OpRule):
+    """Matrices with another diagonal."""
+
+    names = ("tensorflow.linalg.set_diag", "tensorflow.matrix_set_diag", "tensorflow.compat.v1.matrix_set_diag")
+    signature, inputs = "x, diagonal, name=None, k=0", ("x", "diagonal")
+    renames = {"input": "x"}
+    examples = (
+        example("tf.linalg.set_diag(x, y)", x=(2, 3, 3), y=(2, 3)),
+        example("tf.linalg.set_diag(x, y)", x=(2, 3, 4), y=(2, 3)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, diagonal = tensor(a), tensor(a, "diagonal")
+        if a.k != 0:
+            raise Declined("K2T103", "set_diag() of another than the main diagonal is not translated")
+        return one(f"torch.diagonal_scatter({x}, {diagonal}, dim1=-2, dim2=-1)", x.shape, x.dtype)

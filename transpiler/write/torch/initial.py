@@ -6,6 +6,7 @@ otherwise is wrapped where it is constructed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -72,10 +73,11 @@ class Initializers:
     def lines(self, step: Step, owner: str) -> list[str]:
         lines = []
         for parameter, value in spec(step).items():
-            code, helpers = init_call(value, f"{owner}.{parameter}", fans_of(step, parameter))
+            place = re.sub(r"\.(\d+)", r"[\1]", f"{owner}.{parameter}")  # an item of an nn.Sequential
+            code, helpers = init_call(value, place, fans_of(step, parameter))
             self.helpers += [h for h in helpers if h not in self.helpers]
             optional = parameter in step.weights and step.weights[parameter].optional and "bias" in parameter
-            lines += [f"if {owner}.{parameter} is not None:", f"    {code}"] if optional else [code]
+            lines += [f"if {place} is not None:", f"    {code}"] if optional else [code]
         return lines
 
     def wrap(self, code: str, step: Step | None) -> str:

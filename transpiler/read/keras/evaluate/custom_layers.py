@@ -78,7 +78,7 @@ class CustomLayers:
         common = {k: kwargs[k] for k in kwargs if k in COMMON}
         name = common.get("name")
         name = name if isinstance(name, (str, Sym)) else cls.name.lower()
-        layer.attributes.update(name=name, built=False, trainable=True, supports_masking=False)
+        layer.attributes.update(name=name, built=False, trainable=True, supports_masking=self.computes_mask(layer))
         layer.attributes["__common__"] = {**common, "index": len(self.layers), "span": self.where()}
         self.layers.append(layer)
         self.owners.append(layer)
@@ -126,17 +126,15 @@ class CustomLayers:
         inputs = tensors([*args, *kwargs.values()])
         if not inputs and not self.called:
             return Unknown(f"what {layer.cls.name} makes of values that are not evaluated")
-        if any(x.type.masked for x in inputs):
-            raise self.declined(
-                "K2T105", f"{layer.cls.name} may act on the mask of its input, and masks are not translated yet"
-            )
         if not self.called:
             layer.attributes.setdefault("__seen__", (args, kwargs))
         self.build_custom_layer(layer, args, kwargs)
+        heard, masks = self.hear_masks(layer, method, args, kwargs)
         self.called.append([])
         self.called_on.append(inputs)
         try:
-            result = self.run_method(layer, method, args, self.call_arguments(method, args, kwargs))
+            result = self.run_method(layer, method, args, self.call_arguments(method, args, heard))
+            self.pass_masks(layer, args[0] if args else next(iter(kwargs.values()), None), masks, result)
         finally:
             inner = self.called.pop()
             self.called_on.pop()
@@ -162,7 +160,10 @@ class CustomLayers:
         a = method.node.args if isinstance(method, Function) else None
         accepted = {p.arg for p in (*a.args, *a.kwonlyargs)} if a is not None else set()
         optional = ("training", "mask")
-        found = {k: v for k, v in kwargs.items() if k not in optional or v is not None and k in accepted}
+        rest = a is not None and a.kwarg is not None
+        found = {k: v for k, v in kwargs.items() if k not in optional or v is not None and (k in accepted or rest)}
+        if self.generation != KERAS2 and "mask" in accepted and "mask" in kwargs:
+            found["mask"] = kwargs["mask"]
         if a is not None and "training" in [p.arg for p in a.args[len(args) + 1 :]] + [p.arg for p in a.kwonlyargs]:
             found.setdefault("training", TRAINING)
         return found
@@ -333,7 +334,9 @@ class CustomLayers:
                 return self.getattr(layer.attributes["__graph__"], name)
             if name == "__setattr__":
                 return Native(name, lambda n, v: self.setattr(layer, n, v))
-            if name in ("get_config", "compute_output_shape", "compute_mask", "from_config"):
+            if name == "compute_mask":
+                return Native(name, lambda inputs, mask=None: mask)
+            if name in ("get_config", "compute_output_shape", "from_config"):
                 return Native(name, lambda *a, **k: Unknown(f"{name}() of {layer.cls.name}"))
         return super().super_of_api(value, name)
 

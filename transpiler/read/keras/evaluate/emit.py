@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from transpiler.ir.model import ApiObject, Given, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.masks import LostMask
 from transpiler.read.keras.evaluate.values import Origin
 from transpiler.rules.initializers import UNTRAINED, fans_of, given_code, init_call
 
@@ -41,6 +43,10 @@ class Emitter:
         """What has been permuted already, and in which block."""
         self.brought: dict[tuple[Constant, Any], tuple[Block, Constant]] = {}
         """A constant made elsewhere, and the class that uses it → its copy there."""
+        self.masks: dict[Value, Value | LostMask] = {}
+        """A tensor → the mask that Keras carries along with it."""
+        self.planned_masks: dict[Value, Value | LostMask] = {}
+        """A tensor → its mask when Keras 3 builds the graph, where it has another one when the graph runs."""
         self.batches: dict[Value, Value] = {}
         """A tensor → the one whose batch it surely has."""
         self.comments: tuple[str, ...] = ()
@@ -110,6 +116,8 @@ class Emitter:
         self.emit(Apply([y], [x], step))
         self.permuted[y] = x
         self.same_batch([x], [y])
+        if x in self.masks:
+            self.masks[y] = self.masks[x]
         self.permutes[x, layout] = (self.block, y)
         return y
 
@@ -133,9 +141,15 @@ class Emitter:
                     self.batches[y] = batch
 
     def emit_lowering(
-        self, lowering: Lowering, xs: list[Value], layer: Layer | None, hint: str = "x", span: Any = None
+        self,
+        lowering: Lowering,
+        xs: list[Value],
+        layer: Layer | None,
+        hint: str = "x",
+        span: Any = None,
+        masks: Sequence[Value] = (),
     ) -> list[Value]:
-        """Writes the steps of one call and returns its outputs."""
+        """Writes the steps of one call and returns its outputs; `masks` are operands for the steps that take them."""
         if layer is not None and layer.attributes.get("trainable") is False:
             lowering = Lowering([untrained(s) for s in lowering.steps], lowering.types, lowering.outputs)
         built = self.built.setdefault(layer, Built()) if layer is not None else Built()
@@ -174,7 +188,8 @@ class Emitter:
                     )
                 else:
                     member.shared = True
-            self.emit(Apply(results, current, step, member, lowering.outputs if final else (), span))
+            taken = [[*xs, *masks][k] for k in step.takes]
+            self.emit(Apply(results, [*current, *taken], step, member, lowering.outputs if final else (), span))
             current = results
         if not lowering.steps:
             if lowering.types and lowering.types[0] != xs[0].type:

@@ -18,6 +18,7 @@ from transpiler.read.keras.evaluate.keras_models import KerasModels
 from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
+from transpiler.read.keras.evaluate.masks import Masks
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.values import (
     Model,
@@ -39,6 +40,7 @@ class KerasInterpreter(
     KerasTensors,
     KerasOps,
     KerasFunctions,
+    Masks,
     Interpreter,
     Emitter,
 ):

@@ -16,6 +16,7 @@ from transpiler.read.keras.evaluate.api import (
 )
 from transpiler.read.keras.evaluate.emit import types_of
 from transpiler.read.keras.evaluate.layer_names import AutomaticName
+from transpiler.read.keras.evaluate.masks import PLAIN, CallMasks
 from transpiler.read.keras.evaluate.program_classes import configured
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
@@ -214,26 +215,29 @@ class KerasLayers:
             raise self.declined("K2T201", f"the input of this layer cannot be evaluated: {inputs.reason}")
         given = {"inputs": inputs} if layer.rule.call_tensors == ("inputs",) else {layer.rule.call_tensors[0]: inputs}
         rest = list(args[1:])
+        if rest and layer.rule.takes_mask and self.generation == KERAS2:
+            kwargs["mask"] = rest.pop(0)  # which stands before the initial state there
         for name in layer.rule.call_tensors[1:]:
             value = rest.pop(0) if rest else kwargs.pop(name, None)
             if value is not None:
                 given[name] = value
-        self.check_call_arguments(layer, rest, kwargs)
+        if rest and layer.rule.takes_mask:
+            kwargs["mask"] = rest.pop(0)
         xs = tensors(list(given.values()))
+        how = self.masks_of_call(layer, xs, kwargs, [*given.values()])
+        self.check_call_arguments(layer, rest, kwargs)
         if not xs or not all(
             is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
         ):
             if has_tensors(inputs) or not inputs:
                 raise self.declined("K2T103", f"this call of {layer.rule.keras[0]} is not understood")
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
-        return self.apply_layer(layer, xs)
+        return self.apply_layer(layer, xs, how)
 
     def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
         training = kwargs.pop("training", None)
         if training is not None and layer.rule.steps is not LayerRule.steps and self.depends_on_training(layer):
             self.training_flag(training)
-        if kwargs.get("mask") is None:
-            kwargs.pop("mask", None)
         if args or kwargs:
             names = ", ".join(kwargs) or "a second positional argument"
             raise self.declined("K2T102", f"calling {layer.rule.keras[0]} with {names} is not translated")
@@ -261,24 +265,31 @@ class KerasLayers:
             Severity.NOTE,
         )
 
-    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+    def apply_layer(self, layer: Layer, xs: list[Value], how: CallMasks = PLAIN) -> Any:
         rule, given = layer.rule, list(xs)
-        masked = [x for x in xs if x.type.masked]
-        if masked and rule.mask == "consumes":
-            raise self.declined(
-                "K2T105",
-                f"{rule.keras[0]} acts on the mask of its input, and masks are not translated yet",
-                "Drop mask_zero/Masking, or translate this part by hand.",
-            )
-        wanted = rule.wants(layer.args, types_of(xs))
+        args = layer.args.replace(**how.flags) if how.flags else layer.args
+        masks, planned = self.masks_for(rule, xs, how)
+        wanted = rule.wants(args, types_of(xs))
         xs = self.to_layouts(xs, wanted)
-        lowering = rule.lower(layer.args, types_of(xs))
-        result = self.emit_lowering(lowering, xs, layer, span=layer.span)
+        types, read = self.mask_operands(rule, args, xs, masks, how.heard)
+        lowering = rule.lower(args, types)
+        after = self.masks_after(rule, args, xs, masks, len(lowering.types))
+        later = after if planned == masks else self.masks_after(rule, args, xs, planned, len(lowering.types))
+        result = self.emit_lowering(lowering, xs, layer, span=layer.span, masks=read)
         self.same_batch(xs[:1], result)
         activation = layer.attributes.get("activation_function")
         if activation is not None:
             result = [self.in_keras_order(activation, y) for y in result]
-        self.remember(given, result, lambda new: self.apply_layer(layer, new), layer)
+        result = [self.with_mask(y, [*given, *xs], m, later[i]) for i, (y, m) in enumerate(zip(result, after))]
+        if rule.takes_masks_off and self.generation != KERAS2:
+            self.take_masks_off(given, result[0])
+        among = tensors(how.given)
+        self.remember(
+            [*given, *among],
+            result,
+            lambda new: self.apply_layer(layer, new[: len(given)], how.moved(dict(zip(among, new[len(given) :])))),
+            layer,
+        )
         layer.attributes.setdefault("calls", []).append((given, result))
         return result[0] if len(result) == 1 and not lowering.outputs else list(result)
 
@@ -292,21 +303,27 @@ class KerasLayers:
     def make_lambda(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         function = args[0] if args else kwargs.pop("function")
-        layer = LambdaLayer(function, dict(kwargs.get("arguments") or {}), kwargs.get("name"))
+        mask = args[2] if len(args) > 2 else kwargs.get("mask")
+        layer = LambdaLayer(function, dict(kwargs.get("arguments") or {}), kwargs.get("name"), mask)
         self.layers.append(layer)
         return layer
 
     def call_lambda(self, layer: LambdaLayer, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
-        inputs = tensors(args)
+        kwargs = {k: v for k, v in kwargs.items() if k != "training"}
+        given = dict(kwargs)
+        inputs = tensors([*args, *kwargs.values()])
+        mask = kwargs.pop("mask", None)
+        if isinstance(layer.function, Function) and "mask" in [p.arg for p in layer.function.node.args.args]:
+            kwargs["mask"] = self.masks_in(args[0] if args else None) if mask is None else mask
         result = self.call(layer.function, list(args), {**layer.kwargs, **kwargs})
         if not has_tensors(result):
             raise self.declined("K2T106", "this Lambda does not return a tensor")
         outputs = tensors(result)
+        self.lambda_masks(layer, args, result)
         self.remember(
             inputs,
             outputs,
-            lambda new: self.call_lambda(layer, replace_tensors(args, dict(zip(inputs, new))), kwargs),
+            lambda new: self.call_lambda(layer, *replace_tensors([args, given], dict(zip(inputs, new)))),
             layer,
         )
         return result

@@ -48,6 +48,7 @@ class KerasModels:
         )
         self.layers.append(model)
         self.models.append(model)
+        model.attributes["__masks__"] = self.masks
         self.model_made(model)
         return model
 
@@ -62,6 +63,7 @@ class KerasModels:
         )
         self.layers.append(model)
         self.models.append(model)
+        model.attributes["__masks__"] = self.masks
         for layer in given.get("layers") or []:
             self.sequential_add(model, layer)
         return model
@@ -105,6 +107,8 @@ class KerasModels:
     def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("training") is not None:
             self.training_flag(kwargs["training"])
+        if kwargs.get("mask") is not None:
+            raise self.declined("K2T105", "a model called with a mask is not translated")
         inputs = args[0] if args else kwargs.get("inputs")
         if model.sequential and model.inputs is None:
             result = inputs
@@ -146,6 +150,7 @@ class KerasModels:
             return given
         known = Value(replace(given.type, shape=sizes), given.hint)
         self.emit(Apply([known], [given], Step(fn="{0}")))
+        self.set_mask(known, self.masks.get(given))
         self.remember([given], [known], lambda new: self.as_declared(declared, new[0]))
         return known
 
@@ -180,6 +185,8 @@ class KerasModels:
         if isinstance(receiver, Layer):
             if name == "call" or name == "__call__":
                 return self.call_layer(receiver, args, kwargs)
+            if name == "compute_mask":
+                return self.computed_mask(receiver, *args, **kwargs)
             if name == "compute_output_shape":
                 return self.output_shape_of(receiver, *args, **kwargs)
             if name == "build":

@@ -89,7 +89,9 @@ class KerasTensors:
             return x.type.rank
         if name == "name":
             return x.hint
-        if name in ("_keras_history", "_keras_mask", "op", "graph"):
+        if name == "_keras_mask":
+            return self.mask_of(x)
+        if name in ("_keras_history", "op", "graph"):
             return Unknown(f"a tensor's {name}")
         return Method(name, x)
 

@@ -7,6 +7,8 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import Layer
+from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.masks import parameters_of
 from transpiler.read.keras.evaluate.program_classes import keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Class, Function, Instance, Native, Super, Unknown, has_tensors
@@ -63,6 +65,9 @@ class LayerSubclasses:
         if plain is not None:
             return self.call_layer(plain, args, kwargs)
         method = instance.cls.lookup("call")
+        masked = [x for x in tensors([*args, *kwargs.values()]) if x in self.masks]
+        if masked and "mask" in parameters_of(method)[0]:
+            raise self.declined("K2T105", f"call() of {instance.cls.name} takes a mask, which is not translated")
         self.called.append([])
         try:
             result = self.run_method(instance, method, args, self.call_arguments(method, args, kwargs))
@@ -72,6 +77,8 @@ class LayerSubclasses:
                 self.called[-1].append(layer)
         if not has_tensors(result):
             raise self.declined("K2T107", f"call() of {instance.cls.name} does not return a tensor")
+        for y in tensors(result) if masked else ():
+            self.masks.setdefault(y, self.lost(f"the mask of what {instance.cls.name} returns is not translated"))
         return result
 
     def plain_arguments(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

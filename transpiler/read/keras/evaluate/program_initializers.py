@@ -192,7 +192,8 @@ def is_programmed(value: Any) -> bool:
 
 def is_initializer(api: ApiValue) -> bool:
     """Whether a name is that of an initializer: `keras.initializers.HeNormal`, `tf.random_normal_initializer`."""
-    return api.path.startswith("keras.initializers") or api.leaf.endswith("_initializer")
+    modules = ("keras.initializers", "tensorflow.python.ops.init_ops")
+    return api.path.startswith(modules) or api.leaf.endswith("_initializer")
 
 
 def initializer_base(cls: Class) -> ApiValue | None:

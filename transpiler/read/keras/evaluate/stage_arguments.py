@@ -19,11 +19,11 @@ class StagedArguments:
 
     variants: dict[tuple[Layer, str], Layer]
 
-    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+    def apply_layer(self, layer: Layer, xs: list[Value], *masks: Any) -> Any:
         whole = super().apply_layer  # type: ignore[misc]
         name = next((n for n in VALUES if isinstance(layer.args.get(n), Sym)), "")
         if not name or layer.args.get(name).witness not in VALUES[name]:
-            return whole(layer, xs)
+            return whole(layer, xs, *masks)
         value: Sym = layer.args.get(name)
         if layer.span in self.memory.by_value:  # type: ignore[attr-defined]
             self.check_own(layer)  # type: ignore[attr-defined]
@@ -32,11 +32,11 @@ class StagedArguments:
             test = Sym(ast.Compare(value.expr, [ast.Eq()], [to_ast(second)]), value.witness == second)
             return self.split_on(  # type: ignore[attr-defined]
                 test,
-                lambda: whole(self.variant(layer, name, second), xs),
-                lambda: whole(self.variant(layer, name, first), xs),
+                lambda: whole(self.variant(layer, name, second), xs, *masks),
+                lambda: whole(self.variant(layer, name, first), xs, *masks),
             )
         try:
-            return whole(layer, xs)
+            return whole(layer, xs, *masks)
         except NeedsConstant as error:
             if error.sym is value:
                 error.place = layer.span

@@ -264,6 +264,7 @@ class StagedBranches:
             dims = tuple(self.with_name(d, axis_name(len(merged), i)) for i, d in enumerate(merged))
             kind = replace(a.type, shape=dims, layout=layout if len(dims) > 2 else Layout.KERAS)
         result = Value(kind, chosen.hint)
+        self.join_masks(branch, result, a, b)
         branch.phis.append((result, a, b))
         if poly:
             self.poly[result] = Ranks(branch.test, *ranks, self.frame)
@@ -353,8 +354,8 @@ class StagedBranches:
             self.emit(Static(ast.Assert(test.expr, None)))
 
     def emit_lowering(
-        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None
+        self, lowering: Any, xs: list[Value], layer: Any, hint: str = "x", span: Any = None, masks: Any = ()
     ) -> list[Value]:
         if layer is not None:
             self.check_own(layer)
-        return super().emit_lowering(lowering, xs, layer, hint, span)
+        return super().emit_lowering(lowering, xs, layer, hint, span, masks)

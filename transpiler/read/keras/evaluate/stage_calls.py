@@ -331,7 +331,7 @@ class StagedCalls:
         def kind(name: str, value: Any) -> Any:
             if isinstance(value, Value):
                 layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
-                return ("tensor", value.type.rank, has_batch(value.type), layout, value.type.masked)
+                return ("tensor", value.type.rank, has_batch(value.type), layout)
             if has_tensors(value) and isinstance(value, (list, tuple)):
                 return tuple(kind(f"{name}{i + 1}", v) for i, v in enumerate(value))
             if has_tensors(value) and isinstance(value, dict):
@@ -344,8 +344,9 @@ class StagedCalls:
                 return "static"
             return ("object", id(value.function) if isinstance(value, Bound) else id(value))
 
+        masks = self.mask_places(tensors(list(arguments.values()))).places
         closure = id(function.env) if function.env.kind != "module" else 0
-        return (id(function.node), closure, tuple((n, kind(n, v)) for n, v in arguments.items()))
+        return (id(function.node), closure, masks, tuple((n, kind(n, v)) for n, v in arguments.items()))
 
     def item_names(self, name: str, values: dict[Any, Any]) -> list[str]:
         """What the items of a dictionary argument are called: by their keys, where these are names."""
@@ -357,7 +358,8 @@ class StagedCalls:
         frame = Frame(function, "class", outer=self.frame)
         inputs: list[Value] = []
         dims: dict[str, tuple[int, int]] = {}
-        several = len(tensors(list(arguments.values()))) > 1
+        given = tensors(list(arguments.values()))
+        several, masks = len(given) > 1, self.mask_places(given)
 
         def general(name: str, value: Any) -> Any:
             if isinstance(value, Value):
@@ -388,6 +390,9 @@ class StagedCalls:
         try:
             env = Env(function.env, "function", function.module)
             env.names.update({n: general(n, v) for n, v in arguments.items()})
+            for mask in masks.extra:
+                general(mask.hint, mask)
+            self.take_masks(given, masks, inputs)
             env.names["__function__"] = function
             receiver = next(iter(arguments.values()), None)
             env.names["__receiver__"] = receiver
@@ -422,7 +427,7 @@ class StagedCalls:
             self.comments = outer_comments
         block.ops.append(Return(result))
         cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
-        cls.sizes, cls.key = tuple(dims), function.node
+        cls.key = function.node
         cls.annotations = annotations_of(arguments, frame.captures)
         cls.defaults = signature_defaults(function)
         statics = [
@@ -430,12 +435,13 @@ class StagedCalls:
             for n, v in arguments.items()
             if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
         ]
-        trivial = not any(isinstance(op, Apply) and op.step.module and not is_buffer(op) for op in block.walk())
-        cls.statics = (*statics, *frame.captures)
+        cls.sizes, cls.statics = tuple(dims), (*statics, *frame.captures)
         staged = Staged(
-            cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, trivial, frame.reads, arguments
+            cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, False, frame.reads, arguments
         )
-        if not trivial:
+        staged = self.finish_masks(staged, masks, function.node)
+        staged.trivial = not any(isinstance(op, Apply) and op.step.module and not is_buffer(op) for op in block.walk())
+        if not staged.trivial:
             cls.source = function  # type: ignore[attr-defined]
             cls.staged = staged  # type: ignore[attr-defined]
         return staged
@@ -469,7 +475,8 @@ class StagedCalls:
     def construct(self, staged: Staged, arguments: dict[str, Any]) -> Any:
         """A call of a staged function: its class is constructed here, and called on the tensors."""
         given = tensors(list(arguments.values()))
-        xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
+        operands = self.operands(staged, given)
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(operands, staged.inputs)]
         values: dict[str, Any] = {n: arguments[n] for n in staged.statics}
         for label, (index, axis) in staged.dims.items():
             values[label] = xs[index].type.shape[axis]
@@ -486,7 +493,9 @@ class StagedCalls:
         member.step = step
         results = self.results_of(staged, values, member)
         self.kept.update(results)
-        self.emit(Apply(results, xs, step, member, places_of(staged.result), self.where()))
+        masks = self.masks_before(staged, given)
+        self.emit(Apply(results, xs, step, member, places_of(staged.whole), self.where()))
+        self.give_masks(staged, masks, results)
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 

@@ -40,6 +40,8 @@ class StagedGiven:
         else:
             member.shared = True
         y = Value(x.type, x.hint)
+        if x in self.masks:  # type: ignore[attr-defined]
+            self.masks[y] = self.lost("what a module of the caller's does with a mask is not known")  # type: ignore[attr-defined]
         span = self.where()  # type: ignore[attr-defined]
         self.emit(Apply([y], [x], step, member, (), span))  # type: ignore[attr-defined]
         self.same_batch([x], [y])  # type: ignore[attr-defined]

@@ -71,7 +71,7 @@ class StagedLayers:
         layer.attributes["__home__"] = self.frame
         return layer
 
-    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+    def apply_layer(self, layer: Layer, xs: list[Value], *masks: Any) -> Any:
         """A layer made outside the class that calls it: its open arguments become constructor parameters there."""
         self.check_own(layer)
         self.check_place(layer)
@@ -82,7 +82,7 @@ class StagedLayers:
             own = [n for n in layer.args if (n not in COMMON or n in mine) and is_open(layer.args.get(n))]
             taken = {n: self.capture(n, as_symbol(layer.args.get(n)), home) for n in own}
             layer.args = layer.args.replace(**taken)
-        return super().apply_layer(layer, xs)
+        return super().apply_layer(layer, xs, *masks)
 
     def check_place(self, layer: Layer | Instance) -> None:
         """Raises Declined for a layer that two classes call: each would construct its own."""
@@ -134,13 +134,13 @@ class StagedLayers:
         """A layer of the program becomes a class: `__init__` and `build` are its constructor, `call` is `forward`."""
         self.check_own(layer)
         given = tensors([*args, *kwargs.values()])
-        kinds = [(x.type.rank, x.type.masked) for x in given]
+        kinds = [[x.type.rank for x in given], self.mask_places(given).places]
         self.check_place(layer)
         known = self.staged_layers.get(layer)
         if known is None:
             self.visit_class(layer.cls)
             staged, values = self.stage_custom_layer(layer, args, kwargs)
-            member = self.construct_custom(layer, staged, values, given)
+            member = self.construct_custom(layer, staged, values, self.operands(staged, given))
             self.staged_layers[layer] = staged, member, kinds, watched(layer)
         else:
             staged, member, before, changed = known
@@ -150,7 +150,7 @@ class StagedLayers:
                     f"{layer.cls.name} is called again after it was changed",
                     "Make a second object, or pass what changes as an argument of call().",
                 )
-            if before != kinds or not self.fits(staged, member, given):
+            if before != kinds or not self.fits(staged, member, self.operands(staged, given)):
                 raise self.declined("K2T107", f"{layer.cls.name} is shared between inputs of different kinds or sizes")
             member.shared = True
         return self.apply_custom(staged, member, args, kwargs)
@@ -270,7 +270,7 @@ class StagedLayers:
 
         def kind(value: Any) -> Any:
             if isinstance(value, Value):
-                return ("tensor", value.type.rank, has_batch(value.type), value.type.masked)
+                return ("tensor", value.type.rank, has_batch(value.type))
             if isinstance(value, (list, tuple)):
                 return (type(value).__name__, *map(kind, value))
             if isinstance(value, dict):
@@ -282,7 +282,8 @@ class StagedLayers:
         layouts = self.layouts_of(node, given)
         sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
         root = self.at_root and not self.active
-        return (id(node), root, fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
+        masks = self.mask_places(given).places
+        return (id(node), root, fixed, tuple(opened), tuple(layouts), masks, sizes, kind(args), kind(kwargs))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
@@ -322,9 +323,11 @@ class StagedLayers:
         dims: dict[str, tuple[int, int]] = {}
         given = tensors([*args, *kwargs.values()])
         inputs: list[Value] = []
-        for i, (x, layout) in enumerate(zip(given, layouts)):
+        masks = self.mask_places(given)
+        for i, (x, layout) in enumerate(zip([*given, *masks.extra], [*layouts, *[Layout.KERAS] * len(masks.extra)])):
             open_input = self.general_input(x.hint, x, layout, i, dims, len(given) > 1, reserved)
             inputs.append(self.with_fixed_sizes(open_input, layer.cls.node, x, i, dims))
+        self.take_masks(given, masks, inputs)
         frame.reserved |= dims.keys()
         try:
             inner = make()
@@ -355,7 +358,7 @@ class StagedLayers:
         )
         cls.source = layer.cls  # type: ignore[attr-defined]
         cls.annotations = annotations_of(dict(reserved) if isinstance(reserved, dict) else {}, frame.captures)
-        return Staged(
+        staged = Staged(
             cls,
             inputs,
             result,
@@ -366,6 +369,7 @@ class StagedLayers:
             reads=frame.reads,
             kept=(args, kwargs),
         )
+        return self.finish_masks(staged, masks, layer.cls.node)
 
     def with_fixed_sizes(
         self, value: Value, node: ast.ClassDef, given: Value, index: int, dims: dict[str, tuple[int, int]]
@@ -405,14 +409,17 @@ class StagedLayers:
 
     def apply_custom(self, staged: Staged, member: Member, args: list[Any], kwargs: dict[str, Any]) -> Any:
         given = tensors([*args, *kwargs.values()])
-        xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
+        operands = self.operands(staged, given)
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(operands, staged.inputs)]
         values = dict(member.construction.values) if member.construction else {}
-        values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
+        values |= {label: operands[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         results = self.results_of(staged, values, member)
         self.kept.update(results)
         self.of_layers.update(results)
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member, places_of(staged.result), self.where()))
+        masks = self.masks_before(staged, given)
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.whole), self.where()))
+        self.give_masks(staged, masks, results)
         self.remember(
             given,
             results,
@@ -421,11 +428,13 @@ class StagedLayers:
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
-        xs = [self.to_layout(x, i.type.layout) for x, i in zip(new, staged.inputs)]
+        xs = [self.to_layout(x, i.type.layout) for x, i in zip(self.operands(staged, new), staged.inputs)]
         results = [Value(o.type, o.hint) for o in old]
         member.shared = True
         assert member.step is not None
-        self.emit(Apply(results, xs, member.step, member, places_of(staged.result)))
+        masks = self.masks_before(staged, new)
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.whole)))
+        self.give_masks(staged, masks, results)
         return results
 
     def results_of(self, staged: Staged, values: dict[str, Any], member: Member) -> list[Value]:
@@ -435,7 +444,7 @@ class StagedLayers:
         for output, shape, labels in zip(outputs, staged.result_shapes, size_labels(outputs)):
             sizes = tuple(self.outside(d, staged, values, member, label) for d, label in zip(shape, labels))
             results.append(Value(replace(output.type, shape=sizes), output.hint))
-        return results
+        return [*results, *self.returned_masks(staged)]
 
     def outside(self, dim: Any, staged: Staged, values: dict[str, Any], member: Member, label: str) -> Any:
         """The size of a result in the caller's terms: written out if it is short, else read from the submodule."""

@@ -11,7 +11,7 @@ from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, ob
 from transpiler.ir.liveness import results_of
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import singular
-from transpiler.ir.program import Initial, Let, Loop, Part, Pick, Value
+from transpiler.ir.program import Initial, Let, Loop, Part, Pick, Value, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import side_by_side
 from transpiler.ir.trees import nodes, variables_in
@@ -262,7 +262,7 @@ class StagedLists:
     def joins(self, kind: TensorType, value: Gathered) -> bool:
         """Whether a tensor can be in an open list: it differs from the items only in sizes that have lists."""
         known = value.series.type
-        if (kind.rank, kind.dtype, kind.masked) != (known.rank, known.dtype, known.masked):
+        if (kind.rank, kind.dtype) != (known.rank, known.dtype):
             return False
         return all(
             d is not None if axis in value.sizes else d is None and k is None or same(d, k)
@@ -296,6 +296,8 @@ class StagedLists:
         if len(items) != 1 or not isinstance(items[0], Value):
             raise StageError("the loop fills a list")
         item, name = items[0], name.strip()
+        if any(x in self.masks for x in tensors([item, filled.before])):
+            raise NotGathered(node)
         begun, count, starts = self.begun(filled, item)
         dims: list[Any] = []
         sizes: dict[int, Sym] = {}
@@ -341,11 +343,11 @@ class StagedLists:
             for axis in before.sizes:
                 shape[axis] = before.sizes[axis]
             return before.series, before.count, [tuple(shape)]
-        tensors = [self.to_layout(x, item.type.layout) for x in (reversed(before) if filled.front else before)]
-        kinds = {(x.type.rank, x.type.dtype, x.type.masked) for x in (*tensors, item)}
+        begun = [self.to_layout(x, item.type.layout) for x in (reversed(before) if filled.front else before)]
+        kinds = {(x.type.rank, x.type.dtype) for x in (*begun, item)}
         if len(kinds) != 1:
             raise StageError("the loop fills a list with tensors of several kinds")
-        return tensors, len(tensors), [x.type.shape for x in tensors]
+        return begun, len(begun), [x.type.shape for x in begun]
 
     def sizes_begun(self, before: Any, axis: int, sizes: list[Any]) -> Any:
         """The list of sizes that a loop goes on with."""

@@ -126,6 +126,7 @@ class StagedLoops:
             if isinstance(value, Value):
                 start = Value(value.type, value.hint)
                 self.origins[start] = self.origins.get(value, Origin([], [start], lambda xs: self.not_again()))
+                self.set_mask(start, self.mask_outside(value))
                 general[n] = start
             else:
                 slot = self.fresh(n)
@@ -161,7 +162,7 @@ class StagedLoops:
                 raise StageError("the loop changes what lives outside it")
             if not any(isinstance(op, Apply) for op in body.walk()):
                 return False
-            stable = self.generalise(general, env, slots, before, body)
+            stable = self.generalise(node, general, env, slots, before, body)
             if stable:
                 break
             del self.layers[layers:]
@@ -193,8 +194,9 @@ class StagedLoops:
                 self.assign_target(t, v, env)
 
     def generalise(
-        self, general: dict[str, Any], env: Env, slots: dict[tuple[str, int], str], before: dict[str, Any], body: Block
-    ) -> bool:
+        self, node: ast.AST, general: dict[str, Any], env: Env, slots: dict[tuple[str, int], str],
+        before: dict[str, Any], body: Block,
+    ) -> bool:  # fmt: skip
         """Compares the tensors at the end of the body with those at its start; axes that differ become variables."""
         stable = True
         for name, start in list(general.items()):
@@ -206,8 +208,10 @@ class StagedLoops:
             self.one_rank(end)
             if end.type.rank != start.type.rank:
                 raise StageError(f"the rank of {name} changes in the loop")
+            stable &= self.same_mask(start, end, node)
             if end.type.layout is not start.type.layout:
                 general[name] = Value(replace(start.type, layout=end.type.layout), start.hint)
+                self.set_mask(general[name], self.masks.get(start))
                 stable = False
                 continue
             dims = list(start.type.shape)
@@ -227,6 +231,7 @@ class StagedLoops:
             if not all(x is y for x, y in zip(dims, start.type.shape)):
                 fresh = Value(replace(start.type, shape=tuple(dims)), start.hint)
                 self.made_once(fresh)
+                self.set_mask(fresh, self.masks.get(start))
                 general[name] = fresh
         return stable
 
@@ -253,6 +258,7 @@ class StagedLoops:
                     end.hint,
                 )
                 self.made_once(result)
+                self.mask_after(start, end, result, node)
                 loop.carried.append((initial, start, end, result))
                 after[name] = result
                 for (n, axis), slot in slots.items():

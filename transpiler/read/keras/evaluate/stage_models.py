@@ -209,6 +209,7 @@ class StagedModels:
             index=len(self.layers),
         )
         model.code, model.attributes["__maker__"] = code, maker
+        model.attributes["__masked__"] = [y in made.cls.masks for y in outputs]
         self.layers.append(model)
         self.models.append(model)
         model.outputs = self.call_module(model, model.inputs)
@@ -222,6 +223,8 @@ class StagedModels:
             replace_tensors(seen.inputs, inputs), replace_tensors(seen.outputs, outputs), index=len(self.layers)
         )
         model.code, model.attributes["__maker__"] = Sym.name(name), maker
+        masks = seen.attributes.get("__masks__", {})
+        model.attributes["__masked__"] = [y in masks for y in tensors(seen.outputs)]
         self.module_names.add(name)
         model.outputs = self.call_module(model, model.inputs)
         return model
@@ -279,6 +282,7 @@ class StagedModels:
         results = [Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(model.outputs)]
         self.kept.update(results)
         self.emit(self.module_call(model, xs, results))
+        self.masks_of_model(model, given, results)
         self.remember(given, results, lambda new: tensors(self.call_module(model, new)))
         result = replace_tensors(model.outputs, dict(zip(tensors(model.outputs), results)))
         return result[0] if isinstance(result, (list, tuple)) and len(result) == 1 else result
@@ -352,7 +356,7 @@ class StagedModels:
         block.ops.append(Return(replace_tensors(model.outputs, moved)))
         variable = model.attributes.get("__variable__") or model.name or "model"
         title = cap_words(model.name or variable, "Model") if variable != "model" else self.own_name
-        cls = ModuleClass(title, [], inputs, block, root=True)
+        cls = ModuleClass(title, [], inputs, block, root=True, masks=self.masks)
         name = self.fresh(staged_hint(variable))
         self.module_names.add(name)
         model.code = Sym.name(name)

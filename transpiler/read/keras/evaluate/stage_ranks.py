@@ -103,10 +103,12 @@ class StagedRanks:
         self.poly.update(zip(results, ranks))
         return results
 
-    def apply_layer(self, layer: Layer, xs: list[Value]) -> Any:
+    def apply_layer(self, layer: Layer, xs: list[Value], *masks: Any) -> Any:
         whole = functools.partial(super().apply_layer, layer)  # type: ignore[misc]
         if not any(x in self.poly for x in xs):
-            return whole(xs)
+            return whole(xs, *masks)
+        if any(how.given for how in masks) or any(x in self.masks for x in xs):  # type: ignore[attr-defined]
+            self.one_rank(xs)
         if layer in self.built or "activation_function" in layer.attributes:  # type: ignore[attr-defined]
             self.one_rank(xs)
 

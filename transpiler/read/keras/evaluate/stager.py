@@ -32,6 +32,7 @@ from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
+from transpiler.read.keras.evaluate.stage_masks import StagedMasks
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_recursion import StagedRecursion
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
@@ -58,6 +59,7 @@ class Stager(
     StagedArguments,
     StagedArrays,
     StagedLayers,
+    StagedMasks,
     StagedCalls,
     StagedRecursion,
     StagedLists,

@@ -100,6 +100,25 @@ class Staged:
     reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
     kept: Any = None
     """The arguments it was made for: kept alive, as objects among them are known by their ids."""
+    mask_places: tuple[Any, ...] = ()
+    """Where the masks of the tensors it was made for are (`MaskPlaces`)."""
+    masks_of: tuple[int, ...] = ()
+    """Tensors whose masks the class takes after its inputs."""
+    first_inputs: list[Value] = field(default_factory=list)
+    """Its inputs before masks that it does not read were dropped."""
+    result_masks: list[Any] = field(default_factory=list)
+    """The masks of its results, inside the class."""
+    made_masks: dict[Value, Any] = field(default_factory=dict)
+    """Those among them that it makes itself → the operations to make them again outside, or None."""
+    returned: tuple[Value, ...] = ()
+    """Those among them that it returns after its results."""
+
+    @property
+    def whole(self) -> Any:
+        """All that `forward` returns."""
+        if not self.returned:
+            return self.result
+        return (*(self.result if isinstance(self.result, (list, tuple)) else (self.result,)), *self.returned)
 
     @functools.cached_property
     def result_shapes(self) -> list[tuple[Any, ...]]:
@@ -220,6 +239,8 @@ class Memory:
     """Builders → sizes that the classes of their models have to show: (model, tensor of its output, axis)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
     """Submodules whose size (key of the class, attribute) a caller may read."""
+    mask_returns: list[ast.AST] = field(default_factory=list)
+    """Functions and classes that make masks which are read outside them."""
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""

@@ -342,6 +342,8 @@ class LambdaLayer:
     function: Any
     kwargs: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
+    mask: Any = None
+    """What it says of its output's mask: a function of the inputs and their masks, a mask, or None."""
 
 
 @dataclass(eq=False)
