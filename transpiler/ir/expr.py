@@ -127,7 +127,7 @@ class Sym:
         return binary(ast.FloorDiv(), other, self)
 
     def __getitem__(self, index: Any) -> Sym:
-        return Sym(ast.Subscript(self.expr, to_ast(index), ast.Load()), observe(lambda w: w[index], self))
+        return Sym(ast.Subscript(self.expr, to_ast(index), ast.Load()), observe(lambda w, i: w[i], self, index))
 
 
 OPERATORS: dict[type, Any] = {
@@ -248,6 +248,8 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
         tail = _const_tail(left, ast.Mult)
         if tail and ast.dump(tail[0]) == ast.dump(right.expr):
             return right * (tail[1] + 1)
+    if kind is ast.Mult and 0 in (left, right) and _is_int(witness_of(left)) and _is_int(witness_of(right)):
+        return 0
     if kind in (ast.Mult, ast.FloorDiv) and _is_int(right) and right == 1 and type(witness_of(left)) is int:
         return left
     if kind is ast.Mult and _is_int(left) and left == 1:

@@ -182,10 +182,14 @@ class FactoryStager(StagedModels, Stager):
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
+    def names_around(self) -> frozenset[str]:
+        return frozenset(s.code for s in self.outer_names.values())
+
     def decided_by(self, test: Sym, value: Sym) -> bool:
-        around = {s.code for s in self.outer_names.values()}
         names = value.names()
-        return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
+        return (
+            self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | self.names_around())
+        )
 
     def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
         """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""

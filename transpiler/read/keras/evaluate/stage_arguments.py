@@ -9,6 +9,7 @@ from typing import Any
 from transpiler.ir.expr import NeedsConstant, Sym, to_ast
 from transpiler.ir.model import Layer
 from transpiler.ir.program import Static, Value
+from transpiler.read.keras.evaluate.emit import types_of
 
 VALUES = {"padding": ("valid", "same")}
 """What such an argument may be; anything else raises in the result."""
@@ -30,6 +31,7 @@ class StagedArguments:
             first, second = VALUES[name]
             self.only_known(name, value)
             test = Sym(ast.Compare(value.expr, [ast.Eq()], [to_ast(second)]), value.witness == second)
+            self.to_layouts(xs, layer.rule.wants(layer.args, types_of(xs)))  # type: ignore[attr-defined] # for both
             return self.split_on(  # type: ignore[attr-defined]
                 test,
                 lambda: whole(self.variant(layer, name, second), xs),

@@ -127,7 +127,7 @@ class StagedBranches:
     def side(self, run: Callable[[], Signal | None], test: Sym, value: bool) -> Side:
         """Evaluates one side of a branch into a block of its own. A side that fails becomes a `raise`."""
         block, outer = Block(), self.block
-        self.block = block
+        self.block, self.around[block] = block, outer
         facts = list(self.facts)
         self.facts += facts_of(test.expr, value)
         self.in_side += 1

@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     axis_name,
     is_static,
+    number_of,
     substitute,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -65,6 +66,7 @@ class StagedLoops:
         iterable = own_copy(iterable)  # the program may change the list after the loop
         names, outside = dict(env.names), Snapshot(env)
         layers, outer, own, done = len(self.layers), self.block, self.own_layers, len(self.block.ops)
+        began = self.memory.counter
         try:
             self.own_layers = layers
             kept = bool(items) and self.keep_loop(
@@ -75,7 +77,7 @@ class StagedLoops:
             outer.ops[done:] = [op for op in outer.ops[done:] if not isinstance(op, Let)]
             outside.restore()
             if not closed:
-                if isinstance(error, NeedsConstant) and not self.of_loop(error):
+                if isinstance(error, NeedsConstant) and not self.of_loop(error, began):
                     raise
                 raise NeedsConstant(iterable, str(error)) from None
             kept = False
@@ -94,9 +96,18 @@ class StagedLoops:
         target = self.loop_target(node.target, item)
         return LoopItems(target, [Part(as_target(target), iterable)])
 
-    def of_loop(self, error: NeedsConstant) -> bool:
-        """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
-        return any("__v" in n for n in error.sym.names())
+    def of_loop(self, error: NeedsConstant, began: int) -> bool:
+        """Whether the decision depends on a variable of the loop, which only unrolling makes known.
+
+        `began` is the last number that a variable was given before the loop.
+        """
+        if error.place is not None and error.place not in self.memory.by_value:
+            return False  # it can be translated for every value
+        return any(number_of(n) > began for n in error.sym.names() - self.names_around())
+
+    def names_around(self) -> frozenset[str]:
+        """The numbered names that stand for what is around the function that builds the model."""
+        return frozenset()
 
     def unrolled(self, node: ast.For, items: list[Any], env: Env) -> Signal | None:
         self.in_loop += 1

@@ -163,6 +163,11 @@ def items_of(name: str, value: Any) -> Any:
     return type(value)(whole[i] for i in range(len(value)))
 
 
+def number_of(name: str) -> int:
+    """The number that a static variable was given when it was made; 0 for a name of the source."""
+    return int(name.rpartition("__v")[2]) if "__v" in name else 0
+
+
 def is_static(value: Any) -> bool:
     """Whether a value can be a parameter of a generated class."""
     if isinstance(value, Sym):
