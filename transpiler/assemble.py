@@ -26,7 +26,7 @@ from transpiler.read.keras.evaluate.stage_models import Show
 from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
-from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
+from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
@@ -347,6 +347,7 @@ class Assembly:
                 self.settler.demands |= {(cls.key, label) for cls in factory.classes for label in cls.outs}
                 classes = self.settle(*factory.classes)
                 self.try_out(classes)
+                check_sizes(factory)
                 factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
                 if factory.statements is not None:
                     factory.printed |= source_names(factory.prologue, factory.statements, list(arguments))
