@@ -27,7 +27,7 @@ from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
-from transpiler.read.keras.factory import Factory, class_name, flat_factory, stage_factory
+from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.parts import examples_of
@@ -420,6 +420,7 @@ class Assembly:
                 self.settler.demands |= {(cls.key, label) for cls in factory.classes for label in cls.outs}
                 classes = self.settle(*factory.classes)
                 self.try_out(classes)
+                check_sizes(factory)
                 factory.printed = settle_statements(factory.prologue, names_in(factory.returned), arguments)
                 if factory.statements is not None:
                     factory.printed |= source_names(factory.prologue, factory.statements, list(arguments))

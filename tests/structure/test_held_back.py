@@ -304,9 +304,7 @@ def build(timesteps=5, features=3, units=(4, 6), cell="lstm", bidirectional=Fals
     return Model(inputs, Dense(2)(x))
 """,
     "build()",
-    "build(7, 2)", "build(cell='gru')",
-    tier="specialised",
-    refused=("build(units=(3,))", "build(units=(2, 3, 4))",),
+    "build(7, 2)", "build(cell='gru')", "build(units=(3,))", "build(units=(2, 3, 4), bidirectional=True)",
 )  # fmt: skip
 case(
     "embedding and convolutions",

@@ -13,7 +13,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler.ir.trees import nodes, variables_in
@@ -59,6 +59,8 @@ class Sym:
     witness: Any = MISSING
     integer: bool = False
     """Surely an int, whatever the arguments: the size of an axis, or arithmetic on such."""
+    among: frozenset[Any] = frozenset()
+    """Of an item at an open index: all that the items were seen to be, if that is known."""
 
     @staticmethod
     def name(name: str, witness: Any = MISSING, integer: bool = False) -> Sym:
@@ -127,7 +129,9 @@ class Sym:
         return binary(ast.FloorDiv(), other, self)
 
     def __getitem__(self, index: Any) -> Sym:
-        return Sym(ast.Subscript(self.expr, to_ast(index), ast.Load()), observe(lambda w: w[index], self))
+        item = Sym(ast.Subscript(self.expr, to_ast(index), ast.Load()), observe(lambda w, i: w[i], self, index))
+        items = observe(frozenset, self) if isinstance(index, Sym) else MISSING
+        return replace(item, among=items) if items is not MISSING else item
 
 
 OPERATORS: dict[type, Any] = {
@@ -248,6 +252,8 @@ def _simplify(op: ast.operator, left: Any, right: Any) -> Any | None:
         tail = _const_tail(left, ast.Mult)
         if tail and ast.dump(tail[0]) == ast.dump(right.expr):
             return right * (tail[1] + 1)
+    if kind is ast.Mult and 0 in (left, right) and _is_int(witness_of(left)) and _is_int(witness_of(right)):
+        return 0
     if kind in (ast.Mult, ast.FloorDiv) and _is_int(right) and right == 1 and type(witness_of(left)) is int:
         return left
     if kind is ast.Mult and _is_int(left) and left == 1:

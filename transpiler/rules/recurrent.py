@@ -36,6 +36,7 @@ AFTER_ACTIVATIONS = (
 """The arguments that all recurrent layers share."""
 
 NONE: Transform = ()
+EXACT = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Recurrent(LayerRule):
     }
     call_tensors = ("sequences", "initial_state")
     states: ClassVar[int] = 1
+    exact: ClassVar[dict[str, str]] = {}
+    """The activations for which torch's own layer is exact, where it cannot be told another."""
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return Layout.KERAS
@@ -109,6 +112,10 @@ class Recurrent(LayerRule):
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
         """torch's class and its further arguments; None where it is not exact."""
         raise NotImplementedError
+
+    def is_exact(self, a: Args) -> bool:
+        """Whether the activations are those of torch's own layer; raises NeedsConstant where that is open."""
+        return all(is_activation(a.get(name), value) for name, value in self.exact.items())
 
     def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
         """The helper class, its positional arguments, its further ones, and the helpers its activations need."""
@@ -232,6 +239,7 @@ class LSTM(Recurrent):
         extra="unit_forget_bias=True, ", more=""
     )
     states = 2
+    exact = EXACT
     examples = (
         ("LSTM(4)", (2, 5, 3)),
         ("LSTM(4, return_sequences=True, use_bias=False)", (2, 5, 3)),
@@ -244,8 +252,7 @@ class LSTM(Recurrent):
         return Cell(TRANSPOSED, TRANSPOSED, NONE, None)
 
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
-        exact = is_activation(a.activation, "tanh") and is_activation(a.recurrent_activation, "sigmoid")
-        return ("nn.LSTM", {}) if exact else None
+        return ("nn.LSTM", {}) if self.is_exact(a) else None
 
     def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
         activation, first = function(a.activation, a)
@@ -259,6 +266,7 @@ class GRU(Recurrent):
     """`nn.GRU` with the gates in torch's order; with `reset_after=False` a loop, which torch does not have."""
 
     keras = ("GRU", "CuDNNGRU")
+    exact = EXACT
     signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
         extra="", more=", reset_after=True"
     )
@@ -277,8 +285,7 @@ class GRU(Recurrent):
         return Cell(kernel, kernel, (("take", 0, 0), gates), (("take", 0, 1), gates))
 
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
-        exact = is_activation(a.activation, "tanh") and is_activation(a.recurrent_activation, "sigmoid")
-        return ("nn.GRU", {}) if exact and a.const("reset_after") else None
+        return ("nn.GRU", {}) if self.is_exact(a) and a.const("reset_after") else None
 
     def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
         activation, first = function(a.activation, a)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym, code_of, is_open, same, witness_of
 from transpiler.ir.model import Args, Step
-from transpiler.ir.shape import Layout, Shape, TensorType, product, quotient
+from transpiler.ir.shape import Layout, Shape, TensorType, product, quotient, to_first
 from transpiler.rules import spatial
-from transpiler.rules.base import LayerRule, call, per_axis, show
+from transpiler.rules.base import LayerRule, call, per_axis, permute_step, show
 from transpiler.rules.spatial import Grid
 
 
@@ -81,15 +81,12 @@ def joined_axes(old: Shape, new: Shape) -> tuple[int, int] | None:
 
 
 class Permute(LayerRule):
-    """Reorders the axes after the batch; `dims` count from 1."""
+    """Reorders the axes after the batch; `dims` count from 1. A tensor held channels first stays so, or is left as it is."""
 
     keras = ("Permute",)
     moves = True
     signature = "dims"
     examples = (("Permute((2, 1))", (2, 3, 4)), ("Permute((3, 1, 2))", (2, 3, 4, 5)))
-
-    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
-        return Layout.KERAS
 
     def order(self, a: Args) -> tuple[int, ...]:
         return (0, *a.const("dims"))
@@ -99,9 +96,19 @@ class Permute(LayerRule):
             raise Declined("K2T104", f"Permute({show(a.dims)}) of {xs[0].rank - 1} axes")
         return tuple(xs[0].shape[k] for k in self.order(a))
 
-    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+    def output_layout(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        x = xs[0]
+        moved = list(self.held(a, x, Layout.KERAS)) != list(range(x.rank))
+        return x.layout if moved else Layout.KERAS
+
+    def held(self, a: Args, x: TensorType, layout: Layout) -> tuple[int, ...]:
+        """The dimensions of `x` as it is held, in the order that gives the result in `layout`."""
         order = self.order(a)
-        return [Step(fn=f"{{0}}.permute({', '.join(map(str, order))})", permutes=order, hint="x")]
+        return tuple(x.axis(order[k]) for k in (range(x.rank) if layout is Layout.KERAS else to_first(x.rank)))
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        order = self.held(a, xs[0], y.layout)
+        return [] if order == tuple(range(y.rank)) else [permute_step(order)]
 
 
 class RepeatVector(LayerRule):

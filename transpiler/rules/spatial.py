@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import Sym, ceil_div, code_of, constant, same, witness_of
+from transpiler.ir.expr import Sym, ceil_div, code_of, constant, same, surely_int, witness_of
 from transpiler.ir.model import Args, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.base import compact, per_axis, show
@@ -98,7 +98,8 @@ def either_size(padding: Sym, when_same: Dim, when_valid: Dim) -> Dim:
     seen = witness_of(padding)
     witness = witness_of(when_same if str(seen).lower() == "same" else when_valid)
     parts = (code_of(when_same), code_of(padding), code_of(when_valid))
-    return Sym.parse("{} if {} == 'same' else {}".format(*parts), witness)
+    whole = surely_int(when_same) and surely_int(when_valid)
+    return Sym.parse("{} if {} == 'same' else {}".format(*parts), witness, whole)
 
 
 def same_pads(size: Dim, kernel: Any, stride: Any, dilation: Any = 1) -> tuple[int, int] | None:

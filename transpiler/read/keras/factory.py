@@ -43,11 +43,13 @@ from transpiler.read.keras.evaluate.stage_models import (
 from transpiler.read.keras.evaluate.staging import (
     PREFIXES,
     Frame,
+    HiddenSize,
     Memory,
     StageError,
     annotations_of,
     is_sequence,
     is_static,
+    number_of,
     signature_defaults,
     substitute,
 )
@@ -91,6 +93,12 @@ class Factory:
     """Whether the source returns the tensors of the model in place of the model."""
     calls: list[ast.AST] = field(default_factory=list)
     """The functions of other builders that it calls."""
+    open_inputs: bool = False
+    """Whether the number of axes of what its models take depends on a parameter."""
+    open_outputs: bool = False
+    """The same of what they return."""
+    input_places: dict[str, ast.AST] = field(default_factory=dict)
+    """The parameters of its classes that are sizes of inputs → where the source makes these inputs."""
     kinds: list[Any] = field(default_factory=list)
     """Ranks and types of the inputs and outputs of its models: it serves calls that give the same."""
 
@@ -246,7 +254,7 @@ def _evaluate(
 
         elif n in lengths:
             v = stager.with_length(n, own_copy(v), lengths[n], function)
-        elif is_static(v) and n not in frozen and not _is_rest(function, n):
+        elif is_static(v) and n not in frozen and (not _is_rest(function, n) or _is_open_rest(function, n, v)):
             v = Sym.name(n, own_copy(witness_of(v)))
         else:
             v = own_copy(v)
@@ -311,6 +319,18 @@ def _constructor(
     return factory
 
 
+def check_sizes(factory: Factory) -> None:
+    """Raises HiddenSize for a size of an input that a class is given and that is a variable of another class."""
+    here = bound_names(factory.prologue) | factory.outer_names.keys()
+    whole = [factory.returned] if isinstance(factory.returned, Construction) else []
+    for construction in [*constructions(factory.prologue), *whole]:
+        for parameter in construction.cls.params:
+            place = factory.input_places.get(parameter.name)
+            read = names_in(construction.values[parameter.name]) if place is not None else set()
+            if any(number_of(n) and n not in here for n in read):
+                raise HiddenSize(place)
+
+
 def read_elsewhere(attribute: str, function: Function) -> bool:
     """Whether an attribute that a method sets is public, or read in other code of its file."""
     own = {id(n) for n in nodes(function.node)}
@@ -322,6 +342,20 @@ def read_elsewhere(attribute: str, function: Function) -> bool:
 def _is_rest(function: Function, name: str) -> bool:
     a = function.node.args
     return name in (getattr(a.kwarg, "arg", None), getattr(a.vararg, "arg", None))
+
+
+def _is_open_rest(function: Function, name: str, value: Any) -> bool:
+    """Whether of the `**kwargs` of a builder single ones are asked for by name, and no more is done with them."""
+    asked: list[ast.expr] = []
+    for node in nodes(function.node):
+        if isinstance(node, ast.Subscript):
+            asked.append(node.value)
+        elif isinstance(node, ast.Compare) and all(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops):
+            asked += node.comparators
+        elif isinstance(node, ast.Attribute) and node.attr in ("get", "keys"):
+            asked.append(node.value)
+    read = [n for n in nodes(function.node) if isinstance(n, ast.Name) and n.id == name]
+    return isinstance(value, dict) and is_static(value) and all(any(n is place for place in asked) for n in read)
 
 
 def graph_of(result: Any, stager: Any) -> tuple[Any, Any]:
@@ -392,7 +426,7 @@ def _extract(
     objects = {
         n: v
         for n, v in arguments.items()
-        if (not is_static(v) or _is_rest(function, n) and n in used)
+        if (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
         and n not in stager.module_names
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
@@ -402,7 +436,11 @@ def _extract(
     for n, parts in unused.items():
         rest = {k: v for k, v in fixed.pop(n).items() if k not in parts}
         fixed |= {n: rest} if rest else {}
-    return Factory(function, prologue, returned, fixed, outer_names, unused=unused)
+    factory = Factory(function, prologue, returned, fixed, outer_names, unused=unused)
+    factory.input_places = stager.input_places
+    factory.open_inputs = any(x in stager.poly for c in made for x in c.cls.inputs)
+    factory.open_outputs = any(x in stager.poly for c in made for x in tensors(c.cls.block.ops[-1].value))
+    return factory
 
 
 def parts_of_keras(rest: Any) -> list[str]:

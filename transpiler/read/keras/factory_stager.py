@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, code_of, is_open, same, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, code_of, is_open, same, witness_of
 from transpiler.ir.liveness import all_uses
+from transpiler.ir.model import Step
 from transpiler.ir.program import (
+    Apply,
+    Block,
     Branch,
     Static,
     Value,
 )
 from transpiler.ir.shape import TensorType
+from transpiler.ir.statics import bound_names
 from transpiler.read.keras.constructors import count_made
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.stage_models import (
     StagedModels,
 )
+from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.stager import Stager
 from transpiler.read.keras.evaluate.staging import (
     Memory,
@@ -49,12 +55,16 @@ class FactoryStager(StagedModels, Stager):
         self.outer_names: dict[str, Sym] = {}
         """What the function reads from around it, `self.width` or `width` → the name for it."""
         self.inputs_made: list[Value] = []
+        self.inputs_merged: dict[tuple[Value, Value], Value] = {}
+        """The inputs made on the sides of a branch → the one input that they are."""
         self.reserved: set[str] = set()
         """The function's own parameters."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
         self.scope: Env | None = None
         """The variables of the function itself; attributes of `self` that it sets are among them, as `self.width`."""
+        self.input_places: dict[str, ast.AST] = {}
+        """The names for sizes of inputs → where the source makes these inputs."""
         self.module_names: set[str] = set()
         """The variables that hold models."""
         self.builders_called: list[ast.AST] = []
@@ -99,6 +109,9 @@ class FactoryStager(StagedModels, Stager):
     def with_named_sizes(self, value: Value) -> Value:
         """An input whose open sizes are parameters of the class."""
         shape: list[Any] = [None]
+        place = self.stack[-1][1] if self.stack else None
+        if place in self.memory.hidden:
+            raise StageError("the size of an input is known inside another model alone")
         for axis, dim in enumerate(value.type.shape[1:], start=1):
             if not isinstance(dim, Sym):
                 shape.append(dim)
@@ -113,6 +126,8 @@ class FactoryStager(StagedModels, Stager):
                     else f"{label}2"
                 )
             self.input_dims[label] = dim
+            if place is not None:
+                self.input_places[label] = place
             shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
         self.origins[made] = Origin([], [made], lambda xs: None)
@@ -121,9 +136,13 @@ class FactoryStager(StagedModels, Stager):
 
     def merge_tensors(self, branch: Branch, a: Value, b: Value) -> Value:
         """Two inputs of one kind, one made on each side of a branch and not read there, are one input."""
+        if (a, b) in self.inputs_merged:
+            return self.inputs_merged[a, b]
         of_one_kind = a.type.rank == b.type.rank and a.type.dtype == b.type.dtype
-        if a is b or not of_one_kind or a not in self.inputs_made or b not in self.inputs_made:
+        if a is b or a not in self.inputs_made or b not in self.inputs_made:
             return super().merge_tensors(branch, a, b)
+        if not of_one_kind:
+            return self.merge_input_ranks(branch, a, b)
         if any(x in (a, b) for side in (branch.then, branch.otherwise) for op in side.walk() for x in all_uses(op)):
             return super().merge_tensors(branch, a, b)
         own = [[self.input_dims[d.code] if isinstance(d, Sym) else d for d in x.type.shape] for x in (a, b)]
@@ -133,6 +152,21 @@ class FactoryStager(StagedModels, Stager):
             self.input_dims.pop(label, None)
         sizes = tuple(self.merge_dim(branch.test, *pair) for pair in zip(*own))
         return self.with_named_sizes(Value(TensorType(sizes, a.type.dtype), a.hint if a.hint != "x" else b.hint))
+
+    def merge_input_ranks(self, branch: Branch, a: Value, b: Value) -> Value:
+        """One input for one made on each side of a branch: what it is on a side is read there."""
+        sizes = {n for x in (a, b) for d in x.type.shape if isinstance(d, Sym) for n in self.input_dims[d.code].names()}
+        if a.type.dtype != b.type.dtype or sizes & bound_names(Block([branch])):
+            return super().merge_tensors(branch, a, b)
+        seen = a if branch.test.witness is MISSING or branch.test.witness else b
+        merged = Value(self.of_any_rank(branch.test, seen, a, b), a.hint if a.hint != "x" else b.hint)
+        for side, x in ((branch.then, a), (branch.otherwise, b)):
+            side.ops.insert(0, Apply([x], [merged], Step(fn="{0}")))
+        self.poly[merged] = Ranks(branch.test, *(replace(x.type, open_rank=True) for x in (a, b)), self.frame)
+        self.origins[merged] = Origin([], [merged], lambda xs: self.not_again())
+        self.inputs_made = [x for x in self.inputs_made if x not in (a, b)] + [merged]
+        self.inputs_merged[a, b] = merged
+        return merged
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         place = f"self.{name}"
@@ -182,10 +216,16 @@ class FactoryStager(StagedModels, Stager):
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
+    def names_around(self) -> frozenset[str]:
+        return frozenset(s.code for s in self.outer_names.values())
+
     def decided_by(self, test: Sym, value: Sym) -> bool:
-        around = {s.code for s in self.outer_names.values()}
         names = value.names()
-        return self.frame.kind == "factory" and bool(names) and names <= test.names() & (self.reserved | around)
+        return (
+            self.frame.kind == "factory"
+            and bool(names)
+            and names <= test.names() & (self.reserved | self.names_around())
+        )
 
     def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
         """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""

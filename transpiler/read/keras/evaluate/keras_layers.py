@@ -95,7 +95,7 @@ class KerasLayers:
                 "Give it with --setup or an --entry that passes it.",
             )
         if isinstance(shape, Alternative):
-            raise NeedsConstant(shape.test, "the shape of this input depends on a parameter")
+            shape = self.chosen(shape, "the shape of this input depends on a parameter")
         if isinstance(shape, Sym) and shape.witness is MISSING:
             raise NeedsConstant(shape)
         if isinstance(shape, (int, Sym)) and not self.has_length(shape):
@@ -107,6 +107,10 @@ class KerasLayers:
         value = Value(TensorType((None, *dims), dtype), name if isinstance(name, str) and name.isidentifier() else "x")
         self.origins[value] = Origin([], [value], lambda xs: None)
         return value
+
+    def chosen(self, value: Alternative, why: str) -> Any:
+        """The one of two values that is meant here. Raises NeedsConstant if that is not known."""
+        raise NeedsConstant(value.test, why)
 
     def has_length(self, shape: Any) -> bool:
         return not isinstance(shape, int) and isinstance(getattr(shape, "witness", None), (list, tuple, TensorShape))

@@ -18,7 +18,7 @@ from transpiler.ir.program import (
     Value,
     tensors,
 )
-from transpiler.ir.shape import Layout
+from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
@@ -37,7 +37,7 @@ from transpiler.read.keras.evaluate.staging import (
     raise_of,
     substitute,
 )
-from transpiler.read.keras.evaluate.syntax import as_test
+from transpiler.read.keras.evaluate.syntax import as_test, surely_bool
 from transpiler.read.keras.evaluate.values import (
     Alternative,
     Env,
@@ -128,7 +128,7 @@ class StagedBranches:
     def side(self, run: Callable[[], Signal | None], test: Sym, value: bool) -> Side:
         """Evaluates one side of a branch into a block of its own. A side that fails becomes a `raise`."""
         block, outer = Block(), self.block
-        self.block = block
+        self.block, self.around[block] = block, outer
         facts = list(self.facts)
         self.facts += facts_of(test.expr, value)
         self.in_side += 1
@@ -230,6 +230,8 @@ class StagedBranches:
             return a
         if mentions_mode(test):
             raise self.declined("K2T404", "a value that depends on `training` is not translated")
+        if a is True and b is False:
+            return surely_bool(test)
         if is_static(a) and is_static(b):
             witness = witness_of_choice(test, a, b)
             if not name:
@@ -249,7 +251,7 @@ class StagedBranches:
         if a is b:
             return a
         layout = a.type.layout if a.type.layout is b.type.layout else Layout.FIRST
-        poly = a.type.rank != b.type.rank or a in self.poly or b in self.poly
+        poly = self.has_open_rank(a, b) or a.type.rank != b.type.rank
         if poly:
             layout = Layout.KERAS
         ranks = [self.poly.get(x, replace(x.type.in_layout(layout), open_rank=True)) for x in (a, b)]
@@ -258,7 +260,7 @@ class StagedBranches:
         )
         chosen = a if branch.test.witness is MISSING or branch.test.witness else b
         if poly:
-            kind = replace(chosen.type, open_rank=True)
+            kind = self.of_any_rank(branch.test, chosen, a, b)
         else:
             merged = [self.merge_dim(branch.test, x, y) for x, y in zip(a.type.shape, b.type.shape)]
             dims = tuple(self.with_name(d, axis_name(len(merged), i)) for i, d in enumerate(merged))
@@ -271,6 +273,11 @@ class StagedBranches:
         inputs = [a, b]
         self.origins[result] = Origin(inputs, [result], lambda new: self.not_again())
         return result
+
+    def of_any_rank(self, test: Sym, chosen: Value, a: Value, b: Value) -> TensorType:
+        """The type of a tensor that is `a` or `b`, of another rank: as `chosen`, with the last size of either."""
+        channels = self.merge_dim(test, a.type.channels, b.type.channels)
+        return replace(chosen.type, open_rank=True, shape=(*chosen.type.shape[:-1], channels))
 
     def made_once(self, value: Value) -> None:
         """Notes a tensor that a model called as a layer could not make again from other inputs."""
@@ -315,6 +322,10 @@ class StagedBranches:
         return self.split_on(
             self.at_home(value.test, value.home), lambda: use(value.then), lambda: use(value.otherwise)
         )
+
+    def chosen(self, value: Alternative, why: str) -> Any:
+        outcome = self.truth(self.at_home(value.test, value.home))
+        return super().chosen(value, why) if isinstance(outcome, Sym) else value.then if outcome else value.otherwise
 
     def at_home(self, test: Sym, home: Any) -> Sym:
         """A test made elsewhere, in the names of the class under construction."""

@@ -244,7 +244,7 @@ class StagedCalls:
         self.memory.visited.setdefault(node, module)
 
     def call_tensor_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        open_rank = any(x in self.poly for x in tensors([*args, *kwargs.values()]))
+        open_rank = self.has_open_rank(*tensors([*args, *kwargs.values()]))
         inline = open_rank or self.gathers and gathered_in([args, kwargs]) is not None
         if self.flat or inline or function.node in self.memory.inlined:
             return self.run_function(function, args, kwargs)

@@ -64,12 +64,12 @@ class StagedLists:
     def gathered_loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         """A loop over the tensors that a loop before it gathered."""
         outside = Snapshot(env)
-        layers, own = len(self.layers), self.own_layers
+        layers, own, began = len(self.layers), self.own_layers, self.memory.counter
         try:
             self.own_layers = layers
             kept = self.keep_loop(node, env, outside, lambda: self.open_items(node.target, iterable))
         except (StageError, NeedsConstant, ProgramError) as error:
-            if isinstance(error, NeedsConstant) and not self.of_loop(error):
+            if isinstance(error, NeedsConstant) and not self.of_loop(error, began):
                 raise
             kept = False
         finally:

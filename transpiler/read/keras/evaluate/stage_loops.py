@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     axis_name,
     is_static,
+    number_of,
     substitute,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -65,17 +66,19 @@ class StagedLoops:
         iterable = own_copy(iterable)  # the program may change the list after the loop
         names, outside = dict(env.names), Snapshot(env)
         layers, outer, own, done = len(self.layers), self.block, self.own_layers, len(self.block.ops)
+        began, apart = self.memory.counter, False
         try:
             self.own_layers = layers
             kept = bool(items) and self.keep_loop(
                 node, env, outside, lambda: self.items_of_loop(node, iterable, items[0])
             )
         except (StageError, NeedsConstant, ProgramError) as error:  # an error that only an open item gives, perhaps
+            apart = not closed and self.last_differs(error, self.block, iterable, began)
             self.block = outer
             outer.ops[done:] = [op for op in outer.ops[done:] if not isinstance(op, Let)]
             outside.restore()
-            if not closed:
-                if isinstance(error, NeedsConstant) and not self.of_loop(error):
+            if not closed and not apart:
+                if isinstance(error, NeedsConstant) and not self.of_loop(error, began):
                     raise
                 raise NeedsConstant(iterable, str(error)) from None
             kept = False
@@ -86,17 +89,29 @@ class StagedLoops:
         env.names.clear()
         env.names.update(names)
         del self.layers[layers:]
+        if apart:
+            return self.last_apart(node, iterable, env)
         if not closed:
             raise NeedsConstant(iterable)
         return self.unrolled(node, items, env)
 
     def items_of_loop(self, node: ast.For, iterable: Any, item: Any) -> LoopItems:
         target = self.loop_target(node.target, item)
+        self.note_counter(target, iterable)
         return LoopItems(target, [Part(as_target(target), iterable)])
 
-    def of_loop(self, error: NeedsConstant) -> bool:
-        """Whether the decision depends on a variable of the loop, which only unrolling makes known."""
-        return any("__v" in n for n in error.sym.names())
+    def of_loop(self, error: NeedsConstant, began: int) -> bool:
+        """Whether the decision depends on a variable of the loop, which only unrolling makes known.
+
+        `began` is the last number that a variable was given before the loop.
+        """
+        if error.place is not None and error.place not in self.memory.by_value:
+            return False  # it can be translated for every value
+        return any(number_of(n) > began for n in error.sym.names() - self.names_around())
+
+    def names_around(self) -> frozenset[str]:
+        """The numbered names that stand for what is around the function that builds the model."""
+        return frozenset()
 
     def unrolled(self, node: ast.For, items: list[Any], env: Env) -> Signal | None:
         self.in_loop += 1
@@ -152,7 +167,6 @@ class StagedLoops:
                 self.in_loop -= 1
                 self.in_kept_loop -= 1
                 self.facts = facts  # what an iteration checks of the loop's variables holds for that iteration alone
-            self.block = outer
             if signal is not None:
                 raise StageError("the loop is left early")
             if outside.changed(env.names) or any(
@@ -160,9 +174,10 @@ class StagedLoops:
                 for n, value in before.items()
             ):
                 raise StageError("the loop changes what lives outside it")
+            stable = self.generalise(node, general, env, slots, before, body)
+            self.block = outer
             if not any(isinstance(op, Apply) for op in body.walk()):
                 return False
-            stable = self.generalise(node, general, env, slots, before, body)
             if stable:
                 break
             del self.layers[layers:]

@@ -10,7 +10,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
-from transpiler.ir.liveness import all_uses, results_of
+from transpiler.ir.liveness import all_uses, remove_dead, results_of
 from transpiler.ir.model import ApiValue, Step
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
@@ -100,7 +100,9 @@ class StagedModels:
     def call_builder(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call of another builder stays one; None if that cannot be."""
         factory = self.memory.builders.get(function.node)
-        if factory is None or self.flat or function.node in self.memory.written_out:
+        if factory is None or self.flat or function.node in (*self.memory.written_out, *self.memory.ranks_needed):
+            return None
+        if factory.open_inputs and not self.is_entry():
             return None
         if self.frame.kind != "factory" or self.in_loop or self.in_side or self.running:
             return None
@@ -126,6 +128,10 @@ class StagedModels:
         self.builders_called.append(function.node)
         return built()
 
+    def is_entry(self) -> bool:
+        """Whether what is under construction is an entry, which has no parameters."""
+        return self.scope is not None and isinstance(self.scope.parent, EntryEnv)
+
     def layers_made(self) -> bool:
         """Whether the builder itself has made layers so far."""
         return any(isinstance(op, Apply) and op.member is not None and not op.member.given for op in self.block.walk())
@@ -138,7 +144,7 @@ class StagedModels:
         assert self.scope is not None
         if not isinstance(node, ast.Call) or own and not isinstance(node.func, ast.Attribute):
             return None, False
-        if isinstance(self.scope.parent, EntryEnv):  # an entry's own text is evaluated where the result is used
+        if self.is_entry():  # an entry's own text is evaluated where the result is used
             return (None if self.names_keras(node.func) else node.func), own
         if isinstance(receiver, Instance) and own:
             code = receiver.code
@@ -212,6 +218,8 @@ class StagedModels:
         model.attributes["__masked__"] = [y in made.cls.masks for y in outputs]
         self.layers.append(model)
         self.models.append(model)
+        if factory.open_outputs and not self.is_entry():
+            self.of_builder.update(dict.fromkeys(tensors(model.outputs), maker))
         model.outputs = self.call_module(model, model.inputs)
         return (model.inputs, model.outputs) if factory.as_tensors else model
 
@@ -281,6 +289,8 @@ class StagedModels:
         xs = [self.to_layout(self.as_declared(d, x), Layout.KERAS) for d, x in zip(declared, given)]
         results = [Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(model.outputs)]
         self.kept.update(results)
+        for known in (self.poly, self.of_builder):
+            known |= {r: known[y] for y, r in zip(tensors(model.outputs), results) if y in known}
         self.emit(self.module_call(model, xs, results))
         self.masks_of_model(model, given, results)
         self.remember(given, results, lambda new: tensors(self.call_module(model, new)))
@@ -381,6 +391,7 @@ class StagedModels:
             raise StageError("a model of a class of the program is one of several")
         if any(node not in self.memory.apart for node in nodes):
             raise Apart(nodes)
+        remove_dead(self.block, {x for m in models for x in tensors(m.outputs)})
         self.carve_all(models)
 
     def carve_all(self, models: Iterable[Model]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -13,13 +14,17 @@ from transpiler.ir.model import ApiValue, Args, Layer, Step
 from transpiler.ir.program import Apply, Block, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.staging import Again, Memory
 from transpiler.read.keras.evaluate.values import Alternative, Instance, Method, Model
 from transpiler.rules.ops.base import OpRule
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """What a tensor is on either side of a test; its axes stand in Keras order on both."""
+    """What a tensor is on either side of a test; its axes stand in Keras order on both.
+
+    The tensor's own type has the size of the last axis that it has on either side.
+    """
 
     test: Sym
     then: TensorType | Ranks
@@ -33,6 +38,17 @@ class Ranks:
         return join(self.test, *sides, self.home)
 
 
+class RankNeeded(Again):
+    """The rank of what another builder's model returns depends on that builder's parameters: it has to be written inline."""
+
+    def __init__(self, maker: ast.AST) -> None:
+        super().__init__("the rank of what a model returns is needed")
+        self.maker = maker
+
+    def note(self, memory: Memory) -> None:
+        memory.ranks_needed.append(self.maker)
+
+
 class StagedRanks:
     """The part of the stager that keeps such tensors: what is the same for every rank is done, once for all of them.
 
@@ -40,14 +56,23 @@ class StagedRanks:
     """
 
     poly: dict[Value, Ranks]
+    of_builder: dict[Value, ast.AST]
+    """Tensors whose rank only another builder knows → the function of that builder."""
     same_for_all = False
     """Whether the operation that is written right now is known to be the same for every rank."""
 
     def one_rank(self, *values: Any) -> None:
         """Raises NeedsConstant if one of the tensors in `values` has an open rank."""
-        for x in tensors(list(values)) if self.poly else ():
-            if x in self.poly:
+        for x in tensors(list(values)) if self.poly or self.of_builder else ():
+            if self.has_open_rank(x):
                 raise NeedsConstant(self.poly[x].test, "the rank of this tensor depends on a parameter")
+
+    def has_open_rank(self, *xs: Value) -> bool:
+        """Whether one of these tensors has an open rank. Raises RankNeeded if it is not known here on what that depends."""
+        maker = next((self.of_builder[x] for x in xs if x in self.of_builder), None)
+        if maker is not None:
+            raise RankNeeded(maker)
+        return any(x in self.poly for x in xs)
 
     def emit(self, op: Any) -> None:
         if isinstance(op, Apply) and not self.same_for_all:
@@ -81,7 +106,7 @@ class StagedRanks:
         written: list[Any] = []
 
         def attempt(kind: TensorType) -> list[TensorType]:
-            stand_in, block = Value(kind, x.hint), Block()
+            stand_in, block = Value(replace(kind, shape=(*kind.shape[:-1], x.type.channels)), x.hint), Block()
             results: list[Value] = []
             try:
                 results = self.in_block(block, lambda: action([stand_in if y is x else y for y in xs]))  # type: ignore[attr-defined]
@@ -105,7 +130,7 @@ class StagedRanks:
 
     def apply_layer(self, layer: Layer, xs: list[Value], *masks: Any) -> Any:
         whole = functools.partial(super().apply_layer, layer)  # type: ignore[misc]
-        if not any(x in self.poly for x in xs):
+        if not self.has_open_rank(*xs):
             return whole(xs, *masks)
         if any(how.given for how in masks) or any(x in self.masks for x in xs):  # type: ignore[attr-defined]
             self.one_rank(xs)
@@ -124,7 +149,7 @@ class StagedRanks:
 
     def apply_op(self, rule: OpRule, path: str, bound: Args, inputs: list[Value]) -> tuple[list[Value], bool]:
         whole = super().apply_op  # type: ignore[misc]
-        if not any(x in self.poly for x in inputs):
+        if not self.has_open_rank(*inputs):
             return whole(rule, path, bound, inputs)
 
         def action(xs: list[Value]) -> list[Value]:
@@ -139,14 +164,14 @@ class StagedRanks:
     def apply_operator(self, template: str, operands: list[Any], dtype: str | None = None) -> Value:
         whole = super().apply_operator  # type: ignore[misc]
         xs = list(dict.fromkeys(tensors(operands)))
-        if not any(x in self.poly for x in xs):
+        if not self.has_open_rank(*xs):
             return whole(template, operands, dtype)
         again = lambda ys: [whole(template, replace_tensors(operands, dict(zip(xs, ys))), dtype)]  # noqa: E731
         return self.on_all_ranks(xs, again)[0]
 
     def tensor_attribute(self, x: Value, name: str) -> Any:
         whole = super().tensor_attribute  # type: ignore[misc]
-        if x not in self.poly or name in ("dtype", "name"):
+        if name in ("dtype", "name") or not self.has_open_rank(x):
             return whole(x, name)
         found = self.poly[x].map(lambda kind: whole(Value(kind, x.hint), name), Alternative)
         if isinstance(whole(x, name), Method):

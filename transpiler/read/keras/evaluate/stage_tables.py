@@ -123,10 +123,10 @@ class StagedTables:
                 return True
         return False
 
-    def behind(self, value: Sym) -> list[ast.AST]:
-        """The syntax of an expression and of the variables that it reads."""
+    def behind(self, value: Sym, block: Block | None = None) -> list[ast.AST]:
+        """The syntax of an expression and of the variables that it reads, as far as `block` defines them."""
         lets: dict[str, list[Any]] = {}
-        for op in self.block.walk():  # type: ignore[attr-defined]
+        for op in (block or self.block).walk():  # type: ignore[attr-defined]
             if isinstance(op, Let) and is_static(op.value):
                 lets.setdefault(op.name, []).append(op.value)
         todo: list[Any] = [value]

@@ -29,6 +29,7 @@ from transpiler.read.keras.evaluate.stage_arrays import StagedArrays
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
+from transpiler.read.keras.evaluate.stage_last import StagedLast
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
@@ -63,6 +64,7 @@ class Stager(
     StagedCalls,
     StagedRecursion,
     StagedLists,
+    StagedLast,
     StagedLoops,
     StagedBranches,
     KerasInterpreter,
@@ -81,8 +83,10 @@ class Stager(
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat
         self.poly: dict[Value, Ranks] = {}
+        self.of_builder: dict[Value, ast.AST] = {}
         self.given_modules: dict[tuple[Any, str], Any] = {}
         self.lookups: dict[str, ast.AST] = {}
+        self.most: dict[str, Any] = {}
         self.variants: dict[Any, Any] = {}
         self.joined: dict[str, ast.If] = {}
         """Variables that are known on the side seen of a branch → that branch in the source."""

@@ -57,6 +57,17 @@ class NotFlat(Again):
         memory.written_out.append(self.node)
 
 
+class HiddenSize(Again):
+    """The factory does not know the size of an input that the source makes at `place`: it is inside a model."""
+
+    def __init__(self, place: ast.AST) -> None:
+        super().__init__("a size inside a model is read outside it")
+        self.place = place
+
+    def note(self, memory: Memory) -> None:
+        memory.hidden.append(self.place)
+
+
 class StageError(NotKept):
     """The structure of this part cannot be kept; a lower tier is used."""
 
@@ -189,6 +200,11 @@ def items_of(name: str, value: Any) -> Any:
     return type(value)(whole[i] for i in range(len(value)))
 
 
+def number_of(name: str) -> int:
+    """The number that a static variable was given when it was made; 0 for a name of the source."""
+    return int(name.rpartition("__v")[2]) if "__v" in name else 0
+
+
 def is_static(value: Any) -> bool:
     """Whether a value can be a parameter of a generated class."""
     if isinstance(value, Sym):
@@ -218,6 +234,10 @@ class Memory:
     """Functions that turned out not to work as classes of their own."""
     written_out: list[ast.AST] = field(default_factory=list)
     """Functions that build models of which single layers are needed: evaluated without classes and loops."""
+    hidden: list[ast.AST] = field(default_factory=list)
+    """Calls that make inputs with sizes that only the class of another model knows."""
+    ranks_needed: list[ast.AST] = field(default_factory=list)
+    """Builders of models of which a caller needs the open ranks: their calls are written inline."""
     builders: dict[ast.AST, Any] = field(default_factory=dict)
     """Builders that are called by the one being converted, by the nodes of their functions → their factories."""
     apart: list[ast.AST] = field(default_factory=list)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.expr import (
+    MISSING,
     NeedsConstant,
     Sym,
     is_open,
@@ -206,6 +207,14 @@ def as_test(value: Sym) -> Sym:
     ):
         return Sym(call.args[0], value.witness)
     return value
+
+
+def surely_bool(test: Sym) -> Sym:
+    """The outcome of a test as a value."""
+    if isinstance(test.expr, ast.Compare) or isinstance(test.expr, ast.UnaryOp) and isinstance(test.expr.op, ast.Not):
+        return test
+    seen = test.witness if test.witness is MISSING else bool(test.witness)
+    return Sym(ast.Call(ast.Name("bool", ast.Load()), [test.expr], []), seen)
 
 
 def gives_int(node: ast.expr) -> bool:
