@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.call_order import check_call_order
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
@@ -408,6 +409,7 @@ class StagedCalls:
             places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")
+            check_call_order(self.block)
             block = self.block
         finally:
             if outside is not None:

@@ -278,6 +278,7 @@ class StagedModels:
         xs = [self.to_layout(self.as_declared(d, x), Layout.KERAS) for d, x in zip(declared, given)]
         results = [Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(model.outputs)]
         self.kept.update(results)
+        self.of_layers.update(results)
         self.emit(self.module_call(model, xs, results))
         self.remember(given, results, lambda new: tensors(self.call_module(model, new)))
         result = replace_tensors(model.outputs, dict(zip(tensors(model.outputs), results)))

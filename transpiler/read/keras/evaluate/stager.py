@@ -92,7 +92,7 @@ class Stager(
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
         self.of_layers: set[Value] = set()
-        """Those of them that single layers of the program made."""
+        """Those of them that single layers and models of the program made."""
         self.places: dict[Any, Frame] = {}
         """For each layer, the class or factory that calls it."""
         self.staged_layers: dict[Instance, Any] = {}
