@@ -13,6 +13,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
 from transpiler.read.keras.evaluate.gathered import Gathered
+from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 
@@ -43,6 +44,8 @@ class Snapshot:
             value = getattr(value, "__self__", value) if isinstance(value, BuiltinMethodType) else value
             if isinstance(value, (list, Gathered)):
                 self.references[id(value)] += 1
+            if isinstance(value, OneSided):
+                todo.append(value.value)
             if isinstance(value, Function):
                 self._around(value.env)
                 todo += [v for v in (*value.defaults, *value.kw_defaults) if isinstance(v, (list, dict, set))]
@@ -68,6 +71,10 @@ class Snapshot:
         if isinstance(value, Gathered):
             return vars(value)
         return value if isinstance(value, (list, dict, set)) else None
+
+    def holds(self, value: Any) -> bool:
+        """Whether a container was there."""
+        return any(value is known for known, _ in self.containers)
 
     def changed(self, own: dict[str, Any] | None = None) -> bool:
         """Whether anything differs now; bindings in `own`, the scope of the code itself, do not count."""

@@ -94,7 +94,7 @@ class StagedBranches:
                 values = [s.value if isinstance(s, ReturnSignal) else None for s in (then.signal, otherwise.signal)]
                 return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
-        self.merge_names(branch, before, then_names, else_names, env)
+        self.merge_names(branch, before, then_names, else_names, env, outside)
         self.note_joined(branch, node)
         return None
 
@@ -193,8 +193,9 @@ class StagedBranches:
         return test
 
     def merge_names(
-        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
-    ) -> None:
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env,
+        outside: Snapshot,
+    ) -> None:  # fmt: skip
         env.names.clear()
         env.names.update(before)
         for name in dict.fromkeys((*then, *otherwise)):
@@ -204,7 +205,7 @@ class StagedBranches:
             if a is b:
                 env.names[name] = a
             elif a is MISSING or b is MISSING:
-                env.names[name] = Unknown(f"{name} is bound on one side of a branch only")
+                env.names[name] = self.one_sided(branch, name, b if a is MISSING else a, b is MISSING, outside)
             else:
                 env.names[name] = self.merge(branch, a, b, name)
 

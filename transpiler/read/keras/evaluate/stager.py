@@ -34,6 +34,7 @@ from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
+from transpiler.read.keras.evaluate.stage_unbound import OneSided, StagedUnbound
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Memory,
@@ -54,6 +55,7 @@ class Stager(
     StagedRanks,
     StagedGiven,
     StagedTables,
+    StagedUnbound,
     StagedArguments,
     StagedArrays,
     StagedLayers,
@@ -136,6 +138,8 @@ class Stager(
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, OneSided):
+            return self.bound(value)
         if isinstance(value, Value) and value in self.poly:
             return self.with_known_rank(value)
         if isinstance(value, Filling) and scope is not env:

@@ -1,0 +1,118 @@
+"""A variable that one side of a branch alone binds is there where the test holds again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from held import assert_same, convert, load
+
+HEAD = """
+import keras
+from keras import ops
+from keras.layers import *
+from keras.models import Model
+"""
+
+KEPT = {
+    "two towers": (
+        """
+def build(n=10, wide=True, deep=True, units=8):
+    inputs = keras.Input((n,))
+    if wide:
+        a = ReLU()(Dense(units)(inputs))
+    if deep:
+        b = Dense(units)(inputs)
+        b = Dense(units * 2, activation="tanh")(b)
+    if wide and deep:
+        x = Concatenate()([a, b])
+    elif wide:
+        x = a
+    else:
+        x = b
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build()", "build(wide=False)", "build(deep=False)", "build(6, units=3)"),
+    ),
+    "layers, lists and sizes": (
+        """
+def build(n=10, shared=True, more=True, units=8):
+    inputs = keras.Input((n,))
+    if shared:
+        layer = Dense(units)
+        width = units * 2
+        towers = [ReLU()(Dense(width)(inputs))]
+    x = Dense(n)(inputs)
+    if not shared:
+        x = Dense(n)(x)
+    else:
+        x = layer(x)
+        x = Dense(width)(Concatenate()(towers))
+    if more and shared:
+        x = Concatenate()([x, *towers])
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build()", "build(shared=False)", "build(6, more=False, units=3)"),
+    ),
+    "a side within a side": (
+        """
+def build(n=10, wide=True, deep=True, units=8):
+    inputs = keras.Input((n,))
+    if wide:
+        if deep:
+            a = ReLU()(Dense(units)(inputs))
+    x = Dense(units)(inputs)
+    if wide and deep:
+        x = Add()([x, a])
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build()", "build(wide=False)", "build(deep=False)"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "entry"), [(n, e) for n, (_, entries) in KEPT.items() for e in entries])
+def test_it_is_there_where_the_test_holds(name: str, entry: str, tmp_path: Path):
+    program, entries = KEPT[name]
+    conversion = convert(HEAD + program, entries[0], tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    assert_same(load(conversion.modules[0].text), HEAD + program, entry, tmp_path)
+
+
+def test_elsewhere_it_is_not_bound(tmp_path: Path):
+    program, _ = KEPT["two towers"]
+    names = load(convert(HEAD + program, "build()", tmp_path).modules[0].text)
+    with pytest.raises(UnboundLocalError, match="b is not bound"):
+        names["build"](wide=False, deep=False)
+
+
+LISTS = {
+    "made on the side, and changed on it again": """
+    if flag:
+        xs = [x]
+    if flag and more:
+        xs.append(Dense(3)(x))
+    if flag:
+        x = Concatenate()([x, *xs])
+""",
+    "from before, under another name": """
+    ys = [x]
+    if flag:
+        xs = ys
+    if flag and more:
+        xs.append(Dense(3)(x))
+    x = Concatenate()([x, *ys])
+""",
+}
+
+
+@pytest.mark.parametrize("body", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("entry", ["build()", "build(more=True)", "build(False)"])
+def test_a_list_that_changes_is_what_it_has_become(body: str, entry: str, tmp_path: Path):
+    program = (
+        f"{HEAD}\ndef build(flag=True, more=False):\n    inputs = keras.Input((6,))\n    x = Dense(4)(inputs)\n{body}"
+        "    return Model(inputs, Dense(1)(x))\n"
+    )
+    conversion = convert(program, entry, tmp_path)
+    assert_same(load(conversion.modules[0].text), program, entry, tmp_path)
+    assert conversion.entries[0].tier == "specialised"
