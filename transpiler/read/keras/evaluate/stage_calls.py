@@ -52,6 +52,7 @@ from transpiler.read.keras.evaluate.staging import (
     places_of,
     signature_defaults,
     staged_hint,
+    whole_of,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names, is_generator
 from transpiler.read.keras.evaluate.values import (
@@ -321,8 +322,9 @@ class StagedCalls:
                 raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
 
-    def has_open_items(self, function: Function, name: str, value: Any) -> bool:
-        return (id(function.node), name) in self.memory.lengths and is_sequence(value)
+    def of_open_items(self, node: ast.AST, name: str, value: Any) -> bool:
+        """Whether a parameter of a function or layer is a sequence of which the length alone is fixed."""
+        return (id(node), name) in self.memory.lengths and is_sequence(value)
 
     last_captures: dict[str, Sym] = {}
 
@@ -337,7 +339,7 @@ class StagedCalls:
                 return tuple((k, kind(inner, v)) for (k, v), inner in zip(value.items(), self.item_names(name, value)))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
-            if self.has_open_items(function, name, value):
+            if self.of_open_items(function.node, name, value):
                 return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
@@ -375,7 +377,7 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
-            if self.has_open_items(function, name, value):
+            if self.of_open_items(function.node, name, value):
                 return items_of(name, value)
             return Sym.name(name, witness_of(value))
 
@@ -470,7 +472,11 @@ class StagedCalls:
         """A call of a staged function: its class is constructed here, and called on the tensors."""
         given = tensors(list(arguments.values()))
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(given, staged.inputs)]
-        values: dict[str, Any] = {n: arguments[n] for n in staged.statics}
+        node = staged.cls.key
+        values: dict[str, Any] = {
+            n: whole_of(arguments[n]) if self.of_open_items(node, n, arguments[n]) else arguments[n]
+            for n in staged.statics
+        }
         for label, (index, axis) in staged.dims.items():
             values[label] = xs[index].type.shape[axis]
         for name, outer in staged.captures.items():

@@ -33,14 +33,18 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
+    first_symbol,
     has_batch,
+    is_sequence,
     is_short,
     is_static,
+    items_of,
     places_of,
     signature_defaults,
     staged_hint,
     substitute,
     unchanged,
+    whole_of,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -110,10 +114,11 @@ class StagedLayers:
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = super().instance_attribute(value, name)
         home = value.attributes.get("__home__")
-        if isinstance(found, Sym) and home is not None:
+        if is_open(found) and is_static(found) and home is not None:
             self.write_constructor(value)
-            if home is not self.frame and self.frame.kind == "class":
-                return self.capture(name, found, home)
+            if isinstance(found, (list, dict)) and home is not self.frame:
+                raise NeedsConstant(first_symbol(found))
+            return self.captured(name, found, home)
         return found
 
     def write_constructor(self, layer: Instance) -> None:
@@ -210,7 +215,7 @@ class StagedLayers:
             opened = {
                 n: v
                 for n, v in bound.items()
-                if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
+                if is_static(v) and n not in rest and ((id(node), n) not in self.memory.frozen or is_open(v))
             }
             key = self.layer_key(node, bound, opened, args, kwargs)
             own = not holds_layers(list(bound.values()))  # a layer that is given is a part of this object alone
@@ -248,6 +253,9 @@ class StagedLayers:
         if not names:
             raise error
         for name in names:
+            if is_sequence(opened.get(name)) and not self.of_open_items(node, name, opened[name]):
+                self.memory.lengths[id(node), name] = True
+                continue
             if is_open(opened.get(name)):
                 raise error.about(as_symbol(opened[name]))
             self.memory.frozen[id(node), name] = True
@@ -278,18 +286,23 @@ class StagedLayers:
             return repr(value) if is_static(value) else id(value)
 
         fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
+        lengths = tuple((n, len(v)) for n, v in opened.items() if self.of_open_items(node, n, v))
         given = tensors([*args, *kwargs.values()])
         layouts = self.layouts_of(node, given)
         sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
         root = self.at_root and not self.active
-        return (id(node), root, fixed, tuple(opened), tuple(layouts), sizes, kind(args), kind(kwargs))
+        return (id(node), root, fixed, tuple(opened), lengths, tuple(layouts), sizes, kind(args), kind(kwargs))
+
+    def general_argument(self, node: ast.ClassDef, name: str, value: Any) -> Any:
+        """A constructor's argument in the names of its class."""
+        return items_of(name, value) if self.of_open_items(node, name, value) else Sym.name(name, witness_of(value))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         if isinstance(init, Function):
-            general = {n: Sym.name(n, witness_of(v)) if n in opened else v for n, v in bound.items()}
+            general = {n: self.general_argument(layer.cls.node, n, v) if n in opened else v for n, v in bound.items()}
             a = init.node.args
             args = [general[p.arg] for p in (*a.posonlyargs, *a.args)[1:]]
             args += list(general[a.vararg.arg]) if a.vararg else []
@@ -387,7 +400,9 @@ class StagedLayers:
         return result
 
     def construct_custom(self, layer: Instance, staged: Staged, values: dict[str, Any], given: list[Value]) -> Member:
-        values = {**values, **{label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}}
+        node = layer.cls.node
+        values = {n: whole_of(v) if self.of_open_items(node, n, v) else v for n, v in values.items()}
+        values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
