@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from held import assert_same, convert, load
 
-HEAD = """
+IMPORTS = """
 import keras
 from keras import ops
 from keras.layers import *
 from keras.models import Model
-
+"""
+HEAD = IMPORTS + """
 class Tower(Layer):
     def __init__(self, units, activation="relu", **kwargs):
         super().__init__(**kwargs)
@@ -92,3 +93,30 @@ def test_an_object_that_was_changed_reads_open_items(entry: str, tmp_path: Path)
     conversion = convert(HEAD + CHANGED, "build()", tmp_path)
     assert conversion.entries[0].tier == "structure"
     assert_same(load(conversion.modules[0].text), HEAD + CHANGED, entry, tmp_path)
+
+
+PAIRS = """
+class Pairs(Layer):
+    def __init__(self, sizes, **kwargs):
+        super().__init__(**kwargs)
+        self.sizes = sizes
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(1, self.sizes[0] * (self.sizes[1] + 1), 3))
+
+    def call(self, x):
+        pairs = ops.reshape(x, (-1, 2, (1 + self.sizes[1]) * self.sizes[0]))
+        return ops.conv(pairs, self.kernel)
+
+def build(n=6, sizes=(8, 4)):
+    inputs = keras.Input((n,))
+    x = Dense(2 * sizes[0] * (sizes[1] + 1))(inputs)
+    return Model(inputs, Dense(1)(Pairs(sizes)(x)))
+"""
+
+
+@pytest.mark.parametrize("entry", ["build()", "build(5, (3, 7))"])
+def test_channels_of_a_kernel_are_the_same_product_in_any_order(entry: str, tmp_path: Path):
+    conversion = convert(IMPORTS + PAIRS, "build()", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    assert_same(load(conversion.modules[0].text), IMPORTS + PAIRS, entry, tmp_path)
