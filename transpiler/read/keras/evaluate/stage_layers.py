@@ -15,7 +15,6 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Construction,
-    Let,
     Member,
     ModuleClass,
     Return,
@@ -24,9 +23,10 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import used_names
+from transpiler.ir.statics import sources_of, used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
@@ -113,6 +113,9 @@ class StagedLayers:
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = super().instance_attribute(value, name)
+        if isinstance(found, OneSided):
+            self.write_constructor(value)
+            found = self.attribute_bound(value, name, found)
         home = value.attributes.get("__home__")
         if is_open(found) and is_static(found) and home is not None:
             self.write_constructor(value)
@@ -352,7 +355,7 @@ class StagedLayers:
             frame.abandoned = True
             raise
         finally:
-            self.last_attempt = dims, {op.name: op.value for op in self.block.walk() if isinstance(op, Let)}
+            self.last_attempt = dims, sources_of(self.block)
             outer[0].reads.update(frame.reads)
             self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
         block.ops.append(Return(result))
@@ -494,14 +497,14 @@ def holds_layers(value: Any) -> bool:
     return isinstance(value, (Layer, LambdaLayer, Model, Instance))
 
 
-def sources(sym: Sym, lets: dict[str, Any]) -> list[str]:
+def sources(sym: Sym, lets: dict[str, set[str]]) -> list[str]:
     """The names that an expression depends on, through variables as well."""
     todo, found = list(sym.names()), []
     while todo:
         name = todo.pop()
         if name not in found:
             found.append(name)
-            todo += lets[name].names() if isinstance(lets.get(name), Sym) else ()
+            todo += sorted(lets.get(name, ()))
     return found
 
 

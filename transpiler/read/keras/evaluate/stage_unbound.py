@@ -6,16 +6,22 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import Sym, observe
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Branch, Static, Value
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.staging import raise_of
+from transpiler.read.keras.evaluate.staging import is_static, raise_of
 from transpiler.read.keras.evaluate.values import Instance, Model, Origin, Unknown, has_tensors
 
 if TYPE_CHECKING:
     from transpiler.read.keras.evaluate.effects import Snapshot
+
+
+AttributesSet = dict[tuple[int, str], tuple[Instance, Any]]
+"""Attributes of objects that have another value now: (id of the object, name) → (object, value)."""
+
+USED_AFTER = "what a side of a branch changes is used after it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +55,35 @@ class StagedUnbound:
             return self.can_carry(value.value, outside)
         if isinstance(value, Value):
             return value not in self.poly  # type: ignore[attr-defined]
-        if isinstance(value, (list, tuple, set, dict)):
+        if isinstance(value, (list, tuple, dict)):
             items = value.values() if isinstance(value, dict) else value
             return outside.holds(value) or all(self.can_carry(v, outside) for v in items)
         return not has_tensors(value) and (not isinstance(value, (Instance, Model)) or is_own_layer(value))
+
+    def merge_attributes(
+        self, branch: Branch, then: AttributesSet, otherwise: AttributesSet, outside: Snapshot
+    ) -> None:
+        """Gives objects the attributes that the sides of a branch have set. Raises NeedsConstant where that is not kept."""
+        for (key, name), (owner, _) in {**then, **otherwise}.items():
+            before = owner, owner.attributes.get(name, MISSING)
+            (_, a), (_, b) = then.get((key, name), before), otherwise.get((key, name), before)
+            found: Any = None
+            if name == "built":  # its weights would belong to that side
+                raise NeedsConstant(branch.test, USED_AFTER)
+            if a is not MISSING and b is not MISSING and all(isinstance(x, Value) or is_static(x) for x in (a, b)):
+                found = self.merge(branch, a, b, name)  # type: ignore[attr-defined]
+            elif (a is MISSING or b is MISSING) and owner.cls.lookup(name) is None:
+                found = self.one_sided(branch, name, b if a is MISSING else a, b is MISSING, outside)
+            if not isinstance(found, (OneSided, Value)) and (found is None or not is_static(found)):
+                raise NeedsConstant(branch.test, USED_AFTER)
+            owner.attributes[name] = found
+
+    def attribute_bound(self, owner: Instance, name: str, x: OneSided) -> Any:
+        """An attribute that one side of a branch has set."""
+        known = self.truth(x.test) if x.home is self.frame else x.test  # type: ignore[attr-defined]
+        if isinstance(known, Sym):
+            raise NeedsConstant(known, USED_AFTER)
+        return x.value if known is x.outcome else self.missing_attribute(owner, name)  # type: ignore[attr-defined]
 
     def bound(self, x: OneSided) -> Any:
         """The value, where the test is known to have had that outcome; where that is open, the other outcome raises."""

@@ -99,8 +99,8 @@ class Stager(
         """For each layer, the class or factory that calls it."""
         self.staged_layers: dict[Instance, Any] = {}
         """For each layer of the program that was called: its class, its submodule, and the kinds of its inputs."""
-        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, Any]] = {}, {}
-        """The names that the last class of a layer gave to the sizes of its inputs, and its variables."""
+        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, set[str]]] = {}, {}
+        """The names that the last class of a layer gave to the sizes of its inputs, and what its variables depend on."""
         self.at_root = False
         """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
