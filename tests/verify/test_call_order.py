@@ -63,6 +63,61 @@ MODELS = {
             y = layers.Dense(4)(norm(x))
             return keras.Model(i, layers.Add()([y, layers.Dense(4)(norm(i))]))
         """,
+    "a side of a branch": """
+        def build(deep=True):
+            i = x = keras.Input((4,))
+            if deep:
+                norm = layers.BatchNormalization()
+                b = norm(layers.Dense(4)(layers.ReLU()(layers.Dense(4)(i))))
+                a = norm(layers.Dense(4)(i))
+                x = layers.Add()([b, layers.Dense(4)(layers.ReLU()(layers.Dense(4)(a)))])
+            return keras.Model(i, layers.Dense(1)(x))
+        """,
+    "a branch between the calls and the end": """
+        def build(deep=False):
+            i = keras.Input((4,))
+            norm = layers.BatchNormalization()
+            a, b = norm(layers.Dense(4)(i)), norm(layers.Dense(4)(i))
+            if deep:
+                a = layers.Dense(4)(layers.ReLU()(a))
+            b = layers.ReLU()(b)
+            return keras.Model(i, layers.Dense(1)(layers.Add()([a, b])))
+        """,
+    "a function": """
+        def block(x):
+            norm = layers.BatchNormalization()
+            b = norm(layers.Dense(4)(layers.ReLU()(layers.Dense(4)(x))))
+            a = norm(layers.Dense(4)(x))
+            return layers.Add()([b, layers.Dense(4)(layers.ReLU()(layers.Dense(4)(a)))])
+
+        def build():
+            i = keras.Input((4,))
+            return keras.Model(i, block(block(i)))
+        """,
+    "a layer of the program": """
+        class Norm(layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.norm = layers.BatchNormalization()
+
+            def call(self, x):
+                return self.norm(x) * 2.0
+
+        def build():
+            i = keras.Input((4,))
+            norm = Norm()
+            b = norm(layers.Dense(4)(layers.ReLU()(layers.Dense(4)(i))))
+            a = norm(layers.Dense(4)(i))
+            return keras.Model(i, layers.Add()([b, layers.Dense(4)(layers.ReLU()(layers.Dense(4)(a)))]))
+        """,
+    "a model": """
+        def build():
+            i, j = keras.Input((4,)), keras.Input((4,))
+            norm = keras.Model(j, layers.ReLU()(layers.BatchNormalization()(j)))
+            b = norm(layers.Dense(4)(layers.ReLU()(layers.Dense(4)(i))))
+            a = norm(layers.Dense(4)(i))
+            return keras.Model(i, layers.Add()([b, layers.Dense(4)(layers.ReLU()(layers.Dense(4)(a)))]))
+        """,
 }
 
 

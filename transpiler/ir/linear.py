@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from typing import Any
 
 from transpiler.ir.expr import Sym, to_ast
 
+TIMES = " × "
+
 Linear = dict[str, int]
-"""How often each term is in a sum; the number itself stands under ""."""
+"""How often each term, a product of factors in alphabetical order, is in a sum; the number itself stands under ""."""
 
 
 def linear(value: Any) -> Linear:
@@ -24,11 +27,16 @@ def _sum(node: ast.expr) -> Linear:
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
         return plus(_sum(node.left), times(_sum(node.right), 1 if isinstance(node.op, ast.Add) else -1))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        left, right = _sum(node.left), _sum(node.right)
-        for factor, other in ((left, right), (right, left)):
-            if factor.keys() <= {""}:
-                return times(other, factor.get("", 0))
+        return _product(_sum(node.left), _sum(node.right))
     return {ast.unparse(node): 1}
+
+
+def _product(a: Linear, b: Linear) -> Linear:
+    total: Linear = {}
+    for (left, m), (right, n) in itertools.product(a.items(), b.items()):
+        factors = sorted(f for term in (left, right) for f in term.split(TIMES) if f)
+        total = plus(total, {TIMES.join(factors): m * n})
+    return total
 
 
 def plus(a: Linear, b: Linear) -> Linear:

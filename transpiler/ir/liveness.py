@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from transpiler.ir.program import Apply, Block, Branch, ForLoop, Loop, Return, Value, tensors
+from transpiler.ir.program import Apply, Block, Branch, ForLoop, Loop, Return, Value, replace_tensors, tensors
 
 
 def uses_of(op: Any) -> list[Value]:
@@ -58,6 +58,25 @@ def use_counts(block: Block) -> Counter[Value]:
     for op in block.walk():
         counts.update(own_uses(op))
     return counts
+
+
+def replace_uses(block: Block, values: dict[Value, Value]) -> None:
+    """Lets the operations of a block read other tensors, in place."""
+
+    def new(x: Any) -> Any:
+        return replace_tensors(x, values)
+
+    for op in block.walk():
+        if isinstance(op, Apply):
+            op.args = new(op.args)
+        elif isinstance(op, Return):
+            op.value = new(op.value)
+        elif isinstance(op, Branch):
+            op.phis = [(result, new(then), new(otherwise)) for result, then, otherwise in op.phis]
+        elif isinstance(op, (Loop, ForLoop)):
+            op.carried = [(new(initial), start, new(end), result) for initial, start, end, result in op.carried]
+            op.gathered = [(series, new(item), new(initial)) for series, item, initial in op.gathered]
+            op.zipped = [(new(series), item, backwards) for series, item, backwards in op.zipped]
 
 
 def results_of(op: Any) -> list[Value]:

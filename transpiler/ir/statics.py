@@ -25,6 +25,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Pick,
     Static,
+    blocks_of,
 )
 from transpiler.ir.trees import nodes, variables_in
 
@@ -101,6 +102,19 @@ def used_names(block: Block, let_values: bool) -> set[str]:
             found |= names_in(op.statement)
         elif isinstance(op, Let) and let_values:
             found |= names_in(op.value)
+    return found
+
+
+def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, set[str]]:
+    """Variable → the names that its values, and the tests that choose among them, depend on."""
+    found: dict[str, set[str]] = {}
+    for op in block.ops:
+        if isinstance(op, Let):
+            found.setdefault(op.name, set()).update(names_in(op.value) | tests)
+        for inner in blocks_of(op):
+            decides = names_in(op.test if isinstance(op, Branch) else op.iterable)
+            for name, names in sources_of(inner, tests | decides).items():
+                found.setdefault(name, set()).update(names)
     return found
 
 

@@ -36,7 +36,7 @@ from transpiler.ir.statics import (
 from transpiler.passes.chains import group_chains
 from transpiler.passes.loops import settle_loops
 from transpiler.passes.printed import printed_names
-from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, sink
+from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, resume, sink
 
 
 class Settler:
@@ -56,6 +56,8 @@ class Settler:
             self.settle(made.cls)
         remove_dead(cls.block, set())
         fuse(cls.block)
+        resume(cls.block)
+        remove_dead(cls.block, set())
         sink(cls.block)
         check_iterations(cls.block)
         choose_modules(cls.block)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection
 from typing import Any
 
-from transpiler.ir.liveness import all_uses, needed_in, results_of, uses_of
+from transpiler.ir.liveness import all_uses, needed_in, replace_uses, results_of, uses_of
 from transpiler.ir.model import Step
 from transpiler.ir.program import (
     Apply,
@@ -69,6 +69,43 @@ def fuse(block: Block) -> None:
     for op in block.ops:
         for inner in blocks_of(op):
             fuse(inner)
+
+
+def is_nothing(op: Any) -> bool:
+    """Whether an operation stands for a tensor that a side of a branch does not have."""
+    return isinstance(op, Apply) and op.step.fn == "None"
+
+
+def resume(block: Block) -> None:
+    """Joins a branch that makes tensors on one side alone with the next one on the same test that reads them, in place."""
+    for first in [op for op in block.ops if isinstance(op, Branch)]:
+        later = block.ops[block.ops.index(first) + 1 :]
+        ends = {result: ends for result, *ends in first.phis}
+        nothing = {r for op in (*first.then.ops, *first.otherwise.ops) if is_nothing(op) for r in op.results}
+        partly = {result for result, pair in ends.items() if not nothing.isdisjoint(pair)}
+        reader = next((op for op in later if not partly.isdisjoint(all_uses(op))), None)
+        if not isinstance(reader, Branch) or reader.test.code != first.test.code or first.by_mode:
+            continue
+        between = Block(later[: later.index(reader)])
+        if bound_names(Block([first])) & used_names(between, let_values=True):
+            continue
+        if any(not ends.keys().isdisjoint(all_uses(op)) for op in between.ops):
+            continue
+        if _makes_layers(first) and any(map(_makes_layers, between.ops)):  # they are made in the source's order
+            continue
+        for side, position in ((reader.then, 0), (reader.otherwise, 1)):
+            inner = {result: pair[position] for result, pair in ends.items()}
+            replace_uses(side, inner)
+            reader.phis = [
+                tuple(inner.get(x, x) if i == position + 1 else x for i, x in enumerate(phi)) for phi in reader.phis
+            ]  # type: ignore[misc]
+        reader.then.ops[:0] = first.then.ops
+        reader.otherwise.ops[:0] = first.otherwise.ops
+        reader.phis[:0] = first.phis
+        block.ops.remove(first)
+    for op in block.ops:
+        for inner_block in blocks_of(op):
+            resume(inner_block)
 
 
 def check_iterations(block: Block, after: Collection[Value] = ()) -> None:

@@ -82,8 +82,8 @@ class Window:
 
 
 def padding_of(a: Args, window: Window) -> Any:
-    """The padding in lower case; a `Sym` where torch can take it as it comes (stride 1)."""
-    if isinstance(a.padding, Sym) and all(map(spatial.is_one, window.stride)):
+    """The padding in lower case; a `Sym` where torch can take it as it comes (stride 1, not causal)."""
+    if isinstance(a.padding, Sym) and a.padding.witness != "causal" and all(map(spatial.is_one, window.stride)):
         return a.padding
     padding = a.lower("padding")
     if padding not in ("valid", "same", "causal"):

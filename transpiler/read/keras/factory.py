@@ -20,13 +20,12 @@ from transpiler.ir.program import (
     Loop,
     ModuleClass,
     Return,
-    blocks_of,
     constructions,
     replace_tensors,
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import bound_names, names_in, used_names
+from transpiler.ir.statics import bound_names, names_in, sources_of, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.constructors import Statements, count_made, models_of, statements_of, without_keras
@@ -220,19 +219,6 @@ def _freezable(sym: Sym, arguments: dict[str, Any], stager: FactoryStager) -> se
             todo += stager.input_dims[name].names()
         else:
             todo += lets.get(name, ())
-    return found
-
-
-def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, set[str]]:
-    """Variable → the names that its values, and the tests that choose among them, depend on."""
-    found: dict[str, set[str]] = {}
-    for op in block.ops:
-        if isinstance(op, Let):
-            found.setdefault(op.name, set()).update(names_in(op.value) | tests)
-        for inner in blocks_of(op):
-            decides = names_in(op.test if isinstance(op, Branch) else op.iterable)
-            for name, names in sources_of(inner, tests | decides).items():
-                found.setdefault(name, set()).update(names)
     return found
 
 

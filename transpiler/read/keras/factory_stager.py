@@ -21,11 +21,13 @@ from transpiler.ir.program import (
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import bound_names
 from transpiler.read.keras.constructors import count_made
+from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.stage_models import (
     StagedModels,
 )
 from transpiler.read.keras.evaluate.stage_ranks import Ranks
+from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.stager import Stager
 from transpiler.read.keras.evaluate.staging import (
     Memory,
@@ -183,6 +185,8 @@ class FactoryStager(StagedModels, Stager):
         """An attribute of `self` that the function has set."""
         assert self.scope is not None
         value = self.scope.names[place]
+        if isinstance(value, OneSided):
+            return self.bound(value)
         if self.frame.kind == "class":
             self.frame.reads[id(self.scope), place] = (self.scope, place, own_copy(value))
         return self.captured(place.removeprefix("self.").strip("_"), value, self.frames[id(self.scope)])
@@ -196,15 +200,16 @@ class FactoryStager(StagedModels, Stager):
         self.scope.names[f"self.{name}"] = self.named(value, f"self.{name}", self.scope)
 
     def merge_names(
-        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
-    ) -> None:
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env,
+        outside: Snapshot,
+    ) -> None:  # fmt: skip
         """An attribute that one side of a branch sets is on the other side what it was."""
         for name in then.keys() ^ otherwise.keys():
             receiver = env.names.get("__receiver__")
             if name.startswith("self.") and name.removeprefix("self.") in getattr(receiver, "attributes", {}):
                 was = self.from_around(name, receiver.attributes[name.removeprefix("self.")])  # type: ignore[union-attr]
                 then, otherwise = {name: was, **then}, {name: was, **otherwise}
-        super().merge_names(branch, before, then, otherwise, env)
+        super().merge_names(branch, before, then, otherwise, env, outside)
 
     def from_around(self, text: str, value: Any) -> Any:
         """A static value that the function reads from around it: open as a parameter is, or fixed at what was seen."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import code_of, same
+from transpiler.ir.expr import NeedsConstant, Sym, code_of, same
+from transpiler.ir.linear import equal
 from transpiler.ir.model import Args, Lowering
 from transpiler.ir.shape import Layout
 from transpiler.rules.base import compact, per_axis, show
@@ -114,10 +115,12 @@ class Convolve(_Windows):
             turned = f"{kernel}.permute({rank}, {rank + 1}, {axes}).flatten(0, 1).unsqueeze(1)"
             channels = None if None in kernel.shape[-2:] else kernel.shape[-2] * kernel.shape[-1]
             return turned, channels, f", groups={code_of(x.shape[-1])}"
-        if not same(x.shape[-1], kernel.shape[-2]):
-            raise Declined(
-                "K2T103", "a kernel for other channels than the input's (a grouped one) is not translated here"
-            )
+        if not equal(x.shape[-1], kernel.shape[-2]):
+            grouped = "a kernel for other channels than the input's (a grouped one) is not translated here"
+            for size in (x.shape[-1], kernel.shape[-2]):
+                if isinstance(size, Sym):
+                    raise NeedsConstant(size, grouped)
+            raise Declined("K2T103", grouped)
         return f"{kernel}.permute({rank + 1}, {rank}, {axes})", kernel.shape[-1], ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
 from transpiler.read.keras.evaluate.gathered import Gathered
+from transpiler.read.keras.evaluate.stage_unbound import AttributesSet, OneSided
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 
@@ -43,6 +44,8 @@ class Snapshot:
             value = getattr(value, "__self__", value) if isinstance(value, BuiltinMethodType) else value
             if isinstance(value, (list, Gathered)):
                 self.references[id(value)] += 1
+            if isinstance(value, OneSided):
+                todo.append(value.value)
             if isinstance(value, Function):
                 self._around(value.env)
                 todo += [v for v in (*value.defaults, *value.kw_defaults) if isinstance(v, (list, dict, set))]
@@ -69,11 +72,30 @@ class Snapshot:
             return vars(value)
         return value if isinstance(value, (list, dict, set)) else None
 
+    def holds(self, value: Any) -> bool:
+        """Whether a container was there."""
+        return any(value is known for known, _ in self.containers)
+
     def changed(self, own: dict[str, Any] | None = None) -> bool:
         """Whether anything differs now; bindings in `own`, the scope of the code itself, do not count."""
-        if any(_differs(self._held(value), copy) for value, copy in self.containers):
-            return True
+        return any(_differs(self._held(v), copy) for v, copy in self.containers) or self._rebound(own)
+
+    def _rebound(self, own: dict[str, Any] | None) -> bool:
+        """Whether a variable of a scope around the code has another value."""
         return any(names is not own and any(_other(names.get(n, MISSING), v) for n, v in copy.items() if not n.startswith("__")) for names, copy in self.scopes)  # fmt: skip
+
+    def attributes_set(self, own: dict[str, Any]) -> AttributesSet | None:
+        """The attributes of objects that have another value now; None if something else differs, or one is gone."""
+        found: AttributesSet = {}
+        notes = [v for x, copy in self.containers if isinstance(x, Instance) for k, v in copy.items() if k[:2] == "__"]
+        for x, copy in self.containers:
+            if not _differs(self._held(x), copy) or any(x is note for note in notes):
+                continue
+            if not isinstance(x, Instance) or not copy.keys() <= x.attributes.keys():
+                return None
+            now = {k: v for k, v in x.attributes.items() if k[:2] != "__" and _other(v, copy.get(k, MISSING))}
+            found |= {(id(x), k): (x, v) for k, v in now.items()}
+        return None if self._rebound(own) else found
 
     def restore(self) -> None:
         """Undoes every change."""

@@ -26,6 +26,7 @@ from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.stage_recursion import CallsItself
+from transpiler.read.keras.evaluate.stage_unbound import USED_AFTER
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
@@ -69,23 +70,28 @@ class StagedBranches:
         seen = bool(test.witness) if one_sided else None
         then = self.side(lambda: self.exec_side(seen is False, [*node.body, *tail], env), test, True)
         then_names = dict(env.names)
-        changed = outside.changed(env.names)
+        then_set = outside.attributes_set(env.names)
         outside.restore()
         env.names.clear()
         env.names.update(before)
         otherwise = self.side(lambda: self.exec_side(seen is True, [*node.orelse, *tail], env), test, False)
         else_names = dict(env.names)
+        else_set = outside.attributes_set(env.names)
+        outside.restore()
         branch = Branch(test, then.block, otherwise.block)
-        if changed or outside.changed(env.names):
-            outside.restore()
-            raise NeedsConstant(test, "what a side of a branch changes is used after it")
+        if then_set is None or else_set is None or leaves and (then_set or else_set):
+            raise NeedsConstant(test, USED_AFTER)
         if then.failed and otherwise.failed:
             raise then.error or StageError("both sides of a branch fail")
         self.emit(branch)
+        if not then.failed and not otherwise.failed:
+            self.merge_attributes(branch, then_set, else_set, outside)
         if then.failed or otherwise.failed:
             live = otherwise if then.failed else then
             env.names.clear()
             env.names.update(else_names if then.failed else then_names)
+            for (_, name), (owner, value) in (else_set if then.failed else then_set).items():
+                owner.attributes[name] = value
             self.lift(branch, then.failed)
             return live.signal
         if isinstance(then.signal, ReturnSignal) and isinstance(otherwise.signal, ReturnSignal):
@@ -95,7 +101,7 @@ class StagedBranches:
                 values = [s.value if isinstance(s, ReturnSignal) else None for s in (then.signal, otherwise.signal)]
                 return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
-        self.merge_names(branch, before, then_names, else_names, env)
+        self.merge_names(branch, before, then_names, else_names, env, outside)
         self.note_joined(branch, node)
         return None
 
@@ -194,8 +200,9 @@ class StagedBranches:
         return test
 
     def merge_names(
-        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env
-    ) -> None:
+        self, branch: Branch, before: dict[str, Any], then: dict[str, Any], otherwise: dict[str, Any], env: Env,
+        outside: Snapshot,
+    ) -> None:  # fmt: skip
         env.names.clear()
         env.names.update(before)
         for name in dict.fromkeys((*then, *otherwise)):
@@ -205,7 +212,7 @@ class StagedBranches:
             if a is b:
                 env.names[name] = a
             elif a is MISSING or b is MISSING:
-                env.names[name] = Unknown(f"{name} is bound on one side of a branch only")
+                env.names[name] = self.one_sided(branch, name, b if a is MISSING else a, b is MISSING, outside)
             else:
                 env.names[name] = self.merge(branch, a, b, name)
 

@@ -26,6 +26,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.call_order import check_call_order
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
@@ -50,6 +51,7 @@ from transpiler.read.keras.evaluate.staging import (
     places_of,
     signature_defaults,
     staged_hint,
+    whole_of,
 )
 from transpiler.read.keras.evaluate.syntax import assigned_names, is_generator
 from transpiler.read.keras.evaluate.values import (
@@ -322,8 +324,9 @@ class StagedCalls:
                 raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
 
-    def has_open_items(self, function: Function, name: str, value: Any) -> bool:
-        return (id(function.node), name) in self.memory.lengths and is_sequence(value)
+    def of_open_items(self, node: ast.AST, name: str, value: Any) -> bool:
+        """Whether a parameter of a function or layer is a sequence of which the length alone is fixed."""
+        return (id(node), name) in self.memory.lengths and is_sequence(value)
 
     last_captures: dict[str, Sym] = {}
 
@@ -338,7 +341,7 @@ class StagedCalls:
                 return tuple((k, kind(inner, v)) for (k, v), inner in zip(value.items(), self.item_names(name, value)))
             if (id(function.node), name) in self.memory.frozen:
                 return ("frozen", repr(value))
-            if self.has_open_items(function, name, value):
+            if self.of_open_items(function.node, name, value):
                 return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
@@ -378,7 +381,7 @@ class StagedCalls:
                 return value
             if not is_static(value) or (id(function.node), name) in self.memory.frozen:
                 return value
-            if self.has_open_items(function, name, value):
+            if self.of_open_items(function.node, name, value):
                 return items_of(name, value)
             return Sym.name(name, witness_of(value))
 
@@ -415,6 +418,7 @@ class StagedCalls:
             places_of(result)
             if outside.changed():
                 raise StageError(f"{function.name} changes what lives outside it")
+            check_call_order(self.block)
             block = self.block
         finally:
             if outside is not None:
@@ -477,7 +481,11 @@ class StagedCalls:
         given = tensors(list(arguments.values()))
         operands = self.operands(staged, given)
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(operands, staged.inputs)]
-        values: dict[str, Any] = {n: arguments[n] for n in staged.statics}
+        node = staged.cls.key
+        values: dict[str, Any] = {
+            n: whole_of(arguments[n]) if self.of_open_items(node, n, arguments[n]) else arguments[n]
+            for n in staged.statics
+        }
         for label, (index, axis) in staged.dims.items():
             values[label] = xs[index].type.shape[axis]
         for name, outer in staged.captures.items():

@@ -15,7 +15,6 @@ from transpiler.ir.program import (
     Apply,
     Block,
     Construction,
-    Let,
     Member,
     ModuleClass,
     Return,
@@ -24,23 +23,28 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import used_names
+from transpiler.ir.statics import sources_of, used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Staged,
     StageError,
     annotations_of,
+    first_symbol,
     has_batch,
+    is_sequence,
     is_short,
     is_static,
+    items_of,
     places_of,
     signature_defaults,
     size_labels,
     staged_hint,
     substitute,
     unchanged,
+    whole_of,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -109,11 +113,15 @@ class StagedLayers:
 
     def instance_attribute(self, value: Instance, name: str) -> Any:
         found = super().instance_attribute(value, name)
-        home = value.attributes.get("__home__")
-        if isinstance(found, Sym) and home is not None:
+        if isinstance(found, OneSided):
             self.write_constructor(value)
-            if home is not self.frame and self.frame.kind == "class":
-                return self.capture(name, found, home)
+            found = self.attribute_bound(value, name, found)
+        home = value.attributes.get("__home__")
+        if is_open(found) and is_static(found) and home is not None:
+            self.write_constructor(value)
+            if isinstance(found, (list, dict)) and home is not self.frame:
+                raise NeedsConstant(first_symbol(found))
+            return self.captured(name, found, home)
         return found
 
     def write_constructor(self, layer: Instance) -> None:
@@ -210,7 +218,7 @@ class StagedLayers:
             opened = {
                 n: v
                 for n, v in bound.items()
-                if is_static(v) and n not in rest and (id(node), n) not in self.memory.frozen
+                if is_static(v) and n not in rest and ((id(node), n) not in self.memory.frozen or is_open(v))
             }
             key = self.layer_key(node, bound, opened, args, kwargs)
             own = not holds_layers(list(bound.values()))  # a layer that is given is a part of this object alone
@@ -248,6 +256,9 @@ class StagedLayers:
         if not names:
             raise error
         for name in names:
+            if is_sequence(opened.get(name)) and not self.of_open_items(node, name, opened[name]):
+                self.memory.lengths[id(node), name] = True
+                continue
             if is_open(opened.get(name)):
                 raise error.about(as_symbol(opened[name]))
             self.memory.frozen[id(node), name] = True
@@ -278,19 +289,24 @@ class StagedLayers:
             return repr(value) if is_static(value) else id(value)
 
         fixed = tuple((n, kind(v)) for n, v in bound.items() if n not in opened)
+        lengths = tuple((n, len(v)) for n, v in opened.items() if self.of_open_items(node, n, v))
         given = tensors([*args, *kwargs.values()])
         layouts = self.layouts_of(node, given)
         sizes = repr([x.type.shape for x in given]) if any(k[0] == id(node) for k in self.memory.frozen) else ""
         root = self.at_root and not self.active
         masks = self.mask_places(given).places
-        return (id(node), root, fixed, tuple(opened), tuple(layouts), masks, sizes, kind(args), kind(kwargs))
+        return (id(node), root, fixed, tuple(opened), lengths, tuple(layouts), masks, sizes, kind(args), kind(kwargs))
+
+    def general_argument(self, node: ast.ClassDef, name: str, value: Any) -> Any:
+        """A constructor's argument in the names of its class."""
+        return items_of(name, value) if self.of_open_items(node, name, value) else Sym.name(name, witness_of(value))
 
     def make_again(self, layer: Instance, init: Any, bound: dict[str, Any], opened: dict[str, Any]) -> Instance:
         """An object like `layer`, made in the names of the class under construction."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         if isinstance(init, Function):
-            general = {n: Sym.name(n, witness_of(v)) if n in opened else v for n, v in bound.items()}
+            general = {n: self.general_argument(layer.cls.node, n, v) if n in opened else v for n, v in bound.items()}
             a = init.node.args
             args = [general[p.arg] for p in (*a.posonlyargs, *a.args)[1:]]
             args += list(general[a.vararg.arg]) if a.vararg else []
@@ -342,7 +358,7 @@ class StagedLayers:
             frame.abandoned = True
             raise
         finally:
-            self.last_attempt = dims, {op.name: op.value for op in self.block.walk() if isinstance(op, Let)}
+            self.last_attempt = dims, sources_of(self.block)
             outer[0].reads.update(frame.reads)
             self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
         block.ops.append(Return(result))
@@ -391,7 +407,9 @@ class StagedLayers:
         return result
 
     def construct_custom(self, layer: Instance, staged: Staged, values: dict[str, Any], given: list[Value]) -> Member:
-        values = {**values, **{label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}}
+        node = layer.cls.node
+        values = {n: whole_of(v) if self.of_open_items(node, n, v) else v for n, v in values.items()}
+        values |= {label: given[i].type.shape[axis] for label, (i, axis) in staged.dims.items()}
         for name, outer in staged.captures.items():
             values[name] = (
                 outer
@@ -486,14 +504,14 @@ def holds_layers(value: Any) -> bool:
     return isinstance(value, (Layer, LambdaLayer, Model, Instance))
 
 
-def sources(sym: Sym, lets: dict[str, Any]) -> list[str]:
+def sources(sym: Sym, lets: dict[str, set[str]]) -> list[str]:
     """The names that an expression depends on, through variables as well."""
     todo, found = list(sym.names()), []
     while todo:
         name = todo.pop()
         if name not in found:
             found.append(name)
-            todo += lets[name].names() if isinstance(lets.get(name), Sym) else ()
+            todo += sorted(lets.get(name, ()))
     return found
 
 

@@ -28,6 +28,7 @@ from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.stage_arrays import OpenArray
 from transpiler.read.keras.evaluate.stage_lists import LoopItems, as_target
+from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.staging import (
     STATIC,
     StageError,
@@ -305,7 +306,7 @@ class StagedLoops:
         for n, v in new.items():
             if isinstance(v, Value) and v in last:
                 env.names[n] = last[v]  # another name for what the loop carries
-            elif has_tensors(v) or is_open(v):
+            elif has_tensors(v) or is_open(v) or isinstance(v, OneSided):
                 env.names[n] = left.get(n, Unknown(f"{n} belongs to the body of a loop"))
             else:
                 env.names[n] = v

@@ -289,6 +289,7 @@ class StagedModels:
         xs = [self.to_layout(self.as_declared(d, x), Layout.KERAS) for d, x in zip(declared, given)]
         results = [Value(y.type.in_layout(Layout.KERAS), y.hint) for y in tensors(model.outputs)]
         self.kept.update(results)
+        self.of_layers.update(results)
         for known in (self.poly, self.of_builder):
             known |= {r: known[y] for y, r in zip(tensors(model.outputs), results) if y in known}
         self.emit(self.module_call(model, xs, results))

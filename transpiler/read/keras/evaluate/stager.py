@@ -37,6 +37,7 @@ from transpiler.read.keras.evaluate.stage_masks import StagedMasks
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_recursion import StagedRecursion
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
+from transpiler.read.keras.evaluate.stage_unbound import OneSided, StagedUnbound
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     Memory,
@@ -57,6 +58,7 @@ class Stager(
     StagedRanks,
     StagedGiven,
     StagedTables,
+    StagedUnbound,
     StagedArguments,
     StagedArrays,
     StagedLayers,
@@ -100,13 +102,13 @@ class Stager(
         self.kept: set[Value] = set()
         """Results of classes and loops: what made them is no longer there layer by layer."""
         self.of_layers: set[Value] = set()
-        """Those of them that single layers of the program made."""
+        """Those of them that single layers and models of the program made."""
         self.places: dict[Any, Frame] = {}
         """For each layer, the class or factory that calls it."""
         self.staged_layers: dict[Instance, Any] = {}
         """For each layer of the program that was called: its class, its submodule, and the kinds of its inputs."""
-        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, Any]] = {}, {}
-        """The names that the last class of a layer gave to the sizes of its inputs, and its variables."""
+        self.last_attempt: tuple[dict[str, tuple[int, int]], dict[str, set[str]]] = {}, {}
+        """The names that the last class of a layer gave to the sizes of its inputs, and what its variables depend on."""
         self.at_root = False
         """Whether a whole model is staged as a class of the program: it takes its inputs as Keras does."""
         self.in_side = 0
@@ -144,6 +146,8 @@ class Stager(
 
     def read_name(self, name: str, scope: Env, env: Env) -> Any:
         value = scope.names[name]
+        if isinstance(value, OneSided):
+            return self.bound(value)
         if isinstance(value, Value) and value in self.poly:
             return self.with_known_rank(value)
         if isinstance(value, Filling) and scope is not env:

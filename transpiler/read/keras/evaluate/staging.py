@@ -205,6 +205,15 @@ def number_of(name: str) -> int:
     return int(name.rpartition("__v")[2]) if "__v" in name else 0
 
 
+def whole_of(items: Any) -> Any:
+    """A sequence that consists of all the items of one variable as that variable, for what reads nothing but these items."""
+    owner = items[0].expr.value if isinstance(items[0], Sym) and isinstance(items[0].expr, ast.Subscript) else None
+    if not isinstance(owner, ast.Name):
+        return items
+    expected = items_of(owner.id, list(items))
+    return Sym.name(owner.id, witness_of(items)) if all(map(same, items, expected)) else items
+
+
 def is_static(value: Any) -> bool:
     """Whether a value can be a parameter of a generated class."""
     if isinstance(value, Sym):
