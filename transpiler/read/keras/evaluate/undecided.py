@@ -9,13 +9,13 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from transpiler.ir.expr import Sym
 from transpiler.ir.model import ApiValue
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
-from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
 
-CONSTANTS = (str, int, float, bool, bytes, complex, type(None), type(...))
+CONSTANTS = (str, int, float, bool, bytes, complex, type(None), type(...), Sym)
 EFFECTS = frozenset(("setattr", "delattr", "exec", "eval", "globals", "locals", "vars", "next", "map", "filter"))
 """Builtins that may change what they are given."""
 
@@ -45,25 +45,18 @@ class Effects:
 
     def any_in(self, statements: Sequence[ast.stmt]) -> bool:
         inner = [n for s in statements for n in nodes(s)]
-        self.find_aliases(assigned_names(list(statements)), inner)
+        self.find_aliases([n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)], inner)
         return any(map(self.has_effect, inner))
 
     def find_aliases(self, names: list[str], inner: list[ast.AST]) -> None:
         sources: dict[str, list[str]] = {n: [] for n in names}
         for node in inner:
-            pairs: list[tuple[Any, Any]] = []
-            if isinstance(node, ast.Assign):
-                pairs = [(t, node.value) for t in node.targets]
-            elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
-                pairs = [(node.target, node.value)]
-            elif isinstance(node, (ast.For, ast.comprehension)):
-                pairs = [(node.target, node.iter)]
-            elif isinstance(node, ast.With):
-                pairs = [(w.optional_vars, w.context_expr) for w in node.items]
-            for target, value in pairs:
-                for name in [n.id for n in nodes(target) if isinstance(n, ast.Name)] if target is not None else []:
-                    read = [n.id for n in nodes(value) if isinstance(n, ast.Name)] if value is not None else []
-                    sources.setdefault(name, []).extend(read)
+            for target, value in bindings(node):
+                read = [n.id for n in nodes(value) if isinstance(n, ast.Name)]
+                if isinstance(node, ast.For) or not isinstance(value, ast.Name):  # what is taken out of it
+                    read = [n for n in read if n in sources or not holds_constants(self.value_of(n))]
+                for name in [n.id for n in nodes(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]:
+                    sources[name] += read
         self.aliases = dict.fromkeys(sources, False)
         for _ in sources:
             self.aliases = {n: any(map(self.may_change, read)) for n, read in sources.items()}
@@ -105,10 +98,10 @@ class Effects:
             if isinstance(callee, Function):
                 return any(map(self.may_change, given)) or self.function_has_effect(callee, {})
             return func.id in EFFECTS or self.may_change(func.id)
+        if isinstance(func, ast.Attribute) and func.attr.startswith(SETTERS) and self.is_of_keras(func):
+            return True
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
             owner = self.value_of(func.value.id)
-            if isinstance(owner, ApiValue):
-                return func.attr.startswith(SETTERS)
             method = owner.cls.lookup(func.attr) if isinstance(owner, Instance) and owner.cls is not None else None
             if isinstance(method, Function) and method.node.args.args:
                 own = {method.node.args.args[0].arg: owner}
@@ -116,6 +109,11 @@ class Effects:
             if isinstance(owner, Module) and isinstance(owner.names.get(func.attr), Function):
                 return any(map(self.may_change, given)) or self.function_has_effect(owner.names[func.attr], {})
         return self.reaches_object(func)
+
+    def is_of_keras(self, node: ast.expr) -> bool:
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and isinstance(self.value_of(node.id), ApiValue)
 
     def function_has_effect(self, function: Function, bound: dict[str, Any]) -> bool:
         if self.depth >= MAX_CALLS or isinstance(function.node, ast.Lambda):
@@ -125,6 +123,25 @@ class Effects:
 
 MAX_CALLS = 4
 """How deep calls of the program's functions are looked into."""
+
+
+def bindings(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+    """What a statement or comprehension binds, and to what."""
+    if isinstance(node, ast.Assign):
+        return [(t, node.value) for t in node.targets]
+    if isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
+        return [(node.target, node.value)] if node.value is not None else []
+    if isinstance(node, (ast.For, ast.comprehension)):
+        return [(node.target, node.iter)]
+    if isinstance(node, ast.With):
+        return [(w.optional_vars, w.context_expr) for w in node.items if w.optional_vars is not None]
+    return []
+
+
+def holds_constants(value: Any) -> bool:
+    """Whether a container has nothing in it that could be changed."""
+    items = value.values() if isinstance(value, dict) else value
+    return isinstance(value, (list, tuple, set, dict)) and all(isinstance(v, CONSTANTS) for v in items)
 
 
 def is_changeable(value: Any) -> bool:

@@ -1,0 +1,141 @@
+"""Files are converted whole, without anybody saying how their functions are called."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from transpiler.pipeline import Conversion, convert_file
+
+HEAD = "import keras\nfrom keras.layers import *\nfrom keras.models import Model, Sequential\n"
+
+PROGRAMS = {
+    "builders with parameters of unknown values": (
+        """
+def build(input_shape, n_classes, growth, use_bias):
+    i = keras.Input(input_shape)
+    x = Conv1D(growth, 3, padding="same", use_bias=use_bias)(i)
+    return Model(i, Dense(n_classes)(GlobalAveragePooling1D()(x)))
+""",
+        "build((30, 4), 3, 8, False)",
+        (30, 4),
+        (3,),
+    ),
+    "builders called by builders only": (
+        """
+def first(shape):
+    i = keras.Input(shape)
+    return i, Dense(4)(i)
+
+def second(shape):
+    i = keras.Input(shape)
+    return i, Dense(4, activation="relu")(Dense(6)(i))
+
+def assemble(n, encoder):
+    i, x = encoder((6,))
+    return Model(i, Dense(n)(x))
+
+def small(n):
+    return assemble(n, first)
+
+def large(n):
+    model = assemble(n, second)
+    return model
+""",
+        "large(5)",
+        (6,),
+        (5,),
+    ),
+    "blocks that no model here uses": (
+        """
+def conv_block(x, filters, strides=1):
+    x = Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
+    return ReLU()(BatchNormalization()(x))
+""",
+        "ConvBlock(3, 8, 2)",
+        (3, 9, 9),
+        (8, 5, 5),
+    ),
+    "layers that no model here uses": (
+        """
+class Gate(Layer):
+    def __init__(self, units, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.dense = Dense(units, activation="sigmoid")
+
+    def call(self, x):
+        return self.dense(x) * self.scale
+""",
+        "Gate(7, 5, scale=2.0)",
+        (7,),
+        (5,),
+    ),
+    "models that nobody makes here": (
+        """
+class Net(keras.Model):
+    def __init__(self, hidden, n_classes):
+        super().__init__()
+        self.hidden = Dense(hidden, activation="relu")
+        self.out = Dense(n_classes)
+
+    def call(self, x, training=False):
+        return self.out(self.hidden(x))
+""",
+        "Net(7, 5, 4)",
+        (7,),
+        (4,),
+    ),
+    "methods of plain classes": (
+        """
+class Network:
+    def __init__(self, filters=4):
+        self.filters = filters
+
+    def build_network(self, input_shape):
+        i = keras.Input(input_shape)
+        x = LSTM(self.filters, return_sequences=True)(i)
+        return i, Flatten()(x)
+""",
+        "Network(3).build_network((5, 2))",
+        (5, 2),
+        (15,),
+    ),
+}
+
+
+def whole(program: str, folder: Path) -> Conversion:
+    file = folder / "prog.py"
+    file.write_text(HEAD + program)
+    conversion = convert_file(file)
+    assert not [f for f in conversion.findings if f.severity.name == "ERROR"], conversion.findings
+    return conversion
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_file_is_converted_whole(name: str, tmp_path: Path):
+    program, expression, shape, result = PROGRAMS[name]
+    conversion = whole(program, tmp_path)
+    assert {f.code for f in conversion.findings} <= {"K2T304"}
+    text = conversion.modules[0].text
+    assert "keras" not in text.replace("Keras", "")
+    module = types.ModuleType("prog")
+    exec(compile(text, "prog.py", "exec"), vars(module))
+    model = eval(expression, vars(module))
+    assert tuple(model(torch.zeros(2, *shape)).shape) == (2, *result)
+
+
+def test_what_was_made_up_is_said(tmp_path: Path):
+    program, *_ = PROGRAMS["blocks that no model here uses"]
+    (finding,) = whole(program, tmp_path).findings
+    assert finding.code == "K2T304" and "an input of shape (64, 64, 3), filters=16 were assumed" in finding.message
+
+
+def test_a_function_that_fits_nothing_is_an_error(tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(HEAD + "def odd(x, table):\n    return Dense(table['units'][2])(x)\n")
+    conversion = convert_file(file)
+    assert [f.code for f in conversion.findings] == ["K2T203"]
