@@ -13,7 +13,7 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
-from transpiler.passes.settle import Settler, check_reads, constructed, settle_statements
+from transpiler.passes.settle import Settler, all_members, check_reads, constructed, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
 from transpiler.read.keras.constructors import source_names
@@ -23,7 +23,7 @@ from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
-from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError, is_static
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
@@ -271,6 +271,16 @@ class Assembly:
                 cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
                 own = [c for c in classes if c is not factory.root]
                 self.done[part.node] = Written(self.program.source, own, None, cls)
+                self.report([example.finding])
+                return
+            function = part if isinstance(part, Function) else None
+            if (
+                function is not None
+                and factory is not None
+                and factory.root is not None
+                and is_plain(function, factory, classes)
+            ):
+                self.done[part.node] = Written(self.program.source, [], None, factory.root, function=function)
                 self.report([example.finding])
                 return
             self.memory.visited.clear()
@@ -576,6 +586,19 @@ class Assembly:
             self.done,
             self.project,
         ).write()
+
+
+def is_plain(function: Function, factory: Factory, classes: list[ModuleClass]) -> bool:
+    """Whether a function on tensors constructs nothing and has no parameter open, so that it can stay a function."""
+    root = classes[-1] if len(classes) == 1 else None
+    if root is None or root.params or factory.prologue.ops or not is_static(function.defaults):
+        return False
+    a = function.node.args
+    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(root.inputs)]
+    same_names = [x.hint for x in root.inputs] == tensors_only
+    held = [m.code for m in all_members(root.block)]
+    constants = all(code.startswith("nn.Buffer(") for code in held)
+    return same_names and constants and not a.kwonlyargs and not a.vararg and not a.kwarg
 
 
 def script_class_name(name: str, model: Model) -> str:

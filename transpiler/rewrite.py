@@ -25,7 +25,8 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models
 from transpiler.write.torch.check import undefined_names
-from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines
+from transpiler.write.torch.classes import ClassWriter
+from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines, tensor_function_text
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
 
@@ -45,6 +46,8 @@ class Written:
     """Top-level statements of a script that the class replaces."""
     assigned: list[str] = field(default_factory=list)
     """The variables of the script that hold the models."""
+    function: Function | None = None
+    """A function on tensors that stays one: `root` is a class that holds nothing, whose `forward` does what it does."""
 
     @property
     def tier(self) -> str:
@@ -137,10 +140,11 @@ class Rewriter:
             kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
             taken[source] = Names(frozenset(module_names(source) | kept) | GENERATED)
             for item in items:
-                texts.add(source, item.classes, self.project)
+                if item.function is None:
+                    texts.add(source, item.classes, self.project)
         for items in by_source.values():
             for item in items:
-                if item.root is not None and item.root.signature and item.root not in own:
+                if item.root in texts.homes and item.root.signature and item.root not in own:
                     own[item.root] = taken[texts.homes[item.root]].take(item.root.name)
         texts.write(taken, own)
         return texts
@@ -172,6 +176,13 @@ class Rewriter:
         }
         placed: set[ModuleClass] = set()
         for item in items:
+            if item.function is not None and item.root is not None:
+                writer = ClassWriter(item.root, self.printed[item.root])
+                frozen = dict(zip(default_names(item.function), item.function.defaults))
+                node: Any = item.function.node
+                edit.replaced[node] = tensor_function_text(node, writer.write(), frozen, known)
+                file.helpers += [h for h in writer.helpers if h not in file.helpers]
+                continue
             self.place_classes(source, item.classes, item.root, self.anchor(source, item), file, placed, edit)
             self.place_factory(source, item, edit, known)
         self.place_classes(source, file.classes, None, None, file, placed, edit)
@@ -439,6 +450,13 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def default_names(function: Function) -> list[str]:
+    """The parameters of a function that have defaults."""
+    a = function.node.args
+    names = [p.arg for p in (*a.posonlyargs, *a.args)]
+    return names[len(names) - len(function.defaults) :]
 
 
 def names_bound(source: SourceModule) -> set[str]:

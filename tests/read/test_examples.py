@@ -139,3 +139,25 @@ def test_a_function_that_fits_nothing_is_an_error(tmp_path: Path):
     file.write_text(HEAD + "def odd(x, table):\n    return Dense(table['units'][2])(x)\n")
     conversion = convert_file(file)
     assert [f.code for f in conversion.findings] == ["K2T203"]
+
+
+def test_a_function_on_tensors_stays_a_function(tmp_path: Path):
+    program = """
+import numpy as np
+from keras import ops
+
+def preprocess(x, data_format=None):
+    \"\"\"Centres images.\"\"\"
+    if data_format == "channels_first":
+        raise ValueError(data_format)
+    mean = ops.convert_to_tensor(np.array([0.5, 0.25, 0.125]), dtype=x.dtype)
+    return (x[..., ::-1] / 255.0 - mean) * 2.0
+"""
+    text = whole(program, tmp_path).modules[0].text
+    module = types.ModuleType("prog")
+    exec(compile(text, "prog.py", "exec"), vars(module))
+    x = torch.rand(2, 4, 4, 3)
+    expected = (x.flip(-1) / 255.0 - torch.tensor([0.5, 0.25, 0.125])) * 2.0
+    assert torch.allclose(module.preprocess(x), expected) and module.preprocess.__doc__ == "Centres images."
+    with pytest.raises(NotImplementedError, match="converted for data_format=None only"):
+        module.preprocess(x, "channels_last")

@@ -14,7 +14,7 @@ from typing import Any
 
 from transpiler.ir.model import ApiValue
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.values import Class, Function
+from transpiler.read.keras.evaluate.values import Class, Function, Module
 
 SHAPES = {3: (64, 64, 3), 2: (64, 3), 1: (16,), 4: (32, 32, 32, 3)}
 """Shapes without batch by rank, the usual first."""
@@ -132,12 +132,14 @@ def reached(function: Function) -> Iterator[ast.AST]:
 
 
 def tensor_parameters(function: Function, depth: int = 3) -> list[str]:
-    """The parameters without defaults that are given to layers, to functions of Keras, or to functions that do so."""
+    """The parameters without defaults that have shapes, or are given to layers, to functions of Keras, or to such functions."""
     a = function.node.args
     positional = [p.arg for p in (*a.posonlyargs, *a.args)]
     names = positional[: len(positional) - len(function.defaults)]
     found: set[str] = set()
     for node in nodes(function.node):
+        if isinstance(node, ast.Attribute) and node.attr in ("shape", "get_shape", "_keras_shape"):
+            found |= {node.value.id} & set(names) if isinstance(node.value, ast.Name) else set()
         if not isinstance(node, ast.Call):
             continue
         given = [e for v in node.args for e in (v.elts if isinstance(v, (ast.List, ast.Tuple)) else [v])]
@@ -164,6 +166,8 @@ def named(node: ast.expr, function: Function) -> Any:
         return scope.names.get(node.id) if scope is not None else None
     if isinstance(node, ast.Attribute):
         owner = named(node.value, function)
+        if isinstance(owner, Module):
+            return owner.names.get(node.attr)
         return ApiValue(f"{owner.path}.{node.attr}") if isinstance(owner, ApiValue) else None
     return None
 

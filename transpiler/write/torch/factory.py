@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -12,6 +13,9 @@ from transpiler.ir.statics import used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import Lines, construction_code, let_code, negated, shown, write_if
+
+BUFFER = re.compile(r"self\.(\w+) = nn\.Buffer\((.*), persistent=False\)$")
+"""A constant that a class holds."""
 
 
 def factory_text(
@@ -47,6 +51,29 @@ def factory_text(
     body.add(f"return {code_of_models(returned)}")
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return shown(text, printed)
+
+
+def tensor_function_text(node: ast.FunctionDef, text: str, frozen: dict[str, Any], known: set[str]) -> str:
+    """The function `node` on tensors: what `forward` of the class in `text` does, which holds nothing but constants.
+
+    `frozen` are the values that its other parameters have by default.
+    """
+    lines = text.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("    def forward("))
+    body = Lines()
+    for name, value in frozen.items():
+        body.add(*guard(name, value, False, ()))
+    first = node.args.args[0].arg
+    made = [line[8:] for line in lines[:start] if line.startswith("        ") and "super().__init__()" not in line]
+    constants = [BUFFER.sub(rf"\1 = \2.to({first}.device)", line) for line in made]
+    names = [match[1] for line in made if (match := BUFFER.match(line))]
+    body.add(*constants)
+    for line in lines[start + 1 :]:
+        if line.strip():
+            body.add(re.sub(r"\bself\.(\w+)", lambda m: m[1] if m[1] in names else m[0], line[8:]))
+    doc = ast.get_docstring(node, clean=False)
+    head = signature(node, "Tensor", known)
+    return render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
 
 
 def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:
