@@ -388,6 +388,12 @@ class Rewriter:
                 statement
             ):
                 continue
+            plain = without_decorators(statement, source)
+            if plain and not any(
+                n in keras_names or of_framework(names.get(n)) for n in used_identifiers(ast.parse(plain))
+            ):
+                edit.replaced[statement] = plain
+                continue
             found.append(statement)
             if not self.only_entries:
                 self.report_leftover(source, statement, edit)
@@ -450,6 +456,18 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def of_framework(value: Any) -> bool:
+    """Whether a module, function or class stands in the framework's own source."""
+    module = value if isinstance(value, Module) else getattr(value, "module", getattr(value, "env", None))
+    return is_framework(getattr(module, "name", "") or "")
+
+
+def without_decorators(statement: ast.stmt, source: SourceModule) -> str:
+    """A function of the source as it stands, without its decorators; "" for other statements."""
+    decorated = isinstance(statement, ast.FunctionDef) and statement.decorator_list
+    return ast.get_source_segment(source.text, statement) or "" if decorated else ""
 
 
 def default_names(function: Function) -> list[str]:

@@ -131,7 +131,7 @@ def test_a_file_is_converted_whole(name: str, tmp_path: Path):
 def test_what_was_made_up_is_said(tmp_path: Path):
     program, *_ = PROGRAMS["blocks that no model here uses"]
     (finding,) = whole(program, tmp_path).findings
-    assert finding.code == "K2T304" and "an input of shape (64, 64, 3), filters=16 were assumed" in finding.message
+    assert finding.code == "K2T304" and "an input of shape (64, 64, 16), filters=16 were assumed" in finding.message
 
 
 def test_a_function_that_fits_nothing_is_an_error(tmp_path: Path):

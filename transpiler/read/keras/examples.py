@@ -69,7 +69,7 @@ UNKNOWN = (4, 16, None, (4, 8), "relu")
 """Tried for parameters whose names say nothing."""
 
 
-def attempts(function: Function, given: Collection[str] = (), most: int = 6) -> Iterator[dict[str, Any]]:
+def attempts(function: Function, given: Collection[str] = (), most: int = 8) -> Iterator[dict[str, Any]]:
     """Arguments for the parameters without defaults that are not `given`, the most likely first."""
     a = function.node.args
     positional = [p for p in (*a.posonlyargs, *a.args)]
@@ -77,9 +77,14 @@ def attempts(function: Function, given: Collection[str] = (), most: int = 6) -> 
     required += [p for p, d in zip(a.kwonlyargs, a.kw_defaults) if d is None]
     shapes = likely_shapes(function)
     found = {p.arg: candidates(p, shapes) for p in required if p.arg not in given}
-    longest = max(map(len, found.values()), default=1)
-    for i in range(min(longest, most)):
-        yield {name: values[min(i, len(values) - 1)] for name, values in found.items()}
+    shaped = [n for n, values in found.items() if values == tuple(shapes)]
+    most_shapes = len(shapes) if shaped else 1
+    longest = max((len(v) for n, v in found.items() if n not in shaped), default=1)
+    tries = [(j, 0) for j in range(most_shapes)] + [
+        (j, i) for j in range(min(most_shapes, 2)) for i in range(1, longest)
+    ]
+    for shape, other in tries[:most]:
+        yield {n: v[shape] if n in shaped else v[min(other, len(v) - 1)] for n, v in found.items()}
 
 
 def needs_arguments(function: Function, receiver: Any = None) -> bool:
@@ -138,20 +143,23 @@ def tensor_parameters(function: Function, depth: int = 3) -> list[str]:
     names = positional[: len(positional) - len(function.defaults)]
     found: set[str] = set()
     for node in nodes(function.node):
-        if isinstance(node, ast.Attribute) and node.attr in ("shape", "get_shape", "_keras_shape"):
+        if isinstance(node, ast.Attribute) and node.attr in ("shape", "dtype", "get_shape", "_keras_shape"):
             found |= {node.value.id} & set(names) if isinstance(node.value, ast.Name) else set()
         if not isinstance(node, ast.Call):
             continue
-        given = [e for v in node.args for e in (v.elts if isinstance(v, (ast.List, ast.Tuple)) else [v])]
-        own = {v.id for v in given if isinstance(v, ast.Name)} & set(names)
+        first = node.args[0] if node.args else None
+        taken = first.elts if isinstance(first, (ast.List, ast.Tuple)) else [first]
+        whole = all(isinstance(v, ast.Name) for v in taken)
+        own = {v.id for v in (*node.args, *(taken if whole else ())) if isinstance(v, ast.Name)} & set(names)
         if not own:
             continue
+        firsts = own & {v.id for v in taken if isinstance(v, ast.Name)}
         if isinstance(node.func, ast.Call):
-            found |= own
+            found |= firsts
             continue
         callee = named(node.func, function)
         if isinstance(callee, ApiValue) and callee.leaf[:1].islower():
-            found |= own
+            found |= firsts
         elif isinstance(callee, Function) and callee.node is not function.node and depth:
             inner = tensor_parameters(callee, depth - 1)
             theirs = [p.arg for p in (*callee.node.args.posonlyargs, *callee.node.args.args)]

@@ -13,6 +13,9 @@ from transpiler.read.keras.examples import FRAMEWORK, attempts, likely_shapes, m
 from transpiler.read.keras.parse import parse
 from transpiler.read.keras.program import Program
 
+CHANNELS = 16
+"""Tried first, as widths are made up as 16: what adds its input to its output needs both the same."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -40,7 +43,7 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
     env = Env(None, "module", program.source, {**program.evaluate().names, "made_of": part})
     interpreter.exec_module_body(parse(FRAMEWORK, Path("<part>"), "<part>").tree.body, env)
     for given in list(calls):
-        for shape in dict.fromkeys(shapes):
+        for shape in dict.fromkeys((*((*s[:-1], CHANNELS) for s in shapes), *shapes)):
             arguments = ", ".join(f"{n}={n}" for n in given)
             inner = ", ".join(f"{n}={n}" for n in [*tensors, *given])
             call = f"made_of({arguments})(x)" if isinstance(part, Class) else f"made_of({inner})"
