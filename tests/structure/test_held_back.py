@@ -2137,7 +2137,6 @@ def test_what_was_fixed_is_refused(name: str, entry: str, tmp_path: Path):
 
 DECLINED = {
     "a method that counts": "K2T203",
-    "functions found by name": "K2T203",
 }
 """Programs of which a part is not translated when no entry is named."""
 
