@@ -139,13 +139,13 @@ class Loader:
             self._parsed[path] = parse(read_source(path).text, path, name, package)
         return self._parsed[path]
 
-    def application(self, name: str) -> str | None:
-        """The dotted module of the installed Keras that defines the application `name` (`VGG16`)."""
+    def application(self, name: str, module: str = "*") -> str | None:
+        """The dotted module of the installed Keras that defines the application `name` (`VGG16`), with this last part."""
         for package in ("keras.src.applications", "tf_keras.src.applications"):
             found = self.find(package)
             if found:
                 definition = re.compile(rf"^def {re.escape(name)}\(", re.M)
-                for path in sorted(found[0].parent.glob("*.py")):
+                for path in sorted(found[0].parent.glob(f"{module}.py")):
                     if not path.name.endswith("_test.py") and definition.search(path.read_text(encoding="utf-8")):
                         return f"{package}.{path.stem}"
         return None

@@ -71,6 +71,12 @@ def tensor_function_text(node: ast.FunctionDef, text: str, frozen: dict[str, Any
     for line in lines[start + 1 :]:
         if line.strip():
             body.add(re.sub(r"\bself\.(\w+)", lambda m: m[1] if m[1] in names else m[0], line[8:]))
+    inputs = re.findall(r"(\w+): Tensor", lines[start].partition("->")[0])
+    for inner, name in zip(inputs, [p.arg for p in (*node.args.posonlyargs, *node.args.args)]):
+        if name != inner and re.search(rf"\b{name}\b", text):
+            body.lines.insert(0, f"{inner} = {name}")
+        else:
+            body.lines[:] = [re.sub(rf"(?<![\w.]){inner}(?!\w)", name, line) for line in body.lines]
     doc = ast.get_docstring(node, clean=False)
     head = signature(node, "Tensor", known)
     return render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)

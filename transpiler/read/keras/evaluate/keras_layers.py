@@ -163,7 +163,7 @@ class KerasLayers:
             if leaf in layer_functions() and ".layers" in path and (has_tensors(args) or has_tensors(kwargs)):
                 return self.call_layer_function(layer_functions()[leaf], args, kwargs)
             if path.startswith("keras.applications."):
-                return self.call_application(leaf, args, kwargs)
+                return self.call_application(path, args, kwargs)
         handler = getattr(self, "api_" + leaf, None)
         if handler is not None:
             return handler(path, args, kwargs)

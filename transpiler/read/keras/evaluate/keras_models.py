@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import NoneType
 from typing import Any
 
 from transpiler.ir.expr import NeedsConstant, Sym
-from transpiler.ir.model import Layer, Step
+from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Value, replace_tensors, tensors
 from transpiler.read.keras.evaluate.api import (
     REPORT_METHODS,
@@ -20,6 +21,7 @@ from transpiler.read.keras.evaluate.values import (
     Alternative,
     Method,
     Model,
+    Module,
     TensorShape,
     Unknown,
     has_tensors,
@@ -154,15 +156,19 @@ class KerasModels:
         self.remember([given], [known], lambda new: self.as_declared(declared, new[0]))
         return known
 
-    def call_application(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        module = self.loader.application(name)
-        if module is None:
+    def call_application(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A function of `keras.applications`, or of one of its modules: several have a function of one name."""
+        home, _, name = path.rpartition(".")
+        part = home.rpartition(".")[2]
+        own = self.loader.application(name, "*" if home == "keras.applications" else part)
+        module = self.import_module(own) if own is not None else self.api_attribute(ApiValue("keras.applications"), part)
+        if not isinstance(module, Module) or isinstance(module.names.get(name), (ApiValue, NoneType)):
             raise self.declined(
                 "K2T106",
                 f"the source of keras.applications.{name} was not found",
                 "Install keras, or name its folder with --path.",
             )
-        return self.call(self.getattr(self.import_module(module), name), args, kwargs)
+        return self.call(self.getattr(module, name), args, kwargs)
 
     def call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
         receiver, name = method.receiver, method.name
