@@ -106,7 +106,11 @@ def convert_project(
 def assumptions(program: Program) -> list[str]:
     """What a conversion takes for granted: modules that are not there."""
     missing = program.interpreter.missing_imports
-    return [f"{n} is not installed or not part of the project; its values are unknown" for n in missing]
+    unset = program.interpreter.asked_environment
+    return [
+        *(f"{n} is not installed or not part of the project; its values are unknown" for n in missing),
+        *(f"the environment variable {n} is not set" for n in unset),
+    ]
 
 
 __all__ = ["Conversion", "ConvertedModule", "EntryPlan", "WeightUnit", "convert_file", "convert_project"]

@@ -95,3 +95,9 @@ def test_what_changes_something_is_declined(name: str, tmp_path: Path):
     conversion = converted(DECLINED[name], tmp_path)
     assert not conversion.entries
     assert "K2T201" in {f.code for f in conversion.findings}
+
+
+def test_what_is_taken_of_the_environment_is_said(tmp_path: Path):
+    statements = 'if os.environ.get("DEEP"):\n        model.add(Dense(2))\n    os.environ["SEED"] = "1"\n    seed = os.environ["SEED"]'
+    conversion = converted(statements, tmp_path)
+    assert conversion.assumptions == ["the environment variable DEEP is not set"]

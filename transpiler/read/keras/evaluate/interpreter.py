@@ -58,6 +58,8 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         self.deadline = time.monotonic() + MAX_SECONDS
         self.builtins = self._builtins()
         self.missing_imports: list[str] = []
+        self.asked_environment: list[str] = []
+        """Environment variables that the program asked for and did not set."""
         self._eval_table: dict[type, Callable[[Any, Env], Any]] = {
             node: getattr(self, "eval_" + node.__name__)
             for node in vars(ast).values()

@@ -80,6 +80,7 @@ class Stager(
         super().__init__(base.loader, base.generation, findings)
         self.modules, self.module_order = base.modules, base.module_order
         self.missing_imports = base.missing_imports
+        self.asked_environment = base.asked_environment
         self.image_data_format = base.image_data_format
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}

@@ -40,14 +40,38 @@ def _path(interpreter: Interpreter) -> dict[str, Any]:
     return {**found, "sep": "/"}
 
 
+class Environment(dict[str, Any]):
+    """`os.environ`, in which nothing is set but by the program; what the program asks for in vain is noted."""
+
+    def __init__(self, asked: list[str]) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def note(self, key: Any) -> None:
+        if not dict.__contains__(self, key) and key not in self.asked:
+            self.asked.append(key)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.note(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: Any) -> bool:
+        self.note(key)
+        return super().__contains__(key)
+
+    def __getitem__(self, key: Any) -> Any:
+        self.note(key)
+        return super().__getitem__(key)
+
+
 def _os(interpreter: Interpreter) -> dict[str, Any]:
     found: dict[str, Any] = {n: _nothing(n) for n in ("makedirs", "mkdir", "remove", "putenv", "chdir")}
     return {
         **found,
         "path": interpreter.import_module("os.path"),
-        "environ": {},
+        "environ": (environment := Environment(interpreter.asked_environment)),
         "sep": "/",
-        "getenv": Native("getenv", lambda key, default=None: default),
+        "getenv": Native("getenv", environment.get),
     }
 
 
