@@ -13,6 +13,7 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
+from transpiler.ir.trees import nodes
 from transpiler.passes.settle import Settler, all_members, check_reads, constructed, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
@@ -259,6 +260,9 @@ class Assembly:
 
         Nothing happens where no arguments are found with which a model can be made of it.
         """
+        inside = (
+            {part.node} if isinstance(part, Class) else {n for n in nodes(part.node) if isinstance(n, ast.FunctionDef)}
+        )
         for example in examples_of(part, self.program):
             marks, visited = len(self.findings.items), dict(self.memory.visited)
             try:
@@ -266,8 +270,10 @@ class Assembly:
             except Declined:
                 factory, classes = None, []
             del self.findings.items[marks:]
-            cls = next((c for c in classes if getattr(getattr(c, "source", None), "node", None) is part.node), None)
+            cls = next((c for c in classes if getattr(getattr(c, "source", None), "node", None) in inside), None)
             if factory is not None and factory.tier == "structure" and cls is not None:
+                if cls.source.node is not part.node:  # a function that the part makes
+                    stands_for(cls, part)
                 cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
                 own = [c for c in classes if c is not factory.root]
                 self.done[part.node] = Written(self.program.source, own, None, cls)
@@ -586,6 +592,15 @@ class Assembly:
             self.done,
             self.project,
         ).write()
+
+
+def stands_for(cls: ModuleClass, part: Any) -> None:
+    """Has the class of a function that another one makes take that one's place: its name, docstring and parameters."""
+    cls.source = part  # type: ignore[attr-defined]
+    cls.name = cap_words(part.name.strip("_"))
+    cls.doc = cls.doc or ast.get_docstring(part.node) or ""
+    order = {p.arg: i for i, p in enumerate((*part.node.args.posonlyargs, *part.node.args.args))}
+    cls.params.sort(key=lambda p: (p.has_default, p.name not in cls.sizes, order.get(p.name, len(order))))
 
 
 def is_plain(function: Function, factory: Factory, classes: list[ModuleClass]) -> bool:

@@ -59,6 +59,19 @@ def conv_block(x, filters, strides=1):
         (3, 9, 9),
         (8, 5, 5),
     ),
+    "functions that make blocks": (
+        """
+def block(units, depth):
+    def apply(x):
+        for _ in range(depth):
+            x = Dense(units, activation="tanh")(x) + x
+        return x
+    return apply
+""",
+        "Block(16, 16, 3)",
+        (16,),
+        (16,),
+    ),
     "layers that no model here uses": (
         """
 class Gate(Layer):

@@ -35,7 +35,9 @@ BY_NAME: tuple[tuple[str, tuple[Any, ...]], ...] = (
     (r"batch_size", (2,)),
     (r"(vocab|dict|max_features|max_words|top_words|num_words|n_words)\w*", (100,)),
     (r"(kernel|filter|window)_size|kernel|kernel_shape|ksize|k", (3, (3, 3))),
-    (r"(pool|patch|block|stride|up|scale|upsampl\w*)_?(size|factor)|pool", (2, (2, 2), 4)),
+    (r"\w*patch\w*", (4, (4, 4), 16)),
+    (r"(pool|block|stride|up|scale|upsampl\w*)_?(size|factor)|pool", (2, (2, 2), "mean")),
+    (r"(n_|num_)?(frames|slices)|depth_size", (16,)),
     (r"strides?|dilation(_rate)?|dilations?|groups|cardinality|repetition|rate", (1, (1, 1), 2)),
     (r"(img|image|input|in|output|target)_?(h|w|height|width|rows|cols|row|col)|height|width|h|w|rows|cols|img_?size|"
      r"image_?size|crop_size|resolution|side|size", (64, (64, 64), (64, 64, 3))),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Finding, Severity
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Model
 from transpiler.read.keras.examples import FRAMEWORK, attempts, likely_shapes, model_around, tensor_parameters
 from transpiler.read.keras.parse import parse
@@ -36,17 +38,18 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
         shapes = [s for n in ("call", "build") if isinstance(f := part.lookup(n), Function) for s in likely_shapes(f)]
         calls = attempts(made, names) if made is not None else iter([{}])
     else:
-        tensors = tensor_parameters(part)
+        tensors = tensor_parameters(part) or (["x"] if makes_functions(part) else [])
         if not tensors:
             return
-        shapes, calls = likely_shapes(part), attempts(part, tensors)
+        shapes, calls = likely_shapes(part), attempts(part, tensor_parameters(part))
     env = Env(None, "module", program.source, {**program.evaluate().names, "made_of": part})
     interpreter.exec_module_body(parse(FRAMEWORK, Path("<part>"), "<part>").tree.body, env)
     for given in list(calls):
         for shape in dict.fromkeys((*((*s[:-1], CHANNELS) for s in shapes), *shapes)):
             arguments = ", ".join(f"{n}={n}" for n in given)
             inner = ", ".join(f"{n}={n}" for n in [*tensors, *given])
-            call = f"made_of({arguments})(x)" if isinstance(part, Class) else f"made_of({inner})"
+            applied = isinstance(part, Class) or not tensor_parameters(part)
+            call = f"made_of({arguments})(x)" if applied else f"made_of({inner})"
             function = Function(model_around(call, tensors, given, shape), env, interpreter)
             if builds(function, given, program):
                 shown = ", ".join([f"an input of shape {shape}", *(f"{n}={v!r}" for n, v in given.items())])
@@ -55,6 +58,13 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
                 finding = Finding("K2T304", Severity.NOTE, message, "Pass --entry with the arguments you use.", span)
                 yield Example(function, given, finding)
                 return
+
+
+def makes_functions(function: Function) -> bool:
+    """Whether a function returns one of its own: `def block(filters): def apply(x): …; return apply`."""
+    inner = [n.name for n in function.node.body if isinstance(n, ast.FunctionDef)]  # type: ignore[union-attr]
+    returned = [n.value for n in nodes(function.node) if isinstance(n, ast.Return)]
+    return any(isinstance(v, ast.Lambda) or isinstance(v, ast.Name) and v.id in inner for v in returned)
 
 
 def builds(function: Function, given: dict[str, Any], program: Program) -> bool:

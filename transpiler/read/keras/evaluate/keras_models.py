@@ -161,7 +161,9 @@ class KerasModels:
         home, _, name = path.rpartition(".")
         part = home.rpartition(".")[2]
         own = self.loader.application(name, "*" if home == "keras.applications" else part)
-        module = self.import_module(own) if own is not None else self.api_attribute(ApiValue("keras.applications"), part)
+        module = (
+            self.import_module(own) if own is not None else self.api_attribute(ApiValue("keras.applications"), part)
+        )
         if not isinstance(module, Module) or isinstance(module.names.get(name), (ApiValue, NoneType)):
             raise self.declined(
                 "K2T106",
