@@ -10,13 +10,15 @@ from typing import Any
 from transpiler.class_files import ClassFiles, FileOfClasses, defined_names, import_start, rename_exports, shared_module
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule
+from transpiler.ir.expr import MISSING
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
-from transpiler.read.keras.evaluate.staging import Memory
+from transpiler.read.keras.evaluate.staging import Memory, defaults_of, unchanged
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Function, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory
@@ -26,7 +28,14 @@ from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
-from transpiler.write.torch.factory import constructor_texts, factory_text, script_lines, tensor_function_text
+from transpiler.write.torch.factory import (
+    constructor_texts,
+    factory_text,
+    script_lines,
+    tensor_function_text,
+    unnamed_defaults,
+)
+from transpiler.write.torch.guards import other_value
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
 
@@ -243,8 +252,13 @@ class Rewriter:
             return
         names = self.names_of(source)
         bound = {n for n, v in factory.frozen.items() if getattr(v, "name", "") in known and names.get(v.name) is v}
+        defaults, unnamed = defaults_of(factory.function), unnamed_defaults(factory.function.node, known)  # type: ignore[arg-type]
+        by_default = {n for n, v in factory.frozen.items() if n in unnamed and unchanged(v, defaults[n])}
+        for n, v in factory.frozen.items():
+            if v is not MISSING and n not in by_default and not other_value(n, v):
+                self.findings.add(unchecked(factory.function, n))
         edit.replaced[factory.function.node] = factory_text(
-            factory.function.node, factory.prologue, factory.returned, factory.frozen, factory.unused, printed, known, bound  # type: ignore[arg-type]
+            factory.function.node, factory.prologue, factory.returned, factory.frozen, factory.unused, printed, known, bound, by_default  # type: ignore[arg-type]
         )
 
     def place_statics(self, source: SourceModule, edit: FileEdit) -> None:

@@ -298,6 +298,27 @@ def build(channels=3, width=2):
 """,
         USES,
     ),
+    "what kind of value there is": (
+        """
+def build(shape=(17, 16, 3), strides=2, kernel=3, width=4, n=3, top=None):
+    if type(strides) not in (tuple, list):
+        strides = [(strides, strides), (strides, strides), (strides, strides)]
+    else:
+        strides = list(strides)
+    for i in range(len(strides)):
+        if type(strides[i]) == int:
+            strides[i] = (strides[i], strides[i])
+    x = inputs = keras.Input(shape)
+    if type(kernel) is int:
+        kernel = (kernel, kernel)
+    for i in range(n):
+        x = Conv2D(width, kernel, strides=strides[i], padding="same")(x)
+    if not isinstance(top, type(None)):
+        x = Dense(top)(x)
+    return Model(inputs, x)
+""",
+        ("build()", "build(top=5)", "build(strides=1, width=2)", "build(kernel=(5, 3), n=2)"),
+    ),
 }
 
 
@@ -469,6 +490,11 @@ def build(shape=(8,), kind="dense3", width=2):
         KEPT["modules of Keras that are handed on"][0],
         ("build(layers=keras.layers)",),
         {"build(depth=3)": r"build\(\) takes no other keyword arguments than layers"},
+    ),
+    "another kind of value": (
+        KEPT["what kind of value there is"][0],
+        ("build()",),
+        {"build(strides=[1, 2, 1])": "K2T302"},
     ),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from transpiler.diagnostics import Finding, Severity, excerpt
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.values import Module, Unknown
+from transpiler.read.keras.evaluate.values import Function, Module, Unknown
 from transpiler.read.keras.factory import Factory
 
 
@@ -23,6 +23,13 @@ def finding_of_tier(factory: Factory, errors: list[str]) -> Iterator[Finding]:
         names = ", ".join(factory.frozen) or "its arguments"
         message = f"{factory.function.name} is converted for one value of {names} ({'; '.join(factory.reasons)})"
         yield Finding("K2T301", Severity.WARNING, message, "It raises for other values.", span, excerpt(span))
+
+
+def unchecked(function: Function, name: str) -> Finding:
+    """A parameter that is fixed at a value which the result cannot tell from others."""
+    span = function.module.span(function.node)
+    message = f"{name} of {function.name} is not checked: whatever is given, the result is that for the value seen"
+    return Finding("K2T301", Severity.WARNING, message, "Give it no other value.", span, excerpt(span))
 
 
 def findings_of_builder(factory: Factory) -> Iterator[Finding]:

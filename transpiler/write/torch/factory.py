@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, code_of
+from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.program import Block, Branch, Construction, Let, Static
 from transpiler.ir.statics import used_names
 from transpiler.ir.trees import nodes, variables_in
+from transpiler.write.torch.guards import guard
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import Lines, construction_code, let_code, negated, shown, write_if
 
@@ -27,17 +27,18 @@ def factory_text(
     printed: dict[str, str],
     known: set[str],
     bound: set[str],
+    by_default: set[str],
 ) -> str:
     """The function `node` as it stands in the result.
 
     `unused` are keyword arguments that it takes and does nothing with, by the parameter that has them (`**kwargs`).
     `known` are the names that annotations and defaults may use, `bound` the frozen parameters whose function or class
-    has its own name in the file.
+    has its own name in the file, `by_default` those for which None stands, as their default has no name in the result.
     """
     body = Lines()
     doc = ast.get_docstring(node, clean=False)
     for name, value in frozen.items():
-        body.add(*guard(name, value, name in bound, unused.get(name, ())))
+        body.add(*guard(name, value, name in bound, unused.get(name, ()), name in by_default))
     for name, keywords in unused.items():
         if name not in frozen:
             others = f"{name}.keys() - {{{', '.join(map(repr, keywords))}}}"
@@ -104,7 +105,7 @@ def constructor_texts(
     """
     waiting = [op for op in prologue.ops if isinstance(op, Let) and (op.items or not is_named(op, printed, found))]
     texts: dict[ast.stmt, str] = {}
-    guards = [line for name, value in frozen.items() for line in guard(name, value, False)]
+    guards = [line for name, value in frozen.items() for line in guard(name, value)]
     for statement in found.body:
         if statement not in found.about_models:
             continue
@@ -161,6 +162,17 @@ def _doc_lines(doc: str) -> list[str]:
     return f"    {raw}{quote}{doc}{quote}".split("\n")
 
 
+def unnamed_defaults(node: ast.FunctionDef, known: set[str]) -> set[str]:
+    """The parameters whose defaults are nothing that the result knows: None takes their place."""
+    a = node.args
+    names = [p.arg for p in (*a.posonlyargs, *a.args)]
+    defaults = [
+        *zip(names[len(names) - len(a.defaults) :], a.defaults),
+        *zip((p.arg for p in a.kwonlyargs), a.kw_defaults),
+    ]
+    return {n for n, d in defaults if d is not None and not _names(d) <= known}
+
+
 def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]:
     """The `def` line with the source's own parameters."""
     args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
@@ -175,27 +187,6 @@ def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]
 
 def _names(node: ast.AST) -> set[str]:
     return variables_in(node)
-
-
-def guard(name: str, value: Any, bound: bool, unused: Collection[str] = ()) -> list[str]:
-    """What keeps a frozen parameter from being used with another value; a `bound` one can be named in the file.
-
-    Of one that is a dictionary, the items `unused` may have any value.
-    """
-    if value is MISSING:
-        return []
-    named = getattr(value, "name", None)
-    if isinstance(named, str) and named.isidentifier() and not isinstance(value, (str, Sym)):  # a function or class
-        test = f"{name} is not {named}" if bound else f"getattr({name}, '__name__', '') != {named!r}"
-        return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={named} only'!r})"]
-    try:
-        shown = code_of(value)
-    except TypeError:
-        return []
-    test = f"{name} is not {shown}" if value is None or isinstance(value, bool) else f"{name} != {shown}"
-    if unused:
-        test = f"{{k: v for k, v in {name}.items() if k not in {code_of(tuple(unused))}}} != {shown}"
-    return [f"if {test}:", f"    raise NotImplementedError({f'K2T301: converted for {name}={shown} only'!r})"]
 
 
 def items_of(op: Any, rest: list[Any]) -> list[Let]:

@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     COMPARISON_METHODS,
     COMPARISONS,
+    compared_ast,
     comparison_of_choice,
     first_open,
 )
@@ -49,6 +50,9 @@ from transpiler.read.keras.evaluate.values import (
 MAX_ITEMS = 1_000_000
 """How many items a loop of the source may run over, and how many a list or a string may be repeated to."""
 
+MIN_REPEATED = 3
+"""Fewest equal items of a list that are written once."""
+
 MAX_BITS = 1_000_000
 """The size of the largest integer that is computed."""
 
@@ -66,6 +70,13 @@ def is_huge(op: ast.operator, left: Any, right: Any) -> bool:
     if isinstance(op, ast.Pow):
         return left.bit_length() * right > MAX_BITS
     return isinstance(op, ast.LShift) and right > MAX_BITS
+
+
+def repeated(value: Any) -> ast.expr | None:
+    """A list or tuple of one static value again and again, written so; None if it is none."""
+    if type(value) not in (list, tuple) or len(value) < MIN_REPEATED or not all(same(value[0], v) for v in value[1:]):
+        return None
+    return ast.BinOp(to_ast(type(value)(value[:1])), ast.Mult(), ast.Constant(len(value)))
 
 
 class Expressions:
@@ -372,7 +383,7 @@ class Expressions:
             if chosen is not None:
                 return chosen
             try:
-                return Sym(ast.Compare(to_ast(left), [op], [to_ast(right)]), witness)
+                return Sym(ast.Compare(compared_ast(left, right), [op], [compared_ast(right, left)]), witness)
             except TypeError:
                 raise NeedsConstant(left if isinstance(left, Sym) else right) from None
         try:
@@ -475,9 +486,8 @@ class Expressions:
 
     def open_item(self, value: Any, index: Any) -> Any:
         try:
-            return Sym(
-                ast.Subscript(to_ast(value), to_ast(index), ast.Load()), observe(lambda v, i: v[i], value, index)
-            )
+            items = repeated(value) or to_ast(value)
+            return Sym(ast.Subscript(items, to_ast(index), ast.Load()), observe(lambda v, i: v[i], value, index))
         except TypeError:
             raise NeedsConstant(index if isinstance(index, Sym) else value) from None
 

@@ -22,7 +22,7 @@ from transpiler.read.keras.evaluate.signals import (
 )
 from transpiler.read.keras.evaluate.syntax import (
     OpenMethod,
-    _types_ast,
+    types_ast,
 )
 from transpiler.read.keras.evaluate.values import (
     Alternative,
@@ -299,7 +299,7 @@ class Objects:
             if value.witness is MISSING:
                 raise NeedsConstant(value)
             result = self.is_instance(value.witness, kinds)
-            return Sym(ast.Call(ast.Name("isinstance", ast.Load()), [value.expr, _types_ast(kinds, value)], []), result)
+            return Sym(ast.Call(ast.Name("isinstance", ast.Load()), [value.expr, types_ast(kinds, value)], []), result)
         for kind in kinds if isinstance(kinds, tuple) else (kinds,):
             if isinstance(kind, tuple):
                 if self.is_instance(value, kind):

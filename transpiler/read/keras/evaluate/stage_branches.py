@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, to_ast, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast, witness_of_choice
 from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Block,
@@ -111,11 +111,11 @@ class StagedBranches:
         return self.exec_block(body, env)
 
     def note_joined(self, branch: Branch, node: ast.If) -> None:
-        """Notes which variables would be known if only the side that was seen were translated."""
+        """Notes which variables, or how many items of them, would be known if only the side seen were translated."""
         if self.in_loop or self.used_with_others or branch.test.witness is MISSING:
             return
         seen = branch.then if branch.test.witness else branch.otherwise
-        self.joined |= {op.name: node for op in seen.ops if isinstance(op, Let) and not is_open(op.value)}
+        self.joined |= {op.name: node for op in seen.ops if isinstance(op, Let) and not isinstance(op.value, Sym)}
 
     def around_call(self, env: Env) -> Snapshot:
         """What a function can reach without its own variables: all that matters once both sides of a branch return."""

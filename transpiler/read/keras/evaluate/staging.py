@@ -298,12 +298,17 @@ def is_iterable_static(value: Any) -> bool:
     return isinstance(value, range) or isinstance(value, (list, tuple)) and is_static(value)
 
 
-def signature_defaults(function: Function) -> dict[str, Any]:
-    """The literal defaults of a function's parameters."""
+def defaults_of(function: Function) -> dict[str, Any]:
+    """The defaults of a function's parameters."""
     a = function.node.args
     names = [p.arg for p in (*a.posonlyargs, *a.args)]
     found = dict(zip(names[len(names) - len(function.defaults) :], function.defaults))
-    found |= {p.arg: d for p, d in zip(a.kwonlyargs, function.kw_defaults) if d is not MISSING}
+    return found | {p.arg: d for p, d in zip(a.kwonlyargs, function.kw_defaults) if d is not MISSING}
+
+
+def signature_defaults(function: Function) -> dict[str, Any]:
+    """The literal defaults of a function's parameters."""
+    found = defaults_of(function)
     return {n: d for n, d in found.items() if is_static(d) and not is_open(d) and not isinstance(d, (list, dict))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -108,12 +109,22 @@ def first_open(values: list[Any]) -> Sym:
     return Sym(ast.Constant(None))
 
 
-def _types_ast(kinds: Any, value: Sym) -> ast.expr:
-    items = kinds if isinstance(kinds, tuple) else (kinds,)
-    if not all(isinstance(k, type) and k.__module__ == "builtins" for k in items):
+def types_ast(kinds: Any, value: Sym) -> ast.expr:
+    """Python's own types, one or several, that the open `value` is compared with."""
+    if isinstance(kinds, tuple):
+        return ast.Tuple([types_ast(k, value) for k in kinds], ast.Load())
+    if kinds is type(None):
+        return ast.parse("type(None)", mode="eval").body
+    if not isinstance(kinds, type) or getattr(builtins, kinds.__name__, None) is not kinds:
         raise NeedsConstant(value)
-    names: list[ast.expr] = [ast.Name(k.__name__, ast.Load()) for k in items]
-    return names[0] if len(names) == 1 else ast.Tuple(names, ast.Load())
+    return ast.Name(kinds.__name__, ast.Load())
+
+
+def compared_ast(operand: Any, other: Any) -> ast.expr:
+    """One side of a comparison with an open value, which may be what `type()` gives of one."""
+    kinds = tuple(operand) if isinstance(operand, list) else operand
+    of_types = any(isinstance(k, type) for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
+    return types_ast(kinds, other) if of_types and isinstance(other, Sym) else to_ast(operand)
 
 
 def _as_load(target: ast.expr) -> ast.expr:
