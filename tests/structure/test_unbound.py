@@ -146,6 +146,23 @@ def build(n=10, a=True, b=True, c=1, more=False, units=4):
 """,
         ("build(more=True)", "build(a=False, c=3, more=True)", "build(6, b=False, c=2)"),
     ),
+    "under a test that only one side can make": (
+        """
+def build(n=10, a=True, more=True, units=4):
+    if a:
+        width = units
+    else:
+        half = n // 2
+        if half > 3:
+            width = half
+    inputs = keras.Input((n,))
+    x = Dense(n)(inputs)
+    if more:
+        x = Dense(width)(x)
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build()", "build(8, units=2)", "build(6, a=False, more=False)"),
+    ),
     "an attribute that has a value before": (
         """
 class Own(Layer):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe, witness_of_choice
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Branch, Let, Static, Value
+from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import is_static, raise_of
@@ -62,7 +63,9 @@ class StagedUnbound:
         """
         ways = [_ways_of(x, side) for x, side in ((a, branch.then), (b, branch.otherwise))]
         here = all(x.home is self.frame for x in (a, b) if isinstance(x, OneSided))  # type: ignore[attr-defined]
-        if branch.by_mode or not here or not all(way is not None and is_static(way.value) for way in ways):
+        test = _bound_where(branch.test, a, b)
+        outside = not test.names() & bound_names(Block([branch]))  # else what checks it could not be told
+        if branch.by_mode or not here or not outside or not all(w is not None and is_static(w.value) for w in ways):
             return self.merge(branch, a, b, name)  # type: ignore[attr-defined]
         known = next((way for way in ways if way.start is not None), None)
         slot = self.fresh(name) if known is None else known.value.code  # type: ignore[attr-defined]
@@ -77,7 +80,7 @@ class StagedUnbound:
             ops = self.block.ops  # type: ignore[attr-defined]
             ops.insert(next(i for i, op in enumerate(ops) if op is branch), start)
         found = Sym.name(slot, witness_of_choice(branch.test, *(way.value for way in ways)))
-        test, sides = _bound_where(branch.test, a, b), (*ways[0].sides, *ways[1].sides)
+        sides = (*ways[0].sides, *ways[1].sides)
         reason = f"{name} is bound on some ways only"
         return OneSided(reason, name, test, True, found, self.frame, sides, start)  # type: ignore[attr-defined]
 
