@@ -293,6 +293,32 @@ def build(size=5, latent=2, widths=(4, 3)):
     assert torch.equal(vae(x), decoder(encoder(x)[1]))
 
 
+def test_sizes_that_one_model_alone_reads_are_computed_in_its_class(tmp_path: Path):
+    program = HEAD + """
+def parts(size, widths, out=3):
+    inputs = x = keras.Input((size,))
+    found = []
+    for width in widths:
+        x = Dense(width, activation="relu")(x)
+        found.append(x)
+    x = Dense(out)(x)
+    found.append(x)
+    encoder = Model(inputs, Dense(out)(Concatenate()(found)), name="encoder")
+    latent = keras.Input((out,))
+    decoder = Model(latent, Dense(size)(latent), name="decoder")
+    return encoder, decoder
+
+def build(size=6, widths=(4, 5)):
+    encoder, decoder = parts(size, widths)
+    return Sequential([encoder, decoder])
+"""
+    conversion = convert(program, "build()", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    names = load(conversion.modules[0].text)
+    for entry in ("build()", "build(5, (3, 4, 2))"):
+        assert_same(names, program, entry, tmp_path)
+
+
 def test_layers_made_before_a_model_of_another_builder_keep_their_place(tmp_path: Path):
     source = AUTOENCODER + """
 def build(size=4):

@@ -98,6 +98,71 @@ def build(n=6, units=4, bias=True, norm=True):
 """,
         ("build()", "build(bias=False)", "build(5, 3, norm=False)"),
     ),
+    "each of several tests in a row": (
+        """
+def build(n=10, acts=None, depth=2, mode="a", units=4, wide=False):
+    if acts is None:
+        used = ["relu" for _ in range(depth)]
+    elif isinstance(acts, str):
+        used = [acts for _ in range(depth)]
+    elif isinstance(acts, list):
+        used = acts
+        if len(acts) != depth:
+            raise ValueError("one for each layer")
+    if mode == "a":
+        width = units
+    elif mode == "b":
+        width = units * 2
+    if wide:
+        width = 9
+    inputs = x = keras.Input((n,))
+    for i in range(depth):
+        x = Dense(width, activation=used[i])(x)
+    return Model(inputs, Dense(width)(x))
+""",
+        (
+            "build()",
+            "build(acts='tanh', depth=3)",
+            "build(acts=['tanh', 'relu'], mode='b')",
+            "build(mode='c', wide=True)",
+        ),
+    ),
+    "both sides, each in part": (
+        """
+def build(n=10, a=True, b=True, c=1, more=False, units=4):
+    if a:
+        if b:
+            width = units
+            skip = width + 1
+    elif c > 1:
+        width = c
+        skip = units
+    inputs = keras.Input((n,))
+    x = Dense(n)(inputs)
+    if more:
+        x = Dense(width)(x)
+        x = Dense(skip)(x)
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build(more=True)", "build(a=False, c=3, more=True)", "build(6, b=False, c=2)"),
+    ),
+    "under a test that only one side can make": (
+        """
+def build(n=10, a=True, more=True, units=4):
+    if a:
+        width = units
+    else:
+        half = n // 2
+        if half > 3:
+            width = half
+    inputs = keras.Input((n,))
+    x = Dense(n)(inputs)
+    if more:
+        x = Dense(width)(x)
+    return Model(inputs, Dense(1)(x))
+""",
+        ("build()", "build(8, units=2)", "build(6, a=False, more=False)"),
+    ),
     "an attribute that has a value before": (
         """
 class Own(Layer):
@@ -134,6 +199,33 @@ def test_elsewhere_it_is_not_bound(tmp_path: Path):
     names = load(convert(HEAD + program, "build()", tmp_path).modules[0].text)
     with pytest.raises(UnboundLocalError, match="b is not bound"):
         names["build"](wide=False, deep=False)
+
+
+@pytest.mark.parametrize("arguments", ["b=False, c=3, more=True", "a=False, more=True"])
+def test_on_no_way_it_is_not_bound(arguments: str, tmp_path: Path):
+    program, entries = KEPT["both sides, each in part"]
+    names = load(convert(HEAD + program, entries[0], tmp_path).modules[0].text)
+    with pytest.raises(UnboundLocalError):
+        eval(f"build({arguments})", names)
+
+
+CHANGED_IN_A_LOOP = """
+def build(n=10, wide=True, depth=3):
+    if wide:
+        width = 5
+    x = inputs = keras.Input((n,))
+    for i in range(depth):
+        width = i + 2
+        x = Dense(width)(x)
+    return Model(inputs, Dense(width)(x))
+"""
+
+
+def test_a_loop_that_binds_it_again_is_unrolled(tmp_path: Path):
+    conversion = convert(HEAD + CHANGED_IN_A_LOOP, "build()", tmp_path)
+    names = load(conversion.modules[0].text)
+    for entry in ("build()", "build(6, wide=False)"):
+        assert_same(names, HEAD + CHANGED_IN_A_LOOP, entry, tmp_path)
 
 
 LISTS = {

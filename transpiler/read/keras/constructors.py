@@ -19,6 +19,8 @@ from transpiler.read.keras.evaluate.api import TRAINING_METHODS
 from transpiler.read.keras.evaluate.staging import StageError
 from transpiler.read.keras.evaluate.values import Env, Model
 
+OF_TRAINING = ("keras.optimizers.", "keras.losses.", "keras.metrics.", "keras.callbacks.")
+
 
 @dataclass(eq=False)
 class Statements:
@@ -110,3 +112,14 @@ def without_keras(found: Statements, env: Env) -> None:
         if not own or any(own & variables_in(s) for s in others):
             raise StageError("a statement of the constructor uses Keras")
         found.about_models.append(statement)
+
+
+def only_trains(node: ast.AST, name: str, value: Any) -> bool:
+    """Whether a parameter is an optimizer or the like that is read in calls such as `compile()` alone."""
+    api = value.api if isinstance(value, ApiObject) else value
+    if not isinstance(api, ApiValue) or not api.path.startswith(OF_TRAINING):
+        return False
+    calls = [n for n in nodes(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    trained = [part for c in calls if c.func.attr in TRAINING_METHODS for part in (*c.args, *c.keywords)]
+    inside = {id(n) for part in trained for n in nodes(part)}
+    return all(id(n) in inside for n in nodes(node) if isinstance(n, ast.Name) and n.id == name)

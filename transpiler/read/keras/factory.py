@@ -28,7 +28,14 @@ from transpiler.ir.shape import Layout
 from transpiler.ir.statics import bound_names, names_in, sources_of, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
-from transpiler.read.keras.constructors import Statements, count_made, models_of, statements_of, without_keras
+from transpiler.read.keras.constructors import (
+    Statements,
+    count_made,
+    models_of,
+    only_trains,
+    statements_of,
+    without_keras,
+)
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
@@ -141,7 +148,7 @@ def stage_factory(
     Raises StageError, Declined or ProgramError if the structure cannot be kept.
     """
     frozen: dict[str, Any] = {}
-    lengths: dict[str, set[int]] = {}
+    lengths: dict[str, set[Any]] = {}
     reasons: list[str] = []
     for _ in range(24):
         stager = FactoryStager(base, findings, memory)
@@ -171,8 +178,9 @@ def stage_factory(
             names = _freezable(count_in(error.sym), arguments, stager) - frozen.keys()
             names = names or _freezable(error.sym, arguments, stager) - frozen.keys()
             sequences = {n for n in names if is_sequence(arguments.get(n))} - lengths.keys()
+            dictionaries = {n for n in names if _has_items(function, n, arguments.get(n))} - lengths.keys()
+            lengths |= {n: set() for n in sequences | dictionaries}
             if sequences:
-                lengths |= {n: set() for n in sequences}
                 continue
             items = stager.items_behind(error.sym, lengths)
             for n, i in items:
@@ -228,9 +236,9 @@ def _evaluate(
     arguments: dict[str, Any],
     name: str,
     frozen: dict[str, Any],
-    lengths: Mapping[str, Collection[int]] = {},  # noqa: B006 - never changed
+    lengths: Mapping[str, Collection[Any]] = {},  # noqa: B006 - never changed
 ) -> Factory:
-    """`frozen` parameters have the value seen, those in `lengths` the number of items, and these items."""
+    """`frozen` parameters have the value seen, those in `lengths` these items; sequences also their number of items."""
     env = Env(function.env, "function", function.module)
     stager.frame = Frame(function, "factory")
     stager.reserved = set(arguments)
@@ -238,6 +246,8 @@ def _evaluate(
         if isinstance(v, Instance) and next(iter(arguments)) == n:
             v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
 
+        elif n in lengths and isinstance(v, dict):
+            v = stager.with_items(n, own_copy(v), lengths[n], function)
         elif n in lengths:
             v = stager.with_length(n, own_copy(v), lengths[n], function)
         elif is_static(v) and n not in frozen and (not _is_rest(function, n) or _is_open_rest(function, n, v)):
@@ -330,6 +340,11 @@ def _is_rest(function: Function, name: str) -> bool:
     return name in (getattr(a.kwarg, "arg", None), getattr(a.vararg, "arg", None))
 
 
+def _has_items(function: Function, name: str, value: Any) -> bool:
+    """Whether a parameter is a dictionary of which single items may be fixed."""
+    return type(value) is dict and is_static(value) and not _is_rest(function, name)
+
+
 def _is_open_rest(function: Function, name: str, value: Any) -> bool:
     """Whether of the `**kwargs` of a builder single ones are asked for by name, and no more is done with them."""
     asked: list[ast.expr] = []
@@ -414,6 +429,7 @@ def _extract(
         for n, v in arguments.items()
         if (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
         and n not in stager.module_names
+        and not only_trains(function.node, n, v)
         and not (isinstance(v, Instance) and next(iter(arguments)) == n)
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}

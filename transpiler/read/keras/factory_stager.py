@@ -63,6 +63,8 @@ class FactoryStager(StagedModels, Stager):
         """The function's own parameters."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
+        self.known_items: dict[str, Any] = {}
+        """Items of dictionaries that decided the structure, as code → the values seen."""
         self.scope: Env | None = None
         """The variables of the function itself; attributes of `self` that it sets are among them, as `self.width`."""
         self.input_places: dict[str, ast.AST] = {}
@@ -235,19 +237,36 @@ class FactoryStager(StagedModels, Stager):
     def with_length(self, name: str, seen: Any, known: Collection[int], function: Function) -> Any:
         """A sequence with as many open items as were seen, of which some are `known`; the factory raises for others."""
 
-        def require(test: str, what: str) -> None:
-            only = Declined("K2T302", f"only {what} is translated", "", function.module.span(function.node))
-            self.raise_unless(Sym.parse(test, True), Static(self.decline_side(only)))
-
-        require(f"len({name}) == {len(seen)}", f"{name} with {len(seen)} item{'s' * (len(seen) != 1)}")
+        what = f"{name} with {len(seen)} item{'s' * (len(seen) != 1)}"
+        self.require(f"len({name}) == {len(seen)}", what, function)
         for i in known:
-            require(f"{name}[{i}] == {code_of(seen[i])}", f"{name}[{i}] = {code_of(seen[i])}")
+            self.require(f"{name}[{i}] == {code_of(seen[i])}", f"{name}[{i}] = {code_of(seen[i])}", function)
         items = items_of(name, seen)
         return type(items)(seen[i] if i in known else item for i, item in enumerate(items))
 
-    def items_behind(self, value: Sym, sequences: Mapping[str, Collection[int]]) -> list[tuple[str, int]]:
+    def with_items(self, name: str, seen: dict[Any, Any], known: Collection[Any], function: Function) -> Sym:
+        """A dictionary of which some items are `known`; the factory raises for others. What else is in it stays open."""
+        whole = Sym.name(name, own_copy(witness_of(seen)))
+        for key in known:
+            item, value = whole[key], code_of(seen[key])
+            same_as = "is" if seen[key] is None or isinstance(seen[key], bool) else "=="
+            self.require(f"{item.code} {same_as} {value}", f"{item.code} = {value}", function)
+            self.known_items[item.code] = seen[key]
+        return whole
+
+    def require(self, test: str, what: str, function: Function) -> None:
+        only = Declined("K2T302", f"only {what} is translated", "", function.module.span(function.node))
+        self.raise_unless(Sym.parse(test, True), Static(self.decline_side(only)))
+
+    def getitem(self, value: Any, index: Any) -> Any:
+        found = super().getitem(value, index)
+        if not isinstance(value, Sym) or not isinstance(found, Sym) or self.frame.kind != "factory":
+            return found
+        return own_copy(self.known_items.get(found.code, found))
+
+    def items_behind(self, value: Sym, holders: Mapping[str, Collection[Any]]) -> list[tuple[str, Any]]:
         """The items of parameters that are read for a value; none if that is all there is to know of one."""
-        found: list[tuple[str, int]] = []
+        found: list[tuple[str, Any]] = []
         for node in self.behind(value):
             if (
                 isinstance(node, ast.Subscript)
@@ -255,7 +274,7 @@ class FactoryStager(StagedModels, Stager):
                 and isinstance(node.slice, ast.Constant)
             ):
                 name, index = node.value.id, node.slice.value
-                if isinstance(index, int) and name in sequences and index not in sequences[name]:
+                if isinstance(index, (int, str)) and name in holders and index not in holders[name]:
                     found.append((name, index))
         return found
 

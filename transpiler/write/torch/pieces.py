@@ -175,7 +175,11 @@ def let_code(op: Let) -> str:
 
 def flag_name(op: Branch) -> str:
     """The attribute under which `forward` finds the outcome of a test made in the constructor."""
-    names = [n.id for n in nodes(op.test.expr) if isinstance(n, ast.Name)]
+    keys = [
+        n.slice.value for n in nodes(op.test.expr) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)
+    ]
+    named = [k for k in keys if isinstance(k, str) and k.isidentifier()]
+    names = named or [n.id for n in nodes(op.test.expr) if isinstance(n, ast.Name)]
     subject = VERSION.sub(r"\1", names[0]) if names else identifier(op.phis[0][0].hint)
     return subject if subject.startswith(("use_", "has_", "include_", "is_", "with_", "no_")) else f"use_{subject}"
 

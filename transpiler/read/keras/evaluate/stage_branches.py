@@ -26,7 +26,7 @@ from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
 from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.stage_recursion import CallsItself
-from transpiler.read.keras.evaluate.stage_unbound import USED_AFTER
+from transpiler.read.keras.evaluate.stage_unbound import USED_AFTER, OneSided
 from transpiler.read.keras.evaluate.staging import (
     Side,
     StageError,
@@ -213,6 +213,8 @@ class StagedBranches:
                 env.names[name] = a
             elif a is MISSING or b is MISSING:
                 env.names[name] = self.one_sided(branch, name, b if a is MISSING else a, b is MISSING, outside)
+            elif isinstance(a, OneSided) or isinstance(b, OneSided):
+                env.names[name] = self.bound_on_ways(branch, name, a, b)
             else:
                 env.names[name] = self.merge(branch, a, b, name)
 

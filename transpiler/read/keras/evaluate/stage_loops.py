@@ -443,4 +443,5 @@ def moved_out(loop: Loop) -> list[Apply]:
 
 def _rebound(before: Any, now: Any) -> bool:
     """Whether a name from before a loop has another value after an iteration."""
-    return before is not now and not isinstance(before, Unknown) and not same(before, now)
+    nothing = isinstance(before, Unknown) and not isinstance(before, OneSided)
+    return before is not now and not nothing and not same(before, now)

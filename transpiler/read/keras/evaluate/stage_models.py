@@ -355,13 +355,11 @@ class StagedModels:
         self.check_order(region)
         if members_of(region) & members_of(op for op in ops if op not in region):
             raise StageError("two models share a layer")
-        rebound = bound_names(Block(region))
         last = ops.index(region[-1])
-        starts = [op for op in ops[:last] if isinstance(op, Let) and op.name in rebound]
-        rest = [op for op in ops if op not in region and op not in starts]
-        if rebound & used_names(Block(rest), let_values=True):
+        block = with_variables(region, ops[: last + 1])
+        rest = [op for op in ops if op not in block.ops]
+        if bound_names(block) & used_names(Block(rest), let_values=True):
             raise StageError("a size inside a model is read outside it")
-        block = Block([op for op in ops[: last + 1] if op in region or op in starts])
         in_keras_order(self, block, model.inputs, model.outputs)
         moved = {y: self.in_block(block, lambda y=y: self.to_layout(y, Layout.KERAS)) for y in outputs}
         block.ops.append(Return(replace_tensors(model.outputs, moved)))
@@ -454,6 +452,17 @@ def show(cls: ModuleClass, places: Iterable[tuple[int, int]]) -> None:
     for index, axis in places:
         cls.outs[shown_as(outputs, index, axis)] = outputs[index].type.shape[axis]
     cls.key = cls
+
+
+def with_variables(region: list[Any], ops: list[Any]) -> Block:
+    """The operations of a region with the variables they change, and those computed from these, in the order of `ops`."""
+    inside = bound_names(Block(region))
+    found: list[Any] = []
+    for op in ops:
+        if op in region or isinstance(op, Let) and (op.name in inside or read_by(op) & inside):
+            found.append(op)
+            inside |= bound_names(Block([op]))
+    return Block(found)
 
 
 def members_of(ops: Iterable[Any]) -> set[Member]:

@@ -6,9 +6,10 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe, witness_of_choice
 from transpiler.ir.model import Step
-from transpiler.ir.program import Apply, Branch, Static, Value
+from transpiler.ir.program import Apply, Block, Branch, Let, Static, Value
+from transpiler.ir.statics import bound_names
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.staging import is_static, raise_of
@@ -34,6 +35,10 @@ class OneSided(Unknown):
     value: Any
     home: Any
     """The class or factory under construction whose names the test is written in."""
+    sides: tuple[Block, ...]
+    """The sides of branches at whose ends it is bound."""
+    start: Let | None = None
+    """Where it is a variable that several of them assign: the assignment of None that comes before."""
 
 
 class StagedUnbound:
@@ -48,7 +53,36 @@ class StagedUnbound:
         value = carried.out(value)
         for x, result in carried.results.items():
             self.origins[result] = Origin([x], [result], lambda new: self.not_again())  # type: ignore[attr-defined]
-        return OneSided(unknown.reason, name, branch.test, outcome, value, self.frame)  # type: ignore[attr-defined]
+        sides = (branch.then if outcome else branch.otherwise,)
+        return OneSided(unknown.reason, name, branch.test, outcome, value, self.frame, sides)  # type: ignore[attr-defined]
+
+    def bound_on_ways(self, branch: Branch, name: str, a: Any, b: Any) -> Any:
+        """What both sides of a branch bind, at least one of them not on every way through it: one variable of all ways.
+
+        It is None on the other ways, so that it can be handed to a class that does not read it then.
+        """
+        ways = [_ways_of(x, side) for x, side in ((a, branch.then), (b, branch.otherwise))]
+        here = all(x.home is self.frame for x in (a, b) if isinstance(x, OneSided))  # type: ignore[attr-defined]
+        test = _bound_where(branch.test, a, b)
+        outside = not test.names() & bound_names(Block([branch]))  # else what checks it could not be told
+        if branch.by_mode or not here or not outside or not all(w is not None and is_static(w.value) for w in ways):
+            return self.merge(branch, a, b, name)  # type: ignore[attr-defined]
+        known = next((way for way in ways if way.start is not None), None)
+        slot = self.fresh(name) if known is None else known.value.code  # type: ignore[attr-defined]
+        for way in ways:
+            for side in way.sides if way is not known else ():
+                side.ops.append(Let(slot, way.value, name))
+        start = Let(slot, None, name)
+        if known is not None:
+            start = known.start
+            known.remove_start()
+        if not all(way.always for way in ways):
+            ops = self.block.ops  # type: ignore[attr-defined]
+            ops.insert(next(i for i, op in enumerate(ops) if op is branch), start)
+        found = Sym.name(slot, witness_of_choice(branch.test, *(way.value for way in ways)))
+        sides = (*ways[0].sides, *ways[1].sides)
+        reason = f"{name} is bound on some ways only"
+        return OneSided(reason, name, test, True, found, self.frame, sides, start)  # type: ignore[attr-defined]
 
     def can_carry(self, value: Any, outside: Snapshot) -> bool:
         if isinstance(value, OneSided):
@@ -91,12 +125,81 @@ class StagedUnbound:
             return x
         known = self.truth(x.test)  # type: ignore[attr-defined]
         if isinstance(known, Sym):
-            error = UnboundLocalError(f"{x.name} is not bound")
-            test = x.test if x.outcome else Sym(ast.UnaryOp(ast.Not(), x.test.expr), observe(lambda w: not w, x.test))
-            self.raise_unless(test, Static(raise_of(ProgramError(error))))  # type: ignore[attr-defined]
+            kind = AttributeError if "." in x.name else UnboundLocalError
+            error = kind(f"{x.name} is not bound")
+            self.raise_unless(_holds(x.test, x.outcome), Static(raise_of(ProgramError(error))))  # type: ignore[attr-defined]
         elif known is not x.outcome:
             raise ProgramError(UnboundLocalError(f"{x.name} is not bound"))
         return self.bound(x.value) if isinstance(x.value, OneSided) else x.value
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """The ways through one side of a branch that bind a variable."""
+
+    side: Block
+    value: Any
+    sides: tuple[Block, ...]
+    """The sides of branches, within that one or itself, at whose ends it is bound."""
+    start: Let | None
+    """If branches within that side have made one variable of several ways: the first assignment to it."""
+
+    @property
+    def always(self) -> bool:
+        """Whether the variable has a value at the end of that side, on whatever way."""
+        return any(self.side is one for one in self.sides)
+
+    def remove_start(self) -> None:
+        for block in _blocks_in(self.side):
+            block.ops[:] = [op for op in block.ops if op is not self.start]
+
+
+def _ways_of(x: Any, side: Block) -> _Ways | None:
+    """The ways that bind `x`; None where it was bound before, and there is no variable that is None elsewhere."""
+    value, sides, start = x, (side,), None
+    while isinstance(value, OneSided):
+        value, sides, start = value.value, value.sides, value.start
+    inside = _blocks_in(side)
+    if all(any(one is block for block in inside) for one in sides):
+        return _Ways(side, value, sides, start)
+    return _Ways(side, value, (side,), None) if x.start is not None else None
+
+
+def _blocks_in(side: Block) -> list[Block]:
+    """A side of a branch, and the sides of branches within it."""
+    branches = [op for op in side.walk() if isinstance(op, Branch)]
+    return [side, *(block for branch in branches for block in (branch.then, branch.otherwise))]
+
+
+def _bound_where(test: Sym, a: Any, b: Any) -> Sym:
+    """The test for whether a variable is bound that is `a` where `test` holds and `b` elsewhere."""
+    conditions = [_condition(x) for x in (a, b)]
+    seen = observe(lambda w: conditions[0 if w else 1].witness, test)
+    if not isinstance(a, OneSided) or not isinstance(b, OneSided):
+        plain = not isinstance(a, OneSided)
+        parts = [_holds(test, plain).expr, conditions[plain].expr]
+        parts[1:] = (
+            parts[1].values if isinstance(parts[1], ast.BoolOp) and isinstance(parts[1].op, ast.Or) else parts[1:]
+        )
+        return Sym(ast.BoolOp(ast.Or(), parts), seen)
+    return Sym(ast.IfExp(test.expr, conditions[0].expr, conditions[1].expr), seen)
+
+
+def _condition(x: Any) -> Sym:
+    """The test for whether it is bound; one that always holds for what is no `OneSided`."""
+    if not isinstance(x, OneSided):
+        return Sym(ast.Constant(True), True)
+    own = _holds(x.test, x.outcome)
+    if not isinstance(x.value, OneSided):
+        return own
+    inner = _condition(x.value)
+    seen = observe(lambda w: bool(w) and inner.witness, own)
+    return Sym(ast.BoolOp(ast.And(), [own.expr, inner.expr]), seen)
+
+
+def _holds(test: Sym, outcome: bool) -> Sym:
+    """The test for whether a test has this outcome."""
+    return test if outcome else Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test))
 
 
 class _Carried:
