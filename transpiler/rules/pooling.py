@@ -43,7 +43,7 @@ class _Pool(LayerRule):
     def _size(self, a: Args, size: Dim, pool: Any, stride: Any) -> Dim:
         padding = a.lower("padding")
         if padding not in ("valid", "same"):
-            raise Declined("K2T102", f"the padding {padding!r} is unknown")
+            raise Declined("K2T104", f"the padding {padding!r} is unknown")
         return spatial.same_size(size, stride) if padding == "same" else spatial.valid_size(size, pool, stride)
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
