@@ -257,7 +257,7 @@ class KerasLayers:
             "GaussianNoise",
             "GaussianDropout",
             "AlphaDropout",
-        ) or layer.rule.keras[0].startswith("SpatialDropout")
+        ) or layer.rule.keras[0].startswith(("SpatialDropout", "Random"))
 
     def training_flag(self, training: Any) -> None:
         if self.generation == KERAS2 and not isinstance(training, (Unknown, Value)):
