@@ -37,7 +37,7 @@ def example_cases():
 @pytest.mark.parametrize("rule, code, shape, generation", example_cases())
 def test_example(rule, code, shape, generation):
     shapes = shape if isinstance(shape[0], tuple) else (shape,)
-    options = {"ids": 4} if rule.keras[0] == "Embedding" else {}
+    options = {"ids": 4} if rule.keras[0] in ("Embedding", "CategoryEncoding") else {}
     if rule.keras[0] in FLOAT32:
         code, options = code[:-1] + (", " if code[-2] != "(" else "") + "dtype='float32')", {"dtype": "float32"}
     if rule.keras[0] in AUGMENTATIONS:  # tests/rules/test_augmentation.py has the rest
