@@ -13,7 +13,7 @@ from transpiler.rules.augmentation import AUGMENTATIONS
 from transpiler.rules.registry import layer_rules
 
 RULES = list({id(r): r for r in layer_rules().values()}.values())
-FLOAT32 = ("MaxPooling3D", "AveragePooling3D")
+FLOAT32 = ("MaxPooling3D", "AveragePooling3D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D")
 """TensorFlow has no float64 kernel for these on the CPU."""
 
 NOT_HERE = (
