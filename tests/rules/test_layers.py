@@ -422,3 +422,27 @@ def test_a_locally_connected_layer_that_is_not_exact_is_declined(code):
     with pytest.raises(Declined):
         layer = read(code, KERAS2)
         layer.rule.lower(layer.args, [TensorType((None, 7, 3), layout=Layout.FIRST)])
+
+
+def test_the_fans_of_an_einsum_are_those_of_each_generation():
+    for generation, fans in ((KERAS3, (4, 10)), (KERAS2, (4 * 2, 4 * 5))):
+        layer = read("EinsumDense('abc,cde->abde', output_shape=(None, 2, 5))", generation)
+        (step,) = layer.rule.lower(layer.args, [TensorType((None, 3, 4))]).steps
+        assert step.fans == fans
+
+
+@pytest.mark.parametrize(
+    "code, shape",
+    [
+        ("EinsumDense('ab...,bc->ac...', 5)", (None, 3, 4)),
+        ("EinsumDense('abc,cde->abde', (None, 2, 5), kernel_initializer='orthogonal')", (None, 3, 4)),
+        ("CenterCrop(8, 8)", (None, 6, 9, 3)),
+        ("Resizing(8, 8, interpolation='bicubic')", (None, 6, 9, 3)),
+        ("ConvLSTM2D(4, 3, dropout=0.2)", (None, 3, 6, 9, 3)),
+        ("CategoryEncoding(4, output_mode='one_hot')", (None, 3)),
+    ],
+)
+def test_layers_that_are_not_exact_are_declined(code, shape):
+    with pytest.raises(Declined):
+        layer = read(code, KERAS3)
+        layer.rule.lower(layer.args, [TensorType(shape)])
