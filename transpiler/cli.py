@@ -110,3 +110,11 @@ def verify(path: str, json_target: str | None, **reading: Any) -> int:
     from transpiler.commands.common import ReadingOptions
 
     return command.verify(path, ReadingOptions(**reading), json_target)
+
+
+@app.command()
+def coverage() -> int:
+    """Prints how far each public name of Keras is translated, as Markdown."""
+    from transpiler.commands import coverage as command
+
+    return command.coverage()

@@ -34,12 +34,14 @@ def test_help_imports_nothing_heavy(argv):
     assert "keras2torch" in done.stdout
 
 
-def test_convert_never_imports_a_framework(tmp_path):
+@pytest.mark.parametrize("command", ["convert m.py", "coverage"])
+def test_converting_never_imports_a_framework(tmp_path, command):
     (tmp_path / "m.py").write_text("import keras\nmodel = keras.Sequential([keras.layers.Dense(3)])\n")
+    argv = [str(tmp_path / "m.py") if word == "m.py" else word for word in command.split()]
     done = python(f"""
         import sys
         from transpiler.cli import main
-        main(["convert", {str(tmp_path / "m.py")!r}])
+        main({argv!r})
         print("MODULES", *sorted(name for name in sys.modules if "." not in name), file=sys.stderr)
     """)
     loaded = set(done.stderr.split("MODULES")[1].split())

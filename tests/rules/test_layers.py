@@ -9,27 +9,39 @@ from harness import GENERATIONS, LIBRARY, compare, compare_batchnorm, evaluate_s
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.ir.shape import Layout, TensorType
+from transpiler.rules.augmentation import AUGMENTATIONS
 from transpiler.rules.registry import layer_rules
 
 RULES = list({id(r): r for r in layer_rules().values()}.values())
-FLOAT32 = ("MaxPooling3D", "AveragePooling3D")
+FLOAT32 = ("MaxPooling3D", "AveragePooling3D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D")
 """TensorFlow has no float64 kernel for these on the CPU."""
+
+NOT_HERE = (
+    ("RandomContrast", KERAS2),
+    ("RandomBrightness", KERAS2),
+    ("RandomRotation", KERAS3),
+    ("RandomRotation", KERAS2),
+)
+"""Declined in one generation, or without float64 in Keras itself: tests/rules/test_augmentation.py has them."""
 
 
 def example_cases():
     for rule in RULES:
         for code, shape in rule.examples:
             for generation in GENERATIONS:
-                if hasattr(LIBRARY[generation].layers, rule.keras[0]):
+                declined = (rule.keras[0], generation) in NOT_HERE
+                if hasattr(LIBRARY[generation].layers, rule.keras[0]) and not declined:
                     yield pytest.param(rule, code, shape, generation, id=f"{code}-{generation}")
 
 
 @pytest.mark.parametrize("rule, code, shape, generation", example_cases())
 def test_example(rule, code, shape, generation):
     shapes = shape if isinstance(shape[0], tuple) else (shape,)
-    options = {"ids": 4} if rule.keras[0] == "Embedding" else {}
+    options = {"ids": 4} if rule.keras[0] in ("Embedding", "CategoryEncoding") else {}
     if rule.keras[0] in FLOAT32:
         code, options = code[:-1] + (", " if code[-2] != "(" else "") + "dtype='float32')", {"dtype": "float32"}
+    if rule.keras[0] in AUGMENTATIONS:  # tests/rules/test_augmentation.py has the rest
+        options["training"] = False
     compare(code, *shapes, generation=generation, **options)
 
 
@@ -410,3 +422,27 @@ def test_a_locally_connected_layer_that_is_not_exact_is_declined(code):
     with pytest.raises(Declined):
         layer = read(code, KERAS2)
         layer.rule.lower(layer.args, [TensorType((None, 7, 3), layout=Layout.FIRST)])
+
+
+def test_the_fans_of_an_einsum_are_those_of_each_generation():
+    for generation, fans in ((KERAS3, (4, 10)), (KERAS2, (4 * 2, 4 * 5))):
+        layer = read("EinsumDense('abc,cde->abde', output_shape=(None, 2, 5))", generation)
+        (step,) = layer.rule.lower(layer.args, [TensorType((None, 3, 4))]).steps
+        assert step.fans == fans
+
+
+@pytest.mark.parametrize(
+    "code, shape",
+    [
+        ("EinsumDense('ab...,bc->ac...', 5)", (None, 3, 4)),
+        ("EinsumDense('abc,cde->abde', (None, 2, 5), kernel_initializer='orthogonal')", (None, 3, 4)),
+        ("CenterCrop(8, 8)", (None, 6, 9, 3)),
+        ("Resizing(8, 8, interpolation='bicubic')", (None, 6, 9, 3)),
+        ("ConvLSTM2D(4, 3, dropout=0.2)", (None, 3, 6, 9, 3)),
+        ("CategoryEncoding(4, output_mode='one_hot')", (None, 3)),
+    ],
+)
+def test_layers_that_are_not_exact_are_declined(code, shape):
+    with pytest.raises(Declined):
+        layer = read(code, KERAS3)
+        layer.rule.lower(layer.args, [TensorType(shape)])

@@ -87,7 +87,7 @@ def padding_of(a: Args, window: Window) -> Any:
         return a.padding
     padding = a.lower("padding")
     if padding not in ("valid", "same", "causal"):
-        raise Declined("K2T102", f"the padding {padding!r} is unknown")
+        raise Declined("K2T104", f"the padding {padding!r} is unknown")
     return padding
 
 
@@ -360,7 +360,7 @@ class _ConvTranspose(_Convolution):
         extra = per_axis(a.const("output_padding"), self.ndim)
         padding = a.lower("padding")
         if padding not in ("valid", "same"):
-            raise Declined("K2T102", f"the padding {padding!r} is unknown")
+            raise Declined("K2T104", f"the padding {padding!r} is unknown")
         return [transposed_excess(*axis, padding, e) for *axis, e in zip(kernel, strides, dilation, extra)]
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, code_of, is_open
-from transpiler.ir.model import Args, Step, Weight
+from transpiler.ir.model import Args, Step, Weight, literal
 from transpiler.ir.shape import Layout, Shape, TensorType, product, to_keras
 from transpiler.rules.activations import activation_steps
 from transpiler.rules.base import LayerRule, call, keywords, show
@@ -95,17 +95,38 @@ class Identity(LayerRule):
 
 
 class Rescaling(LayerRule):
-    """A multiple and an offset; a float scale makes floats of integers."""
+    """A multiple and an offset, for all values or by channel; a float scale makes floats of integers."""
 
     keras = ("Rescaling",)
-    signature = "scale, offset=0.0"
+    signature = "scale, offset=0.0, data_format=None"  # which the program sets for all layers: see `by_channel`
     mask = "keeps"
-    examples = (("Rescaling(1.0 / 255)", (2, 3)), ("Rescaling(2.0, offset=-1.0)", (2, 3, 4)))
+    examples = (
+        ("Rescaling(1.0 / 255)", (2, 3)),
+        ("Rescaling(2.0, offset=-1.0)", (2, 3, 4)),
+        ("Rescaling([0.5, 2.0, 3.0], offset=[-1.0, 0.0, 1.0])", (2, 4, 5, 3)),
+        ("Rescaling(scale=[0.5, 2.0, 3.0])", (2, 3)),
+    )
+
+    def by_channel(self, a: Args) -> bool:
+        """Whether there is a number for each channel; raises Declined for other values."""
+        values = [a.get(name) for name in ("scale", "offset")]
+        if all(isinstance(v, (int, float, Sym)) for v in values):
+            return False
+        if not all(map(literal, values)):
+            raise Declined("K2T102", f"Rescaling({show(values[0])}, {show(values[1])}) is not translated")
+        if channels_first(a):
+            raise Declined("K2T102", "Rescaling by channel where the channels come first is not translated")
+        return True
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
+        return Layout.KERAS if self.by_channel(a) else None
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        for name in ("scale", "offset"):
-            if not isinstance(a.get(name), (int, float, Sym)):
-                raise Declined("K2T102", f"Rescaling({name}={show(a.get(name))}): only a number is translated")
+        if self.by_channel(a):
+            offset = keywords({"offset": 0.0}, offset=a.offset)
+            return [
+                Step(module=call("Rescale", a.scale, **offset), hint="rescale", helpers=("Rescale",), stateful=True)
+            ]
         text = "{0}" + self.factor(a.scale)
         if is_open(a.offset):
             text += f" + ({code_of(a.offset)})"

@@ -43,7 +43,7 @@ class _Pool(LayerRule):
     def _size(self, a: Args, size: Dim, pool: Any, stride: Any) -> Dim:
         padding = a.lower("padding")
         if padding not in ("valid", "same"):
-            raise Declined("K2T102", f"the padding {padding!r} is unknown")
+            raise Declined("K2T104", f"the padding {padding!r} is unknown")
         return spatial.same_size(size, stride) if padding == "same" else spatial.valid_size(size, pool, stride)
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
@@ -226,3 +226,72 @@ class GlobalMaxPooling3D(_GlobalPool):
     ndim, method = 3, "amax"
     keras = ("GlobalMaxPooling3D", "GlobalMaxPool3D")
     examples = (("GlobalMaxPooling3D()", (2, 3, 4, 5, 3)),)
+
+
+class _AdaptivePool(LayerRule):
+    """A maximum or a mean over as many windows as are wanted."""
+
+    ndim: ClassVar[int]
+    kind: ClassVar[str]
+    """`Max` or `Avg`."""
+    signature = "output_size, data_format=None"
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return spatial.spatial_layout(a)
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        grid = Grid.of(a, xs[0], self.ndim)
+        return grid.shape(per_axis(a.output_size, self.ndim), grid.channels)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        size = code_of(spatial.size_argument(a.output_size, self.ndim))
+        fn = f"F.adaptive_{self.kind.lower()}_pool{self.ndim}d({{0}}, {size})"
+        return [Step(module=f"nn.Adaptive{self.kind}Pool{self.ndim}d({size})", fn=fn, hint="pool")]
+
+
+class AdaptiveAveragePooling1D(_AdaptivePool):
+    """`nn.AdaptiveAvgPool1d`."""
+
+    ndim, kind, keras = 1, "Avg", ("AdaptiveAveragePooling1D",)
+    examples = (("AdaptiveAveragePooling1D(4)", (2, 7, 3)),)
+
+
+class AdaptiveAveragePooling2D(_AdaptivePool):
+    """`nn.AdaptiveAvgPool2d`."""
+
+    ndim, kind, keras = 2, "Avg", ("AdaptiveAveragePooling2D",)
+    examples = (
+        ("AdaptiveAveragePooling2D((3, 2))", (2, 7, 5, 3)),
+        ("AdaptiveAveragePooling2D(4, data_format='channels_first')", (2, 3, 6, 5)),
+    )
+
+
+class AdaptiveAveragePooling3D(_AdaptivePool):
+    """`nn.AdaptiveAvgPool3d`."""
+
+    ndim, kind, keras = 3, "Avg", ("AdaptiveAveragePooling3D",)
+    examples = (("AdaptiveAveragePooling3D(2)", (2, 3, 4, 5, 2)),)
+
+
+class AdaptiveMaxPooling1D(_AdaptivePool):
+    """`nn.AdaptiveMaxPool1d`."""
+
+    ndim, kind, keras = 1, "Max", ("AdaptiveMaxPooling1D",)
+    examples = (("AdaptiveMaxPooling1D(4)", (2, 7, 3)),)
+
+
+class AdaptiveMaxPooling2D(_AdaptivePool):
+    """`nn.AdaptiveMaxPool2d`."""
+
+    ndim, kind, keras = 2, "Max", ("AdaptiveMaxPooling2D",)
+    examples = (
+        ("AdaptiveMaxPooling2D((3, 2))", (2, 7, 5, 3)),
+        ("AdaptiveMaxPooling2D(4, data_format='channels_first')", (2, 3, 6, 5)),
+    )
+
+
+class AdaptiveMaxPooling3D(_AdaptivePool):
+    """`nn.AdaptiveMaxPool3d`."""
+
+    ndim, kind, keras = 3, "Max", ("AdaptiveMaxPooling3D",)
+    examples = (("AdaptiveMaxPooling3D(2)", (2, 3, 4, 5, 2)),)

@@ -299,7 +299,7 @@ class Work:
         self.meta["ids"] = [p.ids is not None or self.subject.spec.all_ids for p in self.subject.ports]
         self.meta["outputs"] = _output_names(self.subject)
 
-    def noise_at_inference(self, noise: list[tuple[Any, str, float]]) -> None:
+    def noise_at_inference(self, noise: list[tuple[Any, str, Any]]) -> None:
         """Whether the model is random at inference, as legacy Keras is with `Dropout(...)(x, training=True)`."""
         if not noise:
             self.meta["random_inference"] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -11,6 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from transpiler.ir.model import KERAS2
+from transpiler.rules.augmentation import AUGMENTATIONS
 from transpiler.verify import legacy
 
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "drop_rate", "drop_prob", "_dropout")
@@ -249,7 +251,7 @@ def _variable_at(layer: Any, path: str) -> Any:
     return next((v for v in own_variables(owner) if leaf(v) == last), None)
 
 
-def silence(model: Any) -> list[tuple[Any, str, float]]:
+def silence(model: Any) -> list[tuple[Any, str, Any]]:
     """Switches all noise off and returns what was on: (layer, attribute, value)."""
     changed = []
     for layer in all_layers(model):
@@ -262,9 +264,17 @@ def silence(model: Any) -> list[tuple[Any, str, float]]:
                 except AttributeError:  # a read-only view of the cell's attribute, which is set as well
                     continue
                 changed.append((layer, name, float(value)))
+        if any(c.__name__ in AUGMENTATIONS for c in type(layer).__mro__):
+            changed.append((layer, "call", layer.call))
+            layer.call = functools.partial(_at_inference, layer.call)
     return changed
 
 
-def restore(changed: list[tuple[Any, str, float]]) -> None:
+def _at_inference(call: Any, inputs: Any, training: Any = None) -> Any:
+    """What a layer does at inference, whatever it is asked for."""
+    return call(inputs, training=False)
+
+
+def restore(changed: list[tuple[Any, str, Any]]) -> None:
     for layer, name, value in changed:
         setattr(layer, name, value)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transpiler.ir.model import Weight
 from transpiler.ir.weights import apply_transform
 from transpiler.pipeline import WeightUnit
+from transpiler.rules.augmentation import AUGMENTATIONS
 
 NOISE = ("p", "rate", "dropout", "recurrent_dropout", "stddev", "std", "drop_path_rate", "drop_rate", "drop_prob")
 KEPT = ("keep_prob", "survival_probability")
@@ -208,7 +209,7 @@ def flatten(value: Any) -> list[Tensor]:
     return [torch.as_tensor(value)]
 
 
-def silence(model: nn.Module) -> list[tuple[nn.Module, str, float]]:
+def silence(model: nn.Module) -> list[tuple[nn.Module, str, Any]]:
     """Switches all noise off and returns what was on: (module, attribute, value)."""
     changed = []
     for module in model.modules():
@@ -220,15 +221,18 @@ def silence(model: nn.Module) -> list[tuple[nn.Module, str, float]]:
             if number and value != quiet and (noisy or "drop" in name or name in KEPT):
                 module.__dict__[name] = quiet
                 changed.append((module, name, float(value)))
+        if type(module).__name__ in AUGMENTATIONS:
+            changed.append((module, "forward", module.forward))
+            module.__dict__["forward"] = nn.Identity()
     return changed
 
 
-def restore(changed: Sequence[tuple[nn.Module, str, float]]) -> None:
+def restore(changed: Sequence[tuple[nn.Module, str, Any]]) -> None:
     for module, name, value in changed:
         module.__dict__[name] = value
 
 
-def rates(changed: Sequence[tuple[nn.Module, str, float]]) -> list[float]:
+def rates(changed: Sequence[tuple[nn.Module, str, Any]]) -> list[float]:
     """The configured noise of the modules that stand for Keras's noise layers."""
     names = ("Dropout", "GaussianNoise")
     return sorted(v for m, a, v in changed if any(n in type(m).__name__ for n in names) and a in NOISE)

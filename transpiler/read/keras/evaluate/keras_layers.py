@@ -35,6 +35,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.rules.activations import activation_steps
 from transpiler.rules.base import TRAINING_ONLY, LayerRule
+from transpiler.rules.declined import reason
 from transpiler.rules.registry import layer_rules
 
 
@@ -176,9 +177,10 @@ class KerasLayers:
                 steps = self.activation_function(api, args[0])
                 if steps is not None:
                     return self.emit_lowering(Lowering(steps, [args[0].type]), args, None, span=self.where())[0]
+            why = f": {reason(path)}" if reason(path) else ""
             raise self.declined(
                 "K2T106",
-                f"{path} on tensors is not translated",
+                f"{path} on tensors is not translated{why}",
                 "Rewrite this part with layers, or translate it by hand.",
             )
         if leaf[:1].isupper() or path.split(".")[1:2] in (
@@ -188,9 +190,11 @@ class KerasLayers:
             ["optimizers"],
         ):
             if path.startswith("keras.layers.") and leaf not in ("InputSpec",):
-                raise self.declined(
-                    "K2T101", f"the layer {leaf} has no translation yet", "Replace it, or translate it by hand."
+                why = reason(path)
+                message = (
+                    f"the layer {leaf} is not translated: {why}" if why else f"the layer {leaf} has no translation yet"
                 )
+                raise self.declined("K2T101", message, "Replace it, or translate it by hand.")
             return ApiObject(api, tuple(args), kwargs)
         return Unknown(f"{path}() is not evaluated")
 
@@ -253,7 +257,7 @@ class KerasLayers:
             "GaussianNoise",
             "GaussianDropout",
             "AlphaDropout",
-        ) or layer.rule.keras[0].startswith("SpatialDropout")
+        ) or layer.rule.keras[0].startswith(("SpatialDropout", "Random"))
 
     def training_flag(self, training: Any) -> None:
         if self.generation == KERAS2 and not isinstance(training, (Unknown, Value)):

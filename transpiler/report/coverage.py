@@ -1,0 +1,183 @@
+"""What is translated of Keras's public names: the table of `keras2torch coverage` and of docs/coverage.md.
+
+The rules are the source: what a rule declines is read from its own `unsupported` and `raise Declined(…)`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import json
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import transpiler.rules
+from transpiler.read.keras.evaluate.api import CONSTANTS, layer_functions
+from transpiler.read.keras.program import Recorder
+from transpiler.rules.activations import BY_NAME, IDENTITY
+from transpiler.rules.base import LayerRule
+from transpiler.rules.declined import reason
+from transpiler.rules.initializers import BUILDERS, VARIANCE_SCALING, canonical
+from transpiler.rules.ops import op_rules
+from transpiler.rules.ops.base import OpRule
+from transpiler.rules.registry import layer_rules
+
+NAMES = Path(transpiler.rules.__file__).parent / "public_names.json"
+"""Generation → family → public names, as `benchmarks/keras_names.py` reads them from the installed libraries."""
+
+OWN_NAME = re.compile(r"‹(self\.keras\[0\]|leaf|path|op|name|method)›(?!=)")
+"""How rules put the name of what is called into a message."""
+
+LIMITS = ("K2T102", "K2T103", "K2T105")
+"""The codes of what a rule declines although Keras takes it."""
+
+READ = {
+    "layers.Input": "a parameter of `forward`",
+    "layers.InputLayer": "a parameter of `forward`",
+    "layers.InputSpec": "is read past",
+    "layers.Lambda": "its function is translated as the program's own functions are",
+    "layers.Layer": "classes that derive from it are translated",
+    "layers.Wrapper": "classes that derive from it are translated",
+    "initializers.Initializer": "classes that derive from it are translated",
+}
+"""Names that the reader knows without a rule."""
+
+
+class State(Enum):
+    """How far a public name is translated."""
+
+    TRANSLATED = "translated"
+    PARTLY = "partly"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A public name: the generations that have it, its state, and what there is to say about that."""
+
+    name: str
+    generations: tuple[str, ...]
+    state: State
+    remark: str = ""
+
+
+class Coverage:
+    """The rows of every family of public names."""
+
+    def __init__(self) -> None:
+        generations: dict[str, dict[str, list[str]]] = json.loads(NAMES.read_text(encoding="utf-8"))
+        self.generations = tuple(generations)
+        self.families = list(dict.fromkeys(f for families in generations.values() for f in families))
+        self.names = {
+            family: {
+                name: tuple(g for g, families in generations.items() if name in families.get(family, ()))
+                for name in sorted({n for families in generations.values() for n in families.get(family, ())})
+            }
+            for family in self.families
+        }
+
+    def rows(self, family: str) -> Iterator[Row]:
+        for name, generations in self.names[family].items():
+            state, remark = self.state(f"{family}.{name}")
+            yield Row(name, generations, state, OWN_NAME.sub(name, remark))
+
+    def state(self, path: str) -> tuple[State, str]:
+        """How far the public name `path` (`layers.Dense`) is translated, and a remark."""
+        family, _, leaf = path.rpartition(".")
+        if reason(path):
+            return State.DECLINED, reason(path)
+        if path in READ:
+            return State.TRANSLATED, READ[path]
+        if family == "layers":
+            rule = layer_rules().get(leaf) or layer_functions().get(leaf)
+            return of_rule(rule) if rule else (State.UNKNOWN, "")
+        if family == "initializers" and canonical(leaf) in {*BUILDERS, *VARIANCE_SCALING}:
+            return limited(declines(BUILDERS.get(canonical(leaf))))
+        if family == "activations" and (leaf in BY_NAME or leaf in IDENTITY):
+            return State.TRANSLATED, ""
+        if path in op_rules():
+            return of_rule(op_rules()[path])
+        if hasattr(Recorder, f"api_{leaf}") or family == "backend" and leaf in CONSTANTS:
+            return State.TRANSLATED, "read where the model is built"
+        if family in ("ops", "backend") and leaf in BY_NAME:
+            return State.PARTLY, "with one argument"
+        return State.UNKNOWN, ""
+
+    def markdown(self) -> str:
+        """The whole table."""
+        parts = [HEAD, *self._summary(), ""]
+        for family in self.families:
+            parts += [f"## keras.{family}", "", "| name | in | state | remark |", "|---|---|---|---|"]
+            parts += [
+                f"| `{r.name}` | {', '.join(g.split()[-1] for g in r.generations)} | {r.state.value} | {r.remark} |"
+                for r in self.rows(family)
+            ]
+            parts.append("")
+        return "\n".join(parts)
+
+    def _summary(self) -> Iterator[str]:
+        yield f"| family | names | {' | '.join(s.value for s in State)} |"
+        yield "|---|---|" + "---|" * len(State)
+        for family in self.families:
+            count = Counter(r.state for r in self.rows(family))
+            yield f"| `keras.{family}` | {count.total()} | {' | '.join(str(count[s]) for s in State)} |"
+
+
+HEAD = """\
+# Coverage
+
+Every public name of Keras 3.15 and of tf_keras 2.21, written by `keras2torch coverage > docs/coverage.md` from the rules.
+
+- **translated**: by a rule with value tests, or read where the model is built.
+- **partly**: the remark says for which arguments or inputs the rule declines; `‹…›` stands for a value.
+- **declined**: on purpose; the remark says why.
+- **unknown**: nobody has looked at it yet; it is declined with K2T101 or K2T106.
+
+No state is silent: what is not translated is a finding with its place in your source.
+"""
+
+
+def of_rule(rule: LayerRule | OpRule) -> tuple[State, str]:
+    """The state of what has a rule."""
+    named = [f"`{name}`: {why}" for name, why in getattr(rule, "unsupported", {}).items()]
+    own = [cls for cls in type(rule).__mro__ if cls not in (LayerRule, OpRule, object)]
+    return limited([*named, *(text for cls in own for text in declines(cls))])
+
+
+def limited(limits: Iterable[str]) -> tuple[State, str]:
+    text = "; ".join(dict.fromkeys(t.replace("|", "\\|") for t in limits))
+    return (State.PARTLY, text) if text else (State.TRANSLATED, "")
+
+
+@functools.cache
+def declines(code: Any) -> tuple[str, ...]:
+    """What a class or function of the rules declines: the messages of its `raise Declined(…)`."""
+    if code is None or getattr(code, "__name__", "") == "<lambda>":
+        return ()
+    found = []
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(code)))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            code_, message = (*node.exc.args, None, None)[:2]
+            if isinstance(code_, ast.Constant) and code_.value in LIMITS and message is not None:
+                found.append(message_text(message))
+    return tuple(found)
+
+
+def message_text(message: ast.expr) -> str:
+    """A message with its values in ‹ ›."""
+    if isinstance(message, ast.Constant):
+        return str(message.value)
+    if isinstance(message, ast.JoinedStr):
+        return "".join(map(message_text, message.values))
+    value = message.value if isinstance(message, ast.FormattedValue) else message
+    while isinstance(value, ast.Call) and value.args:  # show(axis)
+        value = value.args[-1]
+    return f"‹{ast.unparse(value)}›"

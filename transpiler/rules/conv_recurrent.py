@@ -1,0 +1,122 @@
+"""LSTMs whose gates are convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS2, Args, Step, Weight
+from transpiler.ir.shape import Layout, Shape, TensorType
+from transpiler.rules import spatial
+from transpiler.rules.base import LayerRule, Raw, call, keywords, permute_step
+from transpiler.rules.convolution import Window, padded_conv, padding_of
+from transpiler.rules.initializers import forget_bias
+from transpiler.rules.recurrent import KERAS1_NAMES, function
+from transpiler.rules.spatial import Grid
+
+
+class _ConvLSTM(LayerRule):
+    """Two convolutions, one of the steps and one of the state, whose channels are the four gates."""
+
+    ndim: ClassVar[int]
+    signature = (
+        "filters, kernel_size, strides=1, padding='valid', data_format=None, dilation_rate=1, activation='tanh', "
+        "recurrent_activation='sigmoid', use_bias=True, kernel_initializer='glorot_uniform', "
+        "recurrent_initializer='orthogonal', bias_initializer='zeros', unit_forget_bias=True, kernel_regularizer=None, "
+        "recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, "
+        "recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, "
+        "return_sequences=False, return_state=False, go_backwards=False, stateful=False"
+    )
+    renames = {k: v for k, v in KERAS1_NAMES.items() if v not in ("units",)}
+    unsupported = {
+        "dropout": "Keras draws a mask for each gate",
+        "recurrent_dropout": "Keras draws a mask for each gate",
+        "return_state": "the states as further outputs are not translated",
+        "stateful": "a state that outlives the call is not translated",
+    }
+    takes_mask = True
+
+    def defaults(self, generation: str) -> dict[str, Any]:
+        return {"recurrent_activation": "hard_sigmoid"} if generation == KERAS2 else {}
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return spatial.spatial_layout(a)
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        if xs[0].masked:
+            raise Declined("K2T105", f"{self.keras[0]} of a masked input is not translated")
+        return ()
+
+    def image(self, a: Args, x: TensorType) -> Grid:
+        """One step of the input."""
+        if x.rank != self.ndim + 3:
+            raise Declined("K2T104", f"{self.keras[0]} needs {self.ndim + 3} axes, the input has {x.rank}")
+        return Grid.of(a, TensorType((x.shape[0], *x.shape[2:]), x.dtype), self.ndim)
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        grid, window = self.image(a, xs[0]), Window.of(a, self.ndim)
+        batch, *rest = grid.shape(window.sizes(grid.sizes, padding_of(a, window)), a.filters)
+        return (batch, xs[0].shape[1], *rest) if a.const("return_sequences") else (batch, *rest)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        grid, n, gates = self.image(a, xs[0]), self.ndim, a.filters * 4
+        channels, bias = (grid.known_channels(), gates), a.const("use_bias")
+        pads, conv, helpers = padded_conv(a, Window.of(a, n), grid.sizes, channels, bias=bias)
+        kernel = spatial.size_argument(a.kernel_size, n)
+        state = call(f"nn.Conv{n}d", a.filters, gates, kernel_size=kernel, padding="same", bias=False)
+        activation, first = function(a.activation, a)
+        gate, second = function(a.recurrent_activation, a)
+        defaults = {"activation": "torch.tanh", "gate": "torch.sigmoid"}
+        axes = (("permute", (n + 1, n, *range(n))),)  # (kh, kw, in, out) -> (out, in, kh, kw)
+        weights = {
+            "input.weight": Weight("cell.kernel", axes),
+            "state.weight": Weight("cell.recurrent_kernel", axes),
+        }
+        init = {"input.weight": a.kernel_initializer, "state.weight": a.recurrent_initializer}
+        if bias:
+            weights["input.bias"] = Weight("cell.bias")
+            forget = a.const("unit_forget_bias")
+            init["input.bias"] = forget_bias(a.bias_initializer) if forget else a.bias_initializer
+        options = keywords(defaults, activation=activation, gate=gate)
+        lstm = Step(
+            module=call("ConvLSTM", Raw(conv), Raw(state), **options),
+            hint="conv_lstm",
+            weights=weights,
+            init=init,
+            helpers=("ConvLSTM", *helpers, *first, *second),
+            result=None if a.const("return_sequences") else "{0}[:, -1]",
+        )
+        before = [Step(fn="{0}.flip(1)", hint="x")] if a.const("go_backwards") else []
+        if spatial.channels_first(a):
+            return [*before, *pads, lstm]
+        swap = permute_step((0, 2, 1, *range(3, n + 3)))  # (N, C, T, ...) -> (N, T, C, ...), and back
+        return [swap, *before, *pads, lstm, *([swap] if a.const("return_sequences") else [])]
+
+
+class ConvLSTM1D(_ConvLSTM):
+    """Over steps of signals."""
+
+    ndim, keras = 1, ("ConvLSTM1D",)
+    examples = (
+        ("ConvLSTM1D(4, 3, padding='same', return_sequences=True)", (2, 5, 6, 3)),
+        ("ConvLSTM1D(4, 2, strides=2, use_bias=False, go_backwards=True)", (2, 5, 7, 3)),
+    )
+
+
+class ConvLSTM2D(_ConvLSTM):
+    """Over steps of images."""
+
+    ndim, keras = 2, ("ConvLSTM2D",)
+    examples = (
+        ("ConvLSTM2D(4, 3)", (2, 4, 6, 7, 3)),
+        ("ConvLSTM2D(4, (3, 2), padding='same', return_sequences=True, activation='relu')", (2, 4, 6, 7, 3)),
+        ("ConvLSTM2D(3, 3, strides=2, padding='same', recurrent_activation='sigmoid')", (2, 3, 6, 7, 2)),
+    )
+
+
+class ConvLSTM3D(_ConvLSTM):
+    """Over steps of volumes."""
+
+    ndim, keras = 3, ("ConvLSTM3D",)
+    examples = (("ConvLSTM3D(2, 2, padding='same', return_sequences=True)", (2, 3, 3, 4, 3, 2)),)

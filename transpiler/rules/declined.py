@@ -1,0 +1,106 @@
+"""Public names of Keras that are declined on purpose, with the reason that messages and the coverage table give."""
+
+from __future__ import annotations
+
+_LOOKUP = "a vocabulary is data, which `adapt` or a file gives when the program runs"
+_STRINGS = "torch has no tensors of strings"
+_CONFIG = "saving and loading of configurations is not part of a model"
+_LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
+_GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
+_PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
+_CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
+_MIXES = "mixes samples and their labels, which belongs to the input pipeline"
+_BOXES = "takes bounding boxes along, which belongs to the input pipeline"
+_FOREIGN = "runs code of another framework"
+_LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
+_SEEDED = "draws random numbers, which cannot be compared"
+
+_REASONS: dict[str, tuple[str, ...]] = {
+    _LOOKUP: ("layers.IntegerLookup", "layers.StringLookup", "layers.TextVectorization"),
+    _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
+    _CONFIG: (
+        *(
+            f"{home}.{leaf}"
+            for home in ("layers", "activations", "initializers", "regularizers", "constraints")
+            for leaf in ("serialize", "deserialize")
+        ),
+    ),
+    _LOSS: (
+        *(
+            f"{home}.{leaf}"
+            for home in ("ops", "backend")
+            for leaf in (
+                "binary_crossentropy",
+                "categorical_crossentropy",
+                "sparse_categorical_crossentropy",
+                "ctc_decode",
+            )
+        ),
+        "backend.binary_focal_crossentropy",
+        "backend.categorical_focal_crossentropy",
+        "backend.ctc_batch_cost",
+        "backend.ctc_label_dense_to_sparse",
+        "ops.ctc_loss",
+    ),
+    _GRAPH: tuple(
+        f"backend.{leaf}"
+        for leaf in (
+            "batch_get_value",
+            "batch_set_value",
+            "eval",
+            "function",
+            "get_value",
+            "gradients",
+            "placeholder",
+            "set_value",
+            "update",
+            "update_add",
+            "update_sub",
+            "moving_average_update",
+            "manual_variable_initialization",
+            "learning_phase_scope",
+        )
+    ),
+    _PENALTY: (
+        *(f"regularizers.{leaf}" for leaf in ("L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer")),
+        *(f"regularizers.{leaf}" for leaf in ("l1", "l1_l2", "l2", "orthogonal_regularizer")),
+    ),
+    _CLIPPED: (
+        *(f"constraints.{leaf}" for leaf in ("Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "RadialConstraint")),
+        *(f"constraints.{leaf}" for leaf in ("UnitNorm", "max_norm", "min_max_norm", "non_neg", "radial_constraint")),
+        "constraints.unit_norm",
+    ),
+    _MIXES: ("layers.CutMix", "layers.MixUp"),
+    _BOXES: ("layers.MaxNumBoundingBoxes",),
+    _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"),
+    _LOOP: (
+        *(f"ops.{leaf}" for leaf in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")),
+        *(f"ops.{leaf}" for leaf in ("vectorize", "vectorized_map", "custom_gradient", "jvp")),
+        *(f"backend.{leaf}" for leaf in ("foldl", "foldr", "map_fn", "rnn")),
+    ),
+    _SEEDED: tuple(
+        f"backend.{leaf}"
+        for leaf in (
+            "random_bernoulli",
+            "random_binomial",
+            "random_normal",
+            "random_normal_variable",
+            "random_uniform",
+            "random_uniform_variable",
+            "truncated_normal",
+        )
+    ),
+    "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
+    "every training step overwrites its kernel, which no parametrization of torch does": (
+        "layers.SpectralNormalization",
+    ),
+    "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
+}
+
+DECLINED = {name: why for why, names in _REASONS.items() for name in names}
+"""Path without `keras.` → why it is declined."""
+
+
+def reason(path: str) -> str:
+    """Why the public name `path` (`keras.layers.Hashing`) is declined on purpose; "" if nothing was decided."""
+    return DECLINED.get(path.removeprefix("keras."), "")
