@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 import pytest
-from held import build, convert, load
+from held import assert_same, build, convert, load
 
 HEAD = """
 import functools
@@ -93,3 +93,19 @@ def build(width, config):
 """
     conversion = convert(HEAD + source, "build(2, Config(3))", tmp_path)
     assert "K2T301 config of build is not checked" in "".join(f"{f.code} {f.message}" for f in conversion.findings)
+
+
+def test_an_object_that_is_given_is_not_taken_for_self(tmp_path: Path):
+    program = """
+class Config:
+    def __init__(self, units=5):
+        self.units = units
+
+def build(config, n=3):
+    i = keras.Input((4,))
+    return Model(i, Dense(n)(Dense(config.units)(i)))
+"""
+    conversion = convert(HEAD + program, "build(Config())", tmp_path)
+    assert conversion.entries[0].tier == "specialised"
+    assert "Build(self" not in conversion.modules[0].text
+    assert_same(load(conversion.modules[0].text), HEAD + program, "build(Config(), 4)", tmp_path)

@@ -120,6 +120,12 @@ class Factory:
         return made if self.root is None else [*made, self.root]
 
 
+def is_receiver(function: Function, name: str) -> bool:
+    """Whether a parameter is the object whose method the function is."""
+    first = (*function.node.args.posonlyargs, *function.node.args.args)[:1]
+    return function.owner is not None and [p.arg for p in first] == [name]
+
+
 def flat_factory(
     base: Any, findings: Any, memory: Memory, function: Function, arguments: dict[str, Any], name: str
 ) -> Factory:
@@ -130,7 +136,7 @@ def flat_factory(
         for n, v in arguments.items()
         if not _is_rest(function, n)
         and not isinstance(v, Model)
-        and not (isinstance(v, Instance) and next(iter(arguments)) == n)
+        and not (isinstance(v, Instance) and is_receiver(function, n))
     }
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
@@ -243,9 +249,8 @@ def _evaluate(
     stager.frame = Frame(function, "factory")
     stager.reserved = set(arguments)
     for n, v in arguments.items():
-        if isinstance(v, Instance) and next(iter(arguments)) == n:
+        if isinstance(v, Instance) and is_receiver(function, n):
             v = Instance(v.cls, dict(v.attributes), Sym.name("self"))
-
         elif n in lengths and isinstance(v, dict):
             v = stager.with_items(n, own_copy(v), lengths[n], function)
         elif n in lengths:
@@ -430,7 +435,7 @@ def _extract(
         if (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
         and n not in stager.module_names
         and not only_trains(function.node, n, v)
-        and not (isinstance(v, Instance) and next(iter(arguments)) == n)
+        and not (isinstance(v, Instance) and is_receiver(function, n))
     }
     own = {n: v for n, v in {**frozen, **objects}.items() if n in arguments}
     fixed = own | stager.fixed_outer
