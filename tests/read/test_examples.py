@@ -174,3 +174,17 @@ def preprocess(x, data_format=None):
     assert torch.allclose(module.preprocess(x), expected) and module.preprocess.__doc__ == "Centres images."
     with pytest.raises(NotImplementedError, match="converted for data_format=None only"):
         module.preprocess(x, "channels_last")
+
+
+def test_limits_hold_for_each_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("transpiler.read.keras.evaluate.statements.MAX_STEPS", 1500)
+    builders = "".join(
+        f"""
+def build{i}():
+    for _ in range(500):
+        pass
+    return Sequential([keras.Input((4,)), Dense({i})])
+"""
+        for i in range(1, 8)
+    )
+    assert len(whole(builders, tmp_path).entries) == 7

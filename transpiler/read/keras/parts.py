@@ -70,6 +70,7 @@ def makes_functions(function: Function) -> bool:
 def builds(function: Function, given: dict[str, Any], program: Program) -> bool:
     """Whether a call with these arguments builds a model."""
     interpreter = program.interpreter
+    interpreter.begin_task()
     marks, calls = len(interpreter.findings.items), len(interpreter.activations)
     try:
         return isinstance(interpreter.call(function, [], dict(given)), Model)

@@ -227,6 +227,7 @@ class Program:
     def evaluate(self) -> Module:
         """The module's top level, evaluated once; a module that set-up code loaded counts."""
         if self.module is None:
+            self.interpreter.begin_task()
             loaded = [m for m in self.interpreter.modules.values() if isinstance(m, Module) and m.source is self.source]
             known = self.interpreter.modules.get(self.source.name)
             if loaded:
@@ -277,6 +278,7 @@ class Program:
         if len(source.tree.body) != 1 or not isinstance(source.tree.body[0], ast.Expr):
             raise Declined("K2T201", f"the entry {expression!r} is not an expression")
         before = len(self.interpreter.activations)
+        self.interpreter.begin_task()
         assert self.entry_env is not None
         env = self.entry_env
         env.module = source
@@ -344,6 +346,7 @@ class Program:
     def try_call(self, function: Function, receiver: Any, given: dict[str, Any]) -> Activation | None:
         """The call of a function with these arguments, if it builds a model."""
         interpreter = self.interpreter
+        interpreter.begin_task()
         before, marks = len(interpreter.activations), len(interpreter.findings.items)
         about = is_about_keras(function, interpreter.about)
         state = interpreter.before = Snapshot(function.env if about else None)

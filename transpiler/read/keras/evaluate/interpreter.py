@@ -51,11 +51,10 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         self.module_order: list[SourceModule] = []
         self.stack: list[tuple[SourceModule, ast.AST]] = []
         self.depth = 0
-        self.ticks = 0
         self.in_try = 0
         self.handled: list[Any] = []
         """The exceptions whose handlers are running, the innermost last."""
-        self.deadline = time.monotonic() + MAX_SECONDS
+        self.begin_task()
         self.builtins = self._builtins()
         self.missing_imports: list[str] = []
         self.asked_environment: list[str] = []
@@ -84,6 +83,11 @@ class Interpreter(Statements, Expressions, Calls, Objects):
 
     def declined(self, code: str, message: str, advice: str = "") -> Declined:
         return Declined(code, message, advice, self.where())
+
+    def begin_task(self) -> None:
+        """Gives what follows, the evaluation of a file, an entry or a call, its own limits of steps and time."""
+        self.ticks = 0
+        self.deadline = time.monotonic() + MAX_SECONDS
 
     def import_module(self, name: str) -> Any:
         """The module `name` as a value: evaluated source, a framework path, a standard module, or unknown."""
