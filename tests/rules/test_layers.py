@@ -51,6 +51,7 @@ def test_every_rule_has_an_example_or_a_test():
         "InputLayer",
         "ThresholdedReLU",
         "MultiHeadAttention",
+        "GroupQueryAttention",
         "LSTMCell",
         "GRUCell",
         "SimpleRNNCell",

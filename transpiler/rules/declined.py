@@ -94,6 +94,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "every training step overwrites its kernel, which no parametrization of torch does": (
         "layers.SpectralNormalization",
     ),
+    "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
 }
 
