@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from transpiler.diagnostics import Finding, Severity, excerpt
 from transpiler.ir.expr import Sym, witness_of
 from transpiler.ir.model import ApiValue, Layer
 from transpiler.ir.program import Value, tensors
@@ -12,13 +14,25 @@ from transpiler.read.keras.evaluate.api import (
     EXPORTS,
 )
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.program_classes import TRAINING
 from transpiler.read.keras.evaluate.values import (
+    Env,
+    Function,
     LambdaLayer,
     Model,
     Native,
     Unknown,
 )
+from transpiler.read.keras.parse import parse
 from transpiler.rules.registry import layer_rules
+
+IN_TRAIN_PHASE = """
+def in_train_phase(x, alt, training=None):
+    if TRAINING if training is None else training:
+        return x() if callable(x) else x
+    return alt() if callable(alt) else alt
+"""
+"""`K.in_train_phase` of legacy Keras."""
 
 
 class KerasFunctions:
@@ -48,6 +62,35 @@ class KerasFunctions:
 
     def api_is_sparse(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return False if isinstance(args[0], Value) else Unknown("whether something that is no tensor is sparse")
+
+    def api_learning_phase(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return TRAINING
+
+    def api_in_train_phase(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self.run_function(self.function_of(IN_TRAIN_PHASE), args, kwargs)
+
+    def api_in_test_phase(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        x, alt, *rest = args
+        return self.run_function(self.function_of(IN_TRAIN_PHASE), [alt, x, *rest], kwargs)
+
+    def function_of(self, text: str) -> Function:
+        """A function given as its source."""
+        source = parse(text, Path("<keras>"), "<keras>")
+        env = Env(None, "module", source, {"TRAINING": TRAINING})
+        return Function(source.tree.body[0], env, self, [None])  # type: ignore[arg-type]
+
+    def api_set_floatx(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.check_setting("floatx", args[0] if args else kwargs.get("value"), "float32", "Use model.to(dtype).")
+
+    def api_set_epsilon(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.check_setting("epsilon", args[0] if args else kwargs.get("value"), 1e-7, "Give epsilons to the layers.")
+
+    def check_setting(self, name: str, value: Any, usual: Any, advice: str) -> None:
+        """Warns of a setting of Keras that is left out."""
+        if value != usual:
+            span = self.where()
+            message = f"set_{name}({value!r}) is left out: the result is that for {usual!r}"
+            self.findings.add(Finding("K2T403", Severity.WARNING, message, advice, span, excerpt(span)))
 
     def api_get_source_inputs(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         found: list[Value] = []
