@@ -34,7 +34,7 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.parts import examples_of
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
-from transpiler.read.keras.scripts import body_of_script, renamings
+from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings
 from transpiler.read.keras.units import units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
@@ -214,7 +214,7 @@ class Assembly:
     def plan_file(self) -> list[EntryPlan]:
         plans: list[EntryPlan] = []
         for name, model in models_at_top(self.program):
-            if model.inputs is None:
+            if model.inputs is None and not is_used_part(model, self.program.interpreter):
                 self.findings.add(
                     Finding(
                         "K2T202",

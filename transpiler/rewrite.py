@@ -25,7 +25,7 @@ from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
-from transpiler.read.keras.scripts import holds_models
+from transpiler.read.keras.scripts import holds_models, is_used_part
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
@@ -395,7 +395,7 @@ class Rewriter:
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
                 edit.removed.add(statement)
                 continue
-            if is_alias(statement, names, self.memory.visited):
+            if is_alias(statement, names, self.memory.visited) or self.is_part(statement, names):
                 edit.removed.add(statement)
                 continue
             if not (used_identifiers(statement) - stored_names(statement)) & keras_names and not imports_framework(
@@ -414,6 +414,11 @@ class Rewriter:
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 edit.removed.add(statement)
         return found
+
+    def is_part(self, statement: ast.stmt, names: dict[str, Any]) -> bool:
+        """Whether a statement only makes what has become a part of models that call it."""
+        made = assigned_names([statement]) if isinstance(statement, ast.Assign) else []
+        return bool(made) and all(is_used_part(names.get(n), self.program.interpreter) for n in made)
 
     def makes_other_model(self, statement: ast.stmt, names: dict[str, Any]) -> bool:
         """Whether a statement only makes models of the program's own classes that nobody asked for."""

@@ -72,6 +72,18 @@ def block(units, depth):
         (16,),
         (16,),
     ),
+    "layers in a model at the top level that others call": (
+        """
+augment = Sequential([RandomFlip("horizontal"), Rescaling(0.5)])
+
+def build(n):
+    i = keras.Input((8, 8, 3))
+    return Model(i, Dense(n)(Flatten()(augment(i))))
+""",
+        "build(4)",
+        (8, 8, 3),
+        (4,),
+    ),
     "layers that no model here uses": (
         """
 class Gate(Layer):
@@ -178,13 +190,10 @@ def preprocess(x, data_format=None):
 
 def test_limits_hold_for_each_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("transpiler.read.keras.evaluate.statements.MAX_STEPS", 1500)
-    builders = "".join(
-        f"""
+    builders = "".join(f"""
 def build{i}():
     for _ in range(500):
         pass
     return Sequential([keras.Input((4,)), Dense({i})])
-"""
-        for i in range(1, 8)
-    )
+""" for i in range(1, 8))
     assert len(whole(builders, tmp_path).entries) == 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from transpiler.ir.model import Layer
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Model
@@ -60,6 +61,17 @@ def renamings(program: Program, models: dict[str, Model]) -> list[ast.stmt]:
         later = {*assigned_names(body[i:])}
         moves = moves or bool(read & later) or any(holds_models(names.get(n)) for n in read)
     return found if moves else []
+
+
+def is_used_part(value: Any, interpreter: Any) -> bool:
+    """Whether a value is a Sequential model of no weights and of no input shape of its own, which others have called.
+
+    Each model that calls it has such layers of its own in the result.
+    """
+    if not isinstance(value, Model) or not value.sequential or value.inputs is not None:
+        return False
+    known = [interpreter.built.get(layer) if isinstance(layer, Layer) else None for layer in value.layers or ()]
+    return bool(known) and all(b is not None and not any(s.weights for s in b.steps) for b in known)
 
 
 def holds_models(value: Any) -> bool:
