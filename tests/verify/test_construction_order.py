@@ -25,6 +25,33 @@ def build(units=2):
     inputs = keras.Input((6,))
     return Model(inputs, Dense(2)(two(inputs, units)))
 """,
+    "a weight of its own between such submodules": """
+class Shift(Layer):
+    def build(self, input_shape):
+        self.shift = self.add_weight(name="shift", shape=(input_shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x + self.shift
+
+class Body(Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.last = Dense(3)
+        self.first = Dense(units)
+        self.scale = self.add_weight(name="scale", shape=(1,), initializer="ones")
+
+    def call(self, x):
+        return self.last(self.first(x) * self.scale)
+
+def two(x, units):
+    x = Shift()(x)
+    return Concatenate()([x, Dense(units)(x)]) if units > 1 else x
+
+def build(units=2):
+    inputs = keras.Input((6,))
+    x = Dense(4)(two(inputs, units))
+    return Model(inputs, Dense(2)(Body(units)(x)))
+""",
     "functions that call each other, of which one is needed twice": """
 def even(x, n):
     if n == 0:

@@ -121,7 +121,8 @@ def in_source_order(
             continue
         groups: dict[int, int] = {}
         for place, name in enumerate(order):
-            for inner in getattr(module, name).modules() if hasattr(module, name) else ():
+            made = getattr(module, name, None)  # a parameter is its module's own
+            for inner in made.modules() if isinstance(made, nn.Module) else ():
                 groups.setdefault(id(inner), place)
         places = [i for i, m in enumerate(result) if id(m) in groups]
         ordered = sorted((result[i] for i in places), key=lambda m: groups[id(m)])
