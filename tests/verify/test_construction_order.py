@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from transpiler.pipeline import convert_file
 from transpiler.verify import verify_file
+from transpiler.verify.torch_model import in_source_order
 
 HEAD = """
 import keras
@@ -81,3 +83,25 @@ def test_weights_find_their_layers(name: str, tmp_path: Path):
     assert any(m.source_orders for m in conversion.modules)
     (result,) = verify_file(file, entries=["build()"])
     assert (result.reason, result.status) == ("", "pass")
+
+
+def test_weights_of_the_class_itself_stand_aside(tmp_path: Path):
+    file = tmp_path / "net.py"
+    file.write_text("""
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.b = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+        self.scale = nn.Parameter(torch.ones(1))
+        self.a = nn.Linear(2, 2)
+""")
+    spec = importlib.util.spec_from_file_location("net", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    net = module.Net()
+    made = [net, net.b, net.b[0], net.b[1], net.a]
+    orders = {str(file): {"Net": ("a", "scale", "b")}}
+    assert in_source_order(net, made, orders) == [net, net.a, net.b, net.b[0], net.b[1]]
