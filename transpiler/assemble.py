@@ -234,12 +234,13 @@ class Assembly:
                 self.findings.add(declined.finding())
                 self.done[layer.cls.node] = declined
         functions = self.program.functions()
-        for name, function, receiver in sorted(functions, key=lambda f: self.is_inner(f[1])):
+        inner = self.inner_builders()
+        for name, function, receiver in sorted(functions, key=lambda f: f[1].node in inner):
             if function.node in [
                 w.factory.function.node for w in self.done.values() if isinstance(w, Written) and w.factory
             ]:
                 continue
-            if self.is_inner(function) and function.node in self.memory.visited:
+            if function.node in inner and function.node in self.memory.visited:
                 continue  # it became a part of those that call it
             activation = self.called(function, receiver)
             if isinstance(activation, Declined):
@@ -292,12 +293,12 @@ class Assembly:
             self.memory.visited.clear()
             self.memory.visited.update(visited)
 
-    def is_inner(self, function: Function) -> bool:
-        """Whether a builder is only called by other builders."""
+    def inner_builders(self) -> set[ast.AST]:
+        """The nodes of the builders that only other builders call."""
         activations = self.program.interpreter.activations
         inner = {id(i) for a in activations for i in a.inner if i.function.node is not a.function.node}
-        calls = [a for a in activations if a.function.node is function.node and not a.assumed]
-        return bool(calls) and all(id(a) in inner for a in calls)
+        calls = [a for a in activations if not a.assumed]
+        return {a.function.node for a in calls} - {a.function.node for a in calls if id(a) not in inner}
 
     def called(self, function: Function, receiver: Any) -> Activation | Declined | None:
         """A call of a function that builds a model: one that the program makes, else one with what can be made up."""

@@ -10,7 +10,7 @@ import ast
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
-from transpiler.passes.settle import constructed
+from transpiler.passes.settle import constructed, inner_first
 from transpiler.read.keras.parse import SourceModule
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.helpers import helper_texts
@@ -44,7 +44,7 @@ class FileOfClasses:
 
 @dataclass(eq=False)
 class ClassFiles:
-    """The classes of all files. `roots` are those that a model's factory constructs, with the file it is in."""
+    """The classes of all files, and where each stands."""
 
     files: dict[SourceModule, FileOfClasses]
     printed: Mapping[ModuleClass, dict[str, str]]
@@ -82,7 +82,8 @@ class ClassFiles:
         self, group: Sequence[SourceModule], taken: Mapping[SourceModule, Names], own: Mapping[ModuleClass, str]
     ) -> None:
         """Writes the classes of files that construct one another's: their weights start in one way."""
-        classes = self.in_order([cls for source in group for cls in self.files[source].classes])
+        given = [cls for source in group for cls in self.files[source].classes]
+        classes = inner_first(given, set(given))
         initial = Initializers.of(classes)
         known: dict[tuple[SourceModule, str, str], ModuleClass] = {}
         bases = {cls: cls.name for cls in classes}
@@ -126,22 +127,6 @@ class ClassFiles:
             names.taken.add(name)
         return name
 
-    def in_order(self, classes: Iterable[ModuleClass]) -> list[ModuleClass]:
-        """The classes, each after those that it constructs."""
-        given = list(classes)
-        wanted, found = set(given), dict[ModuleClass, None]()
-
-        def visit(cls: ModuleClass, outer: frozenset[ModuleClass]) -> None:
-            for made in constructed(cls):
-                if made in wanted and made not in found and made not in outer:
-                    visit(made, outer | {cls})
-            found.setdefault(cls)
-
-        for cls in given:
-            if cls not in found:
-                visit(cls, frozenset())
-        return list(found)
-
     def share(self) -> None:
         """Moves helpers that several files need to the module of what is shared."""
         needed = [file for file in self.files.values() if file.helpers]
@@ -164,9 +149,9 @@ def home_of(cls: ModuleClass, project: Collection[SourceModule]) -> SourceModule
     return module if module in project else None
 
 
-def import_start(source: SourceModule, module: str) -> str:
+def relative_import(source: SourceModule, module: str) -> str:
     """How a file imports from another module of the project: `from .blocks`."""
-    package = source.name.split(".") if source.package else source.name.split(".")[:-1]
+    package = source.package_path
     target = module.split(".")
     common = 0
     while common < min(len(package), len(target) - 1) and package[common] == target[common]:
@@ -184,7 +169,7 @@ def shared_module(shared: FileOfClasses, sources: Sequence[SourceModule]) -> Con
     """The module with what several files need, in the package that all of them are in; None if they need nothing."""
     if not shared.helpers and not shared.preamble:
         return None
-    packages = [s.name.split(".") if s.package else s.name.split(".")[:-1] for s in sources]
+    packages = [s.package_path for s in sources]
     common = list(os.path.commonprefix(packages))
     folder = sources[0].path.parents[len(packages[0]) - len(common)]
     names = {s.name for s in sources}
@@ -207,7 +192,9 @@ def rename_exports(edits: Mapping[SourceModule, FileEdit], texts: ClassFiles) ->
         for source, edit in edits.items():
             used = {n.id for s in source.tree.body for n in nodes(s) if isinstance(n, ast.Name)}
             for node in source.tree.body:
-                home = modules.get(imported_module(source, node)) if isinstance(node, ast.ImportFrom) else None
+                home = (
+                    modules.get(source.imported(node.level, node.module)) if isinstance(node, ast.ImportFrom) else None
+                )
                 for alias in node.names if home is not None else ():  # type: ignore[attr-defined]
                     if alias.name in gone[home] and alias.asname is None and alias.name not in used:  # type: ignore[index]
                         edit.exported[alias.name] = gone[source][alias.name] = gone[home][alias.name]  # type: ignore[index]
@@ -230,15 +217,6 @@ def gone_from(source: SourceModule, edit: FileEdit, texts: ClassFiles) -> dict[s
             made = [c.name for c in file.texts if getattr(getattr(c, "source", None), "node", None) is statement]
             found[statement.name] = made
     return found
-
-
-def imported_module(source: SourceModule, node: ast.ImportFrom) -> str:
-    """The dotted name of the module that a statement imports from."""
-    if not node.level:
-        return node.module or ""
-    package = source.name.split(".") if source.package else source.name.split(".")[:-1]
-    above = package[: len(package) - node.level + 1]
-    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def exported_list(statement: ast.stmt) -> list[str]:

@@ -7,7 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.class_files import ClassFiles, FileOfClasses, defined_names, import_start, rename_exports, shared_module
+from transpiler.class_files import (
+    ClassFiles,
+    FileOfClasses,
+    defined_names,
+    relative_import,
+    rename_exports,
+    shared_module,
+)
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.expr import MISSING
@@ -99,7 +106,7 @@ class Rewriter:
         shared = shared_module(texts.shared, list(texts.files)) if self.project else None
         for source, edit in edits.items():
             if shared is not None:
-                edit.importable |= {n: import_start(source, shared.name) for n in defined_names(shared.text)}
+                edit.importable |= {n: relative_import(source, shared.name) for n in defined_names(shared.text)}
             edit.importable |= self.importable(source, texts)
         result = []
         has_leftovers = {s: self.has_leftovers(s, edit) for s, edit in edits.items()}
@@ -166,9 +173,9 @@ class Rewriter:
         found: dict[str, str] = {}
         for home, file in texts.files.items():
             names = {cls.name for cls in file.texts} if home is not source else set()
-            found |= {n: import_start(source, home.name) for n in names if n not in known}
+            found |= {n: relative_import(source, home.name) for n in names if n not in known}
         functions = [f for f in self.memory.static_functions if f.module in self.project and f.module is not source]
-        return found | {f.name: import_start(source, f.module.name) for f in functions if f.name not in known}
+        return found | {f.name: relative_import(source, f.module.name) for f in functions if f.name not in known}
 
     def place_items(self, source: SourceModule, items: list[Written], file: FileOfClasses, edit: FileEdit) -> None:
         """Puts the classes and factories of a file where what they come from stood."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
@@ -105,18 +105,7 @@ class Settler:
 
     def needed(self, root: ModuleClass) -> list[ModuleClass]:
         """The settled classes that `root` is made of, itself last."""
-        found: list[ModuleClass] = []
-        seen: set[ModuleClass] = set()
-
-        def visit(cls: ModuleClass) -> None:
-            seen.add(cls)
-            for made in constructed(cls):
-                if made not in seen:
-                    visit(made)
-            found.append(cls)
-
-        visit(root)
-        return found
+        return inner_first([root])
 
     def reads(self, classes: Iterable[ModuleClass]) -> set[tuple[Any, str]]:
         """The sizes that settled classes read from the objects they construct: (key of the class, attribute)."""
@@ -174,6 +163,24 @@ def check_sizes(block: Block) -> None:
     for op in block.walk():
         if isinstance(op, Apply) and op.member is not None:
             check(op.member)
+
+
+def inner_first(classes: Iterable[ModuleClass], within: Collection[ModuleClass] | None = None) -> list[ModuleClass]:
+    """The classes and all that they construct (of those `within`), each after what it constructs itself."""
+    found: list[ModuleClass] = []
+    seen: set[ModuleClass] = set()
+
+    def visit(cls: ModuleClass) -> None:
+        seen.add(cls)
+        for made in constructed(cls):
+            if made not in seen and (within is None or made in within):
+                visit(made)
+        found.append(cls)
+
+    for cls in classes:
+        if cls not in seen:
+            visit(cls)
+    return found
 
 
 def constructed(cls: ModuleClass) -> list[ModuleClass]:

@@ -135,6 +135,20 @@ OUT: Transform = (("merge", 0), ("permute", (1, 0)))
 HEADS: Transform = (("merge", 0),)
 
 
+def projections(a: Args) -> tuple[dict[str, Weight], dict[str, Any]]:
+    """The weights of the projections of queries, keys, values and the output, and how they start."""
+    weights: dict[str, Weight] = {}
+    init: dict[str, Any] = {}
+    for name in ("query", "key", "value", "output"):
+        kernel, bias = (OUT, ()) if name == "output" else (IN, HEADS)
+        weights[f"{name}.weight"] = Weight(f"_{name}_dense.kernel", kernel)
+        init[f"{name}.weight"] = a.kernel_initializer
+        if a.const("use_bias"):
+            weights[f"{name}.bias"] = Weight(f"_{name}_dense.bias", bias)
+            init[f"{name}.bias"] = a.bias_initializer
+    return weights, init
+
+
 class MultiHeadAttention(_Attention):
     """Heads of any size, in Keras's order of arguments: query, value, key."""
 
@@ -202,15 +216,7 @@ class MultiHeadAttention(_Attention):
             dropout=a.dropout,
             bias=a.const("use_bias"),
         )
-        weights: dict[str, Weight] = {}
-        init: dict[str, Any] = {}
-        for name in ("query", "key", "value", "output"):
-            first, second = (OUT, ()) if name == "output" else (IN, HEADS)
-            weights[f"{name}.weight"] = Weight(f"_{name}_dense.kernel", first)
-            init[f"{name}.weight"] = a.kernel_initializer
-            if a.const("use_bias"):
-                weights[f"{name}.bias"] = Weight(f"_{name}_dense.bias", second)
-                init[f"{name}.bias"] = a.bias_initializer
+        weights, init = projections(a)
         heads, width = a.num_heads, a.key_dim
         fans = None
         if a.generation == KERAS2:  # legacy Keras reads the first axis of a kernel as its window

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Args, Step, Weight
+from transpiler.ir.model import Args, Step
 from transpiler.ir.shape import Layout, TensorType
-from transpiler.rules.attention import HEADS, IN, OUT
+from transpiler.rules.attention import projections
 from transpiler.rules.base import LayerRule, call, keywords
 
 
@@ -47,18 +46,9 @@ class GroupQueryAttention(LayerRule):
             raise Declined("K2T202", "the number of features is not known", "Give the input a shape.")
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        bias = a.const("use_bias")
-        weights: dict[str, Weight] = {}
-        init: dict[str, Any] = {}
-        for name in ("query", "key", "value", "output"):
-            kernel, heads = (OUT, ()) if name == "output" else (IN, HEADS)
-            weights[f"{name}.weight"] = Weight(f"_{name}_dense.kernel", kernel)
-            init[f"{name}.weight"] = a.kernel_initializer
-            if bias:
-                weights[f"{name}.bias"] = Weight(f"_{name}_dense.bias", heads)
-                init[f"{name}.bias"] = a.bias_initializer
+        weights, init = projections(a)
         sizes = (xs[0].channels, xs[-1].channels, xs[1].channels)
-        options = keywords({"dropout": 0.0, "bias": True}, dropout=a.dropout, bias=bias)
+        options = keywords({"dropout": 0.0, "bias": True}, dropout=a.dropout, bias=a.const("use_bias"))
         inputs = ", ".join(f"{{{i}}}" for i in range(len(xs)))
         return [
             Step(

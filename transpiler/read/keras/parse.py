@@ -25,6 +25,19 @@ class SourceModule:
     tree: ast.Module
     package: bool = False
 
+    @property
+    def package_path(self) -> list[str]:
+        """The dotted name of the package that the file is in, or is, by its parts."""
+        parts = self.name.split(".")
+        return parts if self.package else parts[:-1]
+
+    def imported(self, level: int, module: str | None) -> str:
+        """The dotted name of what `from` with so many dots and this name imports from here."""
+        if not level:
+            return module or ""
+        parts = self.package_path
+        return ".".join([*parts[: len(parts) - level + 1], *([module] if module else [])])
+
     def span(self, node: ast.AST) -> Span:
         """The place of `node`, columns counted from 1."""
         return Span(

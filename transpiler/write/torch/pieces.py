@@ -23,16 +23,14 @@ from transpiler.ir.trees import nodes
 from transpiler.rules.base import call
 
 VERSION = re.compile(r"\b(\w+?)__v(\d+)\b")
+"""A static variable of the staged program, as the stager numbers it."""
+
+MAX_POSITIONAL = 3
 
 
 def shown(text: str, printed: Mapping[str, str]) -> str:
     """A text with its numbered variables as `printed` says, the others by their plain names."""
     return VERSION.sub(lambda m: printed.get(m.group(0), m.group(1)), text)
-
-
-"""A static variable of the staged program, as the stager numbers it."""
-
-MAX_POSITIONAL = 3
 
 
 @dataclass

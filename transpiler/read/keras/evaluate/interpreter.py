@@ -173,12 +173,5 @@ class Interpreter(Statements, Expressions, Calls, Objects):
             else:
                 env.names.setdefault(name, unknown)
 
-    def resolve_relative(self, env: Env, level: int, module: str | None) -> str:
-        source = env.module
-        parts = source.name.split(".") if source.package else source.name.split(".")[:-1]
-        if level > 1:
-            parts = parts[: len(parts) - (level - 1)]
-        return ".".join([*parts, module] if module else parts)
-
 
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))

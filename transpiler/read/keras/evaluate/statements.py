@@ -236,7 +236,7 @@ class Statements:
                 env.assign(top, self.import_module(top))
 
     def exec_ImportFrom(self, node: ast.ImportFrom, env: Env) -> None:
-        name = self.resolve_relative(env, node.level, node.module) if node.level else node.module or ""
+        name = env.module.imported(node.level, node.module)
         module = self.import_module(name)
         for alias in node.names:
             if alias.name == "*":
