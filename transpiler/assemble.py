@@ -13,8 +13,8 @@ from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
-from transpiler.ir.trees import nodes
-from transpiler.passes.settle import Settler, all_members, check_reads, constructed, settle_statements
+from transpiler.lone_parts import LoneParts
+from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
 from transpiler.read.keras.constructors import source_names
@@ -24,14 +24,13 @@ from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
-from transpiler.read.keras.evaluate.staging import Again, Memory, StageError, is_static
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Unknown
+from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.parts import examples_of
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings
@@ -40,7 +39,6 @@ from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import composed_expression
-from transpiler.write.torch.initial import steps_of
 
 TIERS = ("structure", "specialised", "flat")
 """From best to worst."""
@@ -251,47 +249,17 @@ class Assembly:
             plan = self.plan_function(name, activation, receiver)
             if plan is not None:
                 plans.append(plan)
-        for part in self.program.parts():
-            if part.node not in self.memory.visited and part.node not in self.done:
-                self.convert_part(part)
-        return plans
-
-    def convert_part(self, part: Function | Class) -> None:
-        """A layer of the program, or a function that maps tensors, that no model of the program uses: as its own class.
-
-        Nothing happens where no arguments are found with which a model can be made of it.
-        """
-        inside = (
-            {part.node} if isinstance(part, Class) else {n for n in nodes(part.node) if isinstance(n, ast.FunctionDef)}
+        lone = LoneParts(
+            self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
         )
-        for example in examples_of(part, self.program):
-            marks, visited = len(self.findings.items), dict(self.memory.visited)
-            try:
-                factory, classes = self.keep(example.function, example.arguments, "Part", {})
-            except Declined:
-                factory, classes = None, []
-            del self.findings.items[marks:]
-            cls = next((c for c in classes if getattr(getattr(c, "source", None), "node", None) in inside), None)
-            if factory is not None and factory.tier == "structure" and cls is not None:
-                if cls.source.node is not part.node:  # a function that the part makes
-                    stands_for(cls, part)
-                cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
-                own = [c for c in classes if c is not factory.root]
-                self.done[part.node] = Written(self.program.source, own, None, cls)
-                self.report([example.finding])
-                return
-            function = part if isinstance(part, Function) else None
-            if (
-                function is not None
-                and factory is not None
-                and factory.root is not None
-                and is_plain(function, factory, classes)
-            ):
-                self.done[part.node] = Written(self.program.source, [], None, factory.root, function=function)
-                self.report([example.finding])
-                return
-            self.memory.visited.clear()
-            self.memory.visited.update(visited)
+        for part in self.program.parts():
+            if part.node in self.memory.visited or part.node in self.done:
+                continue
+            converted = lone.convert(part)
+            if converted is not None:
+                self.done[part.node], finding = converted
+                self.report([finding])
+        return plans
 
     def inner_builders(self) -> set[ast.AST]:
         """The nodes of the builders that only other builders call."""
@@ -593,28 +561,6 @@ class Assembly:
             self.done,
             self.project,
         ).write()
-
-
-def stands_for(cls: ModuleClass, part: Any) -> None:
-    """Has the class of a function that another one makes take that one's place: its name, docstring and parameters."""
-    cls.source = part  # type: ignore[attr-defined]
-    cls.name = cap_words(part.name.strip("_"))
-    cls.doc = cls.doc or ast.get_docstring(part.node) or ""
-    order = {p.arg: i for i, p in enumerate((*part.node.args.posonlyargs, *part.node.args.args))}
-    cls.params.sort(key=lambda p: (p.has_default, p.name not in cls.sizes, order.get(p.name, len(order))))
-
-
-def is_plain(function: Function, factory: Factory, classes: list[ModuleClass]) -> bool:
-    """Whether a function on tensors constructs nothing and has no parameter open, so that it can stay a function."""
-    root = classes[-1] if len(classes) == 1 else None
-    if root is None or root.params or factory.prologue.ops or not is_static(function.defaults):
-        return False
-    a = function.node.args
-    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(root.inputs)]
-    same_names = [x.hint for x in root.inputs] == tensors_only
-    held = [m.code for m in all_members(root.block)]
-    constants = all(code.startswith("nn.Buffer(") for code in held)
-    return same_names and constants and not a.kwonlyargs and not a.vararg and not a.kwarg
 
 
 def script_class_name(name: str, model: Model) -> str:

@@ -17,10 +17,10 @@ from transpiler.class_files import (
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule
-from transpiler.ir.expr import MISSING
+from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import ModuleClass
+from transpiler.ir.program import Construction, ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
@@ -50,6 +50,17 @@ GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", 
 """Names that every generated file may use."""
 
 
+@dataclass(frozen=True)
+class TensorFunction:
+    """A function on tensors that constructs nothing."""
+
+    source: Function
+    around: Factory
+    """A builder of a model that does nothing else; its parameters are the sizes of the input."""
+    sizes: dict[str, int]
+    """These parameters, and the axes they are the sizes of."""
+
+
 @dataclass(eq=False)
 class Written:
     """A factory or a lone class, settled and ready to be written into one file."""
@@ -62,8 +73,8 @@ class Written:
     """Top-level statements of a script that the class replaces."""
     assigned: list[str] = field(default_factory=list)
     """The variables of the script that hold the models."""
-    function: Function | None = None
-    """A function on tensors that stays one: `root` is a class that holds nothing, whose `forward` does what it does."""
+    function: TensorFunction | None = None
+    """A function that stays one: `root` is a class that holds nothing, whose `forward` does what it does."""
 
     @property
     def tier(self) -> str:
@@ -98,9 +109,9 @@ class Rewriter:
         edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS) for s in by_source}
         texts = self.write_classes(by_source)
         for source, edit in edits.items():
-            items, file = by_source[source], texts.files.get(source)
-            if file is not None or items:
-                self.place_items(source, items, file or FileOfClasses(), edit)
+            items = by_source[source]
+            if items or source in texts.files:
+                self.place_items(source, items, texts.files.setdefault(source, FileOfClasses()), edit)
         if self.project:
             texts.share()
         shared = shared_module(texts.shared, list(texts.files)) if self.project else None
@@ -192,18 +203,29 @@ class Rewriter:
         }
         placed: set[ModuleClass] = set()
         for item in items:
-            if item.function is not None and item.root is not None:
-                writer = ClassWriter(item.root, self.printed[item.root])
-                frozen = dict(zip(default_names(item.function), item.function.defaults))
-                node: Any = item.function.node
-                edit.replaced[node] = tensor_function_text(node, writer.write(), frozen, known)
-                file.helpers += [h for h in writer.helpers if h not in file.helpers]
+            if item.function is not None:
+                self.place_tensor_function(item.function, file, edit, known)
                 continue
             self.place_classes(source, item.classes, item.root, self.anchor(source, item), file, placed, edit)
             self.place_factory(source, item, edit, known)
         self.place_classes(source, file.classes, None, None, file, placed, edit)
         edit.dropped_names = {c.name for c in file.classes}
         self.place_statics(source, edit)
+
+    def place_tensor_function(
+        self, written: TensorFunction, file: FileOfClasses, edit: FileEdit, known: set[str]
+    ) -> None:
+        """Puts a function that stays one where it stood."""
+        function, factory = written.source, written.around
+        construction: Construction = factory.returned
+        writer = ClassWriter(construction.cls, self.printed[construction.cls])
+        values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
+        frozen = dict(zip(default_names(function), function.defaults)) | factory.frozen
+        node: Any = function.node
+        edit.replaced[node] = tensor_function_text(
+            node, writer.write(), factory.prologue, values, written.sizes, frozen, factory.printed, known
+        )
+        file.helpers += [h for h in writer.helpers if h not in file.helpers]
 
     def names_of(self, source: SourceModule) -> dict[str, Any]:
         module = self.program.interpreter.modules.get(source.name)

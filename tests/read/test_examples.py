@@ -188,6 +188,43 @@ def preprocess(x, data_format=None):
         module.preprocess(x, "channels_last")
 
 
+SIZED = {
+    "padding by size": "def f(x):\n    return tf.nn.max_pool2d(x, 3, 2, 'SAME')\n",
+    "a window by size": "def f(x):\n    k = tf.ones((3, 3, 3, 2))\n    return tf.nn.conv2d(x, k, 2, 'SAME')\n",
+    "sizes of its input": """
+def f(x):
+    n = K.int_shape(x)[1] * x.shape[2]
+    return tf.reshape(x, (-1, n, x.shape[3])) / x.shape[-1] + tf.cast(tf.shape(x)[2], 'float32')
+""",
+    "a name that a size has as well": """
+def f(image):
+    height = tf.reduce_mean(image)
+    return image * image.shape[1] / height
+""",
+    "two tensors": "def f(a, b):\n    return K.mean(K.square(a) * K.abs(b), axis=-1) / K.sum(b)\n",
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_function_on_tensors_does_the_same_at_any_size(name: str, tmp_path: Path):
+    tf = pytest.importorskip("tensorflow")
+    head = "import tensorflow as tf\nfrom tensorflow.keras import backend as K\n"
+    text = whole(f"{head}{SIZED[name]}", tmp_path).modules[0].text
+    ours, theirs = types.ModuleType("ours"), types.ModuleType("theirs")
+    exec(compile(text, "ours.py", "exec"), vars(ours))
+    exec(compile(head + SIZED[name], "theirs.py", "exec"), vars(theirs))
+    for size in ((8, 8), (9, 6), (7, 10)):
+        xs = [torch.rand(2, *size, 3) for _ in range(theirs.f.__code__.co_argcount)]
+        expected = theirs.f(*(tf.constant(x.numpy()) for x in xs)).numpy()
+        assert torch.allclose(ours.f(*xs), torch.from_numpy(expected), atol=1e-5)
+
+
+def test_a_function_that_reads_sizes_of_two_tensors_is_left(tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(HEAD + "from keras import backend as K\ndef joined(a, b):\n    return K.abs(a) * a.shape[-1] + K.abs(b) * b.shape[1]\n")
+    assert [f.code for f in convert_file(file).findings] == ["K2T203"]
+
+
 def test_limits_hold_for_each_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("transpiler.read.keras.evaluate.statements.MAX_STEPS", 1500)
     builders = "".join(f"""

@@ -91,6 +91,19 @@ def build(n=3, use=True):
         ("build()", "build(1)", "build(2, False)"),
         (),
     ),
+    "sizes of inputs in the builder": (
+        """
+def build(a=4, b=6, c=3):
+    i = keras.Input((a, b, c))
+    n = i.shape[1] * i.shape[2]
+    x = Reshape((n, c))(i)
+    if n > 25:
+        x = Dense(n // 2)(x)
+    return Model(i, Lambda(lambda t: t * n)(x))
+""",
+        ("build()", "build(5, 5)", "build(7, 5, 2)"),
+        ("n = a * b",),
+    ),
     "sizes at run time": (
         """
 def flat(x, b):

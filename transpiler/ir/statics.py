@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from transpiler.ir.program import (
     Static,
     blocks_of,
 )
-from transpiler.ir.trees import nodes, variables_in
+from transpiler.ir.trees import nodes, variables_in, with_names
 
 
 @functools.lru_cache(maxsize=4096)
@@ -210,6 +210,32 @@ def names_outside(body: Block, cls: ModuleClass) -> set[str]:
         return used_names(cls.block, let_values=True) | names_in(list(cls.outs.values()))
     finally:
         body.ops = inside
+
+
+def put_in(block: Block, values: Mapping[str, Any]) -> None:
+    """Puts values in place of static variables, in the statements of a block without tensors."""
+    expressions = {name: to_ast(value) for name, value in values.items()}
+
+    def value(v: Any) -> Any:
+        if isinstance(v, Sym):
+            return replace(v, expr=with_names(v.expr, expressions))
+        if isinstance(v, (list, tuple)):
+            return type(v)(map(value, v))
+        if isinstance(v, dict):
+            return {k: value(x) for k, x in v.items()}
+        if isinstance(v, Construction):
+            v.values = value(v.values)
+        return v
+
+    for op in block.walk():
+        if isinstance(op, Let):
+            op.value = value(op.value)
+        elif isinstance(op, Static):
+            op.statement = with_names(op.statement, expressions)
+        elif isinstance(op, Branch):
+            op.test = value(op.test)
+        elif isinstance(op, Loop):
+            op.iterable = value(op.iterable)
 
 
 def rename_static(block: Block, old: str, new: str) -> None:

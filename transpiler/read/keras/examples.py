@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from transpiler.ir.model import ApiValue
@@ -187,13 +187,18 @@ FRAMEWORK = "from keras.layers import Input as make_input\nfrom keras.models imp
 
 
 def model_around(
-    call: str, tensors: Collection[str], parameters: Collection[str], shape: tuple[int, ...]
+    call: str, tensors: Collection[str], parameters: Collection[str], shape: Sequence[int | str]
 ) -> ast.FunctionDef:
-    """A function that builds a model of nothing but `call`, in which the names of `tensors` are its inputs."""
+    """A function that builds a model of nothing but `call`, in which the names of `tensors` are its inputs.
+
+    Sizes in `shape` that are names are parameters of the function, after the others.
+    """
     inputs = ", ".join(tensors)
+    sizes = [size for size in shape if isinstance(size, str)]
+    made = f"make_input(({', '.join(map(str, shape))},))"
     lines = [
-        f"def part({', '.join(parameters)}):",
-        *(f"    {name} = make_input({shape!r})" for name in tensors),
+        f"def part({', '.join((*parameters, *sizes))}):",
+        *(f"    {name} = {made}" for name in tensors),
         f"    return make_model([{inputs}], {call})",
     ]
     return ast.parse("\n".join(lines)).body[0]  # type: ignore[return-value]

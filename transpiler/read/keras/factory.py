@@ -25,7 +25,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import bound_names, names_in, sources_of, used_names
+from transpiler.ir.statics import bound_names, names_in, put_in, sources_of, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.constructors import (
@@ -428,6 +428,7 @@ def _extract(
         cls.defaults = _root_defaults(function, stager)
         cls.annotations = {**annotations_of(arguments, {}), **dict.fromkeys(models, "nn.Module")}
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
+    put_in(prologue, stager.input_dims)  # those names are the classes' own
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]
     objects = {
         n: v

@@ -25,6 +25,9 @@ class Example:
 
     function: Function
     arguments: dict[str, Any]
+    any_size: Function
+    """The same for inputs whose sizes are parameters as well, by the names in `sizes`."""
+    sizes: dict[str, int]
     finding: Finding
 
 
@@ -56,8 +59,15 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
                 message = f"{part.name}: {shown} {'were' if given else 'was'} assumed, as nothing supplies it"
                 span = program.source.span(part.node)
                 finding = Finding("K2T304", Severity.NOTE, message, "Pass --entry with the arguments you use.", span)
-                yield Example(function, given, finding)
+                sizes = dict(zip(size_names(len(shape)), shape))
+                any_size = Function(model_around(call, tensors, given, tuple(sizes)), env, interpreter)
+                yield Example(function, given, any_size, sizes, finding)
                 return
+
+
+def size_names(rank: int) -> list[str]:
+    """Variables for the sizes of an input without batch."""
+    return [f"length{i}" for i in range(rank)] if rank > 4 else ["depth", "height", "width", "channels"][4 - rank :]
 
 
 def makes_functions(function: Function) -> bool:

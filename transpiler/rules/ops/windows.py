@@ -46,8 +46,8 @@ class _Windows(OpRule):
 
     def padded(
         self, a: Args, kernel: Sequence[Any], strides: Sequence[Any], dilation: Sequence[Any]
-    ) -> tuple[list[Any], list[Any]]:
-        """The pads of each spatial axis, and the sizes of the result."""
+    ) -> tuple[list[Any] | None, list[Any]]:
+        """The pads of each spatial axis, None where the input gives them when it comes, and the sizes of the result."""
         sizes = tensor(a).shape[1:-1]
         padding = a.lower("padding")
         if padding == "valid":
@@ -56,21 +56,31 @@ class _Windows(OpRule):
         if padding != "same":
             raise Declined("K2T102", f"padding={show(padding)} is not translated here")
         pads = [same_pads(d, k, s, r) for d, k, s, r in zip(sizes, kernel, strides, dilation)]
-        if any(p is None for p in pads):
-            raise Declined("K2T103", "the padding depends on a size that is not known")
-        return pads, [same_size(d, s) for d, s in zip(sizes, strides)]
+        known = None if any(p is None for p in pads) else pads
+        return known, [same_size(d, s) for d, s in zip(sizes, strides)]
 
-    def options(self, strides: Sequence[Any], dilation: Sequence[Any], pads: Sequence[Any]) -> str:
+    def options(self, strides: Sequence[Any], dilation: Sequence[Any], pads: Sequence[Any] | None) -> str:
         text = "" if all(map(is_one, strides)) else f", stride={code_of(compact(strides))}"
-        if any(p != (0, 0) for p in pads) and all(same(b, e) for b, e in pads):
+        if pads is not None and any(p != (0, 0) for p in pads) and all(same(b, e) for b, e in pads):
             text += f", padding={code_of(compact([b for b, _ in pads]))}"
         return text + ("" if all(map(is_one, dilation)) else f", dilation={code_of(compact(dilation))}")
 
-    def source(self, pads: Sequence[Any], value: str = "") -> str:
-        """The input, padded beforehand where torch cannot pad as needed."""
+    def source(
+        self,
+        pads: Sequence[Any] | None,
+        kernel: Sequence[Any],
+        strides: Sequence[Any],
+        dilation: Sequence[Any],
+        value: str = "",
+    ) -> tuple[str, tuple[str, ...]]:
+        """The input, padded beforehand where torch cannot pad as needed, and the helpers for that."""
+        if pads is None:
+            given = [code_of(compact(v)) for v in (kernel, strides, dilation)]
+            arguments = ", ".join(given if not all(map(is_one, dilation)) else given[:2])
+            return f"F.pad({{0}}, same_pads({{0}}, {arguments}){value})", ("same_pads",)
         if all(same(b, e) for b, e in pads):
-            return "{0}"
-        return f"F.pad({{0}}, {code_of(pad_argument(pads))}{value})"
+            return "{0}", ()
+        return f"F.pad({{0}}, {code_of(pad_argument(pads))}{value})", ()
 
 
 class Convolve(_Windows):
@@ -105,8 +115,9 @@ class Convolve(_Windows):
         dilation = (1,) * rank if a.dilation_rate is None else spatial(a.dilation_rate, rank)
         pads, sizes = self.padded(a, kernel.shape[:rank], strides, dilation)
         weight, channels, groups = self.weight(leaf_of(path), x, kernel, rank)
-        text = f"F.conv{rank}d({self.source(pads)}, {weight}{self.options(strides, dilation, pads)}{groups})"
-        return one(text, (x.shape[0], *sizes, channels), x.dtype, Layout.FIRST)
+        padded, helpers = self.source(pads, kernel.shape[:rank], strides, dilation)
+        text = f"F.conv{rank}d({padded}, {weight}{self.options(strides, dilation, pads)}{groups})"
+        return one(text, (x.shape[0], *sizes, channels), x.dtype, Layout.FIRST, helpers=helpers)
 
     def weight(self, leaf: str, x: Operand, kernel: Operand, rank: int) -> tuple[str, Any, str]:
         """The kernel as torch takes it, the channels of the result, and the groups."""
@@ -148,12 +159,12 @@ class Pool(_Windows):
         strides = size if a.strides is None else spatial(a.strides, rank)
         pads, sizes = self.padded(a, size, strides, (1,) * rank)
         mode = a.lower("pool_mode") if "pool_mode" in a else "max" if "max" in leaf_of(path) else "avg"
-        even = all(same(b, e) for b, e in pads)
+        even = pads is not None and all(same(b, e) for b, e in pads)
         if mode not in ("max", "avg") or not even and mode == "avg":
             raise Declined("K2T103", "this pooling is not translated here; use the layer")
         stride = "" if same(tuple(size), tuple(strides)) else f", stride={code_of(compact(strides))}"
         padding = self.options((1,) * rank, (1,) * rank, pads)
         padding += ", count_include_pad=False" if padding and mode == "avg" else ""
-        source = self.source(pads, ", value=float('-inf')")
+        source, helpers = self.source(pads, size, strides, (1,) * rank, ", value=float('-inf')")
         text = f"F.{mode}_pool{rank}d({source}, {code_of(compact(size))}{stride}{padding})"
-        return one(text, (x.shape[0], *sizes, x.shape[-1]), x.dtype, Layout.FIRST)
+        return one(text, (x.shape[0], *sizes, x.shape[-1]), x.dtype, Layout.FIRST, helpers=helpers)

@@ -8,13 +8,16 @@ from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.program import Block, Branch, Construction, Let, Static
-from transpiler.ir.statics import used_names
+from transpiler.ir.statics import bound_names, used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.guards import guard
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import Lines, construction_code, let_code, negated, shown, write_if
 
-BUFFER = re.compile(r"self\.(\w+) = nn\.Buffer\((.*), persistent=False\)$")
+ATTRIBUTE = re.compile(r"        self\.(\w+) = (.*)$")
+"""What a constructor sets."""
+
+BUFFER = re.compile(r"nn\.Buffer\((.*), persistent=False\)$")
 """A constant that a class holds."""
 
 
@@ -54,33 +57,61 @@ def factory_text(
     return shown(text, printed)
 
 
-def tensor_function_text(node: ast.FunctionDef, text: str, frozen: dict[str, Any], known: set[str]) -> str:
+def tensor_function_text(
+    node: ast.FunctionDef,
+    text: str,
+    prologue: Block,
+    values: dict[str, str],
+    sizes: dict[str, int],
+    frozen: dict[str, Any],
+    printed: dict[str, str],
+    known: set[str],
+) -> str:
     """The function `node` on tensors: what `forward` of the class in `text` does, which holds nothing but constants.
 
-    `frozen` are the values that its other parameters have by default.
+    `values` are what the parameters of the class stand for: variables of `prologue`, which computes with the `sizes` of the one
+    input (the names for them → their axes). `frozen` are the values of other parameters and of sizes that it is made for.
     """
     lines = text.split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("    def forward("))
+    inputs = re.findall(r"(\w+): Tensor", lines[start].partition("->")[0])
+    computed = [line[8:] for line in lines[start + 1 :] if line.strip()]
+    bound = {n.id for n in nodes(ast.parse("\n".join(computed).replace("return ", ""))) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    plain = {n: shown(n, printed) for n in (*sizes, *bound_names(prologue))}
+    own = {n: f"{name}_0" if name in bound else name for n, name in plain.items()}
+    made = Lines()
+    statements(prologue, made, own)
+    made.lines = [re.sub(r"\w+", lambda m: own.get(m[0], m[0]), line) for line in made.lines]
+    attributes = {n: own[value] for n, value in values.items()}
+    for line in lines[:start]:
+        attribute = ATTRIBUTE.match(line)
+        if attribute and attribute[2] not in values:
+            attributes[attribute[1]] = attribute[1]
+            made.add(BUFFER.sub(rf"{attribute[1]} = \1.to({inputs[0]}.device)", attribute[2]))
+    work = [re.sub(r"\bself\.(\w+)", lambda m: attributes.get(m[1], m[0]), line) for line in (*made.lines, *computed)]
+    used = variables_in(ast.parse("def f():\n" + "\n".join(f"    {line}" for line in work)))
     body = Lines()
     for name, value in frozen.items():
-        body.add(*guard(name, value, False, ()))
-    first = node.args.args[0].arg
-    made = [line[8:] for line in lines[:start] if line.startswith("        ") and "super().__init__()" not in line]
-    constants = [BUFFER.sub(rf"\1 = \2.to({first}.device)", line) for line in made]
-    names = [match[1] for line in made if (match := BUFFER.match(line))]
-    body.add(*constants)
-    for line in lines[start + 1 :]:
-        if line.strip():
-            body.add(re.sub(r"\bself\.(\w+)", lambda m: m[1] if m[1] in names else m[0], line[8:]))
-    inputs = re.findall(r"(\w+): Tensor", lines[start].partition("->")[0])
+        body.add(*guard(f"{inputs[0]}.shape[{sizes[name]}]" if name in sizes else name, value, False, ()))
+    work[:0] = sizes_of(inputs[0], {own[n]: axis for n, axis in sizes.items() if own[n] in used and n not in frozen})
     for inner, name in zip(inputs, [p.arg for p in (*node.args.posonlyargs, *node.args.args)]):
         if name != inner and re.search(rf"\b{name}\b", text):
-            body.lines.insert(0, f"{inner} = {name}")
+            work.insert(0, f"{inner} = {name}")
         else:
-            body.lines[:] = [re.sub(rf"(?<![\w.]){inner}(?!\w)", name, line) for line in body.lines]
+            work = [re.sub(rf"(?<![\w.]){inner}(?!\w)", name, line) for line in work]
+    body.add(*work)
     doc = ast.get_docstring(node, clean=False)
     head = signature(node, "Tensor", known)
     return render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
+
+
+def sizes_of(tensor: str, axes: dict[str, int]) -> list[str]:
+    """`height, width = x.shape[1:3]`: what binds variables to the sizes of a tensor, by their axes."""
+    ordered = sorted(axes, key=lambda n: axes[n])
+    places = [axes[n] for n in ordered]
+    if len(places) > 1 and places == list(range(places[0], places[-1] + 1)):
+        return [f"{', '.join(ordered)} = {tensor}.shape[{places[0]}:{places[-1] + 1}]"]
+    return [f"{name} = {tensor}.shape[{axis}]" for name, axis in zip(ordered, places)]
 
 
 def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:

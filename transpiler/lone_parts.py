@@ -1,0 +1,103 @@
+"""Parts of models that no model of the program uses: each becomes a class of its own, or stays a function on tensors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from transpiler.diagnostics import Declined, Finding, Findings
+from transpiler.ir.naming import cap_words
+from transpiler.ir.program import ModuleClass
+from transpiler.ir.trees import nodes
+from transpiler.passes.settle import all_members, constructed
+from transpiler.read.keras.evaluate.staging import Memory, is_static
+from transpiler.read.keras.evaluate.values import Class, Function
+from transpiler.read.keras.factory import Factory
+from transpiler.read.keras.parts import Example, examples_of
+from transpiler.read.keras.program import Program
+from transpiler.rewrite import TensorFunction, Written
+from transpiler.write.torch.initial import steps_of
+
+Keep = Callable[[Function, dict[str, Any]], tuple[Factory, list[ModuleClass]]]
+"""Has a builder kept in the best tier that works. Raises Declined if none does."""
+
+
+class LoneParts:
+    """Converts parts of one program."""
+
+    def __init__(self, program: Program, memory: Memory, findings: Findings, keep: Keep) -> None:
+        self.program, self.memory, self.findings, self.keep = program, memory, findings, keep
+
+    def convert(self, part: Function | Class) -> tuple[Written, Finding] | None:
+        """What becomes of a part, and what there is to say of it; None where nothing that works is found."""
+        for example in examples_of(part, self.program):
+            visited = dict(self.memory.visited)
+            written = self.as_class(part, example) or self.as_function(part, example)
+            if written is not None:
+                return written, example.finding
+            self.memory.visited.clear()
+            self.memory.visited.update(visited)
+        return None
+
+    def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
+        marks = len(self.findings.items)
+        try:
+            return self.keep(function, arguments)
+        except Declined:
+            return None
+        finally:
+            del self.findings.items[marks:]
+
+    def as_class(self, part: Function | Class, example: Example) -> Written | None:
+        """A layer of the program, or a function that applies layers or makes such functions."""
+        kept = self.try_out(example.function, example.arguments)
+        if kept is None:
+            return None
+        factory, classes = kept
+        own = (
+            [part.node] if isinstance(part, Class) else [n for n in nodes(part.node) if isinstance(n, ast.FunctionDef)]
+        )
+        cls = next((c for c in classes if getattr(getattr(c, "source", None), "node", None) in own), None)
+        if factory.tier != "structure" or cls is None:
+            return None
+        if cls.source.node is not part.node:  # type: ignore[attr-defined]
+            stands_for(cls, part)  # a function that the part makes
+        cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
+        return Written(self.program.source, [c for c in classes if c is not factory.root], None, cls)
+
+    def as_function(self, part: Function | Class, example: Example) -> Written | None:
+        """A function that constructs nothing; it must do for inputs of any size what it does for those seen."""
+        kept = self.try_out(example.any_size, example.arguments | example.sizes) if isinstance(part, Function) else None
+        if kept is None:
+            return None
+        factory, classes = kept
+        function = tensor_function(part, factory, classes, example)  # type: ignore[arg-type]
+        return function and Written(self.program.source, [], None, factory.root, function=function)
+
+
+def stands_for(cls: ModuleClass, part: Any) -> None:
+    """Has the class of a function that another one makes take that one's place: its name, docstring and parameters."""
+    cls.source = part  # type: ignore[attr-defined]
+    cls.name = cap_words(part.name.strip("_"))
+    cls.doc = cls.doc or ast.get_docstring(part.node) or ""
+    order = {p.arg: i for i, p in enumerate((*part.node.args.posonlyargs, *part.node.args.args))}
+    cls.params.sort(key=lambda p: (p.has_default, p.name not in cls.sizes, order.get(p.name, len(order))))
+
+
+def tensor_function(
+    function: Function, factory: Factory, classes: list[ModuleClass], example: Example
+) -> TensorFunction | None:
+    """The function if it can stay one: it constructs nothing, and of its parameters the tensors alone are open."""
+    root = classes[-1] if len(classes) == 1 else None
+    if root is None or not is_static(function.defaults):
+        return None
+    if (root.params or factory.frozen) and len(root.inputs) > 1:
+        return None  # whose sizes they are is not known
+    a = function.node.args
+    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(root.inputs)]
+    same_names = [x.hint for x in root.inputs] == tensors_only
+    constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
+    if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
+        return None
+    return TensorFunction(function, factory, {n: axis for axis, n in enumerate(example.sizes, start=1)})
