@@ -102,6 +102,14 @@ def test_a_file_that_cannot_be_converted_is_named_and_the_others_are_written(run
     assert (tmp_path / "out/net/models.py").exists() and not (tmp_path / "out/net/broken.py").exists()
 
 
+def test_files_that_ask_to_be_left_alone_are_copied(run, project, tmp_path):
+    text = "# keras2torch: skip\nimport keras\n"
+    (project / "net/legacy.py").write_text(text)
+    (project / "net/empty.py").write_text("\n")
+    assert run("convert", project, "-o", tmp_path / "out").code == 0
+    assert (tmp_path / "out/net/legacy.py").read_text() == text and (tmp_path / "out/net/empty.py").read_text() == "\n"
+
+
 def test_a_folder_is_checked_without_writing(run, project):
     before = {f: f.read_bytes() for f in project.rglob("*") if f.is_file()}
     assert run("convert", project, "--check").code == 1

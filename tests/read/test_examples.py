@@ -221,7 +221,10 @@ def test_a_function_on_tensors_does_the_same_at_any_size(name: str, tmp_path: Pa
 
 def test_a_function_that_reads_sizes_of_two_tensors_is_left(tmp_path: Path):
     file = tmp_path / "prog.py"
-    file.write_text(HEAD + "from keras import backend as K\ndef joined(a, b):\n    return K.abs(a) * a.shape[-1] + K.abs(b) * b.shape[1]\n")
+    file.write_text(
+        HEAD
+        + "from keras import backend as K\ndef joined(a, b):\n    return K.abs(a) * a.shape[-1] + K.abs(b) * b.shape[1]\n"
+    )
     assert [f.code for f in convert_file(file).findings] == ["K2T203"]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ class ReadingPlan:
     shapes: tuple[tuple[int, ...], ...] = ()
     """The shapes, with a batch in front, of the inputs of models that declare none."""
 
+    @property
+    def of_any(self) -> dict[str, Any]:
+        """What the pipeline takes for one file and for many."""
+        given = {"setup": self.setup, "roots": self.roots, "allow_partial": self.allow_partial}
+        return given if self.keras == "auto" else {**given, "generation": self.keras}
+
 
 def _config(folder: Path) -> Config:
     try:
@@ -102,6 +109,17 @@ def print_findings(findings: Sequence[Finding], sources: Mapping[str, str]) -> N
     FindingPrinter(sys.stderr, sources).print(findings)
     if len(findings) > 1:
         say(count_severities(findings))
+
+
+@contextmanager
+def crashes_declined(name: str) -> Iterator[None]:
+    """Raises Declined for every error of our own."""
+    try:
+        yield
+    except Declined:
+        raise
+    except Exception as error:
+        raise crash(error, name) from error
 
 
 def crash(error: Exception, name: str) -> Declined:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +15,13 @@ from transpiler.commands.common import (
     Failure,
     ReadingOptions,
     ReadingPlan,
-    crash,
+    crashes_declined,
     print_findings,
     refuse_target,
     save_json,
     say,
 )
-from transpiler.diagnostics import Declined, Finding, Findings, Severity
+from transpiler.diagnostics import Declined, Finding, Severity
 from transpiler.files import Source, read_source, read_stdin, reason, skipped, write_atomic
 from transpiler.report.run import Outcome, Report, Status
 
@@ -96,10 +96,9 @@ class ConvertJob:
             source = read_stdin() if path == "-" else read_source(Path(path))
         except Declined as declined:
             return self._refused(Outcome(path, Status.FAILED), declined.finding(), {})
-        if skipped(source.text):
-            return self._pass_through(source, Outcome(path, Status.SKIPPED, message="left alone, as its comment asks"))
-        if not source.text.strip():
-            return self._pass_through(source, Outcome(path, Status.UNCHANGED, message="is empty: nothing to convert"))
+        outcome = nothing_to_do(source, path)
+        if outcome is not None:
+            return self._pass_through(source, outcome)
         plan = self.reading.plan(source.name)
         try:
             conversion = _convert(source, plan)
@@ -121,7 +120,7 @@ class ConvertJob:
             assumptions=tuple(conversion.assumptions),
             entries=tuple((entry.expression, entry.tier) for entry in conversion.entries),
         )
-        self._print(findings, source, conversion.assumptions)
+        self.show(source.name, findings, [source], conversion.assumptions)
         errors = any(finding.severity is Severity.ERROR for finding in findings)
         if not conversion.modules or (errors and not partial):
             say(f"{source.name}: not converted" + ("" if partial else "; --allow-partial writes the rest"))
@@ -134,11 +133,14 @@ class ConvertJob:
         self._name_siblings(source, conversion)
         return self.write(source, result.text, outcome)
 
-    def _print(self, findings: Sequence[Finding], source: Source, assumptions: Sequence[str]) -> None:
+    def show(
+        self, name: str, findings: Iterable[Finding], sources: Iterable[Source], assumptions: Iterable[str]
+    ) -> None:
+        """Prints what there is to say of a file, or of a folder with these files."""
         shown = [finding for finding in findings if not self.quiet or finding.severity is Severity.ERROR]
-        print_findings(shown, {source.name: source.text})
+        print_findings(shown, {source.name: source.text for source in sources})
         for assumption in assumptions:
-            self.tell(f"{source.name}: assumed: {assumption}")
+            self.tell(f"{name}: assumed: {assumption}")
 
     def _name_siblings(self, source: Source, conversion: Conversion) -> None:
         """Says which modules of the same project the result needs in PyTorch too: only what was given is written."""
@@ -191,34 +193,28 @@ class ConvertJob:
             say(message)
 
 
+def nothing_to_do(source: Source, path: str) -> Outcome | None:
+    """The outcome for a file that is left as it is without a look at its code."""
+    if skipped(source.text):
+        return Outcome(path, Status.SKIPPED, message="left alone, as its comment asks")
+    if not source.text.strip():
+        return Outcome(path, Status.UNCHANGED, message="is empty: nothing to convert")
+    return None
+
+
 def _convert(source: Source, plan: ReadingPlan) -> Conversion:
     """Runs the pipeline. Raises Declined, for a crash of our own too."""
     from transpiler.pipeline import convert_file
 
-    options = {} if plan.keras == "auto" else {"generation": plan.keras}
-    try:
+    with crashes_declined(source.name):
         return convert_file(
-            Path(source.name),
-            text=source.text,
-            entries=plan.entries,
-            setup=plan.setup,
-            roots=plan.roots,
-            allow_partial=plan.allow_partial,
-            shapes=plan.shapes,
-            **options,
+            Path(source.name), text=source.text, entries=plan.entries, shapes=plan.shapes, **plan.of_any
         )
-    except Declined:
-        raise
-    except Exception as error:
-        raise crash(error, source.name) from error
 
 
 def all_findings(conversion: Conversion, source: Source) -> tuple[Finding, ...]:
     """The findings of the file and of its models, each once."""
-    findings = Findings()
-    for finding in (*conversion.findings, *(f for entry in conversion.entries for f in entry.findings)):
-        findings.add(quoted(finding, source))
-    return tuple(findings.items)
+    return tuple(dict.fromkeys(quoted(finding, source) for finding in conversion.all_findings))
 
 
 def quoted(finding: Finding, source: Source) -> Finding:

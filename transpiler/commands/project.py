@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transpiler.commands.common import Failure, crash, print_findings, say
+from transpiler.commands.common import Failure, ReadingPlan, crashes_declined, print_findings, say
+from transpiler.commands.convert import nothing_to_do
 from transpiler.diagnostics import Declined, Finding, Severity
-from transpiler.files import Source, read_source, reason, skipped
+from transpiler.files import Source, read_source, reason
 from transpiler.report.run import Outcome, Status
 
 if TYPE_CHECKING:
@@ -37,30 +38,33 @@ def convert_folder(job: ConvertJob, folder: Path) -> list[Outcome]:
             print_findings([declined.finding()], {})
             outcomes.append(Outcome(str(file), Status.FAILED, (declined.finding(),)))
             continue
-        if skipped(source.text):
-            outcomes.append(Outcome(str(file), Status.SKIPPED, message="left alone, as its comment asks"))
-        elif not source.text.strip():
-            outcomes.append(Outcome(str(file), Status.UNCHANGED))
+        outcome = nothing_to_do(source, str(file))
+        if outcome is not None:
+            outcomes.append(outcome)
         else:
             sources[file.resolve()] = source
     if job.output:
-        copy_all(files, folder, Path(job.output))
+        unread = {o.path for o in outcomes if o.status is Status.FAILED}
+        copied = {f for f in files if f.resolve() not in sources and str(f) not in unread}
+        copy_all(files, copied, folder, Path(job.output))
     if not sources:
         job.tell(f"{folder}: no Python files to convert")
         return outcomes
     plan = job.reading.plan(str(folder / "__init__.py"))
-    conversion = convert_together([Path(s.name) for s in sources.values()], folder, plan)
-    if isinstance(conversion, Declined):
-        print_findings([conversion.finding()], {})
-        return [*outcomes, Outcome(str(folder), Status.DECLINED, (conversion.finding(),))]
-    print_all(job, conversion, sources)
-    for assumption in conversion.assumptions:
-        job.tell(f"{folder}: assumed: {assumption}")
+    try:
+        conversion = convert_together([Path(s.name) for s in sources.values()], folder, plan)
+    except Declined as declined:
+        print_findings([declined.finding()], {})
+        return [*outcomes, Outcome(str(folder), Status.DECLINED, (declined.finding(),))]
+    job.show(str(folder), conversion.findings, sources.values(), conversion.assumptions)
+    said = findings_by_file(conversion)
     read = {module.path.resolve() for module in conversion.modules}
     for path, source in sources.items():
         if path not in read:
-            outcomes.append(Outcome(source.name, Status.FAILED, findings_in(path, conversion)))
-    return [*outcomes, *(deliver(job, m, sources, conversion, folder, plan.allow_partial) for m in conversion.modules)]
+            outcomes.append(Outcome(source.name, Status.FAILED, said.get(path, ())))
+    for module in conversion.modules:
+        outcomes.append(deliver(job, module, sources, said.get(module.path.resolve(), ()), folder, plan.allow_partial))
+    return outcomes
 
 
 def files_below(folder: Path, output: Path | None) -> Iterator[Path]:
@@ -71,50 +75,42 @@ def files_below(folder: Path, output: Path | None) -> Iterator[Path]:
         yield from (Path(parent) / n for n in sorted(names) if not n.startswith("."))
 
 
-def copy_all(files: list[Path], folder: Path, output: Path) -> None:
-    """Copies what is not converted, and what will be written over. Raises Failure."""
+def copy_all(files: list[Path], copied: set[Path], folder: Path, output: Path) -> None:
+    """Makes the folders of the result, and copies what is not converted. Raises Failure."""
     if output.resolve() == folder.resolve():
         raise Failure(f"{output} is the source itself: --in-place writes over it")
     try:
         for file in files:
             target = output / file.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if file.suffix != ".py" or not file.stat().st_size:
+            if file in copied:
                 shutil.copyfile(file, target)
     except OSError as error:
         raise Failure(f"cannot write {error.filename}: {reason(error)}") from None
 
 
-def convert_together(files: list[Path], folder: Path, plan: object) -> Conversion | Declined:
+def convert_together(files: list[Path], folder: Path, plan: ReadingPlan) -> Conversion:
+    """Runs the pipeline. Raises Declined, for a crash of our own too."""
     from transpiler.pipeline import convert_project
 
-    options = {} if plan.keras == "auto" else {"generation": plan.keras}  # type: ignore[attr-defined]
-    try:
-        return convert_project(
-            files, setup=plan.setup, roots=plan.roots, allow_partial=plan.allow_partial, **options  # type: ignore[attr-defined]
-        )
-    except Declined as declined:
-        return declined
-    except Exception as error:
-        return crash(error, str(folder))
+    with crashes_declined(str(folder)):
+        return convert_project(files, **plan.of_any)
 
 
-def findings_in(path: Path, conversion: Conversion) -> tuple[Finding, ...]:
-    """What there is to say of one file."""
-    found = [*conversion.findings, *(f for entry in conversion.entries for f in entry.findings)]
-    return tuple(dict.fromkeys(f for f in found if f.span is not None and Path(f.span.file).resolve() == path))
-
-
-def print_all(job: ConvertJob, conversion: Conversion, sources: dict[Path, Source]) -> None:
-    shown = [f for f in conversion.findings if not job.quiet or f.severity is Severity.ERROR]
-    print_findings(shown, {source.name: source.text for source in sources.values()})
+def findings_by_file(conversion: Conversion) -> dict[Path, tuple[Finding, ...]]:
+    """What there is to say of each file."""
+    found: dict[str, list[Finding]] = {}
+    for finding in conversion.all_findings:
+        if finding.span is not None:
+            found.setdefault(finding.span.file, []).append(finding)
+    return {Path(file).resolve(): tuple(findings) for file, findings in found.items()}
 
 
 def deliver(
     job: ConvertJob,
     module: ConvertedModule,
     sources: dict[Path, Source],
-    conversion: Conversion,
+    findings: tuple[Finding, ...],
     folder: Path,
     partial: bool,
 ) -> Outcome:
@@ -122,7 +118,6 @@ def deliver(
     path = module.path.resolve()
     source = sources.get(path)
     name = source.name if source is not None else str(folder / path.relative_to(folder.resolve()))
-    findings = findings_in(path, conversion)
     outcome = Outcome(name, Status.DECLINED, findings)
     if any(f.severity is Severity.ERROR for f in findings) and not partial:
         say(f"{name}: not converted; --allow-partial writes the rest")

@@ -70,3 +70,8 @@ class Conversion:
     assumptions: list[str] = field(default_factory=list)
     origins: Mapping[Path, frozenset[int]] = field(default_factory=dict)
     """The lines of the source that the result was made of, by file: those of functions, classes and scripts."""
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Those of the files and of their models, each once."""
+        return tuple(dict.fromkeys((*self.findings, *(f for entry in self.entries for f in entry.findings))))
