@@ -54,6 +54,23 @@ def build(n=10, shared=True, more=True, units=8):
 """,
         ("build()", "build(shared=False)", "build(6, more=False, units=3)"),
     ),
+    "a choice of several without an else": (
+        """
+def build(n=10, r=37):
+    if r not in {129, 37, 67}:
+        raise ValueError("unknown")
+    i = keras.Input((n,))
+    if r == 37:
+        x = Dense(n, activation="relu")(i)
+        x = Dense(4)(x)
+    elif r == 67:
+        x = Dense(5)(i)
+    elif r == 129:
+        x = Dense(6)(Dense(7)(i))
+    return Model(i, Dense(3)(x))
+""",
+        ("build()", "build(r=67)", "build(6, r=129)"),
+    ),
     "a side within a side": (
         """
 def build(n=10, wide=True, deep=True, units=8):

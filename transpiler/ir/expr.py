@@ -327,7 +327,7 @@ def to_ast(value: Any) -> ast.expr:
         parts = [None if p is None else to_ast(p) for p in (value.start, value.stop, value.step)]
         return ast.Slice(*parts)
     if isinstance(value, set):
-        return ast.Set([to_ast(v) for v in sorted(value, key=repr)])
+        return ast.Set([to_ast(v) for v in sorted(value, key=_order)])
     if isinstance(value, range):
         parts = [value.start, value.stop, value.step]
         parts = parts if value.step != 1 else parts[:2]
@@ -336,6 +336,10 @@ def to_ast(value: Any) -> ast.expr:
     if isinstance(value, dict):
         return ast.Dict([to_ast(k) for k in value], [to_ast(v) for v in value.values()])
     raise TypeError(f"a value of type {type(value).__name__} cannot be written as a literal")
+
+
+def _order(item: Any) -> tuple[Any, ...]:
+    return (0, item, "") if isinstance(item, (int, float)) else (1, 0, repr(item))
 
 
 def code_of(value: Any) -> str:

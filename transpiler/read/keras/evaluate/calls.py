@@ -49,6 +49,9 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
 )
 
+OWN_NAMES = frozenset(("__function__", "__receiver__"))
+"""What the interpreter itself keeps among the variables of a call."""
+
 
 class Calls:
     """The part of the interpreter that calls."""
@@ -93,7 +96,7 @@ class Calls:
         if name in ("locals", "vars"):
             if args and isinstance(args[0], (Instance, Module)):
                 return args[0].attributes if isinstance(args[0], Instance) else args[0].names
-            return env.names
+            return env.names if env.kind == "module" else {n: v for n, v in env.names.items() if n not in OWN_NAMES}
         if len(args) == 2:
             return Super(args[0], args[1])
         scope: Env | None = env

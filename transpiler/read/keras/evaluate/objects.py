@@ -265,6 +265,8 @@ class Objects:
         return table
 
     def eval_text(self, text: Any, *scopes: Any) -> Any:
+        if isinstance(text, Sym):
+            raise NeedsConstant(text)
         if not isinstance(text, str) or not self.stack:
             return Unknown("eval() of an unknown text")
         try:

@@ -478,7 +478,7 @@ def members_of(ops: Iterable[Any]) -> set[Member]:
 
 def models_in(result: Any) -> list[Model] | None:
     """The models of a tuple or list of models; None for anything else."""
-    if not isinstance(result, (tuple, list)) or not result or not all(isinstance(m, Model) for m in result):
+    if not isinstance(result, (tuple, list)) or len(result) == 0 or not all(isinstance(m, Model) for m in result):
         return None
     return list(result)
 

@@ -63,9 +63,15 @@ class StagedUnbound:
         """
         ways = [_ways_of(x, side) for x, side in ((a, branch.then), (b, branch.otherwise))]
         here = all(x.home is self.frame for x in (a, b) if isinstance(x, OneSided))  # type: ignore[attr-defined]
-        test = _bound_where(branch.test, a, b)
-        outside = not test.names() & bound_names(Block([branch]))  # else what checks it could not be told
-        if branch.by_mode or not here or not outside or not all(w is not None and is_static(w.value) for w in ways):
+        test, reason = _bound_where(branch.test, a, b), f"{name} is bound on some ways only"
+        told = not branch.by_mode and here and not test.names() & bound_names(Block([branch]))
+        x, y = _bound_value(a), _bound_value(b)
+        if isinstance(x, Value) or isinstance(y, Value):
+            if not told or not isinstance(x, Value) or not isinstance(y, Value) or self.has_open_rank(x, y):  # type: ignore[attr-defined]
+                return Unknown(reason)
+            found = self.merge_tensors(branch, x, y)  # type: ignore[attr-defined]
+            return OneSided(reason, name, test, True, found, self.frame, ())  # type: ignore[attr-defined]
+        if not told or not all(w is not None and is_static(w.value) for w in ways):
             return self.merge(branch, a, b, name)  # type: ignore[attr-defined]
         known = next((way for way in ways if way.start is not None), None)
         slot = self.fresh(name) if known is None else known.value.code  # type: ignore[attr-defined]
@@ -81,7 +87,6 @@ class StagedUnbound:
             ops.insert(next(i for i, op in enumerate(ops) if op is branch), start)
         found = Sym.name(slot, witness_of_choice(branch.test, *(way.value for way in ways)))
         sides = (*ways[0].sides, *ways[1].sides)
-        reason = f"{name} is bound on some ways only"
         return OneSided(reason, name, test, True, found, self.frame, sides, start)  # type: ignore[attr-defined]
 
     def can_carry(self, value: Any, outside: Snapshot) -> bool:
@@ -163,6 +168,13 @@ def _ways_of(x: Any, side: Block) -> _Ways | None:
     if all(any(one is block for block in inside) for one in sides):
         return _Ways(side, value, sides, start)
     return _Ways(side, value, (side,), None) if x.start is not None else None
+
+
+def _bound_value(x: Any) -> Any:
+    """What it is where it is bound."""
+    while isinstance(x, OneSided):
+        x = x.value
+    return x
 
 
 def _blocks_in(side: Block) -> list[Block]:
