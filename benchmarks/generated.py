@@ -17,7 +17,8 @@ from typing import Any
 
 from transpiler.ir.conversion import Conversion
 
-RUFF = [sys.executable, "-m", "ruff", "check", "--isolated", "--target-version=py310", "--select=F,B,SIM"]
+OPTIONS = ["--isolated", "--target-version=py310", "--line-length=120", "--select=F,B,SIM"]
+RUFF = [sys.executable, "-m", "ruff", "check", *OPTIONS]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
 

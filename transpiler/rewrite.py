@@ -106,7 +106,7 @@ class Rewriter:
         for written in self.done.values():
             if isinstance(written, Written):
                 by_source.setdefault(written.source, []).append(written)
-        edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS) for s in by_source}
+        edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS, exports=self.may_export(s)) for s in by_source}
         texts = self.write_classes(by_source)
         for source, edit in edits.items():
             items = by_source[source]
@@ -129,6 +129,10 @@ class Rewriter:
             text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
             result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
         return [*result, shared] if shared is not None else result
+
+    def may_export(self, source: SourceModule) -> bool:
+        """Whether others may import from a file what it imports itself and never used."""
+        return not self.only_entries or source.path.name == "__init__.py"
 
     def has_leftovers(self, source: SourceModule, edit: FileEdit) -> bool:
         """Whether code stays in a file that uses Keras; what can be done about it is noted in `edit`."""

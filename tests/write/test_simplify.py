@@ -25,6 +25,27 @@ CHANGED = {
         "if a:\n    if b:\n        x = 1\n    else:\n        x = 2\nelse:\n    f()",
         "if a:\n    x = 1 if b else 2\nelse:\n    f()",
     ),
+    "a choice within a choice": (
+        "if a == 0:\n    if b:\n        x = 1\n    else:\n        x = 2\nelse:\n    x = 3",
+        "if a != 0:\n    x = 3\nelif b:\n    x = 1\nelse:\n    x = 2",
+    ),
+    "a choice on the other side": (
+        "if a:\n    x = 3\nelse:\n    x = 1 if b else 2",
+        "if a:\n    x = 3\nelif b:\n    x = 1\nelse:\n    x = 2",
+    ),
+    "sides that are the same": (
+        "if a and b:\n    f()\nelif c if d else e:\n    f()\nelse:\n    g()",
+        "if a and b or (c if d else e):\n    f()\nelse:\n    g()",
+    ),
+    "three sides that are the same": (
+        "if a:\n    f()\nelif b:\n    g()\nelif c:\n    g()\nelif d:\n    g()",
+        "if a:\n    f()\nelif b or c or d:\n    g()",
+    ),
+    "a test within the other": (
+        "if a is None and b is not None:\n    f()\nelif a is None:\n    f()",
+        "if a is None:\n    f()",
+    ),
+    "the other within a test": ("if a:\n    f()\nelif b and a:\n    f()", "if a:\n    f()"),
 }
 KEPT = {
     "other side outside": "if a:\n    if b:\n        f()\nelse:\n    g()",
@@ -36,8 +57,11 @@ KEPT = {
     "two variables": "if a:\n    x = 1\nelse:\n    y = 2",
     "attributes": "if a:\n    self.x = 1\nelse:\n    self.x = 2",
     "commented": "if a:\n    x = 1  # why\nelse:\n    x = 2",
-    "a chain of choices": "if a:\n    x = 1 if b else 2\nelse:\n    x = 3",
-    "too long": f"if a:\n    x = {'b' * 40}\nelse:\n    x = {'c' * 40}",
+    "choices on both sides": "if a:\n    x = 1 if b else 2\nelse:\n    x = 3 if b else 4",
+    "sides that differ": "if a:\n    f()\nelif b:\n    f()\n    g()",
+    "a comment for one of two sides": "if a:\n    f()\nelif b:\n    # why\n    f()",
+    "the side without a test": "if a:\n    f()\nelse:\n    f()",
+    "too long": f"if a:\n    x = {'b' * 60}\nelse:\n    x = {'c' * 60}",
     "in a docstring": 'def f():\n    """Does\n\n    if a:\n        if b:\n            g()\n    """',
 }
 
@@ -55,6 +79,6 @@ def test_left_alone(text):
 
 
 def test_the_place_of_the_text_counts_for_its_length():
-    text = f"if a:\n    x = {'b' * 30}\nelse:\n    x = {'c' * 30}"
+    text = f"if a:\n    x = {'b' * 48}\nelse:\n    x = {'c' * 48}"
     assert simplified(text) != text
     assert simplified(text, 20) == text

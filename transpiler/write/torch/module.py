@@ -12,6 +12,7 @@ from typing import Any
 
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.simplify import simplified
 from transpiler.write.torch.tidy import tidy
 
@@ -42,6 +43,8 @@ class FileEdit:
     helpers: list[str] = field(default_factory=list)
     importable: dict[str, str] = field(default_factory=dict)
     """Names of other files of the project → where they are imported from, `from .blocks`, if the new text uses them."""
+    exports: bool = True
+    """Whether others may import from the file what it imports itself and never used."""
     exported: dict[str, list[str]] = field(default_factory=dict)
     """Names that the file only imports for others → what they are called now."""
     preamble: list[str] = field(default_factory=list)
@@ -107,13 +110,17 @@ class FileEdit:
         """The text with the imports it uses: the framework's gone, torch's added, unused ones removed."""
         tree = ast.parse(text)
         used = used_identifiers(tree)
+        needed = used - imported_inside(tree)
         original = used_identifiers(self.tree)
         lines = text.splitlines()
         edits: list[Edit] = []
         nested = False
         own = self.own_imports(used)
         for node, siblings, top in import_nodes(tree):
-            kept = [a for a in node.names if self.keeps(node, a, used, original) and a.name not in self.exported]
+            reads = needed if top else used
+            kept = [a for a in node.names if self.keeps(node, a, reads, original) and a.name not in self.exported]
+            if isinstance(node, ast.ImportFrom) and not self.exports and len(kept) < len(node.names):
+                kept = [a for a in kept if bound_by(a) in reads]  # it was there for what is converted
             if isinstance(node, ast.ImportFrom):
                 kept += [ast.alias(new) for a in node.names for new in self.exported.get(a.name, ())]
             more = own.pop(import_start(node), []) if top else []
@@ -140,7 +147,7 @@ class FileEdit:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
         new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
-        return insert_imports(text, [*torch_imports(used), *new], tree, edits)
+        return insert_imports(text, [*torch_imports(needed), *new], tree, edits)
 
     def own_imports(self, used: set[str]) -> dict[str, list[str]]:
         """What the text uses from other files of the project: `from .blocks` → names."""
@@ -151,7 +158,7 @@ class FileEdit:
         return {start: sorted(found) for start, found in names.items()}
 
     def keeps(self, node: Any, alias: ast.alias, used: set[str], original: set[str]) -> bool:
-        name = (alias.asname or alias.name).partition(".")[0]
+        name = bound_by(alias)
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             return True
         if alias.name == "*":
@@ -186,7 +193,7 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
     result: dict[Any, list[str]] = {}
     for indent in {i for _, i in texts.values()}:
         nodes = [n for n, (_, i) in texts.items() if i == indent]
-        flat = format_all([simplified(t, indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
+        flat = format_all([simplified(idiomatic(t), indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
         for n in nodes:
             own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
             result[n] = [textwrap.indent(t, " " * indent) for t in own]
@@ -224,6 +231,42 @@ def used_identifiers(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             found |= {c.value for c in nodes(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
     return found
+
+
+def bound_by(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return (alias.asname or alias.name).partition(".")[0]
+
+
+def imported_inside(tree: ast.Module) -> set[str]:
+    """The names that are read in functions alone that import them themselves."""
+    inside: set[str] = set()
+    outside: set[str] = set()
+    todo: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]
+    while todo:
+        node, own = todo.pop()
+        if isinstance(node, ast.Name):
+            (inside if node.id in own else outside).add(node.id)
+        within = own
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            within |= {
+                bound_by(a) for n in own_nodes(node) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names
+            }
+            within -= {name for n in own_nodes(node) if isinstance(n, ast.Global) for name in n.names}
+        for name, child in ast.iter_fields(node):
+            children = child if isinstance(child, list) else [child]
+            todo += [(c, within if name == "body" else own) for c in children if isinstance(c, ast.AST)]
+    return inside - outside
+
+
+def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterable[ast.AST]:
+    """The statements of a function, those of functions and classes in it left out."""
+    todo: list[ast.AST] = list(function.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            todo += [c for c in ast.iter_child_nodes(node) if isinstance(c, (ast.stmt, ast.ExceptHandler))]
 
 
 def import_nodes(tree: ast.Module) -> Iterable[tuple[Any, list[ast.stmt], bool]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of, is_open
+from transpiler.ir.expr import Sym, code_of, is_open, opposite
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Branch,
@@ -103,20 +103,10 @@ def docstring(doc: str) -> list[str]:
 
 def negated(test: Sym) -> str:
     """The text of the opposite test."""
-    opposite = {
-        ast.Is: ast.IsNot,
-        ast.IsNot: ast.Is,
-        ast.Eq: ast.NotEq,
-        ast.NotEq: ast.Eq,
-        ast.In: ast.NotIn,
-        ast.NotIn: ast.In,
-    }
     node = test.expr
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return ast.unparse(node.operand)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in opposite:
-        return ast.unparse(ast.Compare(node.left, [opposite[type(node.ops[0])]()], node.comparators))
-    return ast.unparse(ast.UnaryOp(ast.Not(), node))
+    return ast.unparse(opposite(node))
 
 
 def write_if(out: Lines, test: str, opposite: str, then: list[str], otherwise: list[str]) -> None:

@@ -1,17 +1,19 @@
-"""If statements as a person would write them: one test where a single `if` is nested, a conditional expression where
-both sides only choose the value of one variable."""
+"""If statements as a person would write them: one test where a single `if` is nested or two sides are the same, a
+conditional expression where both sides only choose the value of one variable."""
 
 from __future__ import annotations
 
 import ast
 import re
 
+from transpiler.ir.expr import opposite
 from transpiler.ir.trees import nodes
+from transpiler.write.torch.segments import segment
 
-MAX_CONDITIONAL = 88
-"""Longest line with a conditional expression; a longer one is easier to read as an `if` statement."""
+MAX_CONDITIONAL = 120
+"""Longest line with a conditional expression: that of the file, as ruff has it."""
 
-_CANDIDATE = re.compile(r"^( *)(el)?if .*:\n(\1    if .*:\n|\1    \w+ = .*\n\1else:\n)", re.M)
+_CANDIDATE = re.compile(r"^( *)(el)?if .*:\n(\1    if .*:\n|\1    \w+ = .*\n\1else:\n)|^ *elif ", re.M)
 _LOOSE = (ast.IfExp, ast.Lambda, ast.NamedExpr)
 """Expressions that bind less tightly than `or`."""
 
@@ -21,7 +23,7 @@ def simplified(text: str, column: int = 0) -> str:
     while _CANDIDATE.search(text):
         lines = text.splitlines()
         found = [n for n in nodes(ast.parse(text)) if isinstance(n, ast.If)]
-        if not any(_merge(n, lines) or _choose(n, lines, column) for n in reversed(found)):
+        if not any(_merge(n, lines) or _join(n, lines) or _choose(n, lines, column) for n in reversed(found)):
             break
         text = "\n".join(lines)
     return text
@@ -42,23 +44,83 @@ def _merge(node: ast.If, lines: list[str]) -> bool:
     return True
 
 
+def _join(node: ast.If, lines: list[str]) -> bool:
+    """Makes `if a:` and the `elif b:` that does the same one `if a or b:`."""
+    other = node.orelse[0] if len(node.orelse) == 1 else None
+    if not isinstance(other, ast.If) or not lines[other.lineno - 1].lstrip().startswith("elif "):
+        return False
+    last = other.body[-1].end_lineno or other.lineno
+    body = lines[node.lineno : other.lineno - 1]
+    if body != lines[other.lineno : last]:
+        return False
+    tests = [f"({segment(t, lines)})" if isinstance(t, _LOOSE) else segment(t, lines) for t in (node.test, other.test)]
+    kept = [t for t, one, two in zip(tests, (node.test, other.test), (other.test, node.test)) if not _implies(one, two)]
+    head = lines[node.lineno - 1]
+    keyword = "elif" if head.lstrip().startswith("elif") else "if"
+    lines[node.lineno - 1 : last] = [f"{head[: node.col_offset]}{keyword} {' or '.join(kept or tests[:1])}:", *body]
+    return True
+
+
+def _implies(test: ast.expr, other: ast.expr) -> bool:
+    """Whether a test is an `and` of another one and of comparisons that do nothing."""
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    rest = [part for part in parts if ast.dump(part) != ast.dump(other)]
+    return len(rest) < len(parts) and all(map(_is_harmless, rest))
+
+
+def _is_harmless(test: ast.expr) -> bool:
+    """Whether a test is `a is None` or the like, which calls nothing."""
+    plain = (ast.Name, ast.Constant)
+    return isinstance(test, plain) or (
+        isinstance(test, ast.Compare)
+        and all(isinstance(o, (ast.Is, ast.IsNot)) for o in test.ops)
+        and all(isinstance(o, plain) for o in (test.left, *test.comparators))
+    )
+
+
 def _choose(node: ast.If, lines: list[str], column: int) -> bool:
     """Makes an `if` with two sides that assign one variable a single assignment, if that is short."""
     first, last = node.lineno, node.end_lineno or node.lineno
     if last != first + 3 or len(node.body) != 1 or len(node.orelse) != 1 or lines[first - 1].lstrip()[:2] != "if":
         return False
-    targets, values = [], []
+    targets: list[str] = []
+    values: list[ast.expr] = []
     for side in (*node.body, *node.orelse):
         if not isinstance(side, ast.Assign) or not isinstance(side.targets[0], ast.Name) or len(side.targets) > 1:
             return False
-        if isinstance(side.value, _LOOSE) or _bare(side.value) or "#" in lines[side.lineno - 1]:
+        if _bare(side.value) or "#" in lines[side.lineno - 1]:
             return False
         targets.append(side.targets[0].id)
-        values.append(_segment(side.value, lines))
-    line = f"{' ' * node.col_offset}{targets[0]} = {values[0]} if {_segment(node.test, lines)} else {values[1]}"
+        values.append(side.value)
+    texts = [segment(v, lines) for v in values]
+    line = f"{' ' * node.col_offset}{targets[0]} = {texts[0]} if {segment(node.test, lines)} else {texts[1]}"
     if targets[0] != targets[1] or isinstance(node.test, _LOOSE) or column + len(line) > MAX_CONDITIONAL:
         return False
+    if any(isinstance(v, _LOOSE) for v in values):
+        return _chain(node, targets[0], values, lines)
     lines[first - 1 : last] = [line]
+    return True
+
+
+def _chain(node: ast.If, target: str, values: list[ast.expr], lines: list[str]) -> bool:
+    """Makes an `if` with a conditional expression on one side a chain of three sides."""
+    chosen = [v for v in values if isinstance(v, ast.IfExp)]
+    if len(chosen) != 1 or any(
+        isinstance(v, _LOOSE) for v in (*values, chosen[0].body, chosen[0].orelse) if v not in chosen
+    ):
+        return False
+    inner = chosen[0]
+    test = segment(node.test, lines) if inner is values[1] else ast.unparse(opposite(node.test))
+    alone = values[0] if inner is values[1] else values[1]
+    indent = " " * node.col_offset
+    lines[node.lineno - 1 : node.end_lineno] = [
+        f"{indent}if {test}:",
+        f"{indent}    {target} = {segment(alone, lines)}",
+        f"{indent}elif {segment(inner.test, lines)}:",
+        f"{indent}    {target} = {segment(inner.body, lines)}",
+        f"{indent}else:",
+        f"{indent}    {target} = {segment(inner.orelse, lines)}",
+    ]
     return True
 
 
@@ -69,12 +131,6 @@ def _bare(node: ast.expr) -> bool:
 
 def _operand(node: ast.expr, lines: list[str]) -> str:
     """An expression as an operand of `and`."""
-    text = _segment(node, lines)
+    text = segment(node, lines)
     loose = isinstance(node, _LOOSE) or isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or)
     return f"({text})" if loose else text
-
-
-def _segment(node: ast.expr, lines: list[str]) -> str:
-    """The text of an expression that stands on one line, its own parentheses left out."""
-    line = lines[node.lineno - 1].encode()
-    return line[node.col_offset : node.end_col_offset].decode()

@@ -16,6 +16,7 @@ from transpiler.ir.expr import (
     binary,
     is_open,
     observe,
+    opposite,
     same,
     to_ast,
 )
@@ -31,6 +32,7 @@ from transpiler.read.keras.evaluate.signals import (
 from transpiler.read.keras.evaluate.syntax import (
     COMPARISON_METHODS,
     COMPARISONS,
+    MIRRORED,
     compared_ast,
     comparison_of_choice,
     first_open,
@@ -189,13 +191,12 @@ class Expressions:
         return self.make_function(node, env)
 
     def eval_UnaryOp(self, node: ast.UnaryOp, env: Env) -> Any:
-        value = self.eval(node.operand, env)
         if isinstance(node.op, ast.Not):
-            test = self.truth(value)
+            test = self.eval_test(node.operand, env)
             if isinstance(test, Sym):
-                return Sym(ast.UnaryOp(ast.Not(), test.expr), observe(lambda w: not w, test))
+                return Sym(opposite(test.expr), observe(lambda w: not w, test))
             return test if isinstance(test, Unknown) else not test
-        return self.unary(node.op, value)
+        return self.unary(node.op, self.eval(node.operand, env))
 
     def unary(self, op: ast.unaryop, value: Any) -> Any:
         """`-x`, `+x` or `~x`."""
@@ -291,8 +292,8 @@ class Expressions:
             elif bool(test) != is_and:  # decides the result
                 if not open_parts:
                     return value
-                if is_and and as_test:
-                    return False
+                if as_test:
+                    return not is_and
                 open_parts.append(value)
                 break
         if not open_parts:
@@ -382,6 +383,8 @@ class Expressions:
             chosen = comparison_of_choice(op, left, right, witness)
             if chosen is not None:
                 return chosen
+            if type(op) in MIRRORED and not is_open(left):  # `n == 2` rather than `2 == n`
+                left, right, op = right, left, MIRRORED[type(op)]()
             try:
                 return Sym(ast.Compare(compared_ast(left, right), [op], [compared_ast(right, left)]), witness)
             except TypeError:

@@ -85,6 +85,16 @@ COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda a, b: a not in b,
 }
 
+MIRRORED: dict[type, type[ast.cmpop]] = {
+    ast.Eq: ast.Eq,
+    ast.NotEq: ast.NotEq,
+    ast.Lt: ast.Gt,
+    ast.LtE: ast.GtE,
+    ast.Gt: ast.Lt,
+    ast.GtE: ast.LtE,
+}
+"""Comparison → the one that says the same of its operands in the other order."""
+
 
 COMPARISON_METHODS: dict[type, str] = {
     ast.Eq: "__eq__",
