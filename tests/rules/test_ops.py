@@ -137,6 +137,12 @@ def test_every_rule_has_examples(name: str, rule: OpRule) -> None:
 DECLINED = {
     "a cast to half precision": "K.cast(x, 'float16')",
     "a reduction of integers by the mean": "tf.reduce_mean(tf.cast(x, tf.int32))",
+    "a mean that TensorFlow rounds": "K.mean(tf.cast(x, tf.int32), axis=1)",
+    "limits in the wrong order": "tf.clip_by_value(x, 0.5, -0.5)",
+    "a relu that ends below zero": "K.relu(x, max_value=-1.0)",
+    "truths and a number": "ops.logical_and(x > 0.0, 1)",
+    "reflection of truths": "tf.pad(x > 0.0, [[0, 0], [0, 0], [1, 1]], 'REFLECT')",
+    "a table in parts": "tf.nn.embedding_lookup([x[0], x[0]], tf.constant([0, 2]))",
     "arithmetic on truths": "(x > 0.0) * x",
     "bits of numbers": "tf.cast(x, tf.int32) & 1",
     "a sum over no axes": "tf.reduce_sum(x, axis=[])",

@@ -81,6 +81,8 @@ class OpRule:
     """Whether the first axis of the result is surely that of the tensors, where that is open."""
     creates: ClassVar[bool] = False
     """Whether it makes a tensor from values that are known when the model is built."""
+    results: ClassVar[tuple[str, ...]] = ()
+    """The names of the results, where there are several that have names."""
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def bind(self, path: str, args: Sequence[Any], kwargs: dict[str, Any], generation: str) -> Args:

@@ -13,7 +13,6 @@ from transpiler.rules.ops.base import (
     SIZE,
     Operand,
     OpRule,
-    as_float,
     dtype_name,
     elementwise,
     example,
@@ -104,7 +103,7 @@ class Unary(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         leaf, x = leaf_of(path), tensor(a)
-        if not is_float(x.dtype) and leaf not in INTEGER:
+        if not is_float(x.dtype) and leaf not in INTEGER or x.dtype == "bool" and leaf != "stop_gradient":
             raise Declined("K2T103", f"{leaf} of {x.dtype} is not translated")
         if path == "backend.sqrt":  # it takes negative numbers for zero
             return elementwise("torch.sqrt({0}.clamp(min=0))", [x])
@@ -220,6 +219,9 @@ class Clip(OpRule):
         x = tensor(a)
         if not is_float(x.dtype) and not all(type(v) is int for v in (a.min_value, a.max_value)):
             raise Declined("K2T103", "limits of integers have to be integers")
+        numbers = [v for v in (a.min_value, a.max_value) if type(v) in (int, float)]
+        if len(numbers) == 2 and numbers[0] > numbers[1]:
+            raise Declined("K2T102", "clip() between limits in the wrong order is not translated")
         low, high = (str(v) if v is None else operand_text(v) for v in (a.min_value, a.max_value))
         return elementwise(f"torch.clamp({{0}}, {low}, {high})", [x])
 
@@ -230,11 +232,16 @@ class NanToNum(OpRule):
     batched = True
     names = paths("nan_to_num")
     signature = "x, nan=0.0, posinf=None, neginf=None"
-    examples = (example("ops.nan_to_num(tf.math.log(x), nan=0.5)"),)
+    examples = (
+        example("ops.nan_to_num(tf.math.log(x), nan=0.5)"),
+        example("ops.nan_to_num(i)", i=(3, "ids", 2, 3)),
+    )
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
 
     def lower(self, path: str, a: Args) -> Lowering:
+        if not is_float(tensor(a).dtype):  # every integer is a number
+            return Lowering([], [tensor(a).type])
         values = ", ".join(f"{n}={operand_text(a.get(n))}" for n in ("nan", "posinf", "neginf") if a.get(n) is not None)
-        return elementwise(f"torch.nan_to_num({as_float(tensor(a))}, {values})", [tensor(a)])
+        return elementwise(f"torch.nan_to_num({{0}}, {values})", [tensor(a)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -149,8 +150,16 @@ class TopK(OpRule):
 
     names = paths("top_k")
     signature = "x, k=1, sorted=True, index_type=None"
+    results = ("values", "indices")
     renames = {"input": "x"}
-    examples = (example("tf.nn.top_k(x, 2)[0]", x=(2, 3, 7)), example("ops.top_k(x, k=3)[1]", x=(2, 7)))
+    examples = (
+        example("tf.nn.top_k(x, 2)[0]", x=(2, 3, 7)),
+        example("ops.top_k(x, k=3)[1]", x=(2, 7)),
+        example("tf.math.top_k(tf.nn.relu(x), 5)[1]", x=(2, 3, 7)),
+        example("tf.nn.top_k(i, 4).indices", i=(3, "ids", 2, 5)),
+        example("tf.math.top_k(x, k=2).values"),
+        example("sum(tf.cast(y, tf.float32) for y in tf.nn.top_k(x + 1.0, 2))", x=(2, 3, 7)),
+    )
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, k = tensor(a), a.k
@@ -158,7 +167,9 @@ class TopK(OpRule):
             raise Declined("K2T103", "top_k() without order is not translated")
         shape = (*x.shape[:-1], size_of(k))
         types = [TensorType(shape, x.dtype), TensorType(shape, "int64")]
-        return Lowering([Step(fn=f"{{0}}.topk({size_text(k)})")], types, ("{0}[0]", "{0}[1]"))
+        # topk() says nothing of the places of equal elements, of which TensorFlow gives the first
+        places = f"{{0}}.argsort(descending=True, stable=True)[..., :{size_text(k)}]"
+        return Lowering([Step(fn="{0}")], types, (f"{{0}}.topk({size_text(k)})[0]", places))
 
 
 class Sort(OpRule):
@@ -230,7 +241,18 @@ class EmbeddingLookup(Gather):
     signatures = {}
     signature = "x, indices, max_norm=None, name=None"
     renames = {"params": "x", "ids": "indices"}
-    examples = (example("tf.nn.embedding_lookup(x, i)", x=(5, 3), i=(5, "ids", 2, 4)),)
+    examples = (
+        example("tf.nn.embedding_lookup(x, i)", x=(5, 3), i=(5, "ids", 2, 4)),
+        example("tf.nn.embedding_lookup([x], i)", x=(5, 3), i=(5, "ids", 2, 4)),
+    )
+
+    def bind(self, path: str, args: Sequence[Any], kwargs: dict[str, Any], generation: str) -> Args:
+        bound = super().bind(path, args, kwargs, generation)
+        if not isinstance(bound.x, (list, tuple)):
+            return bound
+        if len(bound.x) != 1:
+            raise Declined("K2T103", "embedding_lookup() in a table in several parts is not translated")
+        return bound.replace(x=bound.x[0])
 
     def lower(self, path: str, a: Args) -> Lowering:
         if a.max_norm is not None:

@@ -114,6 +114,8 @@ class Relu(_Activation):
         top, threshold = a.get("max_value"), a.get("threshold", 0.0)
         if type(threshold) not in (int, float) or threshold != 0:
             raise Declined("K2T102", "relu() with a threshold is not translated; use the ReLU layer")
+        if type(top) in (int, float) and top < 0:
+            raise Declined("K2T102", f"relu() with max_value={top} is not translated")
         if type(slope) in (int, float) and slope == 0:
             if top is None:
                 return "F.relu({0})"

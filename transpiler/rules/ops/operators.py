@@ -91,7 +91,8 @@ def operator_lowering(template: str, values: Sequence[Any], dtype: str | None = 
 def check_kinds(values: Sequence[Any], template: str) -> None:
     """Raises Declined where torch would read the operands in another way."""
     kinds = {x.dtype for x in operands(list(values))}
-    if any(c in template for c in "&|^") and kinds != {"bool"}:
+    numbers = [v for v in values if isinstance(v, (int, float)) and type(v) is not bool]
+    if any(c in template for c in "&|^") and (kinds != {"bool"} or numbers):
         raise Declined("K2T103", "bitwise operators on numbers are not translated")
     if "bool" in kinds and not any(c in template for c in "&|^=!<>"):
         raise Declined("K2T103", "arithmetic on truths is not translated; cast them first")

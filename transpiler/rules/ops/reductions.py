@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering
-from transpiler.ir.shape import Layout, Shape, TensorType, to_first
+from transpiler.ir.shape import Layout, Shape, TensorType, product, to_first
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import (
     OpRule,
@@ -121,6 +121,9 @@ class Reduce(_Reducing):
         example("tf.reduce_sum(i, 1)", i=(9, "ids", 2, 3)),
         example("ops.mean(i, axis=-1)", i=(9, "ids", 2, 3)),
         example("tf.reduce_any(x > 0.5, axis=1)"),
+        example("K.any(tf.nn.relu(x), axis=1)"),
+        example("ops.all(i, axis=(0, 2), keepdims=True)", i=(3, "ids", 2, 3, 4)),
+        example("K.mean(b, axis=-1)", b=("bool", 2, 3)),
         example("tf.reduce_all(x > -1.0, axis=[1, 2])"),
         example("tf.reduce_max([x, y, x], axis=0)", x=(2, 3), y=(2, 3)),
         example("ops.sum(x > 0.0, axis=1)"),
@@ -133,12 +136,14 @@ class Reduce(_Reducing):
         method = REDUCE[leaf_of(path).removeprefix("reduce_")]
         text, dtype = str(x), x.dtype
         if method in FLOATS and not is_float(dtype):
-            if home_of(path) == "tensorflow":
+            if (
+                home_of(path) == "tensorflow" or home_of(path) == "backend" and dtype != "bool"
+            ):  # a mean that is rounded
                 raise Declined("K2T103", f"{leaf_of(path)} of integers is not translated; cast them first")
             text, dtype = as_float(x), "float32"
         if method in ("any", "all"):
             if dtype != "bool":
-                raise Declined("K2T103", f"{method} of numbers is not translated")
+                text, dtype = f"({x} != 0)", "bool"
         elif dtype == "bool" and (method not in ("sum", "prod") or home_of(path) == "tensorflow"):
             raise Declined("K2T103", f"{leaf_of(path)} of truths is not translated; cast them first")
         elif method in ("sum", "prod") and not is_float(dtype):
@@ -193,6 +198,9 @@ class ArgExtremum(_Reducing):
         example("ops.argmin(x, axis=2, keepdims=True)"),
         example("tf.argmax(x, axis=-1, output_type=tf.int32)"),
         example("tf.argmax(x)"),
+        example("K.argmax(x, axis=None)"),
+        example("tf.argmin(tf.nn.relu(x), axis=1)"),
+        example("ops.argmax(b, axis=1)", b=("bool", 2, 5)),
         example("ops.argmax(x)"),
     )
 
@@ -203,15 +211,16 @@ class ArgExtremum(_Reducing):
         x = tensor(a)
         keep = bool(a.get("keepdims"))
         axis = a.const("axis")
-        if axis is None and home_of(path) == "tensorflow":
+        source = "{0}.byte()" if x.dtype == "bool" else "{0}"
+        if axis is None and home_of(path) != "ops":
             axis = 0
         if axis is None:
             if keep:
                 raise Declined("K2T103", f"{leaf_of(path)} over all axes that keeps them is not translated")
-            return one(f"{{0}}.{leaf_of(path)}()", (), "int64")
+            return one(f"{source}.{leaf_of(path)}()", (), "int64")
         at = axis_of(a.replace(axis=axis), x.rank)
         shape = reduced(x.type, at, keep).shape
-        return one(f"{{0}}.{leaf_of(path)}(dim={at}{', keepdim=True' if keep else ''})", shape, "int64")
+        return one(f"{source}.{leaf_of(path)}(dim={at}{', keepdim=True' if keep else ''})", shape, "int64")
 
 
 class Cumulate(OpRule):
@@ -224,6 +233,7 @@ class Cumulate(OpRule):
     examples = (
         example("K.cumsum(x, axis=1)"),
         example("ops.cumprod(x, axis=-1)"),
+        example("ops.cumsum(x)"),
         example("tf.cumsum(x, 1, reverse=True)"),
         example("tf.cumsum(x)"),
         example("tf.cumsum(x, axis=1, exclusive=True)"),
@@ -231,8 +241,10 @@ class Cumulate(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, leaf = tensor(a), leaf_of(path)
-        if a.axis is None or a.get("dtype") is not None or x.dtype == "bool":
-            raise Declined("K2T103", f"{leaf} without an axis, with a dtype or of truths is not translated")
+        if a.get("dtype") is not None or x.dtype == "bool":
+            raise Declined("K2T103", f"{leaf} with a dtype or of truths is not translated")
+        if a.axis is None:
+            return one(f"{{0}}.flatten().{leaf}(dim=0)", (product(x.shape),), x.dtype if is_float(x.dtype) else "int64")
         at = axis_of(a, x.rank)
         text = f"{{0}}.flip({at}).{leaf}(dim={at}).flip({at})" if a.get("reverse") else f"{{0}}.{leaf}(dim={at})"
         if a.get("exclusive") and a.const("exclusive"):
@@ -300,17 +312,24 @@ class Normalize(OpRule):
 
     names = ("ops.normalize", "ops.nn.normalize")
     signature = "x, axis=-1, order=2, epsilon=None"
-    examples = (example("ops.normalize(x, axis=1)"),)
+    examples = (
+        example("ops.normalize(x, axis=1)"),
+        example("ops.normalize(0.1 * x, order=1, epsilon=0.5)"),
+        example("ops.normalize(0.1 * x, -2, 3)"),
+        example("ops.normalize(0.1 * x, axis=1, epsilon=0.3)"),
+    )
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
 
     def lower(self, path: str, a: Args) -> Lowering:
-        x = tensor(a)
-        if a.const("order") != 2 or a.epsilon is not None or not is_float(x.dtype):
-            raise Declined("K2T103", "normalize() of this order or with epsilon= is not translated")
+        x, order = tensor(a), a.const("order")
+        if type(order) is not int or order < 1 or not is_float(x.dtype):
+            raise Declined("K2T103", f"normalize() of the order {show(order)} is not translated")
+        p = "" if order == 2 else f"p={order}, "
+        eps = "1e-7" if a.epsilon is None else operand_text(a.epsilon)
         axis = x.type.axis(axis_of(a, x.rank))
-        return one(f"F.normalize({{0}}, dim={axis}, eps=1e-7)", x.shape, x.dtype, x.type.layout)
+        return one(f"F.normalize({{0}}, {p}dim={axis}, eps={eps})", x.shape, x.dtype, x.type.layout)
 
 
 class CountNonzero(_Reducing):

@@ -161,6 +161,8 @@ class Pad(OpRule):
         if not used:
             return Lowering([], [x.type])
         amounts = [n for i in range(x.rank - 1, min(used) - 1, -1) for n in by_dim[i]]
+        if mode == "reflect" and x.dtype == "bool":
+            raise Declined("K2T103", "reflection of truths is not translated")
         if mode == "reflect":
             if min(used) < 2 or x.rank > 5 or len(amounts) != 2 * (x.rank - 2):
                 amounts = [n for i in range(x.rank - 1, 1, -1) for n in by_dim[i]]

@@ -214,9 +214,12 @@ class ForwardWriter:
             self.variables |= {r: ast.Name(n, ast.Load()) for r, n in zip(results, names)}
             return
         temporary = Names(GLOBALS | frozenset(holders)).take("out")
-        out.add(f"{temporary} = {ast.unparse(expression)}")
-        for r in used:
-            name = self.variable(r, index, holders, last_use)
+        names = [self.variable(r, index, holders, last_use) for r in used]
+        if isinstance(expression, ast.Name) and expression.id not in names[:-1]:
+            temporary = expression.id
+        else:
+            out.add(f"{temporary} = {ast.unparse(expression)}")
+        for r, name in zip(used, names):
             value = fill_args(outputs[op.results.index(r)], [ast.Name(temporary, ast.Load())])
             out.add(f"{name} = {ast.unparse(value)}")
             self.variables[r] = ast.Name(name, ast.Load())

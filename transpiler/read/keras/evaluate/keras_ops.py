@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from transpiler.ir.expr import Sym, is_open
@@ -29,6 +29,14 @@ def first_unknown(value: Any) -> Unknown | None:
     if isinstance(value, (list, tuple)):
         return next((u for u in map(first_unknown, value) if u is not None), None)
     return None
+
+
+class Results(list[Value]):
+    """Several results, which may have names besides."""
+
+    def __init__(self, items: Iterable[Value], names: Iterable[str] = ()) -> None:
+        super().__init__(items)
+        self.__dict__.update(zip(names, self))
 
 
 class KerasOps:
@@ -68,7 +76,7 @@ class KerasOps:
             return self.call_op(path, replace_tensors(args, mapping), replace_tensors(kwargs, mapping))
 
         self.remember(inputs, result, replay)
-        return list(result) if several else result[0]
+        return Results(result, rule.results) if several else result[0]
 
     def without_tensors(self, rule: OpRule, path: str, bound: Args) -> Any:
         """The outcome of a function on numbers and sizes alone; NotImplemented if it makes or takes a tensor."""
