@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span
+from transpiler.files import read_source
 from transpiler.ir.conversion import Conversion, ConvertedModule, EntryPlan, WeightUnit
-from transpiler.ir.model import KERAS3
+from transpiler.ir.model import AUTO
 
 if TYPE_CHECKING:
     from transpiler.read.keras.program import Program
@@ -24,7 +25,7 @@ def convert_file(
     entries: Sequence[str] = (),
     setup: str = "",
     roots: Sequence[Path] = (),
-    generation: str = KERAS3,
+    generation: str = AUTO,
     allow_partial: bool = False,
     shapes: Sequence[tuple[int | None, ...]] = (),
     ids: bool = False,
@@ -41,11 +42,13 @@ def convert_file(
     """
     from transpiler.assemble import Assembly
     from transpiler.ir.shape import TensorType
-    from transpiler.read.keras.names import module_name
+    from transpiler.read.keras.names import generation_of, module_name
     from transpiler.read.keras.program import Program
 
     findings = Findings()
     name, top = module_name(path, roots)
+    if generation == AUTO:
+        generation = generation_of([text if text is not None else text_of(path)])
     program = Program(path, text, name, [*roots, top], generation, findings)
     if not program.source.mentions_keras and not entries:
         message = f"{path} does not use Keras"
@@ -64,7 +67,7 @@ def convert_project(
     *,
     setup: str = "",
     roots: Sequence[Path] = (),
-    generation: str = KERAS3,
+    generation: str = AUTO,
     allow_partial: bool = False,
 ) -> Conversion:
     """Converts files that belong together: each class stands in the file of its function, and others import it.
@@ -73,11 +76,13 @@ def convert_project(
     cannot be read, and those of which the dotted name is taken by another, leave a finding.
     """
     from transpiler.assemble import Assembly
-    from transpiler.read.keras.names import dotted_name
+    from transpiler.read.keras.names import dotted_name, generation_of
     from transpiler.read.keras.program import Program
 
     findings = Findings()
     tops = dict.fromkeys(dotted_name(f)[1] for f in files)
+    if generation == AUTO:
+        generation = generation_of(map(text_of, files))
     program: Program | None = None
     programs: list[Program] = []
     for file in files:
@@ -101,6 +106,14 @@ def convert_project(
     plans = assembly.plan_project(programs)
     modules = assembly.write()
     return Conversion(modules, plans, findings.items, assumptions(program), assembly.origins())
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; empty if it cannot be read, which the reader reports."""
+    try:
+        return read_source(path).text
+    except Declined:
+        return ""
 
 
 def assumptions(program: Program) -> list[str]:

@@ -28,6 +28,41 @@ def build(shape=(32, 3), kernels=(3, 5), padding="same"):
 """,
         ("build()", "build((29, 2), (3, 2, 1), 'valid')", "build(kernels=(4,))"),
     ),
+    "how upsampling goes between cells": (
+        """
+def build(n=2, how="nearest"):
+    i = keras.Input((5, 6, 3))
+    return Model(i, Conv2D(4, 3)(UpSampling2D(n, interpolation=how)(i)))
+""",
+        ("build()", "build(3, 'bilinear')"),
+    ),
+    "how upsampling goes, decided by branches": (
+        """
+def grow(x, n, how):
+    if how is False:
+        n = n + 1
+    elif how == "nearest":
+        how = True
+        kind = "nearest"
+    elif how is True or how == "bilinear":
+        how = True
+        kind = "bilinear"
+    else:
+        raise ValueError("Invalid")
+    if how:
+        x = UpSampling2D(2, interpolation=kind)(x)
+    else:
+        x = Conv2DTranspose(n, 2, strides=2, padding="same")(x)
+    return Conv2D(n, 3, padding="same")(x)
+
+def build(n=3, how=True, depth=2):
+    x = inputs = keras.Input((5, 6, 3))
+    for k in range(depth):
+        x = grow(x, n + k, how)
+    return Model(inputs, x)
+""",
+        ("build()", "build(4, 'nearest')", "build(2, False)", "build(how='bilinear', depth=1)"),
+    ),
     "a padding that a function in a loop takes": (
         """
 def block(x, filters, padding):
@@ -226,6 +261,11 @@ def build(shape=(7, 3), temporal=False):
         KEPT["a padding for each iteration"][0],
         "build()",
         {"build(padding='full')": "the padding 'full' is not known here"},
+    ),
+    "upsampling that torch does in another way": (
+        KEPT["how upsampling goes between cells"][0],
+        "build()",
+        {"build(how='bicubic')": "K2T102: UpSampling2D.interpolation=…. is translated for 'nearest' and 'bilinear'"},
     ),
     "no recurrent layer": (
         KEPT["the last of several recurrent layers"][0],

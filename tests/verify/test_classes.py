@@ -289,18 +289,6 @@ DECLINED = {
             i = keras.Input((3,))
             return keras.Model(i, A()(i))
         """,
-    "dropout that never stops": """
-        class A(layers.Layer):
-            def __init__(self):
-                super().__init__()
-                self.drop = layers.Dropout(0.5)
-            def call(self, x):
-                return self.drop(x, training=True)
-
-        def build():
-            i = keras.Input((3,))
-            return keras.Model(i, A()(i))
-        """,
     "the weights of the base class": """
         class A(layers.Dense):
             def call(self, x):

@@ -89,8 +89,8 @@ class ReadingPlan:
     @property
     def of_any(self) -> dict[str, Any]:
         """What the pipeline takes for one file and for many."""
-        given = {"setup": self.setup, "roots": self.roots, "allow_partial": self.allow_partial}
-        return given if self.keras == "auto" else {**given, "generation": self.keras}
+        reading = {"setup": self.setup, "roots": self.roots, "generation": self.keras}
+        return {**reading, "allow_partial": self.allow_partial}
 
 
 def _config(folder: Path) -> Config:

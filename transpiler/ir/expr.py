@@ -61,6 +61,8 @@ class Sym:
     """Surely an int, whatever the arguments: the size of an axis, or arithmetic on such."""
     among: frozenset[Any] = frozenset()
     """Of an item at an open index: all that the items were seen to be, if that is known."""
+    possible: frozenset[Any] = frozenset()
+    """Of a choice between constants: all that it can be, whatever the arguments."""
 
     @staticmethod
     def name(name: str, witness: Any = MISSING, integer: bool = False) -> Sym:
@@ -149,6 +151,14 @@ OPERATORS: dict[type, Any] = {
     ast.BitXor: lambda a, b: a ^ b,
     ast.MatMult: lambda a, b: a @ b,
 }
+
+
+def either(a: Any, b: Any) -> frozenset[Any]:
+    """All that a choice between two values can be; empty if that is not known."""
+    parts = [
+        v.possible if isinstance(v, Sym) else frozenset((v,)) if isinstance(v, str) else frozenset() for v in (a, b)
+    ]
+    return parts[0] | parts[1] if all(parts) else frozenset()
 
 
 def witness_of_choice(test: Sym, a: Any, b: Any) -> Any:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 KERAS3, KERAS2 = "keras3", "tf_keras"
 """The two generations that verification can run."""
 
+AUTO = "auto"
+"""The generation that the source names."""
+
 
 @dataclass(frozen=True, eq=False)
 class ApiValue:

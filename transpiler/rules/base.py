@@ -76,6 +76,8 @@ class LayerRule:
     """The arguments of the layer's call that are tensors or lists of them; the inputs of a step, in this order."""
     unsupported: ClassVar[dict[str, str]] = {}
     """Argument → why a value other than the default is declined."""
+    open_values: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Argument that the steps take as it comes → the values it may have: for others the result raises."""
     mask: ClassVar[str] = "drops"
     """What happens to the mask of the input: the output `keeps` it or the layer `drops` it (see `output_masks`)."""
     takes_mask: ClassVar[bool] = False
@@ -84,6 +86,8 @@ class LayerRule:
     """How many axes less than the input a mask has that the steps read."""
     call_flags: ClassVar[tuple[str, ...]] = ()
     """Further arguments of the layer's call, True or False: `a.get(…)` has them for that call."""
+    fixed_modes: ClassVar[bool] = False
+    """Whether the rule reads `training`: True or False where the call fixes what it otherwise takes from the model."""
     takes_masks_off: ClassVar[bool] = False
     """Whether Keras 3 leaves the inputs without masks."""
     hears_all: ClassVar[bool] = False

@@ -88,6 +88,7 @@ class BatchNormalization(_ChannelNorm):
         "adjustment=None, mode=0"
     )
     renames = {"beta_init": "beta_initializer", "gamma_init": "gamma_initializer"}
+    fixed_modes = True
     unsupported = {
         "renorm": "batch renormalization has no counterpart in torch",
         "virtual_batch_size": "ghost batches are not translated",
@@ -124,7 +125,9 @@ class BatchNormalization(_ChannelNorm):
             init["running_mean"] = a.moving_mean_initializer
         if initializer_name(a.moving_variance_initializer) not in ONES:
             init["running_var"] = a.moving_variance_initializer
-        frozen = a.const("trainable") is False
+        if a.get("training") is True:
+            raise Declined("K2T404", "statistics of the batch at inference are not translated")
+        frozen = a.const("trainable") is False or a.get("training") is False
         name = f"FrozenBatchNorm{n}d" if frozen else f"nn.BatchNorm{n}d"
         helpers = (name,) if frozen else ()
         return Step(module=call(name, channels, **kwargs), hint="bn", weights=weights, init=init, helpers=helpers)

@@ -19,17 +19,29 @@ class Dropout(LayerRule):
     signature = "rate, noise_shape=None, seed=None"
     renames = {"p": "rate"}
     mask = "keeps"
+    fixed_modes = True
     examples = (("Dropout(0.5)", (2, 3)), ("Dropout(0.5, noise_shape=(None, 1, 4))", (2, 3, 4)))
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         shape = a.const("noise_shape")
         if shape is None:
-            return [Step(module=call("nn.Dropout", p=a.rate), hint="dropout", stateful=True)]
+            return dropout("", a)
+        if a.get("training") is not None:
+            raise Declined("K2T404", "training= fixed at a call is not translated for a noise_shape")
         if len(shape) != y.rank:
             raise Declined("K2T102", f"noise_shape={shape} for an input of {y.rank} axes")
         axes = tuple(sorted(y.axis(k) for k, size in enumerate(shape) if size == 1))
         module = call("SharedDropout", p=a.rate, axes=axes)
         return [Step(module=module, hint="dropout", stateful=True, helpers=("SharedDropout",))]
+
+
+def dropout(axes: str, a: Args) -> list[Step]:
+    """`nn.Dropout` or `nn.Dropout2d`, or one that drops whatever the mode."""
+    if a.get("training") is False:
+        raise Declined("K2T404", "a Dropout that is called with training=False is not translated")
+    always = a.get("training") is True
+    name = f"MonteCarloDropout{axes}" if always else f"nn.Dropout{axes}"
+    return [Step(module=call(name, p=a.rate), hint="dropout", stateful=True, helpers=(name,) if always else ())]
 
 
 class _SpatialDropout(LayerRule):
@@ -39,6 +51,7 @@ class _SpatialDropout(LayerRule):
     signature = "rate, data_format=None, seed=None"
     renames = {"p": "rate", "dim_ordering": "data_format"}
     mask = "keeps"
+    fixed_modes = True
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return spatial.spatial_layout(a)
@@ -48,7 +61,7 @@ class _SpatialDropout(LayerRule):
             raise Declined("K2T104", f"{self.keras[0]} needs {self.ndim + 2} axes, the input has {xs[0].rank}")
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        return [Step(module=call(f"nn.Dropout{self.ndim}d", p=a.rate), hint="dropout", stateful=True)]
+        return dropout(f"{self.ndim}d", a)
 
 
 class SpatialDropout1D(_SpatialDropout):

@@ -220,9 +220,15 @@ class Cropping3D(_Cropping):
 class _UpSampling(_Spatial):
     """Every cell repeated, or bilinear between cells."""
 
-    def interpolation(self, a: Args) -> str:
-        kind = a.lower("interpolation") if "interpolation" in a else "nearest"
-        if kind not in ("nearest", "bilinear"):
+    open_values = {"interpolation": ("nearest", "bilinear")}
+
+    def interpolation(self, a: Args) -> Any:
+        if "interpolation" not in a:
+            return "nearest"
+        if isinstance(a.interpolation, Sym) and a.interpolation.witness in self.open_values["interpolation"]:
+            return a.interpolation  # torch's names
+        kind = a.lower("interpolation")
+        if kind not in self.open_values["interpolation"]:
             raise Declined("K2T102", f"{kind} upsampling of Keras has no exact counterpart in torch")
         return kind
 
@@ -233,7 +239,7 @@ class _UpSampling(_Spatial):
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         kind = self.interpolation(a)
         kwargs: dict[str, Any] = {"scale_factor": spatial.size_argument(a.size, self.ndim)}
-        if kind != "nearest":
+        if isinstance(kind, Sym) or kind != "nearest":
             kwargs["mode"] = kind
         text = call("F.interpolate", **kwargs).replace("(", "({0}, ", 1)
         return [Step(module=call("nn.Upsample", **kwargs), fn=text, hint="upsample")]

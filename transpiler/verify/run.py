@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Finding, Severity
-from transpiler.ir.model import KERAS2, KERAS3
-from transpiler.pipeline import Conversion, EntryPlan
+from transpiler.ir.model import AUTO, KERAS2, KERAS3
+from transpiler.pipeline import Conversion, EntryPlan, text_of
+from transpiler.read.keras.names import generation_of
 from transpiler.verify.children import Ended, run_side
 from transpiler.verify.job import InputSpec, Job, job_for, module_name
 from transpiler.verify.result import DECLINED, ERROR, FAIL, PASS, Result
 
 TIMEOUT = 300.0
-AUTO = "auto"
 PACKAGES = {KERAS3: ("tensorflow", "keras"), KERAS2: ("tensorflow", "tf_keras")}
 
 
@@ -47,7 +47,8 @@ def verify_file(
 ) -> list[Result]:
     """Converts the file at `path` and verifies each entry; `timeout` (seconds) holds for each child process.
 
-    `auto` takes Keras 3 first, and legacy Keras for the entries whose original does not run there.
+    `auto` takes legacy Keras for a file that names it, else Keras 3 first, and legacy Keras for the entries whose original
+    does not run there.
     Raises Declined for a file that cannot be read or parsed, ModuleNotFoundError if a framework is not installed.
     """
     from transpiler import pipeline
@@ -80,6 +81,8 @@ def verify_with(
     timeout: float = TIMEOUT,
 ) -> list[Result]:
     """`verify_file` with any converter: `convert(generation, entries)`."""
+    if generation == AUTO and generation_of([text_of(Path(path))]) == KERAS2:
+        generation = KERAS2
     generations = (KERAS3, KERAS2) if generation == AUTO else (generation,)
     _require("torch", *(name for g in generations[:1] for name in PACKAGES[g]))
     context = _Context(Path(path), tuple(map(Path, roots)), inputs or InputSpec(), timeout)

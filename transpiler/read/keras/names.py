@@ -10,7 +10,11 @@ from pathlib import Path
 
 from transpiler.diagnostics import Declined
 from transpiler.files import read_source
+from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.read.keras.parse import SourceModule, parse
+
+LEGACY = re.compile(r"^\s*(?:import|from)\s+tf_keras\b|TF_USE_LEGACY_KERAS", re.M)
+"""What a source says that is written for legacy Keras."""
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
 """Top-level packages whose names are known by path; their source is not evaluated (but for keras.applications)."""
@@ -33,6 +37,11 @@ _PREFIXES = (
     "keras_core",
     "keras._tf_keras.keras",
 )
+
+
+def generation_of(texts: Iterable[str]) -> str:
+    """The generation of Keras that sources are for: legacy Keras where one of them names it, else Keras 3."""
+    return KERAS2 if any(LEGACY.search(text) for text in texts) else KERAS3
 
 
 def is_module(path: str) -> bool:

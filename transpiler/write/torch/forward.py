@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from transpiler.ir.expr import code_of
+from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.liveness import all_uses, results_of
 from transpiler.ir.naming import GLOBALS, Names, identifier, printed_length, singular
 from transpiler.ir.program import (
@@ -69,8 +69,9 @@ class ForwardWriter:
             elif moves:
                 lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
             sides.append(lines)
-        flag = op.test.code if op.by_mode else f"self.{self.flags[op]}"
-        opposite = negated(op.test) if op.by_mode else f"not {flag}"
+        test = Sym(fill(op.test.code, **self.stored_names(op.test.code))) if op.by_mode else op.test
+        flag = test.code if op.by_mode else f"self.{self.flags[op]}"
+        opposite = negated(test) if op.by_mode else f"not {flag}"
         write_if(out, flag, opposite, sides[0].lines, sides[1].lines)
         for r, n in names.items():
             self.variables[r] = ast.Name(n, ast.Load())

@@ -241,16 +241,17 @@ class CustomLayers:
             self.called[-1].append(layer)
         super().remember(inputs, outputs, replay, layer)
 
-    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The mode of the model, handed on by a layer of the program, is what the layer goes by anyway."""
         training = kwargs.get("training")
         if is_mode(training):
             del kwargs["training"]
-        elif self.called and isinstance(training, bool) and self.depends_on_training(layer):
-            if training or self.at_inference(layer) is None:
-                raise self.declined("K2T404", f"training={training} inside call() is not translated")
-            del kwargs["training"]
-        super().check_call_arguments(layer, [a for a in args if not is_mode(a)], kwargs)
+        elif self.called and isinstance(training, bool) and self.depends_on_training(layer) and not layer.rule.fixed_modes:  # fmt: skip
+            raise self.declined("K2T404", f"training={training} inside call() is not translated")
+        return super().check_call_arguments(layer, [a for a in args if not is_mode(a)], kwargs)
+
+    def call_decides_mode(self) -> bool:
+        return bool(self.called) or super().call_decides_mode()
 
     def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kwargs = {k: v for k, v in kwargs.items() if k != "training" or not is_mode(v)}
@@ -258,7 +259,11 @@ class CustomLayers:
 
     def truth(self, value: Any) -> Any:
         test = super().truth(value)
-        return self.mode_truth(test) if mentions_mode(test) else test
+        if not mentions_mode(test):
+            return test
+        if self.fixed_mode is not None:
+            raise self.declined("K2T404", f"training={self.fixed_mode} for a layer of the program is not translated")
+        return self.mode_truth(test)
 
     def mode_truth(self, test: Sym) -> Any:
         """The truth of a test on the mode of the model: here that of inference."""

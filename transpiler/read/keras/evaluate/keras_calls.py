@@ -56,6 +56,8 @@ class KerasInterpreter(
         """Whether an initializer of the program is being evaluated."""
         self.owners: list[Any] = []
         """The custom layers that are being constructed or built, the innermost last."""
+        self.fixed_mode: bool | None = None
+        """Of a model whose call says `training=`, while its layers are called: what it says."""
         self.called: list[list[Any]] = []
         """The layers that each of the custom layers being called has called."""
         self.called_on: list[list[Any]] = []

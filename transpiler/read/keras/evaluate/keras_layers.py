@@ -233,7 +233,7 @@ class KerasLayers:
             kwargs["mask"] = rest.pop(0)
         xs = tensors(list(given.values()))
         how = self.masks_of_call(layer, xs, kwargs, [*given.values()])
-        self.check_call_arguments(layer, rest, kwargs)
+        how.flags.update(self.check_call_arguments(layer, rest, kwargs))
         if not xs or not all(
             is_tensor(v) or isinstance(v, (list, tuple)) and all(map(is_tensor, v)) for v in given.values()
         ):
@@ -242,13 +242,31 @@ class KerasLayers:
             raise ProgramError(ValueError(f"{layer!r} was called on {inputs!r}, which is not a tensor"))
         return self.apply_layer(layer, xs, how)
 
-    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def check_call_arguments(self, layer: Layer, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What the other arguments of a call ask of the rule; raises Declined for those that are not translated."""
         training = kwargs.pop("training", None)
+        fixed: dict[str, Any] = {}
         if training is not None and layer.rule.steps is not LayerRule.steps and self.depends_on_training(layer):
-            self.training_flag(training)
+            if self.call_decides_mode() and isinstance(training, (bool, int)) and layer.rule.fixed_modes:
+                fixed["training"] = bool(training)
+            else:
+                self.training_flag(training)
         if args or kwargs:
             names = ", ".join(kwargs) or "a second positional argument"
             raise self.declined("K2T102", f"calling {layer.rule.keras[0]} with {names} is not translated")
+        return fixed
+
+    def mode_of(self, layer: Layer) -> dict[str, Any]:
+        """What a call of a model that fixes the mode says to one of its layers."""
+        if self.fixed_mode is None or not self.depends_on_training(layer):
+            return {}
+        if not layer.rule.fixed_modes:
+            raise self.declined("K2T404", f"training={self.fixed_mode} for {layer.rule.keras[0]} is not translated")
+        return {"training": self.fixed_mode}
+
+    def call_decides_mode(self) -> bool:
+        """Whether `training=` of a call holds whatever the mode of the model: in Keras 3 that overrides it."""
+        return self.generation == KERAS2
 
     def depends_on_training(self, layer: Layer) -> bool:
         return layer.rule.keras[0] in (
@@ -275,7 +293,8 @@ class KerasLayers:
 
     def apply_layer(self, layer: Layer, xs: list[Value], how: CallMasks = PLAIN) -> Any:
         rule, given = layer.rule, list(xs)
-        args = layer.args.replace(**how.flags) if how.flags else layer.args
+        flags = {**self.mode_of(layer), **how.flags}
+        args = layer.args.replace(**flags) if flags else layer.args
         masks, planned = self.masks_for(rule, xs, how)
         wanted = rule.wants(args, types_of(xs))
         xs = self.to_layouts(xs, wanted)

@@ -107,8 +107,15 @@ class KerasModels:
         return None
 
     def call_model(self, model: Model, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if kwargs.get("training") is not None:
-            self.training_flag(kwargs["training"])
+        training, outer = kwargs.get("training"), self.fixed_mode
+        if training is not None and self.call_decides_mode() and isinstance(training, (bool, int)):
+            self.fixed_mode = bool(training)
+            try:
+                return self.call_model(model, args, {**kwargs, "training": None})
+            finally:
+                self.fixed_mode = outer
+        if training is not None:
+            self.training_flag(training)
         if kwargs.get("mask") is not None:
             raise self.declined("K2T105", "a model called with a mask is not translated")
         inputs = args[0] if args else kwargs.get("inputs")

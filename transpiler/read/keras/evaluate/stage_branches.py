@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, same, to_ast, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, same, to_ast, witness_of_choice
 from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Block,
@@ -244,11 +244,11 @@ class StagedBranches:
         if is_static(a) and is_static(b):
             witness = witness_of_choice(test, a, b)
             if not name:
-                return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness)
+                return Sym(ast.IfExp(test.expr, to_ast(a), to_ast(b)), witness, possible=either(a, b))
             slot = self.fresh(name)
             branch.then.ops.append(Let(slot, a, name))
             branch.otherwise.ops.append(Let(slot, b, name))
-            return Sym.name(slot, witness)
+            return replace(Sym.name(slot, witness), possible=either(a, b))
         return Alternative(test, a, b, self.frame)
 
     def merge_models(self, branch: Branch, a: Model, b: Model) -> Model:

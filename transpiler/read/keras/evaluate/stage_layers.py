@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     Member,
     ModuleClass,
     Return,
+    Static,
     Value,
     replace_tensors,
     tensors,
@@ -26,6 +27,7 @@ from transpiler.ir.shape import Layout
 from transpiler.ir.statics import sources_of, used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_unbound import OneSided
 from transpiler.read.keras.evaluate.staging import (
     Frame,
@@ -39,6 +41,7 @@ from transpiler.read.keras.evaluate.staging import (
     is_static,
     items_of,
     places_of,
+    raise_of,
     signature_defaults,
     size_labels,
     staged_hint,
@@ -86,7 +89,19 @@ class StagedLayers:
             own = [n for n in layer.args if (n not in COMMON or n in mine) and is_open(layer.args.get(n))]
             taken = {n: self.capture(n, as_symbol(layer.args.get(n)), home) for n in own}
             layer.args = layer.args.replace(**taken)
-        return super().apply_layer(layer, xs, *masks)
+        result = super().apply_layer(layer, xs, *masks)
+        for name, values in layer.rule.open_values.items():
+            value = layer.args.get(name)
+            if isinstance(value, Sym) and not (value.possible and value.possible <= set(values)):
+                self.check_among(value, values, f"{layer.rule.keras[0]}({name}=…)")
+        return result
+
+    def check_among(self, value: Sym, values: tuple[Any, ...], what: str) -> None:
+        """Has the result raise where `value` is none of `values`."""
+        test = self.truth(Sym(ast.Compare(value.expr, [ast.In()], [to_ast(values)]), True))
+        if isinstance(test, Sym):
+            error = NotImplementedError(f"K2T102: {what} is translated for {' and '.join(map(repr, values))}")
+            self.raise_unless(test, Static(raise_of(ProgramError(error))))
 
     def check_place(self, layer: Layer | Instance) -> None:
         """Raises Declined for a layer that two classes call: each would construct its own."""
@@ -136,6 +151,8 @@ class StagedLayers:
             return test
         if test.code in (f"{MODE} is None", f"{MODE} is not None"):
             return bool(test.witness)
+        if is_logic(test.expr):
+            return test
         raise self.declined("K2T404", f"a decision on {test.code.replace('self.', '')} is not translated")
 
     def call_custom_layer(self, layer: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -446,6 +463,8 @@ class StagedLayers:
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
 
     def construct_again(self, member: Member, staged: Staged, old: list[Value], new: list[Value]) -> Any:
+        if self.fixed_mode is not None:
+            raise StageError("a model is called with a mode of its own")
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(self.operands(staged, new), staged.inputs)]
         results = [Value(o.type, o.hint) for o in old]
         member.shared = True
@@ -475,6 +494,15 @@ class StagedLayers:
         staged.cls.outs[label] = dim
         self.memory.shown.append((member, staged.cls.key, label))
         return Sym(ast.Attribute(ast.Name(f"member__{id(member)}", ast.Load()), label, ast.Load()), dim.witness, True)
+
+
+def is_logic(test: ast.expr) -> bool:
+    """Whether a test joins the mode and tests without it by `and`, `or` and `not`."""
+    if isinstance(test, ast.BoolOp):
+        return all(map(is_logic, test.values))
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return is_logic(test.operand)
+    return ast.unparse(test) == MODE or MODE not in ast.unparse(test)
 
 
 def watched(layer: Instance) -> Callable[[], bool]:

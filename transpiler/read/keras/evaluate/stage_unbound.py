@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, observe, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, observe, witness_of_choice
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Branch, Let, Static, Value
 from transpiler.ir.statics import bound_names
@@ -85,7 +85,8 @@ class StagedUnbound:
         if not all(way.always for way in ways):
             ops = self.block.ops  # type: ignore[attr-defined]
             ops.insert(next(i for i, op in enumerate(ops) if op is branch), start)
-        found = Sym.name(slot, witness_of_choice(branch.test, *(way.value for way in ways)))
+        values = [way.value for way in ways]
+        found = replace(Sym.name(slot, witness_of_choice(branch.test, *values)), possible=either(*values))
         sides = (*ways[0].sides, *ways[1].sides)
         return OneSided(reason, name, test, True, found, self.frame, sides, start)  # type: ignore[attr-defined]
 
