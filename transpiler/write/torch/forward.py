@@ -69,7 +69,7 @@ class ForwardWriter:
             elif moves:
                 lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
             sides.append(lines)
-        flag = op.test.code if op.by_mode else f"self.{self.flags[op]}"
+        flag = op.test.code if op.by_mode else f"self.{self.flags.names[op]}"
         opposite = negated(op.test) if op.by_mode else f"not {flag}"
         write_if(out, flag, opposite, sides[0].lines, sides[1].lines)
         for r, n in names.items():
