@@ -13,6 +13,7 @@ from typing import Any
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.helpers import helper_texts
 from transpiler.write.torch.idioms import idiomatic
+from transpiler.write.torch.known import without_known_tests
 from transpiler.write.torch.simplify import simplified
 from transpiler.write.torch.tidy import tidy
 
@@ -193,7 +194,8 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
     result: dict[Any, list[str]] = {}
     for indent in {i for _, i in texts.values()}:
         nodes = [n for n, (_, i) in texts.items() if i == indent]
-        flat = format_all([simplified(idiomatic(t), indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
+        plain = [idiomatic(without_known_tests(t)) for n in nodes for t in texts[n][0]]
+        flat = format_all([simplified(t, indent) for t in plain], LINE_LENGTH - indent)
         for n in nodes:
             own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
             result[n] = [textwrap.indent(t, " " * indent) for t in own]

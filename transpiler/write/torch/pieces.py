@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of, is_open, opposite
+from transpiler.ir.expr import Sym, code_of, is_open
+from transpiler.ir.facts import opposite
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Branch,
