@@ -26,14 +26,14 @@ def test_one_test_has_one_flag():
     one, two, three = branch("a"), branch("a"), branch("b")
     found = flags(one, two, three)
     assert [found.names[op] for op in (one, two, three)] == ["use_a", "use_a", "use_b"]
-    assert found.set_at == {one, three} and not found.first
+    assert found.set_at == {one: "a", three: "b"} and not found.first
 
 
 def test_flag_that_a_branch_around_sets():
     inner = branch("b")
     outer = branch("a", [branch("b", [inner])])
     found = flags(outer)
-    assert found.set_at == {outer, outer.then.ops[0]} and found.names[inner] == "use_b"
+    assert list(found.set_at) == [outer, outer.then.ops[0]] and found.names[inner] == "use_b"
 
 
 @pytest.mark.parametrize(("test", "first"), [("b == 'x'", True), ("b > 2", False), ("b[0]", False)])
@@ -44,12 +44,12 @@ def test_both_sides_ask(test: str, first: bool):
     found = flags(outer)
     assert found.names[inner[0]] == found.names[inner[1]] == "use_b"
     assert found.first == ({"use_b": test} if first else {})
-    assert found.set_at == ({outer} if first else {outer, *inner})
+    assert set(found.set_at) == ({outer} if first else {outer, *inner})
 
 
 def apart(first: Branch, second: Branch, *between) -> bool:
     found = flags(first, *between, second)
-    return found.names[first] != found.names[second] and found.set_at == {first, second}
+    return found.names[first] != found.names[second] and set(found.set_at) == {first, second}
 
 
 def test_variable_that_is_assigned_again():
@@ -65,3 +65,13 @@ def test_list_that_changes():
 def test_call_of_anything():
     assert apart(branch("next(a)"), branch("next(a)"))
     assert not apart(branch("len(a) > 2"), branch("len(a) > 2"))
+
+
+@pytest.mark.parametrize(
+    ("test", "opposite"), [("a is not None", "a is None"), ("a", "not a"), ("a > 2", "not (not not a > 2)")]
+)
+def test_flag_is_called_for_what_is_there(test: str, opposite: str):
+    one, two = branch(opposite), branch(test)
+    found = flags(one, two)
+    assert found.names == {one: "use_a", two: "use_a"} and found.denied == {one}
+    assert found.set_at == {one: test}

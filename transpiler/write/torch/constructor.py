@@ -210,7 +210,7 @@ class ConstructorWriter:
                 self.constructor(Block([o for o in side.ops if not isinstance(o, Static)]), out)
             return
         if op in self.flags.set_at:
-            out.add(f"self.{self.flags.names[op]} = {op.test.code}")
+            out.add(f"self.{self.flags.names[op]} = {self.flags.set_at[op]}")
         inner = Lines([], out.level + 1)
         self.constructor(op.then, inner)
         other = Lines([], out.level + 1)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from transpiler.ir.facts import opposite
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Block, Branch, Change, ForLoop, Let, ModuleClass, blocks_of, constructions
 from transpiler.ir.statics import names_in
@@ -25,8 +26,10 @@ class Flags:
     """Which attribute holds the outcome of a branch's test, and where it is set."""
 
     names: dict[Branch, str] = field(default_factory=dict)
-    set_at: set[Branch] = field(default_factory=set)
-    """Branches at which the constructor sets their attribute; for the others it is set by then."""
+    denied: set[Branch] = field(default_factory=set)
+    """Branches that ask for the opposite of what their attribute holds."""
+    set_at: dict[Branch, str] = field(default_factory=dict)
+    """Branches at which the constructor sets their attribute → to what; for the others it is set by then."""
     first: dict[str, str] = field(default_factory=dict)
     """Attributes that are set before all else → their tests."""
 
@@ -34,7 +37,7 @@ class Flags:
 def flags_of(cls: ModuleClass, names: Names) -> Flags:
     """The flags of a class, named in the order in which their branches stand."""
     found = Flags()
-    groups: dict[str, list[tuple[Branch, Path]]] = {}
+    groups: dict[tuple[str, Branch | None], list[tuple[Branch, Path]]] = {}
     bindings = Counter(op.name for op in cls.block.walk() if isinstance(op, Let))
     looped = {n for op in cls.block.walk() if isinstance(op, ForLoop) for n in variables_in(op.target)}
     parameters = {p.name for p in cls.params}
@@ -42,17 +45,29 @@ def flags_of(cls: ModuleClass, names: Names) -> Flags:
     steady = not _changes_something(cls)
     for op, path in _branches(cls.block, ()):
         shared = steady and not names_in(op.test) & changed and _is_pure(op.test.expr)
-        groups.setdefault(op.test.code if shared else f"{op.test.code} {id(op)}", []).append((op, path))
-    for group in groups.values():
+        test, denied = affirmed(op.test.expr)
+        groups.setdefault((ast.unparse(test), None if shared else op), []).append((op, path))
+        found.denied |= {op} if denied else set()
+    for (code, _), group in groups.items():
         name = names.take(flag_name(group[0][0]))
         found.names |= {op: name for op, _ in group}
         heads = [(op, path) for i, (op, path) in enumerate(group) if not any(path[: len(p)] == p for _, p in group[:i])]
         test = group[0][0].test
         if len(heads) > 1 and names_in(test) <= parameters and _is_certain(test.expr):
-            found.first[name] = test.code
+            found.first[name] = code
         else:
-            found.set_at |= {op for op, _ in heads}
+            found.set_at |= {op: code for op, _ in heads}
     return found
+
+
+def affirmed(test: ast.expr) -> tuple[ast.expr, bool]:
+    """A test as its flag is called: for what is there, `use_x` for `not x` and for `x is None`; whether it was denied."""
+    denied = False
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, denied = test.operand, not denied
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Is):
+        test, denied = opposite(test), not denied
+    return test, denied
 
 
 def _branches(block: Block, path: Path) -> Iterator[tuple[Branch, Path]]:
