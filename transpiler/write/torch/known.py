@@ -11,7 +11,7 @@ from transpiler.ir.trees import nodes
 from transpiler.write.torch.segments import replace, segment
 
 _CANDIDATE = re.compile(r"^ *(el)?if .*:$(.|\n)*\S if .* else ", re.M)
-_STEADY = (ast.Name, ast.Constant, ast.Subscript, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Tuple)
+STEADY = (ast.Name, ast.Constant, ast.Subscript, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Tuple)
 """What a test may consist of: it then has one outcome while its variables hold what they hold."""
 _CHANGING = frozenset(("append", "clear", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort", "update"))  # fmt: skip
 """Methods that change a list or dictionary."""
@@ -31,12 +31,12 @@ def without_known_tests(text: str) -> str:
 def _decided(tree: ast.Module, lines: list[str]) -> Iterator[tuple[ast.IfExp, ast.expr]]:
     """Conditional expressions whose test is known, and the operand that is their value."""
     for node in nodes(tree):
-        if not isinstance(node, ast.If) or not all(isinstance(n, _STEADY) for n in nodes(node.test)):
+        if not isinstance(node, ast.If) or not all(isinstance(n, STEADY) for n in nodes(node.test)):
             continue
         for side, outcome in ((node.body, True), (node.orelse, False)):
             known = dict(facts_of(node.test, outcome))
             asked = [n for s in side for n in nodes(s) if isinstance(n, ast.IfExp) and fact(n.test, True)[0] in known]
-            if not asked or not _stays(node.test, side):
+            if not asked or not stays(node.test, side):
                 continue
             for inner in asked:
                 key, sign = fact(inner.test, True)
@@ -54,7 +54,7 @@ def _stands(node: ast.expr, lines: list[str]) -> bool:
         return False
 
 
-def _stays(test: ast.expr, side: list[ast.stmt]) -> bool:
+def stays(test: ast.expr, side: list[ast.stmt]) -> bool:
     """Whether statements leave what a test reads as it is: bound to the same objects, which nobody can change."""
     names = {n.id for n in nodes(test) if isinstance(n, ast.Name)}
     found = [n for s in side for n in nodes(s)]
@@ -90,7 +90,11 @@ def _operands(test: ast.expr) -> Iterator[tuple[ast.expr, bool]]:
     elif isinstance(test, ast.UnaryOp):
         yield from _operands(test.operand)
     elif isinstance(test, ast.Compare):
-        sides = [o for o in (test.left, *test.comparators) if not isinstance(o, ast.Constant)]
+        sides = [o for o in (test.left, *test.comparators) if not _is_constant(o)]
         yield from ((o, len(sides) == 1 and isinstance(o, ast.Name)) for o in sides)
     elif not isinstance(test, ast.Constant):
         yield test, False
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts))
