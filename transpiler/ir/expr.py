@@ -292,23 +292,6 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-OPPOSITES: dict[type, type[ast.cmpop]] = {
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
-
-
-def opposite(test: ast.expr) -> ast.expr:
-    """The expression for `not test`."""
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in OPPOSITES:
-        return ast.Compare(test.left, [OPPOSITES[type(test.ops[0])]()], test.comparators)
-    return ast.UnaryOp(ast.Not(), test)
-
-
 def ceil_div(a: Any, b: Any) -> Any:
     """⌈a / b⌉ for a positive `b`."""
     if type(b) is int and b == 1:

@@ -11,7 +11,6 @@ from transpiler.ir.liveness import use_counts
 from transpiler.ir.naming import GLOBALS, MODULE_NAMES, Names, identifier
 from transpiler.ir.program import (
     Apply,
-    Branch,
     ForLoop,
     Let,
     Member,
@@ -20,10 +19,11 @@ from transpiler.ir.program import (
     Value,
 )
 from transpiler.write.torch.constructor import ConstructorWriter
+from transpiler.write.torch.flags import Flags, flags_of
 from transpiler.write.torch.forward import ForwardWriter
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.layout import render
-from transpiler.write.torch.pieces import Lines, annotation, docstring, flag_name, parameter, shown
+from transpiler.write.torch.pieces import Lines, annotation, docstring, parameter, shown
 
 
 class ClassWriter(ConstructorWriter, ForwardWriter):
@@ -40,7 +40,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         self.helpers: list[str] = []
         self.counts: Counter[Value] = use_counts(cls.block)
         self.variables: dict[Value, ast.expr] = {}
-        self.flags: dict[Branch, str] = {}
+        self.flags = Flags()
         self.static_names = {p.name for p in cls.params} | {op.name for op in cls.block.walk() if isinstance(op, Let)}
         self.stored: dict[str, str] = {}
         """Static names that `forward` reads → the attributes that hold them."""
@@ -66,13 +66,10 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
     def name_attributes(self) -> None:
         members: list[Member] = []
         looped: set[Member | None] = set()
-        listed: set[Branch] = set()
-        """Branches that decide what is in a list."""
         for op in self.cls.block.walk():
             if isinstance(op, ForLoop) and op.member not in looped:
                 members.append(op.member)
                 looped.update(o.member for o in op.body.walk() if isinstance(o, (Apply, ForLoop)))
-                listed.update(o for o in op.body.walk() if isinstance(o, Branch))
             if (
                 isinstance(op, Apply)
                 and op.member is not None
@@ -87,22 +84,18 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         rest = [m for m in members if m.name is None]
         for m, name in zip(rest, self.attribute_names.take_numbered([identifier(m.hint, "layer") for m in rest])):
             self.attributes[m] = name
-        for op in self.cls.block.walk():
-            if isinstance(op, Branch) and op.phis and not op.by_mode and op not in listed:
-                self.flags[op] = self.attribute_names.take(flag_name(op))
+        self.flags = flags_of(self.cls, self.attribute_names)
 
     def write(self) -> str:
         """The text of the class."""
         self.name_attributes()
-        constructor = Lines()
-        self.constructor(self.cls.block, constructor)
+        constructor = self.write_constructor()
         inputs = self.input_names()
         forward = self.write_forward(inputs)  # before the attributes that it turns out to read
         self.inner = self.stored.keys() - {p.name for p in self.cls.params}
         self.inner -= {op.name for op in self.cls.block.ops if isinstance(op, Let)}
         if self.inner:
-            constructor = Lines()
-            self.constructor(self.cls.block, constructor)
+            constructor = self.write_constructor()
         constructor.add(*(f"self.{a} = {name}" for name, a in self.stored.items() if name not in self.inner))
         given = [m for m in self.attributes if m.given]
         if self.cls.root and self.initial.shared and (constructor.lines or not given):
@@ -121,6 +114,12 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
             forward=forward.lines,
         )
         return self.final_names(text)
+
+    def write_constructor(self) -> Lines:
+        out = Lines()
+        out.add(*(f"self.{name} = {test}" for name, test in self.flags.first.items()))
+        self.constructor(self.cls.block, out)
+        return out
 
     def write_forward(self, inputs: list[str]) -> Lines:
         out = Lines()

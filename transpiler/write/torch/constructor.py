@@ -209,8 +209,8 @@ class ConstructorWriter:
             for side in (op.then, op.otherwise):  # what a side raises, it raises in `forward`
                 self.constructor(Block([o for o in side.ops if not isinstance(o, Static)]), out)
             return
-        if op in self.flags:
-            out.add(f"self.{self.flags[op]} = {op.test.code}")
+        if op in self.flags.set_at:
+            out.add(f"self.{self.flags.names[op]} = {self.flags.set_at[op]}")
         inner = Lines([], out.level + 1)
         self.constructor(op.then, inner)
         other = Lines([], out.level + 1)

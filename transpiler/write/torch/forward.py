@@ -21,7 +21,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes, variables_in
-from transpiler.write.torch.pieces import VERSION, Lines, fill, fill_args, negated, template_of, write_if
+from transpiler.write.torch.pieces import VERSION, Lines, fill, fill_args, is_chain, negated, template_of, write_if
 
 MAX_NESTED = 76
 """Longest expression that a further call is wrapped around."""
@@ -70,9 +70,15 @@ class ForwardWriter:
                 lines.add(f"{', '.join(n for n, _ in moves)} = {', '.join(v for _, v in moves)}")
             sides.append(lines)
         test = Sym(fill(op.test.code, **self.stored_names(op.test.code))) if op.by_mode else op.test
-        flag = test.code if op.by_mode else f"self.{self.flags[op]}"
+        flag = test.code if op.by_mode else f"self.{self.flags.names[op]}"
         opposite = negated(test) if op.by_mode else f"not {flag}"
-        write_if(out, flag, opposite, sides[0].lines, sides[1].lines)
+        then, otherwise = (side.lines for side in sides)
+        if op in self.flags.denied:
+            if then and otherwise and is_chain(otherwise, out.level + 1):
+                flag, opposite = opposite, flag
+            else:
+                then, otherwise = otherwise, then
+        write_if(out, flag, opposite, then, otherwise)
         for r, n in names.items():
             self.variables[r] = ast.Name(n, ast.Load())
 

@@ -13,6 +13,8 @@ from typing import Any
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.helpers import helper_texts
 from transpiler.write.torch.idioms import idiomatic
+from transpiler.write.torch.known import without_known_tests
+from transpiler.write.torch.repeats import without_repeats
 from transpiler.write.torch.simplify import simplified
 from transpiler.write.torch.tidy import tidy
 
@@ -193,11 +195,18 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
     result: dict[Any, list[str]] = {}
     for indent in {i for _, i in texts.values()}:
         nodes = [n for n, (_, i) in texts.items() if i == indent]
-        flat = format_all([simplified(idiomatic(t), indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
+        flat = format_all([tidied(t, indent) for n in nodes for t in texts[n][0]], LINE_LENGTH - indent)
         for n in nodes:
             own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
             result[n] = [textwrap.indent(t, " " * indent) for t in own]
     return result
+
+
+def tidied(text: str, indent: int) -> str:
+    """Generated text as a person would write it, before black lays it out."""
+    text = simplified(idiomatic(without_known_tests(text)), indent)
+    shorter = without_repeats(text)
+    return text if shorter == text else simplified(shorter, indent)
 
 
 def format_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:

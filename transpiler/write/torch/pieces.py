@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of, is_open, opposite
+from transpiler.ir.expr import Sym, code_of, is_open
+from transpiler.ir.facts import opposite
 from transpiler.ir.naming import identifier
 from transpiler.ir.program import (
     Branch,
@@ -120,18 +121,20 @@ def write_if(out: Lines, test: str, opposite: str, then: list[str], otherwise: l
     out.lines += then
     if not otherwise:
         return
-    indent = "    " * (out.level + 1)
-    own = [line for line in otherwise if line.startswith(indent) and not line.startswith(indent + " ")]
-    if (
-        own
-        and own[0].startswith(indent + "if ")
-        and all(line.startswith((indent + "elif ", indent + "else:")) for line in own[1:])
-    ):
+    if is_chain(otherwise, out.level + 1):
         out.add("el" + otherwise[0].strip())
         out.lines += [line[4:] for line in otherwise[1:]]
     else:
         out.add("else:")
         out.lines += otherwise
+
+
+def is_chain(lines: list[str], level: int) -> bool:
+    """Whether the lines of a side are a single `if`, with what belongs to it."""
+    indent = "    " * level
+    own = [line for line in lines if line.startswith(indent) and not line.startswith(indent + " ")]
+    parts = (indent + "elif ", indent + "else:")
+    return bool(own) and own[0].startswith(indent + "if ") and all(line.startswith(parts) for line in own[1:])
 
 
 def construction_code(cls: ModuleClass, values: dict[str, Any]) -> str:

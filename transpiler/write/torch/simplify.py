@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import re
 
-from transpiler.ir.expr import opposite
+from transpiler.ir.facts import opposite
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.segments import segment
 

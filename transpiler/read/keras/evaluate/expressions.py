@@ -16,10 +16,10 @@ from transpiler.ir.expr import (
     binary,
     is_open,
     observe,
-    opposite,
     same,
     to_ast,
 )
+from transpiler.ir.facts import opposite
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives

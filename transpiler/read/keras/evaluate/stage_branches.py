@@ -9,6 +9,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, same, to_ast, witness_of_choice
+from transpiler.ir.facts import fact, facts_of
 from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
     Block,
@@ -32,8 +33,6 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     axis_name,
     decided_equal,
-    fact,
-    facts_of,
     is_static,
     raise_of,
     substitute,

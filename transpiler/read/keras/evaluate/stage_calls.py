@@ -10,6 +10,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, to_ast, witness_of
+from transpiler.ir.facts import fact
 from transpiler.ir.liveness import own_uses
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import cap_words
@@ -41,7 +42,6 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
-    fact,
     first_symbol,
     has_batch,
     is_iterable_static,

@@ -322,25 +322,6 @@ class Side:
     error: Exception | None = None
 
 
-def fact(test: ast.expr, outcome: bool) -> tuple[str, bool]:
-    """A test in one normal form for itself and its negation, and the outcome in that form."""
-    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        test, outcome = test.operand, not outcome
-    if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        positive = {ast.IsNot: ast.Is, ast.NotEq: ast.Eq, ast.NotIn: ast.In}.get(type(test.ops[0]))
-        if positive is not None:
-            test, outcome = ast.Compare(test.left, [positive()], test.comparators), not outcome
-    return ast.dump(test), outcome
-
-
-def facts_of(test: ast.expr, outcome: bool) -> list[tuple[str, bool]]:
-    """What is known where a test has this outcome: also each part of an `and` that holds, and of an `or` that does not."""
-    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        test, outcome = test.operand, not outcome
-    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) is outcome else []
-    return [fact(test, outcome), *(found for part in parts for found in facts_of(part, outcome))]
-
-
 def raise_of(error: ProgramError) -> ast.stmt:
     """The `raise` statement for an exception of the program."""
     value = error.value

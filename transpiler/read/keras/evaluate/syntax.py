@@ -122,7 +122,8 @@ def first_open(values: list[Any]) -> Sym:
 def types_ast(kinds: Any, value: Sym) -> ast.expr:
     """Python's own types, one or several, that the open `value` is compared with."""
     if isinstance(kinds, tuple):
-        return ast.Tuple([types_ast(k, value) for k in kinds], ast.Load())
+        found = [types_ast(k, value) for k in dict.fromkeys(kinds)]
+        return found[0] if len(found) == 1 else ast.Tuple(found, ast.Load())
     if kinds is type(None):
         return ast.parse("type(None)", mode="eval").body
     if not isinstance(kinds, type) or getattr(builtins, kinds.__name__, None) is not kinds:
