@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from pathlib import Path
 
 import pytest
 
 from transpiler.report.coverage import READ, Coverage, State
-from transpiler.rules.declined import DECLINED
+from transpiler.rules.declined import DECLINED, DECLINED_OF_TENSORFLOW
 from transpiler.rules.ops import op_rules
 from transpiler.rules.registry import layer_rules
 
@@ -35,6 +36,15 @@ def test_what_is_declined_on_purpose_has_no_rule_and_exists():
     assert not {*DECLINED, *READ} - names
     layers = {f"layers.{name}" for name in layer_rules()} - {"layers.InputLayer"}
     assert not {*DECLINED, *READ} & {*op_rules(), *layers}
+
+
+def test_what_is_declined_of_tensorflow_has_no_rule_and_exists():
+    import tensorflow as tf
+
+    assert not {*DECLINED_OF_TENSORFLOW} & {*op_rules()}
+    for name in DECLINED_OF_TENSORFLOW:
+        path = name.removeprefix("tensorflow.").split(".")
+        assert any(functools.reduce(lambda m, leaf: getattr(m, leaf, None), path, m) for m in (tf, tf.compat.v1)), name
 
 
 @pytest.mark.parametrize(
