@@ -53,7 +53,7 @@ def test_what_is_declined_of_tensorflow_has_no_rule_and_exists():
         ("layers.Identity", State.TRANSLATED, ""),
         ("layers.Dense", State.PARTLY, "`lora_rank`: low-rank adapters"),
         ("layers.add", State.TRANSLATED, ""),
-        ("layers.RNN", State.PARTLY, "only one LSTMCell"),
+        ("layers.RNN", State.PARTLY, "only LSTMCell"),
         ("layers.Hashing", State.DECLINED, "strings"),
         ("layers.NeverHeardOf", State.UNKNOWN, ""),
         ("initializers.GlorotUniform", State.TRANSLATED, ""),
