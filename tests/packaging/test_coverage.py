@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from pathlib import Path
 
 import pytest
 
 from transpiler.report.coverage import READ, Coverage, State
-from transpiler.rules.declined import DECLINED
+from transpiler.rules.declined import DECLINED, DECLINED_OF_TENSORFLOW
 from transpiler.rules.ops import op_rules
 from transpiler.rules.registry import layer_rules
 
@@ -37,13 +38,22 @@ def test_what_is_declined_on_purpose_has_no_rule_and_exists():
     assert not {*DECLINED, *READ} & {*op_rules(), *layers}
 
 
+def test_what_is_declined_of_tensorflow_has_no_rule_and_exists():
+    import tensorflow as tf
+
+    assert not {*DECLINED_OF_TENSORFLOW} & {*op_rules()}
+    for name in DECLINED_OF_TENSORFLOW:
+        path = name.removeprefix("tensorflow.").split(".")
+        assert any(functools.reduce(lambda m, leaf: getattr(m, leaf, None), path, m) for m in (tf, tf.compat.v1)), name
+
+
 @pytest.mark.parametrize(
     ("path", "state", "remark"),
     [
         ("layers.Identity", State.TRANSLATED, ""),
         ("layers.Dense", State.PARTLY, "`lora_rank`: low-rank adapters"),
         ("layers.add", State.TRANSLATED, ""),
-        ("layers.RNN", State.PARTLY, "only one LSTMCell"),
+        ("layers.RNN", State.PARTLY, "only LSTMCell"),
         ("layers.Hashing", State.DECLINED, "strings"),
         ("layers.NeverHeardOf", State.UNKNOWN, ""),
         ("initializers.GlorotUniform", State.TRANSLATED, ""),

@@ -129,6 +129,21 @@ def as_double(function: Any) -> Any:
     return wrapped
 
 
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [("K.dropout(x, 0.25)", 0.75), ("tf.nn.dropout(x, rate=0.4)", 0.6), ("tf.compat.v1.nn.dropout(x, 0.9)", 0.9)],
+)
+def test_dropout_as_a_function_drops_and_scales_in_every_mode(code: str, kept: float, tmp_path: Path) -> None:
+    scope: dict[str, Any] = {}
+    exec(converted(Example(code, {"x": (2, 50, 400)}), KERAS2, tmp_path), scope)
+    y = scope["build"]().eval()(torch.ones(2, 50, 400))
+    assert torch.allclose(y[y != 0], torch.tensor(1 / kept)) and abs((y != 0).double().mean() - kept) < 0.01
+    shared = f"{code[:-1]}, noise_shape=[2, 1, 400])"
+    exec(converted(Example(shared, {"x": (2, 50, 400)}), KERAS2, tmp_path), scope)
+    y = scope["build"]()(torch.ones(2, 50, 400))
+    assert torch.equal(y, y[:, :1].expand_as(y)) and 0 < (y == 0).sum() < y.numel()
+
+
 @pytest.mark.parametrize(("name", "rule"), RULES)
 def test_every_rule_has_examples(name: str, rule: OpRule) -> None:
     assert rule.examples, name

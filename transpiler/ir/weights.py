@@ -73,12 +73,13 @@ def by_module(weights: Mapping[str, Weight]) -> list[dict[str, Weight]]:
 def find(layer: Any, source: str) -> Any:
     """The variable at the attribute path `source` of a live Keras layer; None if it has none there.
 
-    `a|b` names two paths, of which the first that exists counts: the generations differ in some names.
+    A number is a place in a list. `a|b` names two paths, of which the first that exists counts: the generations differ
+    in some names.
     """
     for path in source.split("|"):
         value = layer
         for part in path.split("."):
-            value = getattr(value, part, None)
+            value = value[int(part)] if part.isdigit() else getattr(value, part, None)
         if value is not None:
             return value
     return None

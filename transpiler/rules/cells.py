@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Args, Layer, Lowering, MaskOf, Step
+from transpiler.ir.model import Args, Layer, Lowering, MaskOf, Step, Weight
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules.base import LayerRule
 from transpiler.rules.recurrent import GRU, KERAS1_NAMES, LSTM, Recurrent, SimpleRNN
@@ -56,6 +58,13 @@ LAYERS: dict[type, Recurrent] = {LSTMCell: LSTM(), GRUCell: GRU(), SimpleRNNCell
 """Cell → the layer that runs it."""
 
 
+class StackedRNNCells(_Cell):
+    """Cells of which each reads what the one before gives."""
+
+    keras = ("StackedRNNCells",)
+    signature = "cells"
+
+
 class RNN(LayerRule):
     """The recurrent layer of its cell."""
 
@@ -70,6 +79,8 @@ class RNN(LayerRule):
         ("RNN(LSTMCell(4))", (2, 5, 3)),
         ("RNN(GRUCell(4, reset_after=False), return_sequences=True)", (2, 5, 3)),
         ("RNN(SimpleRNNCell(4, activation='relu'), go_backwards=True, return_state=True)", (2, 5, 3)),
+        ("RNN(StackedRNNCells([LSTMCell(4), GRUCell(6, reset_after=False), SimpleRNNCell(2)]))", (2, 5, 3)),
+        ("RNN([LSTMCell(4), LSTMCell(6)], return_sequences=True, go_backwards=True)", (2, 5, 3)),
     )
 
     takes_mask = True
@@ -79,21 +90,63 @@ class RNN(LayerRule):
 
     def whole(self, a: Args) -> tuple[Recurrent, Args]:
         """The layer that runs this cell, and its arguments."""
-        cell = a.cell
+        return self.run(a, a.cell)
+
+    def run(self, a: Args, cell: Any) -> tuple[Recurrent, Args]:
         rule = LAYERS.get(type(cell.rule)) if isinstance(cell, Layer) else None
         if rule is None:
-            raise Declined("K2T102", f"RNN({cell!r}): only one LSTMCell, GRUCell or SimpleRNNCell is translated")
+            raise Declined("K2T102", f"RNN({cell!r}): only LSTMCell, GRUCell and SimpleRNNCell are translated")
         own = {k: a.get(k) for k in ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")}
         return rule, cell.args.replace(**own)
 
+    @staticmethod
+    def stack(a: Args) -> Sequence[Any] | None:
+        """The cells of a stack."""
+        cell = a.cell
+        if isinstance(cell, Layer) and isinstance(cell.rule, StackedRNNCells):
+            cell = cell.args.cells
+        return cell if isinstance(cell, (list, tuple)) else None
+
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        if self.stack(a) is not None:
+            return ()
         rule, own = self.whole(a)
         return rule.reads_masks(own, xs)
 
     def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        if self.stack(a) is not None:
+            return []
         rule, own = self.whole(a)
         return rule.output_masks(own, xs)
 
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        cells = self.stack(a)
+        if cells is not None:
+            return self.lower_stack(a, cells, xs)
         rule, own = self.whole(a)
         return rule.lower(own, xs)
+
+    def lower_stack(self, a: Args, cells: Sequence[Any], xs: Sequence[TensorType]) -> Lowering:
+        """One recurrent layer after the other."""
+        if len(xs) > 1 or xs[0].masked or a.const("return_state"):
+            raise Declined("K2T103", "a stack of cells with a mask, initial states or return_state is not translated")
+        steps: list[Step] = []
+        types = list(xs)
+        for i, cell in enumerate(cells):
+            last = i == len(cells) - 1
+            rule, own = self.run(a, cell)
+            if rule.input_dropout(own) or rule.recurrent_dropout(own):
+                raise Declined("K2T102", "dropout in a stack of cells is not translated")
+            own = own.replace(
+                return_sequences=own.const("return_sequences") if last else True,
+                go_backwards=own.const("go_backwards") if i == 0 else False,
+            )
+            done = rule.lower(own, types)
+            types = done.types
+            steps += [replace(s, weights=in_stack(s.weights, i)) for s in done.steps]
+        return Lowering(steps, types)
+
+
+def in_stack(weights: dict[str, Weight], place: int) -> dict[str, Weight]:
+    """The weights of a cell that is the one at `place` of a stack."""
+    return {k: replace(w, source=w.source.replace("cell.", f"cell.cells.{place}.")) for k, w in weights.items()}

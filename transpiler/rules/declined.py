@@ -1,4 +1,4 @@
-"""Public names of Keras that are declined on purpose, with the reason that messages and the coverage table give."""
+"""Public names of Keras and TensorFlow that are declined on purpose, with the reason that messages and the coverage table give."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
 _FOREIGN = "runs code of another framework"
 _LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
+_METRIC = "belongs to metrics, which training code computes"
+_COUNTED = "counts what a process has made so far, which the text of a program does not say"
 _SEEDED = "draws random numbers, which cannot be compared"
 
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -74,7 +76,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _BOXES: ("layers.MaxNumBoundingBoxes",),
     _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"),
     _LOOP: (
-        *(f"ops.{leaf}" for leaf in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")),
+        *(f"ops.{leaf}" for leaf in ("associative_scan", "fori_loop", "map", "scan", "switch", "while_loop")),
         *(f"ops.{leaf}" for leaf in ("vectorize", "vectorized_map", "custom_gradient", "jvp")),
         *(f"backend.{leaf}" for leaf in ("foldl", "foldr", "map_fn", "rnn")),
     ),
@@ -90,6 +92,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
             "truncated_normal",
         )
     ),
+    _METRIC: ("backend.in_top_k", "ops.in_top_k"),
+    _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     "every training step overwrites its kernel, which no parametrization of torch does": (
         "layers.SpectralNormalization",
@@ -98,10 +102,60 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
 }
 
+_OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
+    _LOOP: ("while_loop", "map_fn", "vectorized_map", "scan", "foldl", "foldr", "TensorArray", "switch_case", "case"),
+    _GRAPH: (
+        *(
+            "Session",
+            "InteractiveSession",
+            "Graph",
+            "placeholder",
+            "placeholder_with_default",
+            "ConfigProto",
+            "GPUOptions",
+        ),
+        *(
+            "get_variable",
+            "variable_scope",
+            "global_variables_initializer",
+            "local_variables_initializer",
+            "get_default_graph",
+        ),
+        *("get_collection", "add_to_collection", "assign", "assign_add", "assign_sub", "control_dependencies"),
+    ),
+    _SEEDED: (
+        *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical", "truncated_normal")),
+        *(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
+        *("random_uniform", "random_normal", "truncated_normal", "random_shuffle"),
+    ),
+    _STRINGS: (
+        "as_string",
+        "strings.to_hash_bucket_fast",
+        "string_to_hash_bucket_fast",
+        "strings.join",
+        "strings.split",
+    ),
+    _LOSS: (
+        *(
+            f"nn.{leaf}"
+            for leaf in ("softmax_cross_entropy_with_logits", "sigmoid_cross_entropy_with_logits", "nce_loss")
+        ),
+        *(f"nn.{leaf}" for leaf in ("sparse_softmax_cross_entropy_with_logits", "sampled_softmax_loss", "ctc_loss")),
+    ),
+    _METRIC: ("nn.in_top_k", "math.in_top_k", "math.confusion_matrix"),
+    "the gradient of a computation belongs to training code": ("GradientTape", "gradients", "hessians"),
+    "how many boxes there are is known only from their values, which torch leaves to torchvision": (
+        "image.non_max_suppression",
+        "image.combined_non_max_suppression",
+    ),
+}
+"""Why → names of TensorFlow, those of TensorFlow 1 without `compat.v1`."""
+
 DECLINED = {name: why for why, names in _REASONS.items() for name in names}
 """Path without `keras.` → why it is declined."""
+DECLINED_OF_TENSORFLOW = {f"tensorflow.{name}": why for why, names in _OF_TENSORFLOW.items() for name in names}
 
 
 def reason(path: str) -> str:
     """Why the public name `path` (`keras.layers.Hashing`) is declined on purpose; "" if nothing was decided."""
-    return DECLINED.get(path.removeprefix("keras."), "")
+    return DECLINED_OF_TENSORFLOW.get(path) or DECLINED.get(path.removeprefix("keras."), "")

@@ -62,6 +62,8 @@ def canonical(path: str) -> str:
             )
     if path == "tensorflow.compat.v1.image" or path.startswith("tensorflow.compat.v1.image.resize"):
         return path  # TensorFlow 1 has another grid of pixels
+    if path in ("tensorflow.compat.v1.nn", "tensorflow.compat.v1.nn.dropout"):
+        return path  # which is told what to keep
     for old, new in (
         ("tensorflow.python.ops.init_ops_v2.", "keras.initializers."),
         ("tensorflow.initializers.", "keras.initializers."),

@@ -114,9 +114,9 @@ class Identity(OpRule):
     """The tensor itself."""
 
     batched = True
-    names = ("tensorflow.identity",)
-    renames = {"input": "x"}
-    examples = (example("tf.identity(x) * 2.0"),)
+    names = ("tensorflow.identity", "backend.to_dense")
+    renames = {"input": "x", "tensor": "x"}
+    examples = (example("tf.identity(x) * 2.0"), example("K.to_dense(tensor=x) * 2.0"))
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
@@ -178,18 +178,22 @@ class Cast(OpRule):
 
 
 class ToFloat(OpRule):
-    """Casts of TensorFlow 1 with the dtype in the name."""
+    """Casts with the dtype in the name."""
 
     batched = True
-    names = ("tensorflow.to_float", "tensorflow.to_int32", "tensorflow.to_int64")
+    names = ("tensorflow.to_float", "tensorflow.to_int32", "tensorflow.to_int64", "backend.cast_to_floatx")
     renames = {"input": "x"}
-    examples = (example("tf.compat.v1.to_int32(x)"),)
+    examples = (
+        example("tf.compat.v1.to_int32(x)"),
+        example("K.cast_to_floatx(i) * 0.5", i=(4, "ids", 2, 3)),
+        example("K.cast_to_floatx(x > 0.0)"),
+    )
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
 
     def lower(self, path: str, a: Args) -> Lowering:
-        name = {"to_float": "float32", "to_int32": "int32", "to_int64": "int64"}[leaf_of(path)]
+        name = {"to_int32": "int32", "to_int64": "int64"}.get(leaf_of(path), "float32")
         return Cast().lower("tensorflow.cast", a.replace(dtype=name))
 
 

@@ -145,6 +145,31 @@ class ResizeImages(_Image):
         return self.result(a, rows, columns, channels, [step])
 
 
+class ResizeVolumes(OpRule):
+    """`K.resize_volumes`: each element repeated along three axes."""
+
+    batched = True
+    names = ("backend.resize_volumes",)
+    signature = "x, depth_factor, height_factor, width_factor, data_format"
+    examples = (
+        example("K.resize_volumes(x, 2, 1, 3, 'channels_last')", x=(2, 2, 3, 2, 3)),
+        example("K.resize_volumes(x, 2, 2, 2, data_format='channels_first')", x=(2, 2, 3, 2, 3)),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return Layout.FIRST if channels_last(a) else Layout.KERAS
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, factors = tensor(a), (a.depth_factor, a.height_factor, a.width_factor)
+        if x.rank != 5 or any(type(f) is float for f in factors):
+            raise Declined("K2T104", "a batch of volumes and whole factors are needed")
+        last = channels_last(a)
+        grown = tuple(None if d is None else d * f for d, f in zip(x.shape[1:4] if last else x.shape[2:], factors))
+        shape = (x.shape[0], *grown, x.shape[-1]) if last else (*x.shape[:2], *grown)
+        text = f"F.interpolate({{0}}, scale_factor={code_of(compact(factors))})"
+        return one(text, shape, x.dtype, Layout.FIRST if last else Layout.KERAS)
+
+
 V1_RESIZE = {"resize_bilinear": "bilinear", "resize_nearest_neighbor": "nearest", "resize_images": "", "resize": ""}
 """TensorFlow 1's functions, and the method that the name says."""
 V1_GRIDS = {

@@ -213,6 +213,28 @@ class GatherNd(OpRule):
         return one(f"{x}[{indices}.unbind(-1)]", (*indices.shape[:-1], *x.shape[count:]), x.dtype)
 
 
+class BooleanMask(OpRule):
+    """The elements, or slices, where a mask is true."""
+
+    names = ("tensorflow.boolean_mask",)
+    signature, inputs = "x, mask, axis=None", ("x", "mask")
+    renames = {"tensor": "x"}
+    examples = (
+        example("tf.boolean_mask(x, x > 0.0)"),
+        example("tf.boolean_mask(x, b)", x=(4, 3, 2), b=("bool", 4, 3)),
+        example("tf.boolean_mask(x, b[0], axis=1)", x=(2, 5, 3), b=("bool", 4, 5)),
+        example("tf.boolean_mask(x, [True, False, True], axis=1)"),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, mask = tensor(a), tensor(a, "mask")
+        axis = 0 if a.axis is None else axis_of(a, x.rank)
+        if mask.dtype != "bool" or not mask.rank:
+            raise Declined("K2T103", f"a mask of {mask.dtype} with {mask.rank} axes is not translated")
+        before = ":, " * axis
+        return one(f"{x}[{before}{mask}]", (*x.shape[:axis], None, *x.shape[axis + mask.rank :]), x.dtype)
+
+
 class SequenceMask(OpRule):
     """Truths for the steps below each length."""
 

@@ -228,10 +228,16 @@ class BatchNormalize(OpRule):
     """Normalisation with given statistics."""
 
     batched = True
-    names = ("tensorflow.nn.batch_normalization",)
+    names = ("tensorflow.nn.batch_normalization", "backend.batch_normalization")
     signature = "x, mean, variance, offset, scale, variance_epsilon"
+    signatures = {"backend": "x, mean, variance, offset, scale, axis=-1, variance_epsilon=1e-3"}
+    renames = {"var": "variance", "beta": "offset", "gamma": "scale", "epsilon": "variance_epsilon"}
     inputs = ("x", "mean", "variance", "offset", "scale")
     examples = (
+        example(
+            "K.batch_normalization(x, m, var=abs(v) + 0.5, beta=b, gamma=s)", x=(2, 3, 4), m=(4,), v=(4,), b=(4,), s=(4,)
+        ),
+        example("K.batch_normalization(x, m, abs(v) + 0.5, None, m, -1, 0.1)", x=(3, 4), m=(4,), v=(4,)),
         example(
             "tf.nn.batch_normalization(x, m, abs(v) + 0.5, b, s, 1e-3)",
             x=(2, 3, 4), m=(4,), v=(4,), b=(4,), s=(4,),
@@ -241,6 +247,8 @@ class BatchNormalize(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
+        if "axis" in a and axis_of(a, x.rank) != x.rank - 1:
+            raise Declined("K2T103", "normalisation of another axis than the last is not translated")
         text = (
             f"({x} - {tensor(a, 'mean')}) * torch.rsqrt({tensor(a, 'variance')} + {operand_text(a.variance_epsilon)})"
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.expr import witness_of
 from transpiler.ir.model import Args, Lowering
 from transpiler.ir.shape import Layout
 from transpiler.rules.ops.base import (
@@ -42,6 +43,8 @@ ARITHMETIC = {
     "subtract": "{0} - {1}",
     "multiply": "{0} * {1}",
     "divide": "{0} / {1}",
+    "div": "{0} / {1}",
+    "scalar_mul": "{0} * {1}",
     "true_divide": "{0} / {1}",
     "truediv": "{0} / {1}",
     "pow": "{0} ** {1}",
@@ -61,8 +64,8 @@ COMPARISONS = {
     "less_equal": "{0} <= {1}",
 }
 PYTHON = {
-    "add": "Add", "subtract": "Sub", "multiply": "Mult", "divide": "Div", "true_divide": "Div", "truediv": "Div", "pow": "Pow",
-    "power": "Pow", "floordiv": "FloorDiv", "floor_divide": "FloorDiv", "mod": "Mod", "floormod": "Mod", "equal": "Eq",
+    "add": "Add", "subtract": "Sub", "multiply": "Mult", "divide": "Div", "div": "Div", "true_divide": "Div", "truediv": "Div", "pow": "Pow",
+    "power": "Pow", "scalar_mul": "Mult", "floordiv": "FloorDiv", "floor_divide": "FloorDiv", "mod": "Mod", "floormod": "Mod", "equal": "Eq",
     "not_equal": "NotEq", "greater": "Gt", "greater_equal": "GtE", "less": "Lt", "less_equal": "LtE",
 }  # fmt: skip
 """The operators of Python that these are for numbers, by the name of their syntax node."""
@@ -104,9 +107,13 @@ class Binary(OpRule):
     batched = True
     names = paths(*ARITHMETIC, *COMPARISONS, *LOGICAL)
     signature = "x, y"
-    renames = {"x1": "x", "x2": "y", "a": "x", "b": "y"}
+    signatures = {"tensorflow.scalar_mul": "y, x", "tensorflow.math.scalar_mul": "y, x"}
+    renames = {"x1": "x", "x2": "y", "a": "x", "b": "y", "scalar": "y"}
     inputs = ("x", "y")
     examples = (
+        example("tf.math.scalar_mul(0.5, x) + tf.scalar_mul(scalar=2, x=x)"),
+        example("tf.compat.v1.div(x, 0.3)"),
+        example("tf.compat.v1.div(i - 4, 3)", i=(9, "ids", 4, 6)),
         *(example(f"ops.{leaf}(x, y)", x=(2, 3, 4), y=(3, 4)) for leaf in ("add", "subtract", "multiply", "divide")),
         example("tf.pow(abs(x) + 0.5, 1.5)"),
         example("ops.power(abs(x) + 0.5, y)", x=(2, 3, 4), y=(3, 4)),
@@ -125,11 +132,16 @@ class Binary(OpRule):
         return None if len({x.rank for x in operands([a.x, a.y])}) == 1 else Layout.KERAS
 
     def number(self, path: str, a: Args) -> Any:
-        name = PYTHON.get(leaf_of(path))
+        name = PYTHON.get("floordiv" if self.floors(path, [a.x, a.y]) else leaf_of(path))
         return (name, [a.x, a.y]) if name else None
 
+    def floors(self, path: str, values: Sequence[Any]) -> bool:
+        """Whether this is the division of TensorFlow 1, of integers."""
+        fractions = [v for v in values if isinstance(v, Operand) and is_float(v.dtype) or type(witness_of(v)) is float]
+        return leaf_of(path) == "div" and not fractions
+
     def lower(self, path: str, a: Args) -> Lowering:
-        leaf = leaf_of(path)
+        leaf = "floordiv" if self.floors(path, [a.x, a.y]) else leaf_of(path)
         template = {**ARITHMETIC, **COMPARISONS, **LOGICAL}[leaf]
         check_kinds([a.x, a.y], template)
         return operator_lowering(template, [a.x, a.y], None if leaf in ARITHMETIC else "bool")

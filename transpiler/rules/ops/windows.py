@@ -87,7 +87,7 @@ class Convolve(_Windows):
     """A convolution with a given kernel."""
 
     names = (
-        "backend.conv1d", "backend.conv2d", "backend.depthwise_conv2d", "ops.conv", "ops.nn.conv", "ops.depthwise_conv",
+        "backend.conv1d", "backend.conv2d", "backend.conv3d", "tensorflow.nn.conv3d", "backend.depthwise_conv2d", "ops.conv", "ops.nn.conv", "ops.depthwise_conv",
         "tensorflow.nn.conv1d", "tensorflow.nn.conv2d", "tensorflow.nn.depthwise_conv2d", "tensorflow.nn.convolution",
     )  # fmt: skip
     signature = "x, kernel, strides=1, padding='valid', data_format=None, dilation_rate=1"
@@ -105,6 +105,7 @@ class Convolve(_Windows):
         example("K.conv1d(x, tf.reshape(k, (3, 3, 4)), dilation_rate=2)", x=(2, 7, 3), k=(3, 3, 4)),
         example("K.depthwise_conv2d(x, tf.reshape(k, (3, 3, 3, 2)), padding='same')", x=(2, 5, 6, 3), k=(3, 3, 3, 2)),
         example("ops.conv(x, tf.reshape(k, (3, 3, 3, 4)), strides=2, padding='same')", x=(2, 8, 6, 3), k=(3, 3, 3, 4)),
+        example("K.conv3d(x, tf.reshape(k, (3, 2, 2, 3, 4)), (2, 1, 1), 'same')", x=(2, 5, 4, 3, 3), k=(3, 2, 2, 3, 4)),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
@@ -135,15 +136,56 @@ class Convolve(_Windows):
         return f"{kernel}.permute({rank + 1}, {rank}, {axes})", kernel.shape[-1], ""
 
 
+class ConvolveSeparably(Convolve):
+    """A convolution of each channel, and a mix of the channels."""
+
+    names = (
+        "backend.separable_conv2d",
+        "ops.separable_conv",
+        "ops.nn.separable_conv",
+        "tensorflow.nn.separable_conv2d",
+    )
+    signature = "x, kernel, pointwise, strides=1, padding='valid', data_format=None, dilation_rate=1"
+    signatures = {"tensorflow.nn": "x, kernel, pointwise, strides, padding, data_format=None, dilation_rate=None"}
+    renames = {**Convolve.renames, "pointwise_kernel": "pointwise", "pointwise_filter": "pointwise", "depthwise_filter": "kernel"}  # fmt: skip
+    inputs = ("x", "kernel", "pointwise")
+    examples = (
+        example(
+            "K.separable_conv2d(x, tf.reshape(k, (3, 2, 3, 2)), tf.reshape(p, (1, 1, 6, 4)), padding='same')",
+            x=(2, 5, 6, 3), k=(3, 2, 3, 2), p=(1, 1, 6, 4),
+        ),
+        example(
+            "ops.separable_conv(x, tf.reshape(k, (3, 3, 2)), tf.reshape(p, (1, 6, 4)), 2)",
+            x=(2, 7, 3), k=(3, 3, 2), p=(1, 6, 4),
+        ),
+        example(
+            "tf.nn.separable_conv2d(x, tf.reshape(k, (3, 3, 3, 1)), tf.reshape(p, (1, 1, 3, 4)), [1, 2, 2, 1], 'SAME')",
+            x=(2, 5, 6, 3), k=(3, 3, 3, 1), p=(1, 1, 3, 4),
+        ),
+    )  # fmt: skip
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        pointwise = tensor(a, "pointwise")
+        apart = super().lower("ops.depthwise_conv", a)
+        (y,) = apart.types
+        rank = y.rank - 2
+        if pointwise.rank != rank + 2 or not equal(y.shape[-1], pointwise.shape[-2]):
+            raise Declined("K2T103", "this kernel for the mix of channels is not translated")
+        axes = ", ".join(map(str, range(rank)))
+        text = f"F.conv{rank}d({apart.steps[0].fn}, {pointwise}.permute({rank + 1}, {rank}, {axes}))"
+        return one(text, (*y.shape[:-1], pointwise.shape[-1]), y.dtype, Layout.FIRST)
+
+
 class Pool(_Windows):
     """The greatest or the mean of each window."""
 
     names = (
-        "backend.pool2d", "ops.max_pool", "ops.average_pool", "ops.nn.max_pool", "ops.nn.average_pool", "tensorflow.nn.max_pool",
+        "backend.pool2d", "backend.pool3d", "ops.max_pool", "ops.average_pool", "ops.nn.max_pool", "ops.nn.average_pool", "tensorflow.nn.max_pool",
         "tensorflow.nn.avg_pool", "tensorflow.nn.max_pool2d", "tensorflow.nn.avg_pool2d", "tensorflow.nn.max_pool1d", "tensorflow.nn.avg_pool1d",
+        "tensorflow.nn.max_pool3d", "tensorflow.nn.avg_pool3d",
     )  # fmt: skip
     signature = "x, size, strides=None, padding='valid', data_format=None"
-    signatures = {"backend.pool2d": "x, size, strides=(1, 1), padding='valid', data_format=None, pool_mode='max'"}
+    signatures = {"backend": "x, size, strides=1, padding='valid', data_format=None, pool_mode='max'"}
     renames = {"input": "x", "inputs": "x", "ksize": "size", "pool_size": "size", "value": "x"}
     examples = (
         example("tf.nn.max_pool(x, 2, 2, 'VALID')", x=(2, 5, 6, 3)),
@@ -151,6 +193,8 @@ class Pool(_Windows):
         example("K.pool2d(x, (2, 2), strides=(2, 2), pool_mode='avg')", x=(2, 4, 6, 3)),
         example("ops.average_pool(x, 3, strides=1, padding='same')", x=(2, 4, 6, 3)),
         example("ops.max_pool(x, 2)", x=(2, 6, 3)),
+        example("K.pool3d(tf.cast(x, 'float32'), (2, 3, 2), padding='same')", x=(2, 4, 6, 4, 3)),
+        example("tf.nn.avg_pool3d(tf.cast(x, 'float32'), 2, [1, 2, 2, 2, 1], 'VALID')", x=(2, 4, 6, 4, 3)),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:

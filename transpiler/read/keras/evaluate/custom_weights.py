@@ -59,9 +59,23 @@ class CustomWeights:
         """`tf.Variable` in a layer's constructor or `build`: a weight of that layer."""
         names = ("initial_value", "trainable") if path.startswith("tensorflow.") else ("initializer", "shape")
         given = {**dict(zip(names, args)), **kwargs}
-        start = given.get("initial_value", given.get("initializer"))
+        return self.variable_of(path, given, given.get("initial_value", given.get("initializer")))
+
+    def api_variable(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`K.variable`, which makes a `tf.Variable` of floats."""
+        given = {"dtype": "float32", **dict(zip(("value", "dtype", "name", "constraint"), args)), **kwargs}
+        return self.variable_of(path, given, given.get("value"))
+
+    def variable_of(self, path: str, given: dict[str, Any], start: Any) -> Any:
+        """A variable of the layer that is being made, which starts as `start`."""
         if not self.owners:
             return Unknown(f"{path}() is not evaluated")
+        floats = type(start) is float or str(getattr(given.get("dtype"), "leaf", given.get("dtype"))).startswith(
+            "float"
+        )
+        if type(start) in (int, float) and floats:
+            start = Drawn(ApiObject(ApiValue("keras.initializers.Constant"), (float(start),)), ())
+        start = self.as_tensors(start, False)
         if isinstance(start, (NumpyArray, Constant)):
             if not is_float(self.dtype_of_variable(start, given.get("dtype"))):
                 return self.array_tensor(start) if isinstance(start, NumpyArray) else start
@@ -69,13 +83,13 @@ class CustomWeights:
             start = Drawn(constant, start.shape if isinstance(start, NumpyArray) else start.type.shape)
         if not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
             return Unknown(f"{path}() is not evaluated")
-        if self.generation != KERAS2 and path.startswith("tensorflow."):
+        if self.generation != KERAS2 and (path.startswith("tensorflow.") or path == "keras.backend.variable"):
             raise self.declined(
                 "K2T107",
                 "Keras 3 does not count a tf.Variable among the weights of a layer",
                 "Use add_weight(), or convert with --keras tf_keras.",
             )
-        kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype")}
+        kept = {k: v for k, v in given.items() if k in ("trainable", "name", "dtype", "constraint")}
         return self.add_weight(self.owners[-1], [], {**kept, "shape": start.shape, "initializer": start.initializer})
 
     def dtype_of_variable(self, start: NumpyArray | Constant, dtype: Any) -> str:

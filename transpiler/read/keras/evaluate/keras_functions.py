@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from transpiler.diagnostics import Finding, Severity, excerpt
 from transpiler.ir.expr import Sym, witness_of
 from transpiler.ir.model import ApiValue, Layer
 from transpiler.ir.program import Value, tensors
+from transpiler.ir.shape import product
 from transpiler.read.keras.evaluate.api import (
     EXPORTS,
 )
@@ -33,6 +35,11 @@ def in_train_phase(x, alt, training=None):
     return alt() if callable(alt) else alt
 """
 """`K.in_train_phase` of legacy Keras."""
+COND = """
+def cond(pred, true_fn=None, false_fn=None, name=None):
+    return true_fn() if pred else false_fn()
+"""
+"""`tf.cond` and `ops.cond`, where what decides is known when the model is built or is the mode of the module."""
 
 
 class KerasFunctions:
@@ -72,6 +79,42 @@ class KerasFunctions:
     def api_in_test_phase(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         x, alt, *rest = args
         return self.run_function(self.function_of(IN_TRAIN_PHASE), [alt, x, *rest], kwargs)
+
+    def api_cond(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self.run_function(self.function_of(COND), args, kwargs)
+
+    def api_print_tensor(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`K.print_tensor`, `tf.compat.v1.Print`: the tensor, which nothing prints."""
+        self.report_print(path)
+        return args[0] if args else kwargs.get("x", kwargs.get("input_"))
+
+    api_Print = api_print_tensor
+
+    def api_print(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.report_print(path)
+
+    def report_print(self, path: str) -> None:
+        self.report("K2T405", f"{path}() is left out", "Print where forward computes it.", Severity.NOTE)
+
+    def api_count_params(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        value = args[0] if args else kwargs.get("x")
+        size = product(value.type.shape) if isinstance(value, Value) else None
+        return Unknown(f"{path}() is not evaluated") if size is None else size
+
+    def api_standardize_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The name of a dtype."""
+        value = args[0] if args else kwargs.get("dtype")
+        name = value.leaf if isinstance(value, ApiValue) else value
+        known = isinstance(name, str) and re.fullmatch(r"bool|bfloat16|(float|u?int)\d+", name)
+        return "float32" if name is None else name if known else Unknown(f"{path}() is not evaluated")
+
+    def api_is_float_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        name = self.api_standardize_dtype(path, args, kwargs)
+        return name if isinstance(name, Unknown) else name.startswith(("float", "bfloat"))
+
+    def api_is_int_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        name = self.api_standardize_dtype(path, args, kwargs)
+        return name if isinstance(name, Unknown) else name.startswith(("int", "uint"))
 
     def function_of(self, text: str) -> Function:
         """A function given as its source."""

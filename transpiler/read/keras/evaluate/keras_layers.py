@@ -196,7 +196,8 @@ class KerasLayers:
                 )
                 raise self.declined("K2T101", message, "Replace it, or translate it by hand.")
             return ApiObject(api, tuple(args), kwargs)
-        return Unknown(f"{path}() is not evaluated")
+        why = f": {reason(path)}" if reason(path) else ""
+        return Unknown(f"{path}() is not evaluated{why}")
 
     def activation_function(self, api: ApiValue, x: Value) -> list[Step] | None:
         try:

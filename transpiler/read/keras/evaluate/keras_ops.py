@@ -123,7 +123,7 @@ class KerasOps:
 
     def packed(self, value: Any) -> Any:
         """A list of tensors where TensorFlow takes one tensor: it stacks them."""
-        if not isinstance(value, (list, tuple)) or not value or isinstance(value, SizeTensor):
+        if not isinstance(value, (list, tuple)) or not len(value) or isinstance(value, SizeTensor):
             return value
         items = [self.packed(v) for v in value]
         whole = all(isinstance(v, Value) and not is_size(v) for v in items)
@@ -132,7 +132,7 @@ class KerasOps:
     def as_tensors(self, value: Any, several: bool) -> Any:
         if several and isinstance(value, (list, tuple)):
             return [self.as_tensors(v, False) for v in value]
-        if isinstance(value, (list, tuple)) and value and not has_tensors(value) and shape_of(value):
+        if isinstance(value, (list, tuple)) and len(value) and not has_tensors(value) and shape_of(value):
             return self.call_op("tensorflow.constant", [value], {})
         return value
 
