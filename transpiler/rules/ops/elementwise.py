@@ -203,6 +203,7 @@ class Clip(OpRule):
     batched = True
     names = paths("clip", "clip_by_value")
     signature = "x, min_value, max_value"
+    inputs = ("x", "min_value", "max_value")
     renames = {
         "clip_value_min": "min_value",
         "clip_value_max": "max_value",
@@ -214,6 +215,13 @@ class Clip(OpRule):
         example("K.clip(x, -0.3, 0.4)"),
         example("tf.clip_by_value(x, 0.0, 1.0)"),
         example("ops.clip(x, -1, 0.5)"),
+        example("tf.clip_by_value(x, 0.0, y)", x=(3, 4), y=(3, 4)),
+        example("tf.clip_by_value(x, y, z)", x=(3, 4), y=(4,), z=(3, 1)),
+        example(
+            "tf.cast(tf.clip_by_value(tf.cast(x * 5, 'int32'), tf.zeros([], 'int32'), tf.cast(y * 3, 'int32')), x.dtype)",
+            x=(3, 4),
+            y=(3, 4),
+        ),
     )
 
     def wants(self, path: str, a: Args) -> Layout | None:
@@ -221,6 +229,9 @@ class Clip(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
+        bounds = [v for v in (a.min_value, a.max_value) if isinstance(v, Operand)]
+        if bounds:
+            return self.between(x, a.min_value, a.max_value, bounds)
         if not is_float(x.dtype) and not all(type(v) is int for v in (a.min_value, a.max_value)):
             raise Declined("K2T103", "limits of integers have to be integers")
         numbers = [v for v in (a.min_value, a.max_value) if type(v) in (int, float)]
@@ -228,6 +239,20 @@ class Clip(OpRule):
             raise Declined("K2T102", "clip() between limits in the wrong order is not translated")
         low, high = (str(v) if v is None else operand_text(v) for v in (a.min_value, a.max_value))
         return elementwise(f"torch.clamp({{0}}, {low}, {high})", [x])
+
+    def between(self, x: Operand, low: Any, high: Any, bounds: list[Operand]) -> Lowering:
+        """TensorFlow takes the lower of value and upper limit first: where the limits cross, the lower limit wins."""
+        if any(is_float(b.dtype) != is_float(x.dtype) for b in bounds):
+            raise Declined("K2T103", "limits of another dtype are not translated")
+        if not is_float(x.dtype) and not all(isinstance(v, (Operand, int)) for v in (low, high)):
+            raise Declined("K2T103", "limits of integers have to be integers")
+        upper = (
+            f"torch.minimum({{0}}, {high})" if isinstance(high, Operand) else f"{{0}}.clamp(max={operand_text(high)})"
+        )
+        both = (
+            f"torch.maximum({upper}, {low})" if isinstance(low, Operand) else f"{upper}.clamp(min={operand_text(low)})"
+        )
+        return elementwise(both, [x, *bounds])
 
 
 class NanToNum(OpRule):

@@ -82,9 +82,15 @@ def _branches(block: Block, path: Path) -> Iterator[tuple[Branch, Path]]:
 
 def _changes_something(cls: ModuleClass) -> bool:
     """Whether the constructor of a class, or of one that it constructs, changes what a variable holds."""
-    if any(isinstance(op, Change) for op in cls.block.walk()):
-        return True
-    return any(_changes_something(made.cls) for made in constructions(cls.block))
+    todo, seen = [cls], {cls}
+    while todo:
+        block = todo.pop().block
+        if any(isinstance(op, Change) for op in block.walk()):
+            return True
+        new = {made.cls for made in constructions(block)} - seen  # a class may construct itself
+        seen |= new
+        todo += new
+    return False
 
 
 def _is_pure(test: ast.expr) -> bool:

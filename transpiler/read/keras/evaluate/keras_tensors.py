@@ -65,6 +65,8 @@ class KerasTensors:
             )
         if name in ("__name__", "__path__", "__file__"):
             return value.leaf
+        if name == "newaxis":
+            return None
         path = canonical(f"{value.path}.{name}")
         if (
             value.path == "keras.applications"

@@ -371,6 +371,12 @@ class TensorShape:
     def __getitem__(self, index: Any) -> Any:
         return TensorShape(self.dims[index]) if isinstance(index, slice) else self.dims[index]
 
+    def __add__(self, other: Any) -> TensorShape:
+        return TensorShape((*self.dims, *other)) if isinstance(other, (tuple, list, TensorShape)) else NotImplemented
+
+    def __radd__(self, other: Any) -> TensorShape:
+        return TensorShape((*other, *self.dims)) if isinstance(other, (tuple, list)) else NotImplemented
+
 
 class SizeTensor(list):
     """`tf.shape(x)`: sizes, of which the open ones are read at run time; arithmetic is by element."""
