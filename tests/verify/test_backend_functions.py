@@ -65,6 +65,22 @@ def build(units=4):
 """
 
 
+GREATEST = """
+class Greatest(layers.Layer):
+    def __init__(self, k, **kwargs):
+        super().__init__(**kwargs)
+        self.k = k
+
+    def call(self, x):
+        values, places = tf.nn.top_k(tf.nn.relu(x), self.k)
+        return values + tf.cast(places, values.dtype)
+
+def build(k=3):
+    i = keras.Input((9,))
+    return keras.Model(i, layers.Dense(2)(Greatest(k=k)(Greatest(k + 2)(i))))
+"""
+
+
 def verified(source: str, generation: str, tmp_path: Path):
     path = tmp_path / "prog.py"
     path.write_text(HEAD + source)
@@ -77,6 +93,12 @@ def test_variables_of_the_backend_are_weights_of_legacy_keras_alone(tmp_path: Pa
     assert (result.reason, result.status) == ("", "pass")
     result = verified(VARIABLES, "keras3", tmp_path)
     assert result.status == "declined" and "tf.Variable" in result.reason
+
+
+@pytest.mark.parametrize("generation", ["keras3", "tf_keras"])
+def test_how_results_are_taken_may_read_a_parameter(generation: str, tmp_path: Path):
+    result = verified(GREATEST, generation, tmp_path)
+    assert (result.reason, result.status, result.tier) == ("", "pass", "structure")
 
 
 def test_settings_and_names_change_nothing(tmp_path: Path):
