@@ -29,7 +29,7 @@ HEAD = {
     KERAS3: "import keras\nfrom keras import ops, backend as K\nimport tensorflow as tf\n",
     KERAS2: "import tf_keras as keras\nfrom tf_keras import backend as K\nimport tensorflow as tf\n",
 }
-FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps"
+FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace"
 """TensorFlow computes these with constants of float32."""
 SCOPE = {
     KERAS3: {"keras": keras, "K": backend3, "ops": keras.ops, "tf": tf},
@@ -77,6 +77,11 @@ def converted(e: Example, generation: str, folder: Path) -> str:
 
 @pytest.mark.parametrize(("e", "generation"), cases())
 def test_example(e: Example, generation: str, tmp_path: Path) -> None:
+    compare(e, generation, tmp_path)
+
+
+def compare(e: Example, generation: str, tmp_path: Path) -> None:
+    """Asserts that values and gradients of an example agree with its translation's."""
     text = converted(e, generation, tmp_path)
     scope: dict[str, Any] = {}
     exec(compile(text, "converted", "exec"), scope)
@@ -158,6 +163,7 @@ DECLINED = {
     "truths and a number": "ops.logical_and(x > 0.0, 1)",
     "reflection of truths": "tf.pad(x > 0.0, [[0, 0], [0, 0], [1, 1]], 'REFLECT')",
     "a table in parts": "tf.nn.embedding_lookup([x[0], x[0]], tf.constant([0, 2]))",
+    "a remainder by a tensor": "x % (x + 2.0)",
     "arithmetic on truths": "(x > 0.0) * x",
     "bits of numbers": "tf.cast(x, tf.int32) & 1",
     "a sum over no axes": "tf.reduce_sum(x, axis=[])",

@@ -50,6 +50,37 @@ def build():
 """
 
 
+SETTINGS = """
+def build(units=4):
+    K.clear_session()
+    tf.random.set_seed(3)
+    K.set_image_data_format("channels_last")
+    axis = -1 if K.image_data_format() == "channels_last" else 1
+    i = keras.Input((6, 6, 3))
+    assert K.is_keras_tensor(i) and K.backend() == "tensorflow" and K.floatx() == "float32"
+    with K.name_scope("block"), tf.name_scope("inner"):
+        x = layers.BatchNormalization(axis=axis, epsilon=K.epsilon())(layers.Conv2D(units, 3)(i))
+    sources = keras.utils.get_source_inputs(x)
+    return keras.Model(sources, layers.Dense(K.int_shape(x)[axis] * K.ndim(x))(x))
+"""
+
+
+GREATEST = """
+class Greatest(layers.Layer):
+    def __init__(self, k, **kwargs):
+        super().__init__(**kwargs)
+        self.k = k
+
+    def call(self, x):
+        values, places = tf.nn.top_k(tf.nn.relu(x), self.k)
+        return values + tf.cast(places, values.dtype)
+
+def build(k=3):
+    i = keras.Input((9,))
+    return keras.Model(i, layers.Dense(2)(Greatest(k=k)(Greatest(k + 2)(i))))
+"""
+
+
 def verified(source: str, generation: str, tmp_path: Path):
     path = tmp_path / "prog.py"
     path.write_text(HEAD + source)
@@ -62,6 +93,17 @@ def test_variables_of_the_backend_are_weights_of_legacy_keras_alone(tmp_path: Pa
     assert (result.reason, result.status) == ("", "pass")
     result = verified(VARIABLES, "keras3", tmp_path)
     assert result.status == "declined" and "tf.Variable" in result.reason
+
+
+@pytest.mark.parametrize("generation", ["keras3", "tf_keras"])
+def test_how_results_are_taken_may_read_a_parameter(generation: str, tmp_path: Path):
+    result = verified(GREATEST, generation, tmp_path)
+    assert (result.reason, result.status, result.tier) == ("", "pass", "structure")
+
+
+def test_settings_and_names_change_nothing(tmp_path: Path):
+    result = verified(SETTINGS, "tf_keras", tmp_path)
+    assert (result.reason, result.status) == ("", "pass")
 
 
 def test_choices_dropout_and_prints_in_a_layer(tmp_path: Path):

@@ -86,12 +86,10 @@ def used_names(block: Block, let_values: bool) -> set[str]:
         if isinstance(op, Apply):
             if op.member is not None:
                 found |= member_names(op.member)
-            if op.step.fn and (op.member is None or op.step.module is None):
-                found |= {
-                    n
-                    for n in names_in_code(op.step.fn.replace("{", "_arg_").replace("}", "_"))
-                    if not n.startswith("_arg_")
-                }
+            texts = [op.step.fn] if op.step.fn and (op.member is None or op.step.module is None) else []
+            for text in (*texts, *op.outputs):
+                names = names_in_code(text.replace("{", "_arg_").replace("}", "_"))
+                found |= {n for n in names if not n.startswith("_arg_")}
         elif isinstance(op, Branch):
             found |= names_in(op.test)
         elif isinstance(op, (Loop, ForLoop)):
@@ -284,6 +282,7 @@ def rename_static(block: Block, old: str, new: str) -> None:
                 member(op.member)
             if op.step.fn and old in op.step.fn:
                 op.step = replace(op.step, fn=text(op.step.fn))
+            op.outputs = tuple(text(o) if old in o else o for o in op.outputs)
             if isinstance(op, Pick):
                 op.index = value(op.index)
         elif isinstance(op, Branch):

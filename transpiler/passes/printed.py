@@ -10,7 +10,8 @@ from transpiler.ir.trees import variables_in
 
 def forward_names(block: Block) -> set[str]:
     """The static names that the expressions of `forward` read."""
-    steps = [op.step.fn for op in block.walk() if isinstance(op, Apply) and op.step.fn]
+    applied = [op for op in block.walk() if isinstance(op, Apply)]
+    steps = [text for op in applied for text in (op.step.fn, *op.outputs) if text]
     steps += [pick.step.fn for op in block.walk() if isinstance(op, ForLoop) for pick in op.picked if pick.step.fn]
     return {n for fn in steps for n in names_in_code(fn.replace("{", "_arg_").replace("}", "_"))}
 

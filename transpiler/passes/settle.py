@@ -225,6 +225,7 @@ def block_texts(block: Block, needed: set[str] | None = None) -> Iterable[str]:
             yield text_of(op.value)
         elif isinstance(op, Apply):
             yield op.step.fn or ""
+            yield from op.outputs
         elif isinstance(op, Branch):
             yield op.test.code
         elif isinstance(op, (Loop, ForLoop)):

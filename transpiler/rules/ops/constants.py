@@ -289,7 +289,12 @@ class Eye(OpRule):
     }
     renames = {"size": "n", "num_rows": "n", "num_columns": "m", "N": "n", "M": "m"}
     inputs, creates = (), True
-    examples = (example("x @ tf.eye(4)"), example("x @ K.eye(4)"), example("x @ ops.eye(4, 5)"))
+    examples = (
+        example("x @ tf.eye(4)"),
+        example("x @ K.eye(4)"),
+        example("x @ tf.linalg.eye(4, dtype=tf.float32)"),
+        example("x @ ops.eye(4, 5)"),
+    )
 
     def lower(self, path: str, a: Args) -> Lowering:
         if a.get("k") or a.get("batch_shape") is not None or operands([a.n, a.get("m")]):

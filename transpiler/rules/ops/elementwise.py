@@ -144,6 +144,10 @@ class Test(OpRule):
         return elementwise(text, [x], "bool")
 
 
+LIMITS = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32768, 32767)}
+"""The integers whose limits floats hold exactly."""
+
+
 class Cast(OpRule):
     """A change of dtype; floats follow the model's."""
 
@@ -155,6 +159,8 @@ class Cast(OpRule):
         example("tf.cast(i, tf.float32) * 0.5", i=(5, "ids", 2, 3)),
         example("ops.cast(x * 3.0, 'int32')"),
         example("tf.cast(x, tf.bool)"),
+        example("tf.saturate_cast(300.0 * x, tf.uint8)"),
+        example("ops.saturate_cast(i * 40, 'int8')", i=(9, "ids", 2, 3)),
     )
 
     def wants(self, path: str, a: Args) -> Layout | None:
@@ -166,9 +172,14 @@ class Cast(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = a.x
-        if not isinstance(x, Operand) or leaf_of(path) == "saturate_cast":
+        if not isinstance(x, Operand):
             raise Declined("K2T103", f"a cast of {show_operand(x)} is not translated")
         name = dtype_name(a.const("dtype"))
+        if leaf_of(path) == "saturate_cast" and name != "float":
+            if name not in LIMITS or x.dtype == "bool":
+                raise Declined("K2T103", f"a saturating cast of {x.dtype} to {name} is not translated")
+            low, high = LIMITS[name]
+            return elementwise(f"{{0}}.clamp({low}, {high}).to(torch.{name})", [x], name)
         y = replace(x.type, dtype="float32" if name == "float" else name)
         if x.dtype == SIZE:
             return Lowering([], [x.type])

@@ -104,6 +104,7 @@ class Relu(_Activation):
     renames = {"features": "x", "alpha": "negative_slope"}
     examples = (
         example("tf.nn.relu(features=x)"),
+        example("ops.relu(x)"),
         example("K.relu(x, alpha=0.1)"),
         example("K.relu(4.0 * x, max_value=6.0)"),
         example("K.relu(4.0 * x, max_value=2)"),
@@ -142,10 +143,12 @@ class Elu(_Activation):
 
     names = activations("elu", "celu")
     signature = "x, alpha=1.0"
+    signatures = {"tensorflow.nn": "x"}
     examples = (example("K.elu(x, 0.5)"), example("ops.celu(x, alpha=0.7)"), example("tf.nn.elu(x)"))
 
     def text(self, path: str, a: Args) -> str:
-        alpha = "" if type(a.alpha) in (int, float) and a.alpha == 1 else f", {operand_text(a.alpha)}"
+        value = a.get("alpha", 1.0)
+        alpha = "" if type(value) in (int, float) and value == 1 else f", {operand_text(value)}"
         return f"F.{leaf_of(path)}({{0}}{alpha})"
 
 

@@ -81,6 +81,8 @@ def operator_lowering(template: str, values: Sequence[Any], dtype: str | None = 
         text = text.replace(f"\0{i}\0", operand_text(value))
     xs = operands(list(values))
     kinds = {x.dtype for x in xs}
+    if " % " in template and isinstance(values[1], Operand) and is_float(values[1].dtype):
+        raise Declined("K2T103", "torch has no gradient for a remainder by a tensor of fractions")
     if " // " in template and (any(map(is_float, kinds)) or any(type(v) is float for v in values)):
         text = f"torch.floor({text.replace(' // ', ' / ')})"  # torch has no gradient for //
     if dtype is None and kinds == {SIZE} and "/" in text.replace("//", ""):
@@ -118,6 +120,7 @@ class Binary(OpRule):
         example("tf.pow(abs(x) + 0.5, 1.5)"),
         example("ops.power(abs(x) + 0.5, y)", x=(2, 3, 4), y=(3, 4)),
         example("tf.math.floormod(x, 0.4)"),
+        example("tf.math.mod(x, 0.5)"),
         example("tf.math.floordiv(i, 4) + i % 3", i=(50, "ids", 4, 6)),
         example("ops.floor_divide(x, 0.3)"),
         example("x // 0.3 + x % 0.7 - (-x) % 0.7"),

@@ -123,6 +123,7 @@ class Pad(OpRule):
         example("tf.pad(x, [[0, 0], [1, 2], [2, 1], [0, 0]], 'REFLECT')", x=(2, 4, 5, 3)),
         example("K.temporal_padding(x, (2, 1))"),
         example("K.spatial_2d_padding(x, ((1, 0), (2, 3)))", x=(2, 4, 5, 3)),
+        example("K.spatial_3d_padding(x, ((1, 0), (2, 3), (0, 1)))", x=(2, 4, 5, 2, 3)),
         example("K.spatial_2d_padding(x, data_format='channels_first')", x=(2, 4, 5, 3)),
         example("tf.pad(tf.pad(x, [[0, 0], [1, 2], [0, 0], [0, 0]]), [[0, 0]] * 3 + [[1, 1]])", x=(2, 4, 5, 3)),
     )

@@ -147,12 +147,22 @@ class Squeeze(OpRule):
 class Permute(OpRule):
     """Axes in another order."""
 
-    names = (*paths("permute_dimensions", "transpose"), "ops.swapaxes", "ops.numpy.swapaxes", "ops.moveaxis")
+    names = (
+        *(
+            "backend.permute_dimensions",
+            "backend.transpose",
+            "ops.transpose",
+            "ops.numpy.transpose",
+            "tensorflow.transpose",
+        ),
+        *("ops.swapaxes", "ops.numpy.swapaxes", "ops.moveaxis", "ops.numpy.moveaxis"),
+    )
     signature = "x, pattern=None, conjugate=False"
     signatures = {
         "ops.swapaxes": "x, axis1, axis2",
         "ops.numpy.swapaxes": "x, axis1, axis2",
         "ops.moveaxis": "x, source, destination",
+        "ops.numpy.moveaxis": "x, source, destination",
     }
     renames = {"perm": "pattern", "axes": "pattern", "a": "x"}
     examples = (
@@ -189,6 +199,20 @@ class Permute(OpRule):
         if sorted(order) != list(range(rank)):
             raise Declined("K2T102", f"{show(pattern)} is no order of {rank} axes")
         return order
+
+
+class MatrixTranspose(OpRule):
+    """The last two axes in the other order."""
+
+    names = ("tensorflow.linalg.matrix_transpose", "tensorflow.linalg.transpose", "tensorflow.matrix_transpose")
+    renames = {"a": "x"}
+    examples = (example("tf.linalg.matrix_transpose(x)"), example("tf.compat.v1.matrix_transpose(a=x)"))
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if x.rank < 2:
+            raise Declined("K2T103", "a vector is no matrix")
+        return one("{0}.mT", (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
 
 
 class BroadcastTo(OpRule):

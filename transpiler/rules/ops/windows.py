@@ -103,6 +103,10 @@ class Convolve(_Windows):
         ),
         example("tf.nn.conv2d(x, tf.reshape(k, (3, 2, 3, 4)), 2, 'VALID')", x=(2, 5, 6, 3), k=(3, 2, 3, 4)),
         example("K.conv1d(x, tf.reshape(k, (3, 3, 4)), dilation_rate=2)", x=(2, 7, 3), k=(3, 3, 4)),
+        example("tf.nn.conv1d(x, tf.reshape(k, (3, 3, 4)), 2, 'SAME')", x=(2, 7, 3), k=(3, 3, 4)),
+        example(
+            "tf.nn.conv3d(x, tf.reshape(k, (3, 2, 2, 3, 4)), [1] * 5, 'SAME')", x=(2, 5, 4, 3, 3), k=(3, 2, 2, 3, 4)
+        ),
         example("K.depthwise_conv2d(x, tf.reshape(k, (3, 3, 3, 2)), padding='same')", x=(2, 5, 6, 3), k=(3, 3, 3, 2)),
         example("ops.conv(x, tf.reshape(k, (3, 3, 3, 4)), strides=2, padding='same')", x=(2, 8, 6, 3), k=(3, 3, 3, 4)),
         example("K.conv3d(x, tf.reshape(k, (3, 2, 2, 3, 4)), (2, 1, 1), 'same')", x=(2, 5, 4, 3, 3), k=(3, 2, 2, 3, 4)),
@@ -193,6 +197,8 @@ class Pool(_Windows):
         example("K.pool2d(x, (2, 2), strides=(2, 2), pool_mode='avg')", x=(2, 4, 6, 3)),
         example("ops.average_pool(x, 3, strides=1, padding='same')", x=(2, 4, 6, 3)),
         example("ops.max_pool(x, 2)", x=(2, 6, 3)),
+        example("tf.nn.max_pool1d(x, 3, 2, 'SAME')", x=(2, 7, 3)),
+        example("tf.nn.avg_pool1d(x, [2], 2, 'VALID')", x=(2, 7, 3)),
         example("K.pool3d(tf.cast(x, 'float32'), (2, 3, 2), padding='same')", x=(2, 4, 6, 4, 3)),
         example("tf.nn.avg_pool3d(tf.cast(x, 'float32'), 2, [1, 2, 2, 2, 1], 'VALID')", x=(2, 4, 6, 4, 3)),
     )

@@ -209,9 +209,9 @@ class ForwardWriter:
         used = [r for r in op.results if self.counts[r]]
         outputs = op.outputs or tuple(f"{{0}}[{i}]" for i in range(len(op.results)))
         if len(used) == 1:
-            template = outputs[op.results.index(used[0])]
             name = self.variable(used[0], index, holders, last_use)
-            out.add(f"{name} = {ast.unparse(fill_args(template, [expression]))}")
+            taken = self.taken(outputs[op.results.index(used[0])], expression)
+            out.add(f"{name} = {ast.unparse(taken)}")
             self.variables[used[0]] = ast.Name(name, ast.Load())
             return
         if sorted(outputs) == sorted(f"{{0}}[{i}]" for i in range(len(op.results))):
@@ -227,7 +227,7 @@ class ForwardWriter:
         else:
             out.add(f"{temporary} = {ast.unparse(expression)}")
         for r, name in zip(used, names):
-            value = fill_args(outputs[op.results.index(r)], [ast.Name(temporary, ast.Load())])
+            value = self.taken(outputs[op.results.index(r)], ast.Name(temporary, ast.Load()))
             out.add(f"{name} = {ast.unparse(value)}")
             self.variables[r] = ast.Name(name, ast.Load())
 
@@ -255,6 +255,10 @@ class ForwardWriter:
         if step.fn is None:
             raise AssertionError(f"{step} has no function form")
         return fill(step.fn, **{f"p{i}": a for i, a in enumerate(args)}, **self.stored_names(step.fn))
+
+    def taken(self, template: str, whole: ast.expr) -> ast.expr:
+        """One result of an operation that gives several."""
+        return fill(template, p0=whole, **self.stored_names(template))
 
     def stored_names(self, template: str) -> dict[str, ast.expr]:
         """Static names in an expression of `forward`: the constructor keeps them as attributes."""
