@@ -8,7 +8,7 @@ import pytest
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.naming import Names
-from transpiler.ir.program import Block, Branch, Change, Let, ModuleClass, Param, Value
+from transpiler.ir.program import Block, Branch, Change, Construction, Let, ModuleClass, Param, Value
 from transpiler.ir.shape import TensorType
 from transpiler.write.torch.flags import Flags, flags_of
 
@@ -60,6 +60,15 @@ def test_variable_that_is_assigned_again():
 
 def test_list_that_changes():
     assert apart(branch("a[0]"), branch("a[0]"), Change(ast.parse("a.pop()").body[0], ("a",)))
+
+
+def test_list_that_a_class_changes():
+    """One that constructs itself, somewhere below."""
+    inner = ModuleClass("Inner", [Param("a")], [], Block([]))
+    inner.block.ops += [Let("below", Construction(inner, {})), Change(ast.parse("a.pop()").body[0], ("a",))]
+    assert apart(branch("a[0]"), branch("a[0]"), Let("c", Construction(inner, {})))
+    inner.block.ops.pop()
+    assert not apart(branch("a[0]"), branch("a[0]"), Let("c", Construction(inner, {})))
 
 
 def test_call_of_anything():

@@ -58,3 +58,11 @@ def test_import_inside_a_function_is_not_for_others():
 def test_import_inside_a_function_is_not_for_its_annotations():
     source = INSIDE.replace("def basis():", "def basis(x: np.ndarray):")
     assert rewritten(source, "def build():\n    return 2").count("import numpy as np") == 2
+
+
+def test_comment_for_a_tool_goes_with_its_import():
+    source = (
+        "# pylint: disable=E0611\nimport os\n# pylint: disable=E0611\nfrom x import Dense\n# why\nfrom y import f\n\n\n"
+    )
+    text = rewritten(source + "def build():\n    return f(os, Dense)\n", "def build():\n    return os")
+    assert text.startswith("# pylint: disable=E0611\nimport os\n# why\n\n")

@@ -34,10 +34,9 @@ class Build(nn.Module):
         self.conv2 = nn.Conv2d(filters, filters, kernel_size=5)
         cut = height - 2 - (height - 6)
         self.conv3 = nn.Conv2d(filters + filters, filters, kernel_size=9)
-        cut2 = height - 2 - (cut // 2 + cut // 2) - (height - 2 - (cut // 2 + cut // 2) - 8)
+        self.cut2 = height - 2 - (cut // 2 + cut // 2) - (height - 2 - (cut // 2 + cut // 2) - 8)
         self.conv4 = nn.Conv2d(filters + filters, filters, kernel_size=1)
         self.cut = cut
-        self.cut2 = cut2
         self.apply(init_weights)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import Lines, annotation, docstring, parameter, shown
 
+VERSION_NAME = re.compile(r"\b\w+?__v\d+\b")
+
 
 class ClassWriter(ConstructorWriter, ForwardWriter):
     """Writes one class. `helpers` collects the names of helper classes it needs."""
@@ -102,6 +104,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
             constructor.add("self.apply(init_weights)")
         constructor.add(*(f"self.{self.attributes[m]} = {m.code}" for m in given))  # these have their weights already
         constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
+        constructor.lines = self.stored_at_once(constructor.lines)
         returned = next((op.value for op in self.cls.block.walk() if isinstance(op, Return)), None)
         text = render(
             "class",
@@ -120,6 +123,22 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         out.add(*(f"self.{name} = {test}" for name, test in self.flags.first.items()))
         self.constructor(self.cls.block, out)
         return out
+
+    def stored_at_once(self, lines: list[str]) -> list[str]:
+        """The constructor without variables that nothing reads but the attributes that hold them."""
+        read = Counter(name for line in lines for name in set(VERSION_NAME.findall(line)))
+        shared = Counter(self.printed.get(name, name) for name in read)
+        for name, attribute in self.stored.items():
+            made, kept = f"{name} = ", f"self.{attribute} = {name}"
+            assigned = [i for i, line in enumerate(lines) if line.lstrip().startswith(made)]
+            stored = [i for i, line in enumerate(lines) if line.strip() == kept]
+            paired = stored == [i + 1 for i in assigned] or len(assigned) == len(stored) == 1 and name not in self.inner
+            if not paired or read[name] != len(assigned) + len(stored) or shared[self.printed.get(name, name)] > 1:
+                continue
+            for i in assigned:
+                lines[i] = lines[i].replace(made, f"self.{attribute} = ", 1)
+            lines = [line for i, line in enumerate(lines) if i not in stored]
+        return lines
 
     def write_forward(self, inputs: list[str]) -> Lines:
         out = Lines()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from transpiler.ir.facts import opposite
 from transpiler.ir.naming import Names
-from transpiler.ir.program import Block, Branch, Change, ForLoop, Let, ModuleClass, blocks_of, constructions
+from transpiler.ir.program import Apply, Block, Branch, Change, ForLoop, Let, ModuleClass, blocks_of, constructions
 from transpiler.ir.statics import names_in
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.pieces import flag_name
@@ -82,14 +82,19 @@ def _branches(block: Block, path: Path) -> Iterator[tuple[Branch, Path]]:
 
 def _changes_something(cls: ModuleClass) -> bool:
     """Whether the constructor of a class, or of one that it constructs, changes what a variable holds."""
-    todo, seen = [cls], {cls}
+    classes = {cls}
+    todo = [cls]
     while todo:
         block = todo.pop().block
         if any(isinstance(op, Change) for op in block.walk()):
             return True
-        new = {made.cls for made in constructions(block)} - seen  # a class may construct itself
-        seen |= new
-        todo += new
+        members = [op.member for op in block.walk() if isinstance(op, Apply) and op.member is not None]
+        for member in members:  # grows
+            members += [*member.parts, *(member.choice.then + member.choice.otherwise if member.choice else ())]
+        made = [m.construction for m in members if m.construction is not None]
+        new = [c.cls for c in (*made, *constructions(block)) if c.cls not in classes]
+        classes |= set(new)
+        todo += dict.fromkeys(new)
     return False
 
 

@@ -22,6 +22,8 @@ LINE_LENGTH = 120
 PIECE = "__piece__"
 """Stands between texts that black formats in one go."""
 
+_PRAGMA = re.compile(r"\s*# *(pylint|flake8|isort|noqa|mypy|pyright|ruff)\b")
+"""A comment for a tool; it goes with the import below it, if it says no more than others do."""
 
 Edit = tuple[int, int, list[str]]
 """First line, last line, and the lines in their place."""
@@ -141,6 +143,9 @@ class FileEdit:
             else:
                 new = [] if top or node is not siblings[0] else [indent + "pass"]
             edits.append((node.lineno, node.end_lineno or node.lineno, new))
+            above = node.lineno - 1
+            if not new and above and _PRAGMA.match(lines[above - 1]) and lines.count(lines[above - 1]) > 1:
+                edits.append((above, above, []))
             nested = nested or not top
         for start, end, new in sorted(edits, reverse=True):
             lines[start - 1 : end] = new
