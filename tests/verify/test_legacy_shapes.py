@@ -25,7 +25,7 @@ class Heads(layers.Layer):
         y = tf.transpose(tf.reshape(x, shape), perm=[0, 2, 1, 3])
         positions = tf.range(0, x.shape[1], 1)[tf.newaxis, ...]
         y = tf.reshape(tf.transpose(y, perm=[0, 2, 1, 3]), [-1, *x.shape[1:]])
-        return y + tf.clip_by_value(tf.cast(positions, x.dtype)[..., tf.newaxis], x, 3.0)
+        return y + tf.clip_by_value(x, tf.cast(positions, x.dtype)[..., tf.newaxis], 3.0)
 
 
 def build(n=4):

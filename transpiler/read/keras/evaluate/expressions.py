@@ -238,7 +238,7 @@ class Expressions:
         if isinstance(op, ast.Mod) and isinstance(left, str) and is_open(right):
             return Sym(ast.BinOp(to_ast(left), op, to_ast(right)), observe(lambda r: left % r, right))
         repeats = isinstance(op, ast.Mult) and listed and type(right) is int and right <= MAX_REPEATED
-        joins = isinstance(op, ast.Add) and isinstance(left, (list, tuple)) and isinstance(right, (list, tuple))
+        joins = isinstance(op, ast.Add) and all(isinstance(v, (list, tuple, TensorShape)) for v in (left, right))
         if is_huge(op, left, right):
             raise self.declined("K2T005", "a value of this size is not evaluated")
         if repeats and is_open(left) or joins:
