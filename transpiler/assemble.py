@@ -427,8 +427,11 @@ class Assembly:
                 if isinstance(signal, Show):
                     self.memory.builders = {**builders, signal.maker: self.prepare_again(signal.maker)}
             except NotGathered as error:
-                self.memory.unrolled.append(error.node)
-                attempts.insert(0, attempt)
+                if error.node in self.memory.unrolled:
+                    errors.append(str(error))
+                else:
+                    self.memory.unrolled.append(error.node)
+                    attempts.insert(0, attempt)
             except StageError as error:
                 errors.append(str(error))
             except ProgramError as error:

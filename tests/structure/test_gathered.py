@@ -472,21 +472,6 @@ def build(shape=(8, 8, 3), depth=2, filters=4):
         f"{DOWN.replace('skips.append(x)', 'skips.append((x, filters))')}    for skip, _ in reversed(skips):{UP}",
         "depth=3",
     ),
-    "filled on one side of a branch": (
-        """
-def build(shape=(8, 8, 3), depth=2, filters=4, more=True):
-    inputs = x = keras.Input(shape)
-    found = []
-    if more:
-        for _ in range(depth):
-            x = conv(x, filters)
-            found.append(x)
-    for skip in found:
-        x = conv(Concatenate()([skip, x]), filters)
-    return Model(inputs, Conv2D(2, 1)(x))
-""",
-        "depth=3",
-    ),
     "its items among others": (f"{DOWN}    return Model(inputs, [x, *skips])", "depth=3"),
     "two names": (
         DOWN.replace("skips = []", "skips = others = []") + f"    for skip in reversed(others):{UP}",

@@ -835,8 +835,7 @@ def build(a=True, n=8):
     return Model(i, Concatenate()(outs))
 """,
     "build()",
-    tier="specialised",
-    refused=("build(False)",),
+    "build(False)", "build(False, 3)",
 )  # fmt: skip
 case(
     "a list filled on one side",
@@ -851,8 +850,7 @@ def build(a=True, n=8):
     return Model(i, Concatenate()(outs))
 """,
     "build()",
-    tier="specialised",
-    refused=("build(False)",),
+    "build(False)", "build(False, 3)",
 )  # fmt: skip
 case(
     "a helper that fills a list of the function around",

@@ -121,8 +121,27 @@ class Pick(Apply):
     """Takes one tensor, or a part, out of a list of tensors: `results = args[0][index]`."""
 
     index: Any = None
+
+
+@dataclass(eq=False)
+class Listed(Apply):
+    """Makes a list of tensors: `results = [*args[0], args[1], …]`, or of all `args` where it does not start from a list."""
+
+    longer: bool = False
+    """Whether the first argument is a list that it starts from."""
     node: ast.AST | None = None
-    """The loop that fills the list."""
+    """The code of the source that makes or fills the list."""
+
+    @classmethod
+    def of(cls, result: Value, items: list[Value], node: ast.AST | None, start: Value | None = None) -> Listed:
+        args = [start, *items] if start is not None else items
+        texts = [f"{'*' * (start is not None and i == 0)}{{{i}}}" for i in range(len(args))]
+        return cls([result], args, Step(fn=f"[{', '.join(texts)}]"), longer=start is not None, node=node)
+
+    @property
+    def items(self) -> list[Value]:
+        """The tensors that it puts into the list."""
+        return self.args[1:] if self.longer else self.args
 
 
 @dataclass(eq=False)

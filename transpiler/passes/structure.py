@@ -13,6 +13,7 @@ from transpiler.ir.program import (
     Block,
     Branch,
     Choice,
+    Listed,
     Loop,
     Member,
     ModuleClass,
@@ -116,10 +117,11 @@ def check_iterations(block: Block, after: Collection[Value] = ()) -> None:
     """
     for index, op in enumerate(block.ops):
         if isinstance(op, Branch):
-            check_iterations(op.then, [then for _, then, _ in op.phis])
-            check_iterations(op.otherwise, [otherwise for _, _, otherwise in op.phis])
-        if isinstance(op, Pick) and len(op.args) == 2:
-            _check_items([op.args[1]], op.results[0], block.ops[index + 1 :], after, op.node)
+            whole = _read_whole(block.ops[index + 1 :], after)
+            check_iterations(op.then, [then for result, then, _ in op.phis if result in whole])
+            check_iterations(op.otherwise, [otherwise for result, _, otherwise in op.phis if result in whole])
+        if isinstance(op, Listed):
+            _check_items(op.items, op.results[0], block.ops[index + 1 :], after, op.node)
         if not isinstance(op, Loop):
             continue
         for series, _, initial in op.gathered:
@@ -140,7 +142,7 @@ def _check_items(
 ) -> None:
     """Raises CannotKeep for tensors put into a list that may not be among those read from it, nor be read otherwise."""
     if series not in _read_whole(later, after):
-        always = {*after, *(v for op in later if not isinstance(op, Pick) for v in _always_read(op))}
+        always = {*after, *(v for op in later if not isinstance(op, (Pick, Listed)) for v in _always_read(op))}
         if not always.issuperset(items):
             raise CannotKeep("not every item of a list is read", loop=node)
 
@@ -148,11 +150,16 @@ def _check_items(
 def _read_whole(ops: list[Any], after: Collection[Value]) -> set[Value]:
     """The tensors, and lists of tensors, of which operations surely read all."""
     found = set(after)
-    for op in Block(ops).walk():
-        if isinstance(op, Pick):
-            continue
-        carried_on = [x for _, _, initial in op.gathered for x in tensors(initial)] if isinstance(op, Loop) else []
-        found.update(x for x in uses_of(op) if x not in carried_on)
+    for op in reversed(ops):
+        made = [(series, tensors(initial)) for series, _, initial in op.gathered] if isinstance(op, Loop) else []
+        made += [(result, list(ends)) for result, *ends in op.phis] if isinstance(op, Branch) else []
+        made += [(op.results[0], op.args)] if isinstance(op, Listed) else []
+        apart = {x for _, parts in made for x in parts}
+        if not isinstance(op, (Pick, Listed)):
+            found.update(x for x in uses_of(op) if x not in apart)
+        found.update(x for result, parts in made if result in found for x in parts)
+        for inner in blocks_of(op):
+            found = _read_whole(inner.ops, found)
     return found
 
 

@@ -11,7 +11,7 @@ from transpiler.read.keras.evaluate import numbers
 from transpiler.read.keras.evaluate.array_shapes import dtype_in, shape_in
 from transpiler.read.keras.evaluate.arrays import ArrayList, NumpyArray, not_known, plain_code
 from transpiler.read.keras.evaluate.indexing import indexed_shape, is_whole
-from transpiler.read.keras.evaluate.syntax import _as_load
+from transpiler.read.keras.evaluate.syntax import as_load
 from transpiler.read.keras.evaluate.values import Env, Unknown, has_tensors
 
 
@@ -57,7 +57,7 @@ class ArrayItems:
     def exec_AugAssign(self, node: ast.AugAssign, env: Env) -> None:
         target = node.target.value if isinstance(node.target, ast.Subscript) else node.target
         if isinstance(target, (ast.Name, ast.Attribute)):
-            array = self.eval(_as_load(target), env)
+            array = self.eval(as_load(target), env)
             if isinstance(array, NumpyArray):
                 index = self.eval(node.target.slice, env) if isinstance(node.target, ast.Subscript) else slice(None)
                 self.change_array(array, index, self.eval(node.value, env), node.op)

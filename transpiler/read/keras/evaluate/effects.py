@@ -12,9 +12,12 @@ from types import BuiltinMethodType
 from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym
-from transpiler.read.keras.evaluate.gathered import Gathered
+from transpiler.read.keras.evaluate.gathered import Gathered, contents
 from transpiler.read.keras.evaluate.stage_unbound import AttributesSet, OneSided
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
+
+ListsSet = dict[int, tuple[Any, Any]]
+"""Lists that hold something else now: id → (list, what it holds); an open list holds what another one does."""
 
 
 class Snapshot:
@@ -23,8 +26,8 @@ class Snapshot:
     def __init__(self, env: Env | None, values: Iterable[Any] = (), scopes: Iterable[Env] = ()) -> None:
         self.containers: list[tuple[Any, Any]] = []
         self.scopes: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self.references: Counter[int] = Counter()
-        """How many names and containers hold each list, by its id."""
+        self.references: Counter[int | str] = Counter()
+        """How many names and containers hold each list, by its id, and each open one, by its code."""
         self._seen: set[int] = set()
         for scope in (env, *scopes):
             self._around(scope)
@@ -44,6 +47,8 @@ class Snapshot:
             value = getattr(value, "__self__", value) if isinstance(value, BuiltinMethodType) else value
             if isinstance(value, (list, Gathered)):
                 self.references[id(value)] += 1
+            if isinstance(value, Sym) and isinstance(value.witness, list):
+                self.references[value.code] += 1
             if isinstance(value, OneSided):
                 todo.append(value.value)
             if isinstance(value, Function):
@@ -84,12 +89,20 @@ class Snapshot:
         """Whether a variable of a scope around the code has another value."""
         return any(names is not own and any(_other(names.get(n, MISSING), v) for n, v in copy.items() if not n.startswith("__")) for names, copy in self.scopes)  # fmt: skip
 
+    def lists_set(self) -> ListsSet:
+        """The lists that hold something else now, and what that is."""
+        return {
+            id(x): (x, contents(x))
+            for x, copy in self.containers
+            if isinstance(x, (list, Gathered)) and _differs(self._held(x), copy)
+        }
+
     def attributes_set(self, own: dict[str, Any]) -> AttributesSet | None:
-        """The attributes of objects that have another value now; None if something else differs, or one is gone."""
+        """The attributes of objects that have another value now; None if what differs is no list, or one is gone."""
         found: AttributesSet = {}
         notes = [v for x, copy in self.containers if isinstance(x, Instance) for k, v in copy.items() if k[:2] == "__"]
         for x, copy in self.containers:
-            if not _differs(self._held(x), copy) or any(x is note for note in notes):
+            if isinstance(x, (list, Gathered)) or not _differs(self._held(x), copy) or any(x is note for note in notes):
                 continue
             if not isinstance(x, Instance) or not copy.keys() <= x.attributes.keys():
                 return None
@@ -108,6 +121,15 @@ class Snapshot:
                 held.update(copy)
         for names, copy in self.scopes:
             names.update(copy)
+
+
+def restore_lists(states: ListsSet) -> None:
+    """Lets lists hold what they held once more."""
+    for value, state in states.values():
+        if isinstance(value, list):
+            value[:] = state
+        else:
+            vars(value).update(vars(state))
 
 
 def _differs(now: Any, before: Any) -> bool:

@@ -20,6 +20,16 @@ class NotGathered(NotKept):
         self.node = node
 
 
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The lists that an open list is on the sides of the branch on `test`, itself made in the names of `home`."""
+
+    test: Sym
+    then: Any
+    otherwise: Any
+    home: Any
+
+
 @dataclass(eq=False)
 class Gathered:
     """The list after the loop. What it cannot do as an open list raises NotGathered, so that nothing is missed.
@@ -38,6 +48,8 @@ class Gathered:
     node: ast.AST
     backwards: bool = False
     """Whether the program's list is `series` from its end."""
+    sides: Sides | None = None
+    """If it is one of two lists, by an open test: what it is where that test is decided."""
     holds_tensors: ClassVar[bool] = True
 
     def __reversed__(self) -> Gathered:
@@ -121,6 +133,11 @@ class Draining:
 
     def pop(self, index: int = -1) -> Value:
         return self.item
+
+
+def contents(known: Any) -> Any:
+    """A list of its own with what is in this one."""
+    return replace(known) if isinstance(known, Gathered) else list(known)
 
 
 def called(function: str, *args: Any, witness: Any = MISSING, integer: bool = False) -> Sym:

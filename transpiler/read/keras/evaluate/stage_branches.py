@@ -21,10 +21,11 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
+from transpiler.read.keras.evaluate.effects import Snapshot, restore_lists
+from transpiler.read.keras.evaluate.gathered import gathered_in
 from transpiler.read.keras.evaluate.program_classes import mentions_mode
 from transpiler.read.keras.evaluate.signals import BREAK, ProgramError, ReturnSignal, Signal
+from transpiler.read.keras.evaluate.stage_list_changes import SideLists
 from transpiler.read.keras.evaluate.stage_ranks import Ranks
 from transpiler.read.keras.evaluate.stage_recursion import CallsItself
 from transpiler.read.keras.evaluate.stage_unbound import USED_AFTER, OneSided
@@ -69,16 +70,21 @@ class StagedBranches:
         seen = bool(test.witness) if one_sided else None
         then = self.side(lambda: self.exec_side(seen is False, [*node.body, *tail], env), test, True)
         then_names = dict(env.names)
-        then_set = outside.attributes_set(env.names)
+        then_set, then_lists = outside.attributes_set(env.names), SideLists.at_end(outside, env)
         outside.restore()
         env.names.clear()
         env.names.update(before)
         otherwise = self.side(lambda: self.exec_side(seen is True, [*node.orelse, *tail], env), test, False)
         else_names = dict(env.names)
-        else_set = outside.attributes_set(env.names)
+        else_set, else_lists = outside.attributes_set(env.names), SideLists.at_end(outside, env)
         outside.restore()
         branch = Branch(test, then.block, otherwise.block)
-        if then_set is None or else_set is None or leaves and (then_set or else_set):
+        if (
+            then_set is None
+            or else_set is None
+            or leaves
+            and (then_set or else_set or then_lists.changed or else_lists.changed)
+        ):
             raise NeedsConstant(test, USED_AFTER)
         if then.failed and otherwise.failed:
             raise then.error or StageError("both sides of a branch fail")
@@ -91,6 +97,7 @@ class StagedBranches:
             env.names.update(else_names if then.failed else then_names)
             for (_, name), (owner, value) in (else_set if then.failed else then_set).items():
                 owner.attributes[name] = value
+            restore_lists((else_lists if then.failed else then_lists).changed)
             self.lift(branch, then.failed)
             return live.signal
         if isinstance(then.signal, ReturnSignal) and isinstance(otherwise.signal, ReturnSignal):
@@ -100,7 +107,10 @@ class StagedBranches:
                 values = [s.value if isinstance(s, ReturnSignal) else None for s in (then.signal, otherwise.signal)]
                 return ReturnSignal(self.merge(branch, *values))  # the other side reaches the end of the function
             raise StageError("break or continue under an open condition")
+        same_lists = self.lists_on_both_sides(branch, node, then_lists, else_lists, before, then_names, else_names, env)
+        self.merging = node
         self.merge_names(branch, before, then_names, else_names, env, outside)
+        self.merge_lists(branch, node, same_lists, env)
         self.note_joined(branch, node)
         return None
 
@@ -222,7 +232,9 @@ class StagedBranches:
         test = branch.test
         open_list = gathered_in((a, b)) if a is not b else None
         if open_list is not None:
-            raise NotGathered(open_list.node)
+            return self.merge_open_lists(branch, open_list.node, a, b, name)
+        if name and self.can_be_open(branch, a, b):
+            return self.merge_open_lists(branch, self.merging, a, b, name)
         if isinstance(a, Value) and isinstance(b, Value):
             return self.merge_tensors(branch, a, b)
         if (

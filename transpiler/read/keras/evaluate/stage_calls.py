@@ -32,7 +32,7 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.gathered import gathered_in
+from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
 from transpiler.read.keras.evaluate.staging import (
@@ -405,7 +405,10 @@ class StagedCalls:
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
-            if gathered_in(result) is not None:
+            open_list = gathered_in(result)
+            if open_list is not None and isinstance(open_list.node, ast.If):
+                raise NotGathered(open_list.node)  # without that branch it is a class
+            if open_list is not None:
                 raise StageError(f"{function.name} returns a list of open length")
             if not has_tensors(result) or alternative_in(result) is not None:
                 raise StageError(f"{function.name} does not return a tensor")

@@ -12,7 +12,6 @@ from transpiler.ir.liveness import results_of
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import singular
 from transpiler.ir.program import Initial, Let, Loop, Part, Pick, Value, tensors
-from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import side_by_side
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.api import layer_functions
@@ -29,7 +28,7 @@ from transpiler.read.keras.evaluate.gathered import (
 )
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.staging import StageError, axis_name, expand_lets, is_static
-from transpiler.read.keras.evaluate.values import Env, Function, Native, has_tensors
+from transpiler.read.keras.evaluate.values import Env, Function, has_tensors
 
 
 @dataclass
@@ -227,47 +226,6 @@ class StagedLists:
             seen = observe(lambda s: list(s)[index], start)
             over = Sym(ast.Subscript(to_ast(start), to_ast(index), ast.Load()), seen)
         return Gathered(series, count, over, sizes, value.node)
-
-    def getattr(self, value: Any, name: str) -> Any:
-        if isinstance(value, Gathered) and name in ("pop", "append"):
-            return Native(name, lambda *args: getattr(self, f"list_{name}")(value, *args))
-        return super().getattr(value, name)
-
-    def list_pop(self, value: Gathered, index: Any = -1) -> Value:
-        """Takes the last item out of an open list."""
-        if value.backwards or value.count is None or is_open(index) or index != -1:
-            raise NotGathered(value.node)
-        item = self.item_of(value, -1)
-        vars(value).update(vars(self.part_of(value, slice(None, -1), value.count - 1)))
-        return item
-
-    def list_append(self, value: Gathered, item: Any) -> None:
-        """Makes an open list longer by one tensor."""
-        kind = value.series.type
-        if not isinstance(item, Value) or value.backwards or value.count is None or not self.joins(item.type, value):
-            raise NotGathered(value.node)
-        item = self.to_layout(item, kind.layout)
-        series = Value(kind, value.series.hint)
-        step = Step(fn="[*{0}, {1}]")
-        self.emit(Pick([series], [value.series, item], step, node=value.node))
-        self.made_once(series)
-        for axis, sizes in list(value.sizes.items()):
-            variable = self.fresh(sizes.code)
-            longer = [ast.Starred(sizes.expr, ast.Load()), to_ast(item.type.shape[axis])]
-            self.emit(Let(variable, Sym(ast.List(longer, ast.Load())), variable))
-            value.sizes = {**value.sizes, axis: Sym.name(variable)}
-        value.series, value.count = series, value.count + 1
-        value.over = numbers(value.count)
-
-    def joins(self, kind: TensorType, value: Gathered) -> bool:
-        """Whether a tensor can be in an open list: it differs from the items only in sizes that have lists."""
-        known = value.series.type
-        if (kind.rank, kind.dtype) != (known.rank, known.dtype):
-            return False
-        return all(
-            d is not None if axis in value.sizes else d is None and k is None or same(d, k)
-            for axis, (d, k) in enumerate(zip(kind.shape, known.shape))
-        )
 
     def drained(self, node: ast.For, env: Env) -> dict[str, Gathered]:
         """The open lists around a loop from which each iteration takes the last item, and that it does not use otherwise."""

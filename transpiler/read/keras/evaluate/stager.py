@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_last import StagedLast
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
+from transpiler.read.keras.evaluate.stage_list_changes import StagedListChanges
 from transpiler.read.keras.evaluate.stage_lists import StagedLists
 from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_masks import StagedMasks
@@ -65,6 +66,7 @@ class Stager(
     StagedMasks,
     StagedCalls,
     StagedRecursion,
+    StagedListChanges,
     StagedLists,
     StagedLast,
     StagedLoops,
@@ -91,6 +93,8 @@ class Stager(
         self.lookups: dict[str, ast.AST] = {}
         self.most: dict[str, Any] = {}
         self.variants: dict[Any, Any] = {}
+        self.replaced: list[Any] = []
+        self.merging: ast.If | None = None
         self.joined: dict[str, ast.If] = {}
         """Variables that are known on the side seen of a branch → that branch in the source."""
         self.reading: list[ast.AST] = []

@@ -30,7 +30,7 @@ from transpiler.read.keras.evaluate.signals import (
     Signal,
 )
 from transpiler.read.keras.evaluate.syntax import (
-    _as_load,
+    as_load,
     assigned_names,
 )
 from transpiler.read.keras.evaluate.undecided import changes_nothing, is_about_models
@@ -174,7 +174,7 @@ class Statements:
             self.assign(node.target, self.eval(node.value, env), env)
 
     def exec_AugAssign(self, node: ast.AugAssign, env: Env) -> None:
-        load = ast.copy_location(_as_load(node.target), node.target)
+        load = ast.copy_location(as_load(node.target), node.target)
         current = self.eval(load, env)
         value = self.eval(node.value, env)
         if type(current) is list and isinstance(node.op, ast.Add) and not isinstance(value, (Sym, *OPAQUE)):

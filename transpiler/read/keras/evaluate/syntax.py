@@ -138,7 +138,7 @@ def compared_ast(operand: Any, other: Any) -> ast.expr:
     return types_ast(kinds, other) if of_types and isinstance(other, Sym) else to_ast(operand)
 
 
-def _as_load(target: ast.expr) -> ast.expr:
+def as_load(target: ast.expr) -> ast.expr:
     if isinstance(target, ast.Name):
         return ast.Name(target.id, ast.Load())
     if isinstance(target, ast.Attribute):
