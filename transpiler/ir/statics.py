@@ -116,6 +116,17 @@ def sources_of(block: Block, tests: frozenset[str] = frozenset()) -> dict[str, s
     return found
 
 
+def sources(sym: Sym, lets: dict[str, set[str]]) -> list[str]:
+    """The names that an expression depends on, through variables as well."""
+    todo, found = list(sym.names()), []
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.append(name)
+            todo += sorted(lets.get(name, ()))
+    return found
+
+
 def remove_dead_lets(block: Block, keep: Iterable[str] = ()) -> None:
     """Drops `Let`s that nothing needs, in place. A variable that only feeds itself is not needed."""
     _drop(block, needed_names(block, keep))

@@ -176,9 +176,9 @@ class FactoryStager(StagedModels, Stager):
         place = f"self.{name}"
         if value.code is not None and self.scope is not None and place in self.scope.names:
             return self.own_attribute(place)
-        found = Interpreter.instance_attribute(self, value, name)
         if value.code is None:
             return super().instance_attribute(value, name)
+        found = Interpreter.instance_attribute(self, value, name)
         if not is_static(found) or name.startswith("__"):
             return found
         return self.from_around(f"self.{name}", found)

@@ -26,6 +26,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
+from transpiler.ir.statics import sources, sources_of
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.call_order import check_call_order
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
@@ -260,7 +261,9 @@ class StagedCalls:
             staged = None
         if staged is None or staged.trivial:
             return self.run_function(function, args, kwargs)
-        return self.construct(staged, arguments)
+        found = self.construct(staged, arguments)
+        self.leave_behind(staged)
+        return found
 
     def stage_class(
         self, function: Function, args: list[Any], kwargs: dict[str, Any]
@@ -277,6 +280,8 @@ class StagedCalls:
             try:
                 self.memory.classes[key] = None
                 staged = self.evaluate_class(function, arguments)
+                if key in self.memory.recursive and staged.effects:
+                    raise StageError(f"{function.name} calls itself, and changes what lives outside it")
                 if key in self.memory.recursive and key not in self.memory.untied:
                     del self.findings.items[marks:]
                     staged = self.tie(key, staged, function, arguments, classes)
@@ -308,7 +313,8 @@ class StagedCalls:
     def freeze(self, function: Function, arguments: dict[str, Any], error: NeedsConstant) -> None:
         """Fixes the parameters that a decision depends on at the values of this call."""
         fixed = False
-        for name in error.sym.names():
+        names = sources(error.sym, self.last_lets)
+        for name in names:
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
                 if is_sequence(arguments[name]) and (id(function.node), name) not in self.memory.lengths:
                     self.memory.lengths[id(function.node), name] = True
@@ -319,7 +325,7 @@ class StagedCalls:
                 self.memory.frozen[id(function.node), name] = True
                 fixed = True
         if not fixed:
-            captured = self.last_captures.get(next(iter(error.sym.names()), ""))
+            captured = next((self.last_captures[n] for n in names if n in self.last_captures), None)
             if captured is not None:
                 raise error.about(captured)
             raise StageError(f"the value of {error.sym} decides the structure") from None
@@ -329,6 +335,7 @@ class StagedCalls:
         return (id(node), name) in self.memory.lengths and is_sequence(value)
 
     last_captures: dict[str, Sym] = {}
+    last_lets: dict[str, set[str]] = {}
 
     def class_key(self, function: Function, arguments: dict[str, Any]) -> Any:
         def kind(name: str, value: Any) -> Any:
@@ -419,8 +426,7 @@ class StagedCalls:
             if any(x in self.poly for x in tensors(result)):
                 raise StageError(f"the rank of what {function.name} returns depends on a parameter")
             places_of(result)
-            if outside.changed():
-                raise StageError(f"{function.name} changes what lives outside it")
+            effects = self.effects_of(function, arguments, outside)
             check_call_order(self.block)
             block = self.block
         finally:
@@ -428,7 +434,7 @@ class StagedCalls:
                 outside.restore()
             self.own_layers = outer_layers
             outer_frame.reads.update(frame.reads)
-            self.last_captures = frame.captures
+            self.last_captures, self.last_lets = frame.captures, sources_of(self.block)
             self.active.pop()
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
             self.comments = outer_comments
@@ -446,6 +452,7 @@ class StagedCalls:
         staged = Staged(
             cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, False, frame.reads, arguments
         )
+        staged.effects = effects
         staged = self.finish_masks(staged, masks, function.node)
         staged.trivial = not any(isinstance(op, Apply) and op.step.module and not is_buffer(op) for op in block.walk())
         if not staged.trivial:

@@ -24,7 +24,7 @@ from transpiler.ir.program import (
     tensors,
 )
 from transpiler.ir.shape import Layout
-from transpiler.ir.statics import sources_of, used_names
+from transpiler.ir.statics import sources, sources_of, used_names
 from transpiler.read.keras.evaluate.custom_layers import Made
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -530,17 +530,6 @@ def holds_layers(value: Any) -> bool:
     if isinstance(value, dict):
         return holds_layers(list(value.values()))
     return isinstance(value, (Layer, LambdaLayer, Model, Instance))
-
-
-def sources(sym: Sym, lets: dict[str, set[str]]) -> list[str]:
-    """The names that an expression depends on, through variables as well."""
-    todo, found = list(sym.names()), []
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.append(name)
-            todo += sorted(lets.get(name, ()))
-    return found
 
 
 def rest_names(node: Any) -> list[str]:

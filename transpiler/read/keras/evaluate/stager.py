@@ -28,6 +28,7 @@ from transpiler.read.keras.evaluate.stage_arguments import StagedArguments
 from transpiler.read.keras.evaluate.stage_arrays import StagedArrays
 from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
+from transpiler.read.keras.evaluate.stage_effects import StagedEffects
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_last import StagedLast
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
@@ -60,6 +61,7 @@ class Stager(
     StagedGiven,
     StagedTables,
     StagedUnbound,
+    StagedEffects,
     StagedArguments,
     StagedArrays,
     StagedLayers,
@@ -162,13 +164,6 @@ class Stager(
         if scope.kind == "module":
             return self.read_global(name, value, scope)
         return self.captured(name, value, self.frames.get(id(scope)))
-
-    def instance_attribute(self, value: Instance, name: str) -> Any:
-        """An attribute that a class reads: another value of it makes another class."""
-        if self.frame.kind == "class" and name in value.attributes:
-            around = Env(None, "object", None, value.attributes)  # type: ignore[arg-type]
-            self.frame.reads[id(value.attributes), name] = (around, name, own_copy(value.attributes[name]))
-        return super().instance_attribute(value, name)
 
     def captured(self, name: str, value: Any, home: Frame | None) -> Any:
         """A value read from an enclosing function: a class takes it as a constructor parameter."""

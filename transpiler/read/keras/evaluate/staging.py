@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.signals import NotKept, ProgramError, Signal
 from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
+    Instance,
 )
 
 AXIS_NAMES = {
@@ -88,6 +89,8 @@ class Frame:
     """Names of constructor parameters that a captured value cannot have."""
     reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
     """What was read from scopes around the function: (scope, name, value)."""
+    writes: set[tuple[int, str]] = field(default_factory=set)
+    """What it set of objects from around it: (attributes by id, name). It need not ask around for that afterwards."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
     abandoned: bool = False
@@ -109,6 +112,8 @@ class Staged:
     """Constructor parameters that are sizes: name → (input, axis)."""
     trivial: bool = False
     reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
+    effects: list[tuple[Instance, str, Any]] = field(default_factory=list)
+    """The attributes of objects that each call sets, and the known values that it sets them to."""
     kept: Any = None
     """The arguments it was made for: kept alive, as objects among them are known by their ids."""
     mask_places: tuple[Any, ...] = ()
