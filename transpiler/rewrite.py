@@ -150,7 +150,6 @@ class Rewriter:
         if (
             unknown
             and has_items
-            and not self.only_entries
             and not self.allow_partial
             and not any(f.severity is Severity.ERROR for f in self.findings.items)
         ):
@@ -382,6 +381,7 @@ class Rewriter:
         used = {n for s in moved for n in used_identifiers(s)}
         keras_names |= {n for n, v in names.items() if holds_models(v)} & used  # the result has no such lists
         found: list[ast.stmt] = []
+        unasked: list[ast.stmt] = []
         scripts = any(isinstance(w, Written) and w.statements for w in self.done.values())
         gone = {
             n.name
@@ -445,7 +445,8 @@ class Rewriter:
             if not self.only_entries:
                 self.report_leftover(source, statement, edit)
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-                edit.removed.add(statement)
+                unasked.append(statement)
+        edit.removed |= set(unasked) - read_by_others(source.tree.body, unasked, edit)
         return found
 
     def is_part(self, statement: ast.stmt, names: dict[str, Any]) -> bool:
@@ -508,6 +509,17 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def read_by_others(body: Sequence[ast.stmt], candidates: Sequence[ast.stmt], edit: FileEdit) -> set[ast.stmt]:
+    """Those of some assignments whose variables are read by functions and classes that stay as they are."""
+    stays = [s for s in body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s not in edit.replaced]
+    used = {n for s in stays if s not in edit.removed for n in used_identifiers(s)}
+    found: set[ast.stmt] = set()
+    while more := [s for s in candidates if s not in found and used.intersection(assigned_names([s]))]:
+        found.update(more)
+        used = used.union(*map(used_identifiers, more))
+    return found
 
 
 def of_framework(value: Any) -> bool:

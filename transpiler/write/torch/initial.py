@@ -7,7 +7,7 @@ otherwise is wrapped where it is constructed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,9 +85,8 @@ class Initializers:
         if not self.wrapped or step is None or not spec(step):
             return code
         arguments = [Raw(open_argument(step, p)) for p, v in spec(step).items() if is_argument(v)]
-        fans = fans_of(step, "weight")
-        if fans is not None and is_fan_dependent(step):
-            arguments.append(Raw(code_of(fans)))
+        fans = fan_arguments(step)
+        arguments += [Raw(code_of(value)) for value in fans.values()]
         lines = self.lines(_named(step), "layer")
         if "bias=False" in code:
             lines = [line for line in lines if "bias" not in line]
@@ -97,7 +96,7 @@ class Initializers:
             name = self.wrappers[body]
             kinds = {p: "Tensor" if isinstance(v, Given) else "str" for p, v in spec(step).items() if is_argument(v)}
             params = "".join(f", {argument_name(p)}: {kind}" for p, kind in kinds.items())
-            params += ", fans: tuple[int, int]" if fans is not None and is_fan_dependent(step) else ""
+            params += "".join(f", {name}: tuple[int, int]" for name in fans)
             text = [
                 f"def {name}(layer: nn.Module{params}) -> nn.Module:",
                 '    """The layer with the initial weights that Keras gives it."""',
@@ -143,15 +142,22 @@ def _named(step: Step) -> Step:
             init[p] = Sym.name(argument_name(p), v.witness)
         elif isinstance(v, Given):
             init[p] = Given(Sym.name(argument_name(p)), v.shape)
-    fans = step.fans
-    if isinstance(fans, tuple):
-        fans = Sym.name("fans") if is_fan_dependent(step) else None  # type: ignore[assignment]
+    fans: Any = {p: Sym.name(fan_argument(step, p)) for p in fan_parameters(step)}
     return replace(step, init=init, fans=fans)
 
 
-def is_fan_dependent(step: Step) -> bool:
-    """Whether Keras counts the fans of this layer's weights in its own way, and the initializer depends on them."""
-    return any(init_call(v, p, fans_of(step, p))[0] != init_call(v, p, None)[0] for p, v in spec(step).items())
+def fan_parameters(step: Step) -> list[str]:
+    """The weights of which Keras counts the fans in its own way, where the initializer depends on them."""
+    return [p for p, v in spec(step).items() if init_call(v, p, fans_of(step, p))[0] != init_call(v, p, None)[0]]
+
+
+def fan_argument(step: Step, parameter: str) -> str:
+    return f"{argument_name(parameter)}_fans" if isinstance(step.fans, Mapping) else "fans"
+
+
+def fan_arguments(step: Step) -> dict[str, Any]:
+    """What the function that starts the weights of a layer is told of their fans."""
+    return {fan_argument(step, p): fans_of(step, p) for p in fan_parameters(step)}
 
 
 def _leaf(value: Any) -> str:
@@ -174,7 +180,7 @@ def spec(step: Step) -> dict[str, Any]:
 def is_open_step(step: Step) -> bool:
     if any(map(is_argument, spec(step).values())):
         return True
-    return is_fan_dependent(step)
+    return bool(fan_parameters(step))
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:

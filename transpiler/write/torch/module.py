@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.trees import nodes
+from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.helpers import helper_texts
 from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.known import without_known_tests
@@ -49,6 +50,8 @@ class FileEdit:
     """Names of other files of the project → where they are imported from, `from .blocks`, if the new text uses them."""
     exports: bool = True
     """Whether others may import from the file what it imports itself and never used."""
+    open_names: set[str] = field(default_factory=set)
+    """What the text reads and nothing in it binds: a star import does."""
     exported: dict[str, list[str]] = field(default_factory=dict)
     """Names that the file only imports for others → what they are called now."""
     preamble: list[str] = field(default_factory=list)
@@ -120,6 +123,8 @@ class FileEdit:
         edits: list[Edit] = []
         nested = False
         own = self.own_imports(used)
+        stars = rf"^\s*from\s+({'|'.join(self.frameworks)})\b.*\simport\s+\*.*$" if self.frameworks else r"(?!)"
+        self.open_names = undefined_names(re.sub(stars, "", text, flags=re.M)) - {*TORCH_NAMES, *self.importable}
         for node, siblings, top in import_nodes(tree):
             reads = needed if top else used
             kept = [a for a in node.names if self.keeps(node, a, reads, original) and a.name not in self.exported]
@@ -169,7 +174,8 @@ class FileEdit:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             return True
         if alias.name == "*":
-            return bool(node.level) or (node.module or "").partition(".")[0] not in self.frameworks
+            framework = not node.level and (node.module or "").partition(".")[0] in self.frameworks
+            return not framework or bool(self.open_names)
         if name in self.dropped_names:
             return False
         module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
@@ -324,6 +330,10 @@ def _idle(statement: ast.stmt) -> bool:
             )
         )
     return False
+
+
+TORCH_NAMES = ("functools", "math", "np", "torch", "F", "Tensor", "nn")
+"""What is imported where it is used."""
 
 
 def torch_imports(used: set[str]) -> list[str]:
