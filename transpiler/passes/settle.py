@@ -58,6 +58,7 @@ class Settler:
         fuse(cls.block)
         resume(cls.block)
         remove_dead(cls.block, set())
+        comments_once(cls.block)
         sink(cls.block)
         check_iterations(cls.block)
         choose_modules(cls.block)
@@ -163,6 +164,15 @@ def check_sizes(block: Block) -> None:
     for op in block.walk():
         if isinstance(op, Apply) and op.member is not None:
             check(op.member)
+
+
+def comments_once(block: Block) -> None:
+    """Of a statement that was evaluated several times, as in a loop that is written out, the comments stand once."""
+    seen: set[int] = set()
+    for op in block.walk():
+        if isinstance(op, Apply) and op.comments:
+            op.comments = () if id(op.comments) in seen else op.comments
+            seen.add(id(op.comments))
 
 
 def inner_first(classes: Iterable[ModuleClass], within: Collection[ModuleClass] | None = None) -> list[ModuleClass]:

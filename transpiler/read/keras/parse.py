@@ -63,8 +63,17 @@ class SourceModule:
             pass
         return found
 
+    @functools.cached_property
+    def _known_comments(self) -> dict[ast.stmt, tuple[str, ...]]:
+        return {}
+
     def comments_of(self, node: ast.stmt) -> tuple[str, ...]:
-        """The comment lines directly above a statement, then those that end its own lines."""
+        """The comment lines directly above a statement, then those that end its own lines: one object for a statement."""
+        if node not in self._known_comments:
+            self._known_comments[node] = self._find_comments(node)
+        return self._known_comments[node]
+
+    def _find_comments(self, node: ast.stmt) -> tuple[str, ...]:
         if not self.comments:
             return ()
         above: list[str] = []

@@ -100,7 +100,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
             constructor = self.write_constructor()
         constructor.add(*(f"self.{a} = {name}" for name, a in self.stored.items() if name not in self.inner))
         given = [m for m in self.attributes if m.given]
-        if self.cls.root and self.initial.shared and (constructor.lines or not given):
+        if self.cls.root and self.initial.shared and len(given) < len(self.attributes):
             constructor.add("self.apply(init_weights)")
         constructor.add(*(f"self.{self.attributes[m]} = {m.code}" for m in given))  # these have their weights already
         constructor.add(*(f"self.{label} = {code_of(dim)}" for label, dim in self.cls.outs.items()))
