@@ -55,6 +55,7 @@ def test_every_rule_has_an_example_or_a_test():
         "LSTMCell",
         "GRUCell",
         "SimpleRNNCell",
+        "StackedRNNCells",
     }
 
 

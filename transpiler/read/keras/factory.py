@@ -37,6 +37,7 @@ from transpiler.read.keras.constructors import (
     without_keras,
 )
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.freezing import freeze_called
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ReturnSignal
@@ -392,6 +393,8 @@ def _extract(
 
     `returned` is the graph (inputs, outputs) of the one model that has no class yet, or the variables of models.
     """
+    if freeze_called(stager.block, stager.built):
+        raise StageError("a layer of another class is frozen")
     graph = returned if has_tensors(returned) else ((), ())
     if stager.module_names:  # models are called on their own inputs, which nothing may need
         remove_dead(stager.block, {*tensors(graph[1])})

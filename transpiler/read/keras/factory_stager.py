@@ -22,6 +22,7 @@ from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import bound_names
 from transpiler.read.keras.constructors import count_made
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.freezing import called_in, layers_within, set_trainable
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.stage_models import (
     StagedModels,
@@ -42,6 +43,7 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
     Instance,
+    Model,
     Origin,
     Unknown,
     own_copy,
@@ -101,6 +103,31 @@ class FactoryStager(StagedModels, Stager):
         if named and len(self.layers) > layers and self.scope is not None and isinstance(self.scope.parent, EntryEnv):
             self.inlined.append(function.name)
         return result
+
+    def attribute_set(self, target: Any, name: str, value: Any) -> None:
+        if name != "trainable":
+            return
+        if self.in_side or self.in_kept_loop:
+            raise StageError("what is trained depends on a parameter")
+        if isinstance(value, Sym):
+            raise NeedsConstant(value, "what is trained depends on a parameter")
+        shared = isinstance(target, Model) and (target.attributes.get("__compiled__") or self.is_held(target))
+        layers = None if shared else layers_within(target, self.parts_of)
+        if layers is None or not isinstance(value, bool) or not called_in(self.block, layers, self.built):
+            super().attribute_set(target, name, value)
+            return
+        for layer in layers:
+            set_trainable(layer, value, layer in self.built)
+
+    def parts_of(self, model: Model) -> list[Any]:
+        return list(model.layers or []) if model.sequential else self.graph(model).layers()
+
+    def is_held(self, model: Model) -> bool:
+        """Whether others know a model: it was given to the function, or an object holds it."""
+        names = self.scope.names if self.scope is not None else {}
+        held = [v for n, v in names.items() if n in self.reserved or "." in n]
+        held += [v for o in names.values() if isinstance(o, Instance) for v in o.attributes.values()]
+        return any(v is model for v in held)
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         value = super().make_input(kwargs, args)

@@ -28,6 +28,9 @@ class Built:
 class Emitter:
     """Keeps the block that tensor operations are written to, and the submodules made so far."""
 
+    writes = False
+    """Whether the result is written from what is emitted."""
+
     def __init__(self) -> None:
         self.block = Block()
         self.built: dict[Layer, Built] = {}
@@ -150,16 +153,20 @@ class Emitter:
         masks: Sequence[Value] = (),
     ) -> list[Value]:
         """Writes the steps of one call and returns its outputs; `masks` are operands for the steps that take them."""
-        if layer is not None and layer.attributes.get("trainable") is False:
-            lowering = Lowering([untrained(s) for s in lowering.steps], lowering.types, lowering.outputs)
         built = self.built.setdefault(layer, Built()) if layer is not None else Built()
         first_call = not built.steps
-        if not first_call and [s.module for s in built.steps] != [s.module for s in lowering.steps]:
-            raise Declined(
-                "K2T103",
-                "this layer is shared between inputs that need different modules",
-                "Use one layer for each input size.",
-            )
+        if layer is not None and first_call and layer.attributes.get("trainable") is False:
+            lowering = Lowering([untrained(s) for s in lowering.steps], lowering.types, lowering.outputs)
+        if not first_call:
+            frozen = not self.writes or layer is not None and layer.attributes.get("trainable") is False
+            if [plain_module(s, frozen) for s in built.steps] != [plain_module(s, frozen) for s in lowering.steps]:
+                raise Declined(
+                    "K2T103",
+                    "this layer is shared between inputs that need different modules",
+                    "Use one layer for each input size.",
+                )
+            steps = [replace(s, module=b.module) for s, b in zip(lowering.steps, built.steps)]
+            lowering = Lowering(steps, lowering.types, lowering.outputs)
         if first_call:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
@@ -198,6 +205,12 @@ class Emitter:
                 return [y]
             return list(xs[:1])
         return current
+
+
+def plain_module(step: Step, frozen: bool) -> str:
+    """The module of a step as it is where the layer trains; of a `frozen` layer, batch normalization too."""
+    module = (step.module or "").removesuffix(UNTRAINED)
+    return module.replace("FrozenBatchNorm", "nn.BatchNorm", 1) if frozen else module
 
 
 def untrained(step: Step) -> Step:

@@ -213,18 +213,18 @@ class Objects:
             else:
                 target.attributes[name] = value
         elif isinstance(target, (Function, Layer)):
-            target.attributes[name] = value
             self.attribute_set(target, name, value)
+            target.attributes[name] = value
         elif isinstance(target, (Class, Module)):
             target.names[name] = value
         elif isinstance(target, Model):
-            target.attributes[name] = value
             self.attribute_set(target, name, value)
+            target.attributes[name] = value
         elif isinstance(target, Sym):
             raise NeedsConstant(target)
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
-        """Called when the program sets an attribute of a layer or a model."""
+        """Called before the program sets an attribute of a layer or a model."""
 
     def keras_attribute(self, value: Any, name: str) -> Any:
         raise NotImplementedError

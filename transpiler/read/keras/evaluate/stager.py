@@ -80,6 +80,8 @@ class Stager(
     With `flat`, nothing is kept: calls are written inline, loops unrolled.
     """
 
+    writes = True
+
     def __init__(self, base: KerasInterpreter, findings: Findings, memory: Memory, flat: bool = False) -> None:
         super().__init__(base.loader, base.generation, findings)
         self.modules, self.module_order = base.modules, base.module_order

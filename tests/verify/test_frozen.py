@@ -1,0 +1,91 @@
+"""`trainable = False` set from outside: no gradients, and BatchNormalization goes by its moving statistics in training too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transpiler.pipeline import convert_file
+from transpiler.verify import verify_file
+
+PROGRAM = """
+import {keras} as keras
+from {keras} import layers
+
+
+def block(x, n):
+    x = layers.Conv2D(n, 3, padding="same", use_bias=False)(x)
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def base():
+    i = keras.Input((8, 8, 3))
+    return keras.Model(i, block(block(i, 4), 6))
+
+
+def nested(n=4):
+    inner = base()
+    inner.trainable = False
+    i = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(inner(i{mode}))
+    return keras.Model(i, layers.Dense(n)(x))
+
+
+def some(n=4, k=3):
+    inner = base()
+    inner.trainable = False
+    for layer in inner.layers[k:]:
+        layer.trainable = True
+    x = layers.GlobalAveragePooling2D()(inner.output)
+    return keras.Model(inner.input, layers.Dense(n)(x))
+
+
+def whole(n=4, freeze=False):
+    i = keras.Input((8, 8, 3))
+    early = layers.BatchNormalization()
+    early.trainable = False
+    late = layers.BatchNormalization()
+    x = layers.Flatten()(late(layers.Conv2D(n, 3)(early(i))))
+    model = keras.Model(i, layers.Dense(n)(x))
+    late.trainable = False
+    if freeze:
+        for layer in model.layers:
+            layer.trainable = False
+    return model
+"""
+
+
+@pytest.mark.parametrize("keras", ["keras", "tf_keras"])
+def test_frozen_layers(keras: str, tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(PROGRAM.format(keras=keras, mode=", training=False" if keras == "tf_keras" else ""))
+    entries = ["nested()", "some()", "whole()"]
+    assert [(r.entry, r.status, r.reason) for r in verify_file(file, entries=entries)] == [
+        (e, "pass", "") for e in entries
+    ]
+    texts = [convert_file(file, entries=[e]).modules[0].text for e in entries]
+    found = [(t.count(" FrozenBatchNorm2d("), t.count("nn.BatchNorm2d(")) for t in texts]
+    assert found == [(3, 0), (2, 1), (3, 0)]  # one more for the class itself
+    assert "what is trained depends on a parameter" in texts[2]
+
+
+GAN = """
+import keras
+from keras import layers
+
+def build():
+    i = keras.Input((4,))
+    critic = keras.Model(i, layers.Dense(1)(layers.BatchNormalization()(i)))
+    critic.compile("adam", "mse")
+    critic.trainable = False
+    z = keras.Input((3,))
+    return keras.Model(z, critic(layers.Dense(4)(z)))
+"""
+
+
+def test_a_part_that_is_trained_by_itself_is_left_to_the_training_code(tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(GAN)
+    conversion = convert_file(file, entries=["build()"])
+    assert "Frozen" not in conversion.modules[0].text and "K2T404" in {f.code for f in conversion.findings}
