@@ -91,11 +91,13 @@ KEPT = {
 }
 """Programs, each with the arguments it is converted for and others."""
 FIXED = {
-    "two numbers": PYRAMID + """
+    "two numbers": PYRAMID
+    + """
     chosen = [GlobalAveragePooling2D()(levels[k]), GlobalMaxPooling2D()(levels[n - 4])]
     return Model(inputs, Dense(3)(Concatenate()(chosen)))
 """,
-    "layers for two branches": PYRAMID + """
+    "layers for two branches": PYRAMID
+    + """
     return Model(inputs, [levels[k], Conv2D(n, 1)(levels[k]), levels[1]])
 """,
     "masks of their own": """
@@ -140,3 +142,17 @@ def test_what_cannot_stand_for_one_another_fixes_the_number(name: str, tmp_path:
     assert_same(names, source, "build()", tmp_path)
     with pytest.raises(NotImplementedError, match="K2T301"):
         build(names, "build(1)")
+
+
+def test_layers_are_made_as_far_as_the_item_taken(tmp_path: Path):
+    source = HEAD + KEPT["of a helper"][0].lstrip("\n")
+    text = convert(source, "build()", tmp_path).modules[0].text
+    assert """
+        level = k % 3
+        conv2: list[nn.Module] = []
+        if level != 0:
+            conv2 += [nn.Conv2d(4, 6, kernel_size=3), nn.ReLU()]
+            if level != 1:
+                conv2.append(nn.Conv2d(6, 8, kernel_size=3))
+        self.conv2 = nn.Sequential(*conv2)
+""" in text

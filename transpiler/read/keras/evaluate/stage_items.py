@@ -48,13 +48,13 @@ class StagedItems:
         place = Sym.name(self.fresh(name), index.witness % count, True)  # type: ignore[attr-defined]
         self.emit(Let(place.code, self.binop(ast.Mod(), index, count), name))  # type: ignore[attr-defined]
 
-        def item_from(first: int) -> Value:
-            if first == count - 1:
-                return items[first]
-            branch = Branch(equals(place, first), Block(), Block(), taken=source)
-            self.around[branch.then] = self.around[branch.otherwise] = self.block  # type: ignore[attr-defined]
-            other = self.in_block(branch.otherwise, lambda: item_from(first + 1))  # type: ignore[attr-defined]
-            self.emit(branch)  # type: ignore[attr-defined]
-            return self.merge_tensors(branch, items[first], other)  # type: ignore[attr-defined,no-any-return]
-
-        return item_from(0)
+        *others, found = items
+        block, last = self.block, None  # type: ignore[attr-defined]
+        for number, item in reversed([*enumerate(others)]):
+            branch = Branch(equals(place, number), Block(), Block([last] if last else []), taken=source)
+            self.around[branch.then] = self.around[branch.otherwise] = block  # type: ignore[attr-defined]
+            if last:
+                self.around[last.then] = self.around[last.otherwise] = branch.otherwise  # type: ignore[attr-defined]
+            found, last = self.merge_tensors(branch, item, found), branch  # type: ignore[attr-defined]
+        self.emit(last)  # type: ignore[attr-defined]
+        return found
