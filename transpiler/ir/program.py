@@ -152,6 +152,8 @@ class Branch:
     then: Block
     otherwise: Block
     phis: list[tuple[Value, Value, Value]] = field(default_factory=list)
+    taken: ast.AST | None = None
+    """Where the source takes an item out of a list by an open number, if that is what the branch does."""
 
     @property
     def by_mode(self) -> bool:

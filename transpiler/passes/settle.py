@@ -36,7 +36,7 @@ from transpiler.ir.statics import (
 from transpiler.passes.chains import group_chains
 from transpiler.passes.loops import settle_loops
 from transpiler.passes.printed import printed_names
-from transpiler.passes.structure import CannotKeep, check_iterations, choose_modules, fuse, resume, sink
+from transpiler.passes.structure import CannotKeep, check_iterations, check_taken, choose_modules, fuse, resume, sink
 
 
 class Settler:
@@ -61,6 +61,7 @@ class Settler:
         comments_once(cls.block)
         sink(cls.block)
         check_iterations(cls.block)
+        check_taken(cls.block)
         choose_modules(cls.block)
         cls.outs = {label: dim for label, dim in cls.outs.items() if (cls.key, label) in self.demands}
         keep = names_in(list(cls.outs.values()))

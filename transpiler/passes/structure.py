@@ -18,6 +18,7 @@ from transpiler.ir.program import (
     Member,
     ModuleClass,
     Pick,
+    Return,
     Value,
     blocks_of,
     holds_weights,
@@ -135,6 +136,50 @@ def check_iterations(block: Block, after: Collection[Value] = ()) -> None:
         for needed in (needed_in(op, read, again=False), needed_in(op, always)):
             if any(_makes_layers(o) and needed.isdisjoint(results_of(o)) for o in op.body.ops):
                 raise CannotKeep("not every iteration of a loop needs all of its layers", loop=op.node)
+
+
+def check_taken(block: Block, after: Collection[Value] = ()) -> None:
+    """Raises CannotKeep where one of several tensors is taken, and layers are made that the others alone need.
+
+    `after` are the tensors that are read after the block.
+    """
+    for op in block.ops:
+        if isinstance(op, Branch):
+            for position, side in ((1, op.then), (2, op.otherwise)):
+                check_taken(side, [phi[position] for phi in op.phis])
+    taking = {op: node for op in block.ops if (node := _taken_in(op)) is not None}
+    always, perhaps = set(after), set()
+    for op in reversed(block.ops) if taking else ():
+        results = set(results_of(op))
+        if not perhaps.isdisjoint(results) and _makes_layers(op):
+            if isinstance(op, Apply) and _makes_more(op, always):
+                raise CannotKeep("not every tensor that a class returns is read", op.member.construction.cls)  # type: ignore[union-attr]
+            if always.isdisjoint(results) if isinstance(op, Apply) else not always.issuperset(results):
+                raise CannotKeep("layers are made for an item that is not taken", loop=next(iter(taking.values())))
+        if isinstance(op, Return) or not always.isdisjoint(results):
+            always |= _always_read(op)
+        if op in taking or not perhaps.isdisjoint(results):
+            perhaps.update(all_uses(op))
+
+
+def _taken_in(op: Any) -> Any:
+    """The place in the source where an item is taken by an open number, in a branch or inside it."""
+    inside = Block([op]).walk() if isinstance(op, Branch) else ()
+    return next((o.taken for o in inside if isinstance(o, Branch) and o.taken is not None), None)
+
+
+def _makes_more(op: Apply, read: Collection[Value]) -> bool:
+    """Whether a class made of a function has layers which lead to none of its results that are `read`."""
+    construction = op.member.construction if op.member is not None else None
+    if construction is None or not isinstance(construction.cls.key, (ast.FunctionDef, ast.Lambda)):
+        return False
+    inside = construction.cls.block.ops
+    returned = next(tensors(o.value) for o in inside if isinstance(o, Return))
+    needed = {x for x, result in zip(returned, op.results) if result in read}
+    for o in reversed(inside):
+        if not needed.isdisjoint(results_of(o)):
+            needed.update(all_uses(o))
+    return bool(read) and any(_makes_layers(o) and needed.isdisjoint(results_of(o)) for o in inside)
 
 
 def _check_items(

@@ -105,11 +105,33 @@ class ConstructorWriter:
             then, otherwise = (self.sequence(side) for side in (member.choice.then, member.choice.otherwise))
             text = f"{name} = {then} if {member.choice.test.code} else {otherwise}"
             if printed_length(text) > MAX_CHOICE:
+                parts = longer_and_longer(member)
+                if len(parts) > 1:
+                    self.construct_parts(member, parts, out)
+                    return
                 out.add(f"if {member.choice.test.code}:", f"    {name} = {then}", "else:", f"    {name} = {otherwise}")
                 return
             out.add(text)
             return
         out.add(f"{name} = {self.member_code(member)}")
+
+    def construct_parts(self, member: Member, parts: list[tuple[str, list[Member]]], out: Lines) -> None:
+        """A chain of submodules that goes on as far as one test after the other holds."""
+        attribute = self.attributes[member]
+        name = self.list_name(attribute)
+        out.add(f"{name}: list[nn.Module] = []")
+        inner = out
+        for test, added in parts:
+            inner.add(f"if {test}:")
+            inner = Lines(inner.lines, inner.level + 1)
+            codes = [self.member_code(m) for m in added]
+            inner.add(f"{name}.append({codes[0]})" if len(codes) == 1 else f"{name} += [{', '.join(codes)}]")
+        out.add(f"self.{attribute} = nn.Sequential(*{name})")
+
+    def list_name(self, attribute: str) -> str:
+        """A free name for the list of the submodules of an attribute."""
+        taken = {*self.printed.values(), *(p.label for p in self.cls.params)}
+        return next(n for n in (attribute, "modules", "layers", f"{attribute}_list") if n not in taken)
 
     def sequence(self, members: list[Member]) -> str:
         if not members:
@@ -135,8 +157,7 @@ class ConstructorWriter:
         if short:
             out.add(f"self.{attribute} = {holder}[{short}])")
             return
-        taken = {*self.printed.values(), *(p.label for p in self.cls.params)}
-        name = next(n for n in (attribute, "modules", "layers", f"{attribute}_list") if n not in taken)
+        name = self.list_name(attribute)
         out.add(f"{name}: list[nn.Module] = []")
         self.fill_list(op, name, out)
         out.add(f"self.{attribute} = {holder}{name})")
@@ -216,6 +237,20 @@ class ConstructorWriter:
         other = Lines([], out.level + 1)
         self.constructor(op.otherwise, other)
         write_if(out, op.test.code, negated(op.test), inner.lines, other.lines)
+
+
+def longer_and_longer(member: Member) -> list[tuple[str, list[Member]]]:
+    """The parts of a chain of submodules, each with a test that decides whether the chain goes on: with this part, at least.
+
+    Each part ends where a conditional submodule follows that is nothing or the rest of the chain.
+    """
+    choice = member.choice
+    if choice is None or choice.then and choice.otherwise:
+        return []
+    *added, last = choice.then or choice.otherwise
+    rest = longer_and_longer(last) if added else []
+    test = choice.test.code if choice.then else negated(choice.test)
+    return [(test, added if rest else [*added, last]), *rest]
 
 
 def read_by(item: Member | Branch | ForLoop) -> set[str]:

@@ -30,6 +30,7 @@ from transpiler.read.keras.evaluate.stage_branches import StagedBranches
 from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_effects import StagedEffects
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
+from transpiler.read.keras.evaluate.stage_items import StagedItems
 from transpiler.read.keras.evaluate.stage_last import StagedLast
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_list_changes import StagedListChanges
@@ -59,6 +60,7 @@ from transpiler.read.keras.evaluate.values import (
 class Stager(
     StagedRanks,
     StagedGiven,
+    StagedItems,
     StagedTables,
     StagedUnbound,
     StagedEffects,
