@@ -55,6 +55,27 @@ def whole(n=4, freeze=False):
     return model
 """
 
+OWN = """
+import keras
+from keras import layers
+
+
+class Own(layers.Layer):
+    def __init__(self, n):
+        super().__init__()
+        self.dense = layers.Dense(n)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def build(n=4):
+    i = keras.Input((8,))
+    own = Own(n)
+    own.trainable = False
+    return keras.Model(i, own(i))
+"""
+
 
 @pytest.mark.parametrize("keras", ["keras", "tf_keras"])
 def test_frozen_layers(keras: str, tmp_path: Path):
@@ -89,3 +110,10 @@ def test_a_part_that_is_trained_by_itself_is_left_to_the_training_code(tmp_path:
     file.write_text(GAN)
     conversion = convert_file(file, entries=["build()"])
     assert "Frozen" not in conversion.modules[0].text and "K2T404" in {f.code for f in conversion.findings}
+
+
+def test_a_frozen_layer_of_the_program_is_reported(tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(OWN)
+    found = convert_file(file, entries=["build()"]).findings
+    assert [(f.code, f.excerpt) for f in found] == [("K2T404", "own.trainable = False")]

@@ -48,6 +48,7 @@ KEPT = {
     "a dictionary that is handed on": "if c['a']:\n    x = f(c, 1 if c['a'] else 2)",
     "an item that is handed on": "if c['a']:\n    x = f(c['a'], 1 if c['a'] else 2)",
     "a list that changes": "if a:\n    b.pop()\n    x = 1 if a else 2",
+    "a list that grows under another name": "if a:\n    b += [2]\n    x = 1 if a else 2",
     "an item that changes": "if c['a']:\n    d['a'] = 2\n    x = 1 if c['a'] else 2",
     "in a docstring": 'def f():\n    """\n    if a:\n        x = 1 if a else 2\n    """\n    return 1 if b else 2',
 }

@@ -69,6 +69,8 @@ def stays(test: ast.expr, side: list[ast.stmt]) -> bool:
         return False
     if any(isinstance(n, ast.Attribute) and n.attr in _CHANGING for n in found):
         return False
+    if any(isinstance(n, ast.AugAssign) and not _is_number(n) for n in found):
+        return False  # a list of two names
     looked_at = {o for n in found if isinstance(n, (ast.IfExp, ast.If)) for o, _ in _operands(n.test)}
     looked_at |= {o for n in found if isinstance(n, ast.Compare) for o, _ in _operands(n)}
     looked_into = {n.value for n in found if isinstance(n, ast.Subscript)}
@@ -94,6 +96,11 @@ def _operands(test: ast.expr) -> Iterator[tuple[ast.expr, bool]]:
         yield from ((o, len(sides) == 1 and isinstance(o, ast.Name)) for o in sides)
     elif not isinstance(test, ast.Constant):
         yield test, False
+
+
+def _is_number(statement: ast.AugAssign) -> bool:
+    """Whether `x += …` cannot change a list in place."""
+    return isinstance(statement.op, (ast.Add, ast.Sub)) and isinstance(statement.value, ast.Constant)
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -272,6 +272,8 @@ class CustomLayers:
     def setattr(self, target: Any, name: str, value: Any) -> None:
         if is_own_layer(target) and not name.startswith("__"):
             self.name_part(target, name, value)
+            if name == "trainable":
+                self.attribute_set(target, name, value)
         super().setattr(target, name, value)
 
     def name_part(self, owner: Instance, name: str, value: Any) -> None:
