@@ -28,6 +28,18 @@ def build(shape=(32, 3), kernels=(3, 5), padding="same"):
 """,
         ("build()", "build((29, 2), (3, 2, 1), 'valid')", "build(kernels=(4,))"),
     ),
+    "a padding in capitals": (
+        """
+def block(x, filters, padding):
+    return ReLU()(Conv2D(filters, 3, padding=padding)(x))
+
+def build(n=4, padding="SAME"):
+    i = keras.Input((9, 8, 3))
+    x = Flatten()(block(block(i, n, padding), n, padding))
+    return Model(i, Dense(2)(x))
+""",
+        ("build()", "build(3, 'VALID')", "build(padding='valid')"),
+    ),
     "how upsampling goes between cells": (
         """
 def build(n=2, how="nearest"):

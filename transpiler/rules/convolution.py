@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -83,12 +84,24 @@ class Window:
 
 def padding_of(a: Args, window: Window) -> Any:
     """The padding in lower case; a `Sym` where torch can take it as it comes (stride 1, not causal)."""
-    if isinstance(a.padding, Sym) and a.padding.witness != "causal" and all(map(spatial.is_one, window.stride)):
-        return a.padding
+    if (
+        isinstance(a.padding, Sym)
+        and str(a.padding.witness).lower() != "causal"
+        and all(map(spatial.is_one, window.stride))
+    ):
+        return in_lower_case(a.padding)
     padding = a.lower("padding")
     if padding not in ("valid", "same", "causal"):
         raise Declined("K2T104", f"the padding {padding!r} is unknown")
     return padding
+
+
+def in_lower_case(padding: Sym) -> Sym:
+    """The padding as torch takes it: Keras takes `SAME` as well, so that a program that writes it so goes on to."""
+    seen = padding.witness
+    if not isinstance(seen, str) or seen == seen.lower():
+        return padding
+    return Sym(ast.Call(ast.Attribute(padding.expr, "lower", ast.Load()), [], []), seen.lower())
 
 
 def padded_conv(
