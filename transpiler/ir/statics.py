@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -221,20 +221,27 @@ def names_outside(body: Block, cls: ModuleClass) -> set[str]:
         body.ops = inside
 
 
+def with_symbols(value: Any, change: Callable[[Sym], Any]) -> Any:
+    """The same structure with every open expression in it changed; a construction in place."""
+    if isinstance(value, Sym):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(with_symbols(v, change) for v in value)
+    if isinstance(value, dict):
+        return {k: with_symbols(v, change) for k, v in value.items()}
+    if isinstance(value, Construction):
+        value.values = with_symbols(value.values, change)
+    if isinstance(value, Given):
+        return replace(value, code=with_symbols(value.code, change))
+    return value
+
+
 def put_in(block: Block, values: Mapping[str, Any]) -> None:
     """Puts values in place of static variables, in the statements of a block without tensors."""
     expressions = {name: to_ast(value) for name, value in values.items()}
 
     def value(v: Any) -> Any:
-        if isinstance(v, Sym):
-            return replace(v, expr=with_names(v.expr, expressions))
-        if isinstance(v, (list, tuple)):
-            return type(v)(map(value, v))
-        if isinstance(v, dict):
-            return {k: value(x) for k, x in v.items()}
-        if isinstance(v, Construction):
-            v.values = value(v.values)
-        return v
+        return with_symbols(v, lambda symbol: replace(symbol, expr=with_names(symbol.expr, expressions)))
 
     for op in block.walk():
         if isinstance(op, Let):
@@ -254,18 +261,11 @@ def rename_static(block: Block, old: str, new: str) -> None:
     def text(code: str) -> str:
         return word.sub(new, code)
 
+    def renamed(symbol: Sym) -> Sym:
+        return Sym.parse(text(symbol.code), symbol.witness) if old in symbol.names() else symbol
+
     def value(v: Any) -> Any:
-        if isinstance(v, Sym):
-            return Sym.parse(text(v.code), v.witness) if old in v.names() else v
-        if isinstance(v, (list, tuple)):
-            return type(v)(map(value, v))
-        if isinstance(v, dict):
-            return {k: value(x) for k, x in v.items()}
-        if isinstance(v, Construction):
-            v.values = value(v.values)
-        if isinstance(v, Given):
-            return replace(v, code=value(v.code))
-        return v
+        return with_symbols(v, renamed)
 
     def member(m: Any) -> None:
         m.code = text(m.code)

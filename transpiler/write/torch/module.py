@@ -124,7 +124,8 @@ class FileEdit:
         nested = False
         own = self.own_imports(used)
         stars = rf"^\s*from\s+({'|'.join(self.frameworks)})\b.*\simport\s+\*.*$" if self.frameworks else r"(?!)"
-        self.open_names = undefined_names(re.sub(stars, "", text, flags=re.M)) - {*TORCH_NAMES, *self.importable}
+        rest, found = re.subn(stars, "", text, flags=re.M)
+        self.open_names = undefined_names(rest) - {*TORCH_NAMES, *self.importable} if found else set()
         for node, siblings, top in import_nodes(tree):
             reads = needed if top else used
             kept = [a for a in node.names if self.keeps(node, a, reads, original) and a.name not in self.exported]
