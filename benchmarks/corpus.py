@@ -151,15 +151,15 @@ def options(entry: dict[str, Any], src: Path) -> dict[str, Any]:
     }
 
 
-def run_entry(entry: dict[str, Any], src: Path, convert_only: bool) -> list[dict[str, Any]]:
-    """The rows of one entry, in this process."""
+def run_entry(entry: dict[str, Any], src: Path, convert_only: bool, timeout: float) -> list[dict[str, Any]]:
+    """The rows of one entry, in this process; each framework may run for half of `timeout` (seconds)."""
     from transpiler.verify import verify_file
 
     given = options(entry, src)
     row = convert(entry, src, {k: v for k, v in given.items() if k != "inputs"})
     if convert_only:
         return [row]
-    results = verify_file(source_file(entry, src), **given)
+    results = verify_file(source_file(entry, src), **given, timeout=timeout / 2)
     return [{**r.to_json(), "reason": r.reason, "quality": row["quality"]} for r in results]
 
 
@@ -181,7 +181,17 @@ def run_child(entry: dict[str, Any], args: argparse.Namespace, src: Path) -> dic
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        command = [sys.executable, __file__, str(args.manifest), str(src), entry["id"], "--child", str(out)]
+        command = [
+            sys.executable,
+            __file__,
+            str(args.manifest),
+            str(src),
+            entry["id"],
+            "--child",
+            str(out),
+            "--timeout",
+            str(args.timeout),
+        ]
         command += ["--convert-only"] if args.convert_only else []
         child = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -253,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"not in the manifest: {', '.join(sorted(unknown))}")
     chosen = [e for e in entries if not args.ids or e["id"] in args.ids]
     if args.child:
-        args.child.write_text(json.dumps(run_entry(chosen[0], src, args.convert_only)), encoding="utf-8")
+        args.child.write_text(json.dumps(run_entry(chosen[0], src, args.convert_only, args.timeout)), encoding="utf-8")
         return 0
     results = _run_all(chosen, args, src)
     if args.out:

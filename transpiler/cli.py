@@ -99,8 +99,16 @@ def convert(
 @app.command(epilog="Exit codes: 0 all pass; 1 a mismatch; 2 could not.")
 @click.argument("path", metavar="PATH")
 @reading_options
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a model may run under each framework.",
+)
 @click.option("--json", "json_target", metavar="FILE", help="Write the results to FILE ('-': standard output).")
-def verify(path: str, json_target: str | None, **reading: Any) -> int:
+def verify(path: str, timeout: float, json_target: str | None, **reading: Any) -> int:
     """Runs the Keras source PATH and its conversion side by side, and compares what they compute.
 
     Without --entry every model-building function that can be called with its defaults, and every module-level model,
@@ -109,7 +117,7 @@ def verify(path: str, json_target: str | None, **reading: Any) -> int:
     from transpiler.commands import verify as command
     from transpiler.commands.common import ReadingOptions
 
-    return command.verify(path, ReadingOptions(**reading), json_target)
+    return command.verify(path, ReadingOptions(**reading), timeout, json_target)
 
 
 @app.command()

@@ -72,12 +72,16 @@ def test_exit_code(run, verifier, model, statuses, code):
 
 
 def test_options_reach_the_verifier(run, verifier, model, tmp_path):
-    run("verify", model, "--entry", "a()", "--entry", "b", "--setup", "x = 1", "--keras", "keras3", "--path", tmp_path)
+    named = ("--entry", "a()", "--entry", "b", "--setup", "x = 1", "--keras", "keras3", "--path", tmp_path)
+    run("verify", model, *named, "--timeout", "1200")
     assert verifier.calls == [
-        (model, {"entries": ("a()", "b"), "setup": "x = 1", "generation": "keras3", "roots": (tmp_path,)})
+        (
+            model,
+            {"entries": ("a()", "b"), "setup": "x = 1", "generation": "keras3", "roots": (tmp_path,), "timeout": 1200},
+        )
     ]
     run("verify", model)
-    assert verifier.calls[1][1] == {"entries": (), "setup": "", "generation": "auto", "roots": ()}
+    assert verifier.calls[1][1] == {"entries": (), "setup": "", "generation": "auto", "roots": (), "timeout": 300}
 
 
 def test_results_go_to_stdout(run, verifier, model):

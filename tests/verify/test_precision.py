@@ -108,3 +108,18 @@ def test_constants_that_the_original_rounds_to_float32_are_promoted(verify):
     result = verify(ROUNDED, ROUNDED_TORCH, [unit("Dense")])
     assert result.status == "pass", result.reason
     assert "what the original asks for in float32 was promoted to float64" in result.assumptions
+
+
+def test_single_precision_may_move_a_result_as_far_as_it_moves_keras():
+    import numpy as np
+
+    from transpiler.verify.torch_side import Check
+
+    def check(floatx, output, trained):
+        meta = {"floatx": floatx, "kappa": 1.0, "training_kappa": 1.0, "cases": [[[2]]]}
+        return Check(None, None, meta, {"out|0|0": np.array([1, output]), "train|0": np.array([1, trained])}, None)
+
+    exact, single = check("float64", 0.5, 0.5), check("float32", 0.50002, 0.9)
+    single.allow_for_rounding(exact)
+    assert single.limit == pytest.approx(2e-4)
+    assert single.training_limit == pytest.approx(100 * 2**-23)  # another result altogether explains nothing

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from transpiler.verify import Result
 
 
-def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
-    """Verifies the file at `path`, prints and saves the results, and returns the exit code."""
+def verify(path: str, reading: ReadingOptions, timeout: float, json_target: str | None) -> int:
+    """Verifies the file at `path`, prints and saves the results, and returns the exit code.
+
+    `timeout` (seconds) is what a model may take under each framework.
+    """
     refuse_target(json_target)
     try:
         source = read_source(Path(path))
@@ -31,7 +34,7 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
         return DONE
     plan = reading.plan(source.name)
     with _progress(f"running {path} under Keras and under torch"):
-        results = _run(source, plan)
+        results = _run(source, plan, timeout)
     if results is None:
         return COULD_NOT
     if not results:
@@ -44,12 +47,17 @@ def verify(path: str, reading: ReadingOptions, json_target: str | None) -> int:
     return exit_code([result.status for result in results])
 
 
-def _run(source: Source, plan: ReadingPlan) -> list[Result] | None:
+def _run(source: Source, plan: ReadingPlan, timeout: float) -> list[Result] | None:
     """The results, or None after saying why there are none."""
     try:
         from transpiler.verify import verify_file
 
-        options: dict[str, Any] = {"entries": plan.entries, "setup": plan.setup, "generation": plan.keras}
+        options: dict[str, Any] = {
+            "entries": plan.entries,
+            "setup": plan.setup,
+            "generation": plan.keras,
+            "timeout": timeout,
+        }
         if plan.shapes:
             from transpiler.verify.job import InputSpec
 

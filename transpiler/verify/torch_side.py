@@ -79,7 +79,7 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         merged = {**first, **arrays, "meta": None}
         conditions = {k: first_meta[k] for k in ("kappa", "training_kappa")}
         second = Check(model, paired, {**meta, **conditions}, merged, noise)
-        second.allow_for_rounding(check.keras("train"))
+        second.allow_for_rounding(check)
         second.add_precision(result)
         model.to(DTYPES[first_meta["floatx"]])
     torch.set_default_dtype(DTYPES[first_meta["floatx"]])
@@ -138,14 +138,21 @@ class Check:
         self.training_kappa = max(meta["kappa"], meta["training_kappa"])
         self.training_limit = bound(self.floatx, self.training_kappa)
 
-    def allow_for_rounding(self, exact: list[np.ndarray]) -> None:
-        """Widens the bound of training mode by how far this precision moves Keras itself from `exact`.
+    def allow_for_rounding(self, exact: Check) -> None:
+        """Widens the bounds by how far this precision moves Keras itself from what `exact` has.
 
-        Statistics of a small batch can make a deep model chaotic in a way that no gradient shows.
+        Conditioning is measured for one direction of the inputs, which says little of a net of hundreds of layers;
+        and statistics of a small batch can make such a net chaotic in a way that no gradient shows.
         """
-        moved = all_differences(exact, self.keras("train"))
-        if not moved.problem and moved.max_rel < CHAOS:
-            self.training_limit = max(self.training_limit, 10 * moved.max_rel)
+        self.limit = max(self.limit, self.rounding(exact, *(f"out|{c}" for c in range(len(self.meta["cases"])))))
+        self.training_limit = max(self.training_limit, self.rounding(exact, "train"))
+
+    def rounding(self, exact: Check, *prefixes: str) -> float:
+        """Ten times the largest relative difference between the outputs of Keras in the two precisions."""
+        moved = Difference()
+        for prefix in prefixes:
+            moved = moved.worst(all_differences(exact.keras(prefix), self.keras(prefix)))
+        return 10 * moved.max_rel if not moved.problem and moved.max_rel < CHAOS else 0.0
 
     def inputs(self, case: int, grad: bool = False) -> list[Tensor]:
         shapes = self.meta["cases"][case]
