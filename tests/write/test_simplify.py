@@ -21,6 +21,11 @@ CHANGED = {
     ),
     "a choice": ("if a:\n    x = 1e-3\nelse:\n    x = f('b')", "x = 1e-3 if a else f('b')"),
     "a choice of tuples": ("if a:\n    x = (1, 1)\nelse:\n    x = (b, 2)", "x = (1, 1) if a else (b, 2)"),
+    "a choice with a comment": ("if a:\n    x = 'ü'  # why\nelse:\n    x = 2", "x = 'ü' if a else 2  # why"),
+    "a choice with a long comment": (
+        f"if a:\n    x = '{'b' * 90}'\nelse:\n    x = 2  # because of this",
+        f"# because of this\nx = '{'b' * 90}' if a else 2",
+    ),
     "a choice on one side": (
         "if a:\n    if b:\n        x = 1\n    else:\n        x = 2\nelse:\n    f()",
         "if a:\n    x = 1 if b else 2\nelse:\n    f()",
@@ -56,7 +61,6 @@ KEPT = {
     "bare tuples": "if a:\n    x = 1, 1\nelse:\n    x = (a + b) * 2, f(2)",
     "two variables": "if a:\n    x = 1\nelse:\n    y = 2",
     "attributes": "if a:\n    self.x = 1\nelse:\n    self.x = 2",
-    "commented": "if a:\n    x = 1  # why\nelse:\n    x = 2",
     "choices on both sides": "if a:\n    x = 1 if b else 2\nelse:\n    x = 3 if b else 4",
     "sides that differ": "if a:\n    f()\nelif b:\n    f()\n    g()",
     "a comment for one of two sides": "if a:\n    f()\nelif b:\n    # why\n    f()",

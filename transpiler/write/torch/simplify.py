@@ -79,17 +79,22 @@ def _is_harmless(test: ast.expr) -> bool:
 
 
 def _choose(node: ast.If, lines: list[str], column: int) -> bool:
-    """Makes an `if` with two sides that assign one variable a single assignment, if that is short."""
+    """Makes an `if` with two sides that assign one variable a single assignment, if that is short.
+
+    A comment of a side follows the line, or stands above it where there is no room.
+    """
     first, last = node.lineno, node.end_lineno or node.lineno
     if last != first + 3 or len(node.body) != 1 or len(node.orelse) != 1 or lines[first - 1].lstrip()[:2] != "if":
         return False
     targets: list[str] = []
     values: list[ast.expr] = []
+    comments: list[str] = []
     for side in (*node.body, *node.orelse):
         if not isinstance(side, ast.Assign) or not isinstance(side.targets[0], ast.Name) or len(side.targets) > 1:
             return False
-        if _bare(side.value) or "#" in lines[side.lineno - 1]:
+        if _bare(side.value):
             return False
+        comments += filter(None, [lines[side.lineno - 1].encode()[side.end_col_offset :].decode().strip()])
         targets.append(side.targets[0].id)
         values.append(side.value)
     texts = [segment(v, lines) for v in values]
@@ -97,8 +102,11 @@ def _choose(node: ast.If, lines: list[str], column: int) -> bool:
     if targets[0] != targets[1] or isinstance(node.test, _LOOSE) or column + len(line) > MAX_CONDITIONAL:
         return False
     if any(isinstance(v, _LOOSE) for v in values):
-        return _chain(node, targets[0], values, lines)
-    lines[first - 1 : last] = [line]
+        return not comments and _chain(node, targets[0], values, lines)
+    if len(comments) == 1 and column + len(line) + len(comments[0]) + 2 <= MAX_CONDITIONAL:
+        lines[first - 1 : last] = [f"{line}  {comments[0]}"]
+    else:
+        lines[first - 1 : last] = [*(" " * node.col_offset + c for c in comments), line]
     return True
 
 
