@@ -28,7 +28,7 @@ def init_weights(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-class Apply(nn.Module):
+class Conv(nn.Module):
     def __init__(self, in_channels: int, filters: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, filters, kernel_size=3, padding=1, bias=False)
@@ -43,7 +43,7 @@ class Build(nn.Module):
         channels = in_channels
         blocks: list[nn.Module] = []
         for width in widths:
-            blocks.append(Apply(channels, width))
+            blocks.append(Conv(channels, width))
             channels = width
         self.blocks = nn.Sequential(*blocks)
         self.apply(init_weights)

@@ -48,7 +48,6 @@ from transpiler.read.keras.evaluate.stage_models import (
     sink_into_models,
 )
 from transpiler.read.keras.evaluate.staging import (
-    PREFIXES,
     Frame,
     HiddenSize,
     Memory,
@@ -59,6 +58,7 @@ from transpiler.read.keras.evaluate.staging import (
     number_of,
     signature_defaults,
     substitute,
+    what_it_makes,
 )
 from transpiler.read.keras.evaluate.values import (
     Env,
@@ -528,9 +528,7 @@ def class_name(function: Function) -> str:
             if not function.owner.name.lower().endswith("model")
             else f"{function.owner.name}Net"
         )
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    named = cap_words(name)
+    named = cap_words(what_it_makes(name))
     if named in ("Model", "Net", "Network", "Nn"):
         named = cap_words(function.module.path.stem)
     return f"{named}Model" if named == function.name else named

@@ -24,6 +24,8 @@ from transpiler.write.torch.pieces import Lines, appended, construction_code, le
 
 MAX_CHOICE = 84
 """Longest conditional submodule on one line; a longer one becomes an if statement."""
+MAX_ITEM = 96
+"""The same, of one that is appended to a list."""
 
 
 class ConstructorWriter:
@@ -206,6 +208,11 @@ class ConstructorWriter:
                 if any(f"member__{number}." in code for number in made):
                     flush()
                     code = appended(code, made, name)
+                elif o.member.choice is not None and printed_length(code) > MAX_ITEM:
+                    flush()
+                    self.append_choice(o.member, name, out)
+                    made.append(id(o.member))
+                    continue
                 codes.append(code)
                 made.append(id(o.member))
                 continue
@@ -224,6 +231,19 @@ class ConstructorWriter:
                 self.construct_other(o, out)
                 out.lines[at:] = [appended(line, made, name) for line in out.lines[at:]]
         flush()
+
+    def append_choice(self, member: Member, name: str, out: Lines) -> None:
+        """The `if` statement that appends one submodule or another to the list `name`."""
+        assert member.choice is not None
+        sides: list[list[str]] = []
+        for chosen in (member.choice.then, member.choice.otherwise):
+            inner = Lines([], out.level + 1)
+            if len(chosen) == 1 and chosen[0].choice is not None:
+                self.append_choice(chosen[0], name, inner)
+            else:
+                inner.add(f"{name}.append({self.sequence(chosen)})")
+            sides.append(inner.lines)
+        write_if(out, member.choice.test.code, negated(member.choice.test), *sides)
 
     def construct_branch(self, op: Branch, out: Lines) -> None:
         if op.by_mode:

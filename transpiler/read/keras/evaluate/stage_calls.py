@@ -36,6 +36,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
+from transpiler.read.keras.evaluate.stage_closures import StagedClosures, as_declared, title
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     NotFlat,
@@ -92,7 +93,7 @@ def is_buffer(op: Apply) -> bool:
     return isinstance(op.results[0], Constant)
 
 
-class StagedCalls:
+class StagedCalls(StagedClosures):
     """The part of the stager that keeps functions."""
 
     def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -239,6 +240,7 @@ class StagedCalls:
             return super().run_function(function, args, kwargs)
         finally:
             for scope in scopes[began : began + 1]:
+                scope.ended = True
                 scope.over = not has_functions(function.node)
             self.in_loop, self.flat = outer, outer_flat
             self.running.pop()
@@ -269,8 +271,9 @@ class StagedCalls:
         self, function: Function, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged | None, dict[str, Any]]:
         """The class for a call of `function` with arguments of these kinds, made now or found again."""
-        arguments = self.arguments_of(function, args, kwargs)
+        self.compare_closures(function)
         for _ in range(12):
+            arguments = self.arguments_of(function, args, kwargs)
             key = self.class_key(function, arguments)
             known = self.memory.classes.get(key)
             if known is not None and known.still_holds():
@@ -295,7 +298,8 @@ class StagedCalls:
                 self.freeze(function, arguments, error)
             except (StageError, Declined, ProgramError):
                 del self.memory.classes[key]
-                raise
+                if not self.freeze_closed(function):
+                    raise
         raise StageError("too many parameters decide the structure")
 
     def takes_permuted(self, node: ast.AST, staged: Staged) -> bool:
@@ -355,8 +359,12 @@ class StagedCalls:
             return ("object", id(value.function) if isinstance(value, Bound) else id(value))
 
         masks = self.mask_places(tensors(list(arguments.values()))).places
-        closure = id(function.env) if function.env.kind != "module" else 0
-        return (id(function.node), closure, masks, tuple((n, kind(n, v)) for n, v in arguments.items()))
+        return (
+            id(function.node),
+            self.closure_key(function),
+            masks,
+            tuple((n, kind(n, v)) for n, v in arguments.items()),
+        )
 
     def item_names(self, name: str, values: dict[Any, Any]) -> list[str]:
         """What the items of a dictionary argument are called: by their keys, where these are names."""
@@ -439,7 +447,7 @@ class StagedCalls:
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
             self.comments = outer_comments
         block.ops.append(Return(result))
-        cls = ModuleClass(cap_words(function.name.strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
+        cls = ModuleClass(cap_words(title(function).strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.key = function.node
         cls.annotations = annotations_of(arguments, frame.captures)
         cls.defaults = signature_defaults(function)
@@ -448,7 +456,7 @@ class StagedCalls:
             for n, v in arguments.items()
             if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
         ]
-        cls.sizes, cls.statics = tuple(dims), (*statics, *frame.captures)
+        cls.sizes, cls.statics = tuple(dims), as_declared(function, (*statics, *frame.captures))
         staged = Staged(
             cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, False, frame.reads, arguments
         )

@@ -33,7 +33,6 @@ from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.staging import (
-    PREFIXES,
     Again,
     Memory,
     NotFlat,
@@ -45,6 +44,7 @@ from transpiler.read.keras.evaluate.staging import (
     staged_hint,
     substitute,
     unchanged,
+    what_it_makes,
 )
 from transpiler.read.keras.evaluate.values import EntryEnv, Env, Function, Instance, Model, Origin
 
@@ -432,9 +432,7 @@ class StagedModels:
 
 def variable_for(name: str) -> str:
     """A variable for what a builder returns: build_encoder → encoder, encoder → encoder_model."""
-    short = name.strip("_")
-    for prefix in PREFIXES:
-        short = short.removeprefix(prefix)
+    short = what_it_makes(name)
     return staged_hint(short if short != name else f"{name}_model")
 
 

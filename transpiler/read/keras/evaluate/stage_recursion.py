@@ -46,9 +46,10 @@ class StagedRecursion:
     """The part of the stager that keeps functions that call themselves."""
 
     def arguments_of(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a call by parameter, defaults included."""
+        """The arguments of a call by parameter, defaults included, and what the function reads of calls that have ended."""
         bound = Interpreter.bind(self, function, args, kwargs).names  # type: ignore[arg-type]
-        return {k: v for k, v in bound.items() if not k.startswith("__")}
+        own = {k: v for k, v in bound.items() if not k.startswith("__")}
+        return own | self.closed_arguments(function)
 
     def calls_itself(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> bool:
         """Whether a call is to be of the class under construction; for arguments of other kinds there is another class."""

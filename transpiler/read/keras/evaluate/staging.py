@@ -34,9 +34,6 @@ AXIS_NAMES = {
 MAX_SIZE_TEXT = 40
 """Longest size that is written out; a longer one is read from the submodule that has it."""
 
-PREFIXES = ("build_", "create_", "make_", "get_", "define_")
-"""What the names of builders begin with, and those of what they build do not."""
-
 STATIC = (int, float, str, bool, type(None), bytes)
 
 
@@ -219,6 +216,14 @@ def whole_of(items: Any) -> Any:
     return Sym.name(owner.id, witness_of(items)) if all(map(same, items, expected)) else items
 
 
+def what_it_makes(name: str) -> str:
+    """The name of a function without the verb: build_unet, _get_unet → unet."""
+    name = name.strip("_")
+    for verb in ("build_", "create_", "make_", "get_", "define_"):
+        name = name.removeprefix(verb)
+    return name
+
+
 def is_static(value: Any) -> bool:
     """Whether a value can be a parameter of a generated class."""
     if isinstance(value, Sym):
@@ -278,6 +283,8 @@ class Memory:
     counter: int = 0
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
+    varied: set[tuple[int, str]] = field(default_factory=set)
+    """What closures of a function read of the calls that made them, and differs: parameters of its class."""
     by_value: list[Any] = field(default_factory=list)
     """Layers in the source that are translated for every value of an open argument."""
     lengths: dict[tuple[int, str], Any] = field(default_factory=dict)

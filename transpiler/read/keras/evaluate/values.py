@@ -43,8 +43,10 @@ class Env:
         self.names: dict[str, Any] = names if names is not None else {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.ended = False
+        """Whether the call it belongs to has ended."""
         self.over = False
-        """Whether the call it belongs to has ended and left no function that reads it."""
+        """Whether that has left no function that reads it either."""
 
     def scope_of(self, name: str) -> Env | None:
         """The scope that binds `name`; class scopes are not seen from the functions inside them."""
