@@ -142,8 +142,11 @@ def build(deep=True, units=4):
 """,
     """
 class Build(%0: [?, 8]) of (deep=True, units=4):
-  %1: [?, 2] = nn.Linear(8, units) > (nn.Linear(units, units) > nn.Linear(units, units * 2) if deep else nn.BatchNorm1d(units, eps=1e-3, momentum=0.01)) > nn.Linear(units * 2 if deep else units, 2) (%0)
-  return %1
+  %1: [?, units] = nn.Linear(8, units) (%0)
+  %2: [?, features.1] = (nn.Linear(units, units) > nn.Linear(units, units * 2) if deep else nn.BatchNorm1d(units, eps=1e-3, momentum=0.01)) (%1)
+  let features.1 = units * 2 if deep else units
+  %3: [?, 2] = nn.Linear(features.1, 2) (%2)
+  return %3
 def build(deep=True, units=4):
   Build(deep=deep, units=units)
 """,
@@ -163,7 +166,7 @@ def build(units=4):
 """,
     """
 class Maybe(%0: [?, in_features]) of (in_features, units):
-  %1: [?, in_features if units is None else units] = (identity if units is None else nn.Linear(in_features, units) > nn.Tanh()) (%0)
+  %1: [?, features.1] = (identity if units is None else nn.Linear(in_features, units) > nn.Tanh()) (%0)
   return %1
 class Build(%0: [?, 8]) of (units=4):
   %1: [?, member.1.out_features] = Maybe(units=units, in_features=8) (%0)
@@ -390,18 +393,18 @@ def build(width=4):
     return Model(inputs, unit(width * 2, 1)(unit(width)(inputs)))
 """,
     """
-class Apply(%0: [?, height, width, in_channels] first) of (in_channels, filters):
-  %1: [?, height, width, filters] first = nn.Conv2d(in_channels, filters, kernel_size=3, padding=1) (%0)
+class Unit(%0: [?, height, width, in_channels] first) of (in_channels, filters, kernel):
+  %1: [?, height, width, filters] first = nn.Conv2d(in_channels, filters, kernel_size=kernel, padding='same') (%0)
   %2: [?, height, width, filters] first = nn.ReLU() (%1)
   return %2
-class Apply(%0: [?, height, width, in_channels] first) of (in_channels, filters):
-  %1: [?, height, width, filters] first = nn.Conv2d(in_channels, filters, kernel_size=1) (%0)
+class Unit(%0: [?, height, width, in_channels] first) of (in_channels, filters, kernel):
+  %1: [?, height, width, filters] first = nn.Conv2d(in_channels, filters, kernel_size=kernel, padding='same') (%0)
   %2: [?, height, width, filters] first = nn.ReLU() (%1)
   return %2
 class Build(%0: [?, 8, 8, 3] keras) of (width=4):
   %1: [?, 8, 8, 3] first = {0}.permute(0, 3, 1, 2) (%0)
-  %2: [?, 8, 8, width] first = Apply(height=8, width=8, in_channels=3, filters=width) (%1)
-  %3: [?, 8, 8, width * 2] first = Apply(height=8, width=8, in_channels=width, filters=width * 2) (%2)
+  %2: [?, 8, 8, width] first = Unit(kernel=3, height=8, width=8, in_channels=3, filters=width) (%1)
+  %3: [?, 8, 8, width * 2] first = Unit(kernel=1, height=8, width=8, in_channels=width, filters=width * 2) (%2)
   %4: [?, 8, 8, width * 2] keras = {0}.permute(0, 2, 3, 1) (%3)
   return %4
 def build(width=4):

@@ -149,6 +149,7 @@ def test_layers_are_made_as_far_as_the_item_taken(tmp_path: Path):
     text = convert(source, "build()", tmp_path).modules[0].text
     assert """
         level = k % 3
+        channels = 4 if level == 0 else 6 if level == 1 else 8
         conv2: list[nn.Module] = []
         if level != 0:
             conv2 += [nn.Conv2d(4, 6, kernel_size=3), nn.ReLU()]

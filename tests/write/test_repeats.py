@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from transpiler.write.torch.repeats import without_repeats
+from transpiler.write.torch.repeats import with_kept_tests, without_repeats
 
 CHECK = "if a not in ('x', 'y') and not isinstance(a, str):\n    raise ValueError(a)"
 VIEW = "x = x.permute(0, 2, 1)  # NLC -> NCL"
@@ -62,3 +62,21 @@ def test_said_once(text, expected):
 @pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
 def test_left_alone(text):
     assert without_repeats(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("self.a = b == 1 and c\nif b == 1 and c:\n    f()", "self.a = b == 1 and c\nif self.a:\n    f()"),
+        ("self.a = b == 'x'\nif b != 'x':\n    f()", "self.a = b == 'x'\nif not self.a:\n    f()"),
+        ("self.a = b\nif b:\n    f()", "self.a = b\nif b:\n    f()"),  # as short
+        ("self.a = b == 1\nif b == 2:\n    f()", "self.a = b == 1\nif b == 2:\n    f()"),
+        ("self.a = b == 1\ng()\nif b == 1:\n    f()", "self.a = b == 1\ng()\nif b == 1:\n    f()"),
+        (
+            "if b == 1:\n    self.a = b == 1\nif b == 1:\n    f()",
+            "if b == 1:\n    self.a = b == 1\nif b == 1:\n    f()",
+        ),
+    ],
+)
+def test_a_test_that_was_just_kept(text, expected):
+    assert with_kept_tests(text) == expected

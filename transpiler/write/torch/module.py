@@ -15,7 +15,7 @@ from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.helpers import helper_texts
 from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.known import without_known_tests
-from transpiler.write.torch.repeats import without_repeats
+from transpiler.write.torch.repeats import with_kept_tests, without_repeats
 from transpiler.write.torch.simplify import simplified
 from transpiler.write.torch.tidy import tidy
 
@@ -218,7 +218,7 @@ def tidied(text: str, indent: int) -> str:
     """Generated text as a person would write it, before black lays it out."""
     text = simplified(idiomatic(without_known_tests(text)), indent)
     shorter = without_repeats(text)
-    return text if shorter == text else simplified(shorter, indent)
+    return with_kept_tests(text if shorter == text else simplified(shorter, indent))
 
 
 def format_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:

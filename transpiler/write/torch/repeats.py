@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from transpiler.ir.facts import opposite
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.known import STEADY, stays
 
@@ -32,6 +33,26 @@ def without_repeats(text: str) -> str:
         lines[start:end] = new
         text = "\n".join(lines)
     return text
+
+
+_KEPT_TEST = re.compile(r"^( *)(self\.\w+) = (.+)\n\1if (.+):$", re.M)
+
+
+def with_kept_tests(text: str) -> str:
+    """An `if` that decides by what an attribute was just set to reads the attribute, or its opposite."""
+
+    def reads_it(match: re.Match[str]) -> str:
+        indent, attribute, value, test = match.groups()
+        try:
+            kept, asked = (ast.parse(code, mode="eval").body for code in (value, test))
+        except SyntaxError:  # a comment, or a text that is no expression
+            return match[0]
+        if isinstance(kept, (ast.Name, ast.Attribute, ast.Constant)):
+            return match[0]
+        again = {ast.unparse(kept): attribute, ast.unparse(opposite(kept)): f"not {attribute}"}.get(ast.unparse(asked))
+        return f"{indent}{attribute} = {value}\n{indent}if {again}:" if again else match[0]
+
+    return _KEPT_TEST.sub(reads_it, text)
 
 
 def _edits(tree: ast.Module, lines: list[str]) -> Iterator[Edit]:

@@ -193,6 +193,13 @@ class Calls:
             return function(args[0])
         if isinstance(function, type) and issubclass(function, BaseException):
             return function(*args)
+        if (
+            isinstance(function, type)
+            and hasattr(function, "_fields")
+            or hasattr(owner, "_fields")
+            and name == "_replace"
+        ):
+            return self.native(function, args, kwargs)  # a named tuple holds what it is given
         if function in (enumerate, zip, reversed, dict) and all(isinstance(a, (list, tuple, dict)) for a in args):
             return list(function(*args)) if function is not dict else dict(*args, **kwargs)
         if function is len and isinstance(args[0], (list, tuple, dict)):

@@ -48,7 +48,7 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
 )
 
-MAX_CHOICE = 80
+MAX_CHOICE = 24
 """Longest choice between two sizes that is written where it is used."""
 
 

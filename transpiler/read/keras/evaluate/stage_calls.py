@@ -36,7 +36,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.graph import Graph
 from transpiler.read.keras.evaluate.signals import ProgramError, ReturnSignal
-from transpiler.read.keras.evaluate.stage_closures import StagedClosures, as_declared, title
+from transpiler.read.keras.evaluate.stage_varying import StagedVarying, as_declared, records, title
 from transpiler.read.keras.evaluate.staging import (
     Frame,
     NotFlat,
@@ -93,7 +93,7 @@ def is_buffer(op: Apply) -> bool:
     return isinstance(op.results[0], Constant)
 
 
-class StagedCalls(StagedClosures):
+class StagedCalls(StagedVarying):
     """The part of the stager that keeps functions."""
 
     def call_real(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -271,7 +271,7 @@ class StagedCalls(StagedClosures):
         self, function: Function, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged | None, dict[str, Any]]:
         """The class for a call of `function` with arguments of these kinds, made now or found again."""
-        self.compare_closures(function)
+        self.compare_calls(function, self.arguments_of(function, args, kwargs))
         for _ in range(12):
             arguments = self.arguments_of(function, args, kwargs)
             key = self.class_key(function, arguments)
@@ -298,7 +298,7 @@ class StagedCalls(StagedClosures):
                 self.freeze(function, arguments, error)
             except (StageError, Declined, ProgramError):
                 del self.memory.classes[key]
-                if not self.freeze_closed(function):
+                if not self.freeze_varying(function, arguments):
                     raise
         raise StageError("too many parameters decide the structure")
 
@@ -318,7 +318,11 @@ class StagedCalls(StagedClosures):
         """Fixes the parameters that a decision depends on at the values of this call."""
         fixed = False
         names = sources(error.sym, self.last_lets)
+        fields = self.record_parameters(function, arguments)
         for name in names:
+            if name in fields:
+                argument, field = fields[name]
+                self.memory.frozen[id(function.node), f"{argument}.{field}"] = fixed = True
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
                 if is_sequence(arguments[name]) and (id(function.node), name) not in self.memory.lengths:
                     self.memory.lengths[id(function.node), name] = True
@@ -356,6 +360,8 @@ class StagedCalls(StagedClosures):
                 return (type(value).__name__, len(value))
             if is_static(value):
                 return "static"
+            if records({name: value}):
+                return self.record_key(function, name, value)
             return ("object", id(value.function) if isinstance(value, Bound) else id(value))
 
         masks = self.mask_places(tensors(list(arguments.values()))).places
@@ -376,6 +382,7 @@ class StagedCalls(StagedClosures):
         frame = Frame(function, "class", outer=self.frame)
         inputs: list[Value] = []
         dims: dict[str, tuple[int, int]] = {}
+        fields = self.record_parameters(function, arguments)
         given = tensors(list(arguments.values()))
         several, masks = len(given) > 1, self.mask_places(given)
 
@@ -408,6 +415,9 @@ class StagedCalls(StagedClosures):
         try:
             env = Env(function.env, "function", function.module)
             env.names.update({n: general(n, v) for n, v in arguments.items()})
+            for label, (name, part) in fields.items():
+                value = Sym.name(label, witness_of(getattr(arguments[name], part)))
+                env.names[name] = env.names[name]._replace(**{part: value})
             for mask in masks.extra:
                 general(mask.hint, mask)
             self.take_masks(given, masks, inputs)
@@ -416,7 +426,7 @@ class StagedCalls(StagedClosures):
             env.names["__receiver__"] = receiver
             self.frames[id(env)] = frame
             frame.scopes.append(env)
-            frame.reserved = {*dims, *(n for n, v in arguments.items() if not isinstance(v, NumpyArray))}
+            frame.reserved = {*dims, *fields, *(n for n, v in arguments.items() if not isinstance(v, NumpyArray))}
             outside = Snapshot(function.env, env.names.values())
             signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
             result = signal.value if isinstance(signal, ReturnSignal) else None
@@ -449,16 +459,28 @@ class StagedCalls(StagedClosures):
         block.ops.append(Return(result))
         cls = ModuleClass(cap_words(title(function).strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.key = function.node
-        cls.annotations = annotations_of(arguments, frame.captures)
+        whole = {label: getattr(arguments[name], part) for label, (name, part) in fields.items()}
+        cls.annotations = annotations_of(arguments | whole, frame.captures)
         cls.defaults = signature_defaults(function)
         statics = [
             n
             for n, v in arguments.items()
             if is_static(v) and not has_tensors(v) and (id(function.node), n) not in self.memory.frozen
         ]
+        statics += fields
         cls.sizes, cls.statics = tuple(dims), as_declared(function, (*statics, *frame.captures))
         staged = Staged(
-            cls, inputs, result, statics, dict(frame.captures), dict(frame.homes), dims, False, frame.reads, arguments
+            cls,
+            inputs,
+            result,
+            statics,
+            dict(frame.captures),
+            dict(frame.homes),
+            dims,
+            False,
+            fields,
+            frame.reads,
+            arguments,
         )
         staged.effects = effects
         staged = self.finish_masks(staged, masks, function.node)
@@ -497,6 +519,7 @@ class StagedCalls(StagedClosures):
     def construct(self, staged: Staged, arguments: dict[str, Any]) -> Any:
         """A call of a staged function: its class is constructed here, and called on the tensors."""
         given = tensors(list(arguments.values()))
+        arguments = arguments | {label: getattr(arguments[n], part) for label, (n, part) in staged.fields.items()}
         operands = self.operands(staged, given)
         xs = [self.to_layout(x, i.type.layout) for x, i in zip(operands, staged.inputs)]
         node = staged.cls.key

@@ -127,7 +127,7 @@ class Stager(
         self.facts: list[tuple[str, bool]] = []
         """Tests decided by where the evaluation is: inside a side of their branch, or past one whose other side raises."""
         self.frozen: dict[tuple[int, str], Any] = {}
-        self.closed: dict[tuple[int, str], str] = {}
+        self.first_seen: dict[tuple[int, str], str] = {}
         self.sources: dict[RandomSource, RandomSource] = {}
         """For each generator of random numbers made around all classes, the one that stands for it."""
         self.own_layers: int | None = None

@@ -108,6 +108,8 @@ class Staged:
     dims: dict[str, tuple[int, int]]
     """Constructor parameters that are sizes: name → (input, axis)."""
     trivial: bool = False
+    fields: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Constructor parameters that are fields of named tuples: name → (argument, field)."""
     reads: dict[tuple[int, str], tuple[Env, str, Any]] = field(default_factory=dict)
     effects: list[tuple[Instance, str, Any]] = field(default_factory=list)
     """The attributes of objects that each call sets, and the known values that it sets them to."""
@@ -284,7 +286,7 @@ class Memory:
     frozen: dict[tuple[int, str], Any] = field(default_factory=dict)
     """Parameters fixed at the value seen: (function node, name) → value."""
     varied: set[tuple[int, str]] = field(default_factory=set)
-    """What closures of a function read of the calls that made them, and differs: parameters of its class."""
+    """(function node, variable or argument.field): what differs between the calls of a function, besides its arguments."""
     by_value: list[Any] = field(default_factory=list)
     """Layers in the source that are translated for every value of an open argument."""
     lengths: dict[tuple[int, str], Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Functions that outlive the call that made them: one class for all, with what differs between the calls as parameters."""
+"""Closures and functions that take named tuples: one class for all, with what differs between the calls as parameters."""
 
 from __future__ import annotations
 
@@ -137,6 +137,50 @@ def build(width=4):
         {"Outer": ["in_channels", "kernel", "filters"]},
         ("build()", "build(6)"),
     ),
+    "fields of named tuples": (
+        """
+import collections
+Args = collections.namedtuple("Args", "filters kernel act skip")
+BLOCKS = [Args(4, 3, "relu", True), Args(6, 1, "relu", False), Args(6, 3, "relu", True)]
+
+def block(x, args, rate=0.0):
+    y = Conv2D(args.filters, args.kernel, padding="same", activation=args.act)(x)
+    if args.skip and args.filters == x.shape[-1]:
+        y = Add()([y, x])
+    return Dropout(rate)(y)
+
+def build(width=4, depth=2):
+    inputs = x = keras.Input((8, 8, 4))
+    for i, args in enumerate(BLOCKS):
+        args = args._replace(filters=args.filters + width)
+        x = block(x, args, rate=i / 10)
+    for _ in range(depth):
+        x = block(x, BLOCKS[0])
+    return Model(inputs, x)
+""",
+        {"Block": ["in_channels", "rate", "filters", "kernel", "skip"]},
+        ("build()", "build(5, 1)", "build(0)"),
+    ),
+    "a field that decides the structure": (
+        """
+import collections
+Args = collections.namedtuple("Args", "filters depth")
+
+def block(x, args):
+    for f in range(args.depth):
+        x = Conv2D(args.filters * (f + 1), 3, padding="same")(x)
+    if isinstance(args.filters, float):
+        x = ReLU()(x)
+    return x
+
+def build(width=4):
+    inputs = keras.Input((8, 8, 4))
+    x = block(inputs, Args(width, 2))
+    return Model(inputs, block(x, Args(5, 1)))
+""",
+        {"Block": ["in_channels", "filters", "depth"]},
+        ("build()", "build(6)"),
+    ),
 }
 WRITTEN = re.compile(r"class (\w+)\(nn\.Module\):\n(?:    \"\"\".*\"\"\"\n\n)?    def __init__\(\s*self,?([^)]*)\)")
 
@@ -148,7 +192,7 @@ def parameters(text: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_one_class_for_the_closures_of_a_function(name: str, tmp_path: Path):
+def test_one_class_for_all_calls(name: str, tmp_path: Path):
     program, classes, entries = KEPT[name]
     conversion = convert(HEAD + program, entries[0], tmp_path)
     assert conversion.entries[0].tier == "structure"

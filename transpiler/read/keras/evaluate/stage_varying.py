@@ -1,4 +1,4 @@
-"""Functions that outlive the call that made them: `def residual(filters): def apply(x): …; return apply`."""
+"""Functions that read more than plain arguments: `def residual(filters): def apply(x): …`, `block(x, args.filters)`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,43 @@ from transpiler.read.keras.evaluate.values import Env, Function, has_tensors
 
 
 class Varies(Again):
-    """What a function reads of the calls that made it differs between them: it has to be a parameter of its class."""
+    """What a function reads besides its arguments differs between its calls: it has to be a parameter of its class."""
 
     def __init__(self, places: list[tuple[int, str]]) -> None:
-        super().__init__("the calls that make a function differ")
+        super().__init__("what a function reads differs")
         self.places = places
 
     def note(self, memory: Memory) -> None:
         memory.varied.update(self.places)
 
 
-class StagedClosures:
-    """The part of the stager that makes one class of all closures of a function."""
+class StagedVarying:
+    """The part of the stager that makes one class for calls of a function that differ in more than plain arguments.
+
+    That is what closures read of the calls that made them, and the fields of named tuples.
+    """
 
     memory: Memory
-    closed: dict[tuple[int, str], str]
-    """What closures read of the calls that made them: (function node, name) → the value seen first."""
+    first_seen: dict[tuple[int, str], str]
+    """(function node, variable or argument.field) → the value that the first call had."""
+
+    def compare_calls(self, function: Function, arguments: dict[str, Any]) -> None:
+        """Raises Varies for values that differ from those of an earlier call of the function."""
+        values = {n: v for n, v in closed_over(function).items() if is_static(v)}
+        values |= {f"{name}.{n}": v for name, fields in records(arguments).items() for n, v in fields.items()}
+        differ = []
+        for name, value in values.items():
+            place = (id(function.node), name)
+            if place not in self.memory.frozen and place not in self.memory.varied:
+                seen = "open" if is_open(value) else repr(value)
+                if self.first_seen.setdefault(place, seen) != seen:
+                    differ.append(place)
+        if differ:
+            raise Varies(differ)
+
+    def is_parameter(self, function: Function, name: str) -> bool:
+        place = (id(function.node), name)
+        return place in self.memory.varied and place not in self.memory.frozen
 
     def closed_arguments(self, function: Function) -> dict[str, Any]:
         """What a function reads of calls that have ended, and that varies: parameters of its class.
@@ -37,10 +58,6 @@ class StagedClosures:
         What is open everywhere is left to be captured.
         """
         return {n: v for n, v in closed_over(function).items() if is_static(v) and self.is_parameter(function, n)}
-
-    def is_parameter(self, function: Function, name: str) -> bool:
-        place = (id(function.node), name)
-        return place in self.memory.varied and place not in self.memory.frozen
 
     def closure_key(self, function: Function) -> Hashable:
         """What tells closures of one function apart, other than `closed_arguments`."""
@@ -51,23 +68,43 @@ class StagedClosures:
         around = id(scope) if scope is not None and scope.kind != "module" else 0
         return around, tuple((n, repr(v) if is_static(v) else id(v)) for n, v in rest.items())
 
-    def compare_closures(self, function: Function) -> None:
-        """Raises Varies for values that differ from those of an earlier closure of the same function."""
-        differ = []
-        for name, value in closed_over(function).items():
-            place = (id(function.node), name)
-            if is_static(value) and place not in self.memory.frozen and place not in self.memory.varied:
-                seen = "open" if is_open(value) else repr(value)
-                if self.closed.setdefault(place, seen) != seen:
-                    differ.append(place)
-        if differ:
-            raise Varies(differ)
+    def record_key(self, function: Function, name: str, record: Any) -> Hashable:
+        """What tells named tuples apart as arguments: the fields that are no parameters."""
+        fields = records({name: record})[name]
+        rest = {n: v for n, v in fields.items() if not self.is_field(function, name, n, v)}
+        return id(type(record)), tuple((n, id(v) if is_open(v) else repr(v)) for n, v in rest.items())
 
-    def freeze_closed(self, function: Function) -> bool:
-        """Leaves what a function reads of calls that have ended as it is; whether any of it was a parameter."""
-        found = self.closed_arguments(function)
+    def is_field(self, function: Function, name: str, field: str, value: Any) -> bool:
+        """Whether a field of a named tuple is a parameter: what is open or varies."""
+        frozen = (id(function.node), f"{name}.{field}") in self.memory.frozen
+        return not frozen and (is_open(value) or self.is_parameter(function, f"{name}.{field}"))
+
+    def record_parameters(self, function: Function, arguments: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """The fields of named tuples that are parameters: name of the parameter → (argument, field)."""
+        found: dict[str, tuple[str, str]] = {}
+        for name, fields in records(arguments).items():
+            for field, value in fields.items():
+                if self.is_field(function, name, field, value):
+                    taken = field in arguments or field in found
+                    found[f"{name}_{field}" if taken else field] = (name, field)
+        return found
+
+    def freeze_varying(self, function: Function, arguments: dict[str, Any]) -> bool:
+        """Leaves what varies as it is; whether any of it was a parameter."""
+        found = {*self.closed_arguments(function)}
+        found |= {f"{name}.{field}" for name, field in self.record_parameters(function, arguments).values()}
         self.memory.frozen.update({(id(function.node), name): True for name in found})
         return bool(found)
+
+
+def records(arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arguments that are named tuples of static values, and their fields."""
+    found = {}
+    for name, value in arguments.items():
+        fields = value._asdict() if isinstance(value, tuple) and hasattr(value, "_fields") else {}
+        if fields and all(map(is_static, fields.values())):
+            found[name] = fields
+    return found
 
 
 def closed_over(function: Function) -> dict[str, Any]:
