@@ -212,11 +212,15 @@ def compare(
     types: list[TensorType] | None = None,
     dtype: str = "float64",
     names: dict[str, Any] | None = None,
+    live: Any = None,
 ) -> Translation:
-    """Asserts that outputs and all gradients of `code`'s layer agree with its translation's; returns that."""
+    """Asserts that outputs and all gradients of `code`'s layer agree with its translation's; returns that.
+
+    `live` is that layer, if it is not to be made as `code` says.
+    """
     rng, names = np.random.default_rng(7), names or {}
     tolerance = ROUNDED if re.search(FLOAT32_CONSTANTS, code) else TOLERANCE[dtype]
-    live = real(code, generation, **names)
+    live = live or real(code, generation, **names)
     xs = [x if ids else x.astype(dtype) for x in draw_inputs(list(shapes), ids, rng)]
     tensors = [tf.constant(x) if ids is None else tf.constant(x, "int64") for x in xs]
     arguments = tensors[0] if len(tensors) == 1 else tensors

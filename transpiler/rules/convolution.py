@@ -374,6 +374,8 @@ class _ConvTranspose(_Convolution):
         padding = a.lower("padding")
         if padding not in ("valid", "same"):
             raise Declined("K2T104", f"the padding {padding!r} is unknown")
+        if any(e is not None and e >= s for e, s in zip(extra, strides)):
+            raise Declined("K2T102", "Keras takes an output_padding only where it is smaller than the strides")
         return [transposed_excess(*axis, padding, e) for *axis, e in zip(kernel, strides, dilation, extra)]
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:

@@ -28,6 +28,12 @@ class _Pool(LayerRule):
         "stride": "strides",
     }
 
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any], generation: str = KERAS3) -> Args:
+        a = super().bind(args, kwargs, generation)
+        if self.kind == "Avg" and generation == KERAS3 and "pool_size" not in a.given:
+            raise Declined("K2T102", f"{self.keras[0]} needs a pool_size in Keras 3")
+        return a
+
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return spatial.spatial_layout(a)
 

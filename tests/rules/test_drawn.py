@@ -1,0 +1,93 @@
+"""Layers with drawn arguments: the translation computes what Keras computes, and what Keras rejects is rejected.
+
+`pytest tests/rules/test_drawn.py --drawn 300` draws as many cases of each family; `--hypothesis-seed` makes it repeatable.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from drawn import FAMILIES, Case
+from harness import compare, input_types, read, real, translate
+from hypothesis import HealthCheck, given, settings
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS2, KERAS3
+
+SHARE = 0.4
+"""At least this share of what is drawn has to be compared: the rest is rejected by Keras, or declined."""
+
+REGRESSIONS: list[Case] = []
+"""What was once drawn and failed."""
+
+
+class ChannelsLast:
+    """A layer of Keras that computes with the channels last what it would compute with the channels first."""
+
+    def __init__(self, code: str, generation: str) -> None:
+        self.layer = real(code.replace("'channels_first'", "'channels_last'"), generation)
+
+    def __call__(self, x: tf.Tensor, **mode: bool) -> tf.Tensor:
+        y = self.layer(tf.transpose(x, (0, *range(2, x.ndim), 1)), **mode)
+        return tf.transpose(y, (0, y.ndim - 1, *range(1, y.ndim - 1))) if y.ndim > 2 else y
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.layer, name)
+
+
+def live_layer(case: Case) -> object:
+    return ChannelsLast(case.code, case.generation) if case.channels_first else real(case.code, case.generation)
+
+
+def outcome(case: Case) -> str:
+    """What became of a case: `same`, `declined`, or `rejected` by Keras and the converter. Fails for anything else."""
+    ids = case.options.get("ids")
+    rng = np.random.default_rng(0)
+    arrays = [tf.constant(rng.integers(0, ids, s) if ids else rng.normal(size=s)) for s in case.shapes]
+    try:
+        live_layer(case)(arrays[0] if len(arrays) == 1 else arrays)
+    except (tf.errors.UnimplementedError, tf.errors.NotFoundError):
+        return "no kernel"
+    except Exception as error:
+        try:
+            dtype = "int64" if ids else "float32"
+            translate(read(case.code, case.generation), input_types(list(case.shapes), dtype))
+        except Declined:
+            return "rejected"
+        raise AssertionError(f"Keras rejects what is translated: {type(error).__name__}: {error}") from None
+    try:
+        compare(case.code, *case.shapes, generation=case.generation, live=live_layer(case), **case.options)
+    except Declined:
+        return "declined"
+    return "same"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_drawn_cases(family: str, request: pytest.FixtureRequest):
+    count = request.config.getoption("--drawn")
+    outcomes: Counter[str] = Counter()
+
+    @settings(
+        max_examples=count or 8,
+        derandomize=not count,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(FAMILIES[family])
+    def holds(case: Case) -> None:
+        outcomes[outcome(case)] += 1
+
+    holds()
+    print(family, dict(outcomes))
+    assert outcomes["same"] >= SHARE * outcomes.total(), outcomes
+
+
+@pytest.mark.parametrize("case", REGRESSIONS, ids=lambda c: f"{c.code}-{c.shapes}-{c.generation}")
+def test_what_once_failed(case: Case):
+    assert outcome(case) in ("same", "declined", "rejected")
