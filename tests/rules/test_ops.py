@@ -177,7 +177,6 @@ DECLINED = {
     "symmetric padding": "tf.pad(x, [[0, 0], [1, 1], [0, 0]], 'SYMMETRIC')",
     "a shape that is computed": "tf.reshape(x, tf.cast(tf.reduce_sum(x, [0, 1]), tf.int32))",
     "an axis that is not there": "tf.concat([x, x], 3)",
-    "a median": "ops.median(x)",
     "an index that is a tensor": "x[x > 0.0]",
     "a relu with a threshold": "K.relu(x, threshold=0.5)",
     "a fraction of a size": "x * (tf.shape(x)[0] / 3)",

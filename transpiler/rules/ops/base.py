@@ -24,6 +24,11 @@ def paths(*leaves: str) -> tuple[str, ...]:
     return tuple(f"{home}.{leaf}" for leaf in leaves for home in HOMES)
 
 
+def numpy_paths(*leaves: str) -> tuple[str, ...]:
+    """The functions of numpy of these names in `keras.ops`."""
+    return tuple(f"{home}.{leaf}" for leaf in leaves for home in ("ops", "ops.numpy"))
+
+
 @dataclass(frozen=True)
 class Operand:
     """A tensor among the arguments of a function: its type, and its place `{0}`, `{1}` … in the steps."""
