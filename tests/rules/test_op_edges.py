@@ -34,6 +34,7 @@ UNARY = (
     "sinc",
 )
 PAIRS = ("arctan2", "fmax", "fmin", "heaviside", "logaddexp", "logaddexp2", "isclose")
+NAN_OPS = ("nansum", "nanmean", "nanmax", "nanmin", "nanprod", "nanvar", "nanstd", "nanargmax", "nanargmin")
 
 CASES: list[tuple[str, dict[str, np.ndarray]]] = [
     *((f"ops.{leaf}(x)", {"x": SPECIAL}) for leaf in (*UNARY, "trunc", "real")),
@@ -50,6 +51,20 @@ CASES: list[tuple[str, dict[str, np.ndarray]]] = [
     ("ops.gcd(i, j)", {"i": WHOLE, "j": WHOLE[::-1]}),
     ("ops.lcm(i, j)", {"i": WHOLE, "j": WHOLE[::-1]}),
     ("ops.right_shift(i, 70)", {"i": WHOLE}),
+    *((f"ops.{leaf}(x, axis=1)", {"x": SPECIAL}) for leaf in NAN_OPS),
+    *((f"ops.{leaf}(x, axis=-1, keepdims=True)", {"x": OTHER[1:]}) for leaf in NAN_OPS),
+    ("ops.nancumsum(x, axis=1)", {"x": SPECIAL}),
+    ("ops.nancumprod(x)", {"x": OTHER}),
+    ("ops.nanmedian(x, axis=1)", {"x": np.where(np.isinf(SPECIAL), 1.0, SPECIAL)}),
+    ("ops.median(x, axis=0)", {"x": np.where(np.isinf(OTHER), 1.0, OTHER)}),
+    ("ops.quantile(x, [0.0, 0.3, 1.0], axis=1)", {"x": np.where(np.isinf(OTHER), 1.0, OTHER)}),
+    ("ops.bincount(i, minlength=3)", {"i": np.array([0, 1, 1, 6])}),
+    ("ops.histogram(x, bins=4)", {"x": np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.0])}),
+    ("ops.histogram(x, bins=3, range=(1.0, 4.0))", {"x": np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.5])}),
+    ("ops.histogram(x, bins=3)", {"x": np.array([2.0, 2.0])}),
+    ("ops.digitize(x, [-1.5, 0.0, 1.5])", {"x": SPECIAL}),
+    ("ops.searchsorted(x, y, side='right')", {"x": np.array([-1.5, 0.0, 0.0, 2.0]), "y": SPECIAL[0]}),
+    ("ops.searchsorted(x, y)", {"x": np.array([-1.5, 0.0, 0.0, 2.0]), "y": SPECIAL[0]}),
 ]
 
 
