@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from test_ops import HEAD, SCOPE
+from test_ops import HEAD, SCOPE, program
 
 from transpiler.ir.model import KERAS3
 from transpiler.pipeline import convert_file
+from transpiler.rules.ops.base import Example
 
 INF, NAN = np.inf, np.nan
 SPECIAL = np.array([[0.0, -0.0, 1.5, -1.5], [INF, -INF, NAN, 2.5], [NAN, NAN, NAN, NAN], [INF, -INF, -2.5, 0.5]])
@@ -64,6 +65,14 @@ CASES: list[tuple[str, dict[str, np.ndarray]]] = [
     ("ops.histogram(x, bins=3)", {"x": np.array([2.0, 2.0])}),
     ("ops.digitize(x, [-1.5, 0.0, 1.5])", {"x": SPECIAL}),
     ("ops.searchsorted(x, y, side='right')", {"x": np.array([-1.5, 0.0, 0.0, 2.0]), "y": SPECIAL[0]}),
+    ("ops.hsplit(x, [1, 3])", {"x": SPECIAL}),
+    ("ops.array_split(x, 3, axis=1)", {"x": SPECIAL}),
+    ("ops.vander(i)", {"i": WHOLE[0]}),
+    ("ops.trace(i, -1)", {"i": np.arange(16).reshape(4, 4)}),
+    ("ops.append(i, x)", {"i": WHOLE, "x": OTHER}),
+    *((f"ops.rot90(x, {k}, axes=(2, 1))", {"x": np.arange(32.0).reshape(2, 4, 4)}) for k in range(-1, 5)),
+    *((f"ops.diagonal(x, {k}, 1, 2)", {"x": np.arange(24.0).reshape(2, 3, 4)}) for k in (-4, -1, 0, 2, 5)),
+    *((f"ops.diag(x, k={k})", {"x": np.arange(3.0)}) for k in (-2, 0, 1)),
     ("ops.searchsorted(x, y)", {"x": np.array([-1.5, 0.0, 0.0, 2.0]), "y": SPECIAL[0]}),
 ]
 
@@ -95,6 +104,28 @@ def test_values(code: str, arrays: dict[str, np.ndarray], tmp_path: Path) -> Non
     for w, h in zip(wanted, have):
         assert w.dtype.kind == h.dtype.kind and w.shape == h.shape, text
         np.testing.assert_allclose(h.astype("float64"), w.astype("float64"), rtol=1e-6, atol=1e-9, err_msg=text)
+
+
+DECLINED = {
+    "half a turn that Keras mixes up": "ops.rot90(x, 2, axes=(1, 2))",
+    "vectors that backends stack in other ways": "ops.vstack([x[0, 0], x[0, 1]])",
+    "the bits of floats": "ops.view(x, 'int32')",
+    "a rounded quantile between elements": "ops.quantile(x, 0.1, axis=1, method='lower')",
+    "quantiles over axes that are apart": "ops.median(x, axis=(0, 2))",
+    "cube roots of integers": "ops.cbrt(ops.cast(x, 'int32'))",
+    "bits of floats": "ops.bitwise_and(x, 1)",
+    "what is counted by example": "ops.bincount(ops.cast(x[0], 'int32'))",
+    "a geometric series through zero": "x * ops.geomspace(-1.0, 1.0, 4)",
+    "a window without weights": "x * ops.hanning(0)",
+}
+
+
+@pytest.mark.parametrize("name", DECLINED)
+def test_what_is_not_exact_is_declined(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "prog.py"
+    path.write_text(program(Example(DECLINED[name], {"x": (2, 3, 4)}), KERAS3))
+    found = [f for f in convert_file(path, entries=["build()"]).findings if f.severity.name == "ERROR"]
+    assert [f.code[:4] for f in found] == ["K2T1"], found
 
 
 def test_the_gradient_of_hypot_is_finite_where_both_are_zero(tmp_path: Path) -> None:

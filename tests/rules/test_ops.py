@@ -29,7 +29,7 @@ HEAD = {
     KERAS3: "import keras\nfrom keras import ops, backend as K\nimport tensorflow as tf\n",
     KERAS2: "import tf_keras as keras\nfrom tf_keras import backend as K\nimport tensorflow as tf\n",
 }
-FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace"
+FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace|hamming|hanning|kaiser"
 """TensorFlow computes these with constants of float32."""
 SCOPE = {
     KERAS3: {"keras": keras, "K": backend3, "ops": keras.ops, "tf": tf},

@@ -7,6 +7,7 @@ from transpiler.ir.model import Args, Lowering
 from transpiler.ir.shape import Layout
 from transpiler.rules.ops.base import (
     OpRule,
+    dtype_name,
     elementwise,
     example,
     is_float,
@@ -68,3 +69,24 @@ class Invert(OpRule):
         if is_float(x.dtype) or x.dtype == "bool":
             raise Declined("K2T103", f"{leaf_of(path)} of {x.dtype} is not translated")
         return elementwise("~{0}", [x])
+
+
+class View(OpRule):
+    """The same bits as another dtype."""
+
+    batched = True
+    names = numpy_paths("view")
+    signature = "x, dtype=None"
+    examples = (
+        example("ops.view(ops.stop_gradient(x)) * 2.0"),
+        example("ops.view(i, 'int64') + 1", i=(9, "ids", 4, 6)),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if a.dtype is not None and (is_float(x.dtype) or dtype_name(a.dtype) != x.dtype):
+            raise Declined("K2T103", "how many bits a number has is not known: another view of them is not translated")
+        return Lowering([], [x.type])
