@@ -299,6 +299,24 @@ class Gate(OpRule):
         return one(f"F.glu({{0}}, dim={x.type.axis(axis)})", shape, x.dtype, x.type.layout)
 
 
+class SparseMax(OpRule):
+    """Shares along an axis, many of which are zero."""
+
+    batched = True
+    names = ("ops.sparsemax", "ops.nn.sparsemax")
+    signature = "x, axis=-1"
+    examples = (example("ops.sparsemax(x)"), example("ops.sparsemax(2.0 * x, axis=1)", x=(2, 6, 5, 3)))
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if not is_float(x.dtype):
+            raise Declined("K2T103", f"sparsemax of {x.dtype} is not translated")
+        return elementwise(f"sparsemax({{0}}, dim={x.type.axis(axis_of(a, x.rank))})", [x], helpers=("sparsemax",))
+
+
 class Threshold(OpRule):
     """What is greater than a limit; a given value elsewhere."""
 
