@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from test_ops import HEAD, SCOPE, program
+from test_ops import HEAD, SCOPE, compare, program
 
 from transpiler.ir.model import KERAS3
 from transpiler.pipeline import convert_file
@@ -110,6 +110,61 @@ def test_values(code: str, arrays: dict[str, np.ndarray], tmp_path: Path) -> Non
     for w, h in zip(wanted, have):
         assert w.dtype.kind == h.dtype.kind and w.shape == h.shape, text
         np.testing.assert_allclose(h.astype("float64"), w.astype("float64"), rtol=1e-6, atol=1e-9, err_msg=text)
+
+
+CHANNELS_FIRST = (
+    "ops.threshold(P, 0.1, 0.0)",
+    "ops.where(ops.signbit(P), ops.deg2rad(P), x)",
+    "ops.fmax(P, 0.5 * P) + ops.hypot(P, x)",
+    "ops.logaddexp(P, x[0, 0, 0])",
+    "ops.isclose(P, x)",
+    "ops.allclose(P, x)",
+    "ops.select([P > 0.5, P < 0.0], [x, P], 0.5)",
+    "ops.ptp(P, axis=1)",
+    "ops.ptp(P, axis=(1, -1), keepdims=True)",
+    "ops.nansum(P, axis=-1)",
+    "ops.nanstd(P, axis=(1, 2))",
+    "ops.nanprod(P, axis=(2, 3), keepdims=True)",
+    "ops.nanargmax(P, axis=-1)",
+    "ops.nancumsum(P, axis=1)",
+    "ops.median(P, axis=-1)",
+    "ops.average(P, axis=-1, weights=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])",
+    "ops.glu(P) + ops.glu(P, axis=-1)",
+    "ops.glu(P, axis=1)",
+    "ops.sparsemax(P, axis=2)",
+    "ops.fliplr(P) - ops.flipud(P)",
+    "ops.rot90(P, axes=(1, 2))",
+    "ops.diff(P, axis=2)",
+    "ops.hstack([P, x])",
+    "ops.dstack([P, P])",
+    "ops.hsplit(P, 2)[1]",
+    "ops.array_split(P, 4, axis=-1)[1]",
+    "ops.append(P, x)",
+    "ops.trace(P, axis1=1, axis2=3)",
+    "ops.diagonal(P, 1, 1, 2)",
+    "ops.inner(P, x[:, 0])",
+    "ops.layer_normalization(P, axis=(1, 2)) + ops.rms_normalization(P)",
+    "ops.batch_normalization(P, x[0, 0, 0], x[0, 0, 0] ** 2 + 0.5, -1)",
+    "ops.unfold(P, 2)",
+    "ops.adaptive_max_pool(P, 2)",
+    "ops.rearrange(P, 'b h w c -> b c (h w)')",
+    "ops.extract_sequences(P, 3, 2)",
+    "ops.slice_update(ops.stop_gradient(P), (0, 1, 2, 0), ops.stop_gradient(x[:, :2, :3]))",
+    "ops.image.rgb_to_hsv(abs(P[..., :3]))",
+    "ops.image.rgb_to_grayscale(P[..., :3])",
+    "ops.image.sobel_edges(P)",
+    "ops.image.gaussian_blur(P)",
+    "ops.image.ssim(P, x, filter_size=3)",
+    "ops.image.crop_images(ops.image.pad_images(P, 1, 2, 0, 1), 0, 1, 1, 2)",
+    "ops.image.affine_transform(ops.stop_gradient(P), tf.constant([1.0, 0.25, 0.5, 0.0, 1.0, 1.0, 0.0, 0.0]))",
+    "ops.multi_hot(ops.cast(P > 0.0, 'int32'), 3)",
+)
+"""`P` stands for a tensor that is held channels first."""
+
+
+@pytest.mark.parametrize("code", CHANNELS_FIRST)
+def test_axes_of_what_is_held_channels_first(code: str, tmp_path: Path) -> None:
+    compare(Example(code.replace("P", "ops.max_pool(x, 1)"), {"x": (2, 4, 4, 6)}), KERAS3, tmp_path)
 
 
 DECLINED = {
