@@ -29,7 +29,7 @@ CODES = (
     "ops.cond(True, lambda: x, lambda: -x) + ops.cond(pred=False, true_fn=lambda: x, false_fn=lambda: x * x)",
     "ops.get_item(x, 1) + ops.get_item(x, key=(0, slice(1, None), slice(None)))[:1]",
     "x if keras.backend.result_type('int64', float)[:5] == keras.backend.result_type('bool', 'float16')[:5] else -x",
-    "x if keras.backend.result_type('uint8', int) == 'uint8' and keras.backend.result_type(int) == 'int32' else -x",
+    "x if keras.backend.result_type('uint8', int) == keras.backend.result_type('uint8') else -x",
     "tf.compat.v1.Print(x, [x], 'x')",
 )
 

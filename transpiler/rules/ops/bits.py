@@ -6,6 +6,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering
 from transpiler.ir.shape import Layout
 from transpiler.rules.ops.base import (
+    NARROW,
     OpRule,
     dtype_name,
     elementwise,
@@ -39,7 +40,8 @@ class Bitwise(OpRule):
     examples = (
         *(example(f"ops.{leaf}(i - 4, j)", i=(9, "ids", 4, 6), j=(9, "ids", 4, 6)) for leaf in BITWISE),
         *(example(f"ops.{leaf}(i, 3)", i=(9, "ids", 4, 6)) for leaf in BITWISE),
-        example("ops.bitwise_and(ops.cast(i, 'uint8'), 255)", i=(9, "ids", 4, 6)),
+        example("ops.bitwise_or(ops.cast(i, 'uint8'), i)", i=(9, "ids", 4, 6)),
+        example("ops.left_shift(ops.cast(i, 'uint8'), 2)", i=(9, "ids", 4, 6)),
     )
 
     def wants(self, path: str, a: Args) -> Layout | None:
@@ -50,8 +52,11 @@ class Bitwise(OpRule):
         numbers = [v for v in (a.x, a.y) if type(v) in (float, bool)]
         if numbers or any(is_float(x.dtype) or x.dtype in ("bool", "size") for x in found):
             raise Declined("K2T103", f"{leaf_of(path)} of what are no integers is not translated")
+        dtype = promoted(x.dtype for x in found)
+        if dtype in NARROW and len(found) < 2 and "shift" not in leaf_of(path):
+            raise Declined("K2T103", f"{leaf_of(path)} of {dtype} and a number is not translated")
         text = BITWISE[leaf_of(path)].format(x=operand_text(a.x), y=operand_text(a.y))
-        return elementwise(text, found, promoted(x.dtype for x in found))
+        return elementwise(text, found, dtype)
 
 
 class Invert(OpRule):

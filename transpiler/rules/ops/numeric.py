@@ -8,6 +8,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering
 from transpiler.ir.shape import Layout
 from transpiler.rules.ops.base import (
+    NARROW,
     Operand,
     OpRule,
     as_float,
@@ -148,6 +149,8 @@ class _Pair(OpRule):
         numbers = [v for v in (a.x, a.y) if not isinstance(v, Operand)]
         if numbers and not is_float(dtype) and (floats or type(numbers[0]) is not int):
             raise Declined("K2T103", f"{leaf_of(path)} of integers and a number is not translated")
+        if numbers and dtype in NARROW and leaf_of(path) not in ("isclose", "allclose"):
+            raise Declined("K2T103", f"{leaf_of(path)} of {dtype} and a number is not translated")
         texts = [
             (
                 (as_float(v) if floats else str(v))
@@ -203,6 +206,8 @@ class NumberPair(_Pair):
         x, y, dtype = self.pair(path, a, floats=False)
         if dtype == "bool":
             raise Declined("K2T103", f"{leaf_of(path)} of truths is not translated")
+        if leaf_of(path) == "fmod" and not isinstance(a.y, Operand):
+            y = operand_text(a.y)
         return elementwise(f"torch.{leaf_of(path)}({x}, {y})", operands([a.x, a.y]), dtype)
 
 

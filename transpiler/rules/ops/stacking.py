@@ -8,7 +8,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering, Step
 from transpiler.ir.shape import Layout, TensorType, product
 from transpiler.rules.base import show
-from transpiler.rules.ops.base import OpRule, axis_of, example, leaf_of, numpy_paths, one, tensor, tensor_list
+from transpiler.rules.ops.base import OpRule, axis_of, example, leaf_of, numpy_paths, one, promoted, tensor, tensor_list
 from transpiler.rules.ops.joining import Concat, Split
 from transpiler.rules.ops.shapes import Flip
 
@@ -90,9 +90,9 @@ class SplitEvenly(OpRule):
         x, parts = tensor(a), a.const("parts")
         axis = axis_of(a, x.rank)
         whole = x.shape[axis]
-        if type(parts) is not int or type(whole) is not int:
-            raise Declined("K2T103", "splitting an axis of open size in parts that may differ is not translated")
-        sizes = [whole // parts + (i < whole % parts) for i in range(parts)]
+        if type(parts) is not int or parts < 1:
+            raise Declined("K2T102", f"array_split() in {show(parts)} parts is not translated")
+        sizes = [None if whole is None else (whole + parts - 1 - i) // parts for i in range(parts)]
         types = [TensorType((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes]
         step = Step(fn=f"{{0}}.tensor_split({parts}, dim={axis})")
         return Lowering([step], types, tuple(f"{{0}}[{i}]" for i in range(parts)))
@@ -122,8 +122,7 @@ class Append(OpRule):
             raise Declined("K2T103", "joining tensors of different dtypes is not translated")
         sizes = [product(x.shape), product(y.shape)]
         flat = [str(v) if v.rank == 1 else f"{v}.flatten()" for v in (x, y)]
-        dtype = next((d for d in dtypes if d.startswith("float")), x.dtype)
-        return one(f"torch.cat(({', '.join(flat)}))", (None if None in sizes else sum(sizes),), dtype)
+        return one(f"torch.cat(({', '.join(flat)}))", (None if None in sizes else sum(sizes),), promoted(dtypes))
 
 
 class FlipAlong(OpRule):
