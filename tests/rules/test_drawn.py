@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +15,6 @@ from harness import compare, input_types, read, real, translate
 from hypothesis import HealthCheck, given, settings
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS2, KERAS3
 
 SHARE = 0.4
 """At least this share of what is drawn has to be compared: the rest is rejected by Keras, or declined."""

@@ -29,8 +29,10 @@ HEAD = {
     KERAS3: "import keras\nfrom keras import ops, backend as K\nimport tensorflow as tf\n",
     KERAS2: "import tf_keras as keras\nfrom tf_keras import backend as K\nimport tensorflow as tf\n",
 }
-FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace"
+FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace|hamming|hanning|kaiser|dot_product_attention"
 """TensorFlow computes these with constants of float32."""
+COARSE = r"scale_and_translate|affine_transform|perspective_transform"
+"""TensorFlow computes the weights of these in float32, step by step."""
 SCOPE = {
     KERAS3: {"keras": keras, "K": backend3, "ops": keras.ops, "tf": tf},
     KERAS2: {"keras": tf_keras, "K": tf_keras.backend, "tf": tf},
@@ -43,6 +45,8 @@ def cases() -> list[Any]:
         for e in rule.examples:
             if generation == KERAS2 and ("ops." in e.code or "tf." in e.code and "K." not in e.code):
                 continue  # TensorFlow is the same for both
+            if generation == KERAS3 and not all(hasattr(backend3, leaf) for leaf in re.findall(r"\bK\.(\w+)", e.code)):
+                continue  # of legacy Keras alone
             found.append(pytest.param(e, generation, id=f"{name}-{generation}-{e.code}"))
     return found
 
@@ -102,7 +106,7 @@ def compare(e: Example, generation: str, tmp_path: Path) -> None:
     assert have.dtype.is_floating_point == wanted.dtype.is_floating, text
     assert (have.dtype == torch.bool) == (wanted.dtype == tf.bool), text
     single = wanted.dtype == tf.float32
-    tolerance = 1e-5 if single else ROUNDED if re.search(FLOAT32, e.code) else 1e-9
+    tolerance = 1e-5 if single or re.search(COARSE, e.code) else ROUNDED if re.search(FLOAT32, e.code) else 1e-9
     assert relative(wanted.numpy().astype("float64"), have.detach().numpy().astype("float64")) <= tolerance, text
     if total is None or not floats:
         return
@@ -177,7 +181,6 @@ DECLINED = {
     "symmetric padding": "tf.pad(x, [[0, 0], [1, 1], [0, 0]], 'SYMMETRIC')",
     "a shape that is computed": "tf.reshape(x, tf.cast(tf.reduce_sum(x, [0, 1]), tf.int32))",
     "an axis that is not there": "tf.concat([x, x], 3)",
-    "a median": "ops.median(x)",
     "an index that is a tensor": "x[x > 0.0]",
     "a relu with a threshold": "K.relu(x, threshold=0.5)",
     "a fraction of a size": "x * (tf.shape(x)[0] / 3)",

@@ -27,6 +27,9 @@ CODES = (
     "x if keras.backend.is_float_dtype('float64') and keras.backend.is_int_dtype('uint8') else -x",
     "x if keras.backend.standardize_dtype('int32') == 'int32' and not keras.backend.is_int_dtype('bool') else -x",
     "ops.cond(True, lambda: x, lambda: -x) + ops.cond(pred=False, true_fn=lambda: x, false_fn=lambda: x * x)",
+    "ops.get_item(x, 1) + ops.get_item(x, key=(0, slice(1, None), slice(None)))[:1]",
+    "x if keras.backend.result_type('int64', float)[:5] == keras.backend.result_type('bool', 'float16')[:5] else -x",
+    "x if keras.backend.result_type('uint8', int) == keras.backend.result_type('uint8') else -x",
     "tf.compat.v1.Print(x, [x], 'x')",
 )
 

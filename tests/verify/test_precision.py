@@ -123,3 +123,41 @@ def test_single_precision_may_move_a_result_as_far_as_it_moves_keras():
     single.allow_for_rounding(exact)
     assert single.limit == pytest.approx(2e-4)
     assert single.training_limit == pytest.approx(100 * 2**-23)  # another result altogether explains nothing
+
+
+WINDOWS = """
+    import keras
+    from keras import layers, ops
+
+    def build():
+        inputs = keras.Input((4, 6))
+        window = ops.hanning(4) + ops.hamming(4) + ops.kaiser(4, 3.0)
+        q = ops.reshape(inputs * ops.expand_dims(window, -1), (-1, 4, 2, 3))
+        y = ops.dot_product_attention(q, q, q)
+        return keras.Model(inputs, layers.Dense(2)(ops.reshape(y, (-1, 4, 6))))
+"""
+WINDOWS_TORCH = """
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            window = torch.hann_window(4, periodic=False) + torch.hamming_window(4, periodic=False)
+            window = window + torch.kaiser_window(4, periodic=False, beta=3.0)
+            self.window = nn.Buffer(window.unsqueeze(-1), persistent=False)
+            self.dense = nn.Linear(6, 2)
+
+        def forward(self, x):
+            q = (x * self.window).reshape(-1, 4, 2, 3).transpose(1, 2)
+            return self.dense(F.scaled_dot_product_attention(q, q, q).transpose(1, 2).reshape(-1, 4, 6))
+
+    build = Net
+"""
+
+
+def test_windows_and_scales_that_are_made_in_float32_are_exact(verify):
+    result = verify(WINDOWS, WINDOWS_TORCH, [unit("Dense")])
+    assert result.status == "pass", result.reason
+    assert result.forward["max_rel"] < 1e-12

@@ -16,6 +16,8 @@ _LOOP = "runs Python functions on tensors in a loop that the program's text does
 _METRIC = "belongs to metrics, which training code computes"
 _COUNTED = "counts what a process has made so far, which the text of a program does not say"
 _SEEDED = "draws random numbers, which cannot be compared"
+_COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
+_SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
 _REASONS: dict[str, tuple[str, ...]] = {
     _LOOKUP: ("layers.IntegerLookup", "layers.StringLookup", "layers.TextVectorization"),
@@ -92,12 +94,20 @@ _REASONS: dict[str, tuple[str, ...]] = {
             "truncated_normal",
         )
     ),
+    "draws a random field of displacements, which cannot be compared": ("ops.image.elastic_transform",),
     _METRIC: ("backend.in_top_k", "ops.in_top_k"),
     _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     "every training step overwrites its kernel, which no parametrization of torch does": (
         "layers.SpectralNormalization",
     ),
+    _COMPLEX: ("ops.polar", "ops.view_as_complex", "ops.view_as_real"),
+    _SIGNS: ("ops.eig", "ops.eigh"),
+    "the order inside of both parts is open, and differs between backends; TensorFlow's reads integers alone": (
+        "ops.argpartition",
+    ),
+    "its answer for one tensor differs between building a model and running it": ("ops.is_tensor",),
+    "its variance depends on which of TensorFlow's kernels the shape selects": ("backend.normalize_batch_in_training",),
     "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
 }

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open, same
-from transpiler.ir.model import KERAS2, Args, Step
+from transpiler.ir.model import KERAS2, KERAS3, Args, Step
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, call, keywords, per_axis

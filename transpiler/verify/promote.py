@@ -34,6 +34,12 @@ def exact_constants() -> None:
         nn.leaky_relu = _in_float64(tf, nn.leaky_relu, functools.partial(_leaky_relu, tf))
     for image in {id(i): i for i in (tf.image, tf.compat.v2.image)}.values():
         image.resize = _in_float64(tf, image.resize, functools.partial(_resize, tf, image.resize))
+    for signal in {id(s): s for s in (tf.signal, tf.compat.v2.signal)}.values():
+        for name in ("hann_window", "hamming_window", "kaiser_window"):
+            setattr(signal, name, _window_in_float64(tf, getattr(signal, name)))
+    attention = sys.modules.get("keras.src.backend.tensorflow.nn")
+    if attention is not None:
+        attention.dot_product_attention = _exact_scale(attention.dot_product_attention)
     legacy = sys.modules.get("tf_keras.src.layers.normalization.batch_normalization")
     if legacy is not None:
         base = legacy.BatchNormalizationBase
@@ -53,6 +59,30 @@ def _exact_statistics(init: Any) -> Any:
         init(self, axis, mean, variance, invert, **k)
 
     return made
+
+
+def _window_in_float64(tf: ModuleType, window: Any) -> Any:
+    """A window of `tf.signal`, whose weights are of float32 unless a dtype is given."""
+
+    @functools.wraps(window)
+    def made(length: Any, shape: Any = None, dtype: Any = tf.dtypes.double, name: Any = None, **kwargs: Any) -> Any:
+        if shape is not None:
+            kwargs["beta" if "kaiser" in window.__name__ else "periodic"] = shape
+        return window(length, dtype=dtype, name=name, **kwargs)
+
+    return made
+
+
+def _exact_scale(attention: Any) -> Any:
+    """Keras's attention by dot products, which makes a float32 of the root in its scale."""
+
+    @functools.wraps(attention)
+    def scaled(
+        query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, scale: Any = None, **k: Any
+    ) -> Any:
+        return attention(query, key, value, bias, mask, key.shape[-1] ** -0.5 if scale is None else scale, **k)
+
+    return scaled
 
 
 def _exact_average(tf: ModuleType, original: Any) -> Any:

@@ -24,6 +24,11 @@ def paths(*leaves: str) -> tuple[str, ...]:
     return tuple(f"{home}.{leaf}" for leaf in leaves for home in HOMES)
 
 
+def numpy_paths(*leaves: str) -> tuple[str, ...]:
+    """The functions of numpy of these names in `keras.ops`."""
+    return tuple(f"{home}.{leaf}" for leaf in leaves for home in ("ops", "ops.numpy"))
+
+
 @dataclass(frozen=True)
 class Operand:
     """A tensor among the arguments of a function: its type, and its place `{0}`, `{1}` … in the steps."""
@@ -215,13 +220,20 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     return tuple(dims)
 
 
+DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64")
+NARROW = DTYPES[1:4]
+"""Integers that numbers of Python make wider in Keras, and do not in torch."""
+
+
 def is_float(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat"))
 
 
 def promoted(dtypes: Iterable[str]) -> str:
     """The dtype of arithmetic on these: floats win, then wider integers."""
-    found = sorted(set(dtypes) - {SIZE}, key=lambda d: (is_float(d), d != "bool", d))
+    found = sorted(set(dtypes) - {SIZE}, key=lambda d: (is_float(d), DTYPES.index(d) if d in DTYPES else 0, d))
+    if found[-2:] == ["uint8", "int8"]:
+        return "int16"
     return found[-1] if found else SIZE
 
 
@@ -235,9 +247,6 @@ def elementwise(template: str, xs: Sequence[Operand], dtype: str | None = None, 
 def one(template: str, shape: Shape, dtype: str, layout: Layout = Layout.KERAS, **step: Any) -> Lowering:
     """A lowering of one expression to one tensor."""
     return Lowering([Step(fn=template, **step)], [TensorType(shape, dtype).in_layout(layout)])
-
-
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
 
 def dtype_name(value: Any) -> str:

@@ -20,6 +20,7 @@ from transpiler.rules.ops.base import (
     home_of,
     is_float,
     leaf_of,
+    numpy_paths,
     operand_text,
     operands,
     paths,
@@ -130,13 +131,14 @@ def full_option(value: Any, name: str) -> str:
 class Filled(OpRule):
     """Zeros, ones or another number in a given shape."""
 
-    names = paths("zeros", "ones", "full", "fill")
+    names = (*paths("zeros", "ones", "full", "fill"), *numpy_paths("empty"))
     signature = "shape, dtype=None, layout=None"
     signatures = {f"{h}.{leaf}": "shape, value, dtype=None, layout=None" for h in ("ops", "ops.numpy", "tensorflow") for leaf in ("full", "fill")}  # fmt: skip
     renames = {"dims": "shape", "fill_value": "value"}
     inputs, creates = (), True
     examples = (
         example("tf.zeros((3, 4)) + x"),
+        example("ops.empty((3, 4)) + x"),
         example("tf.ones([tf.shape(x)[0], 1, 4]) * x"),
         example("ops.full((4,), 0.5) * x"),
         example("tf.fill([tf.shape(x)[0], 3, 1], 2.5) - x"),
@@ -147,7 +149,7 @@ class Filled(OpRule):
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
-        leaf = leaf_of(path)
+        leaf = {"empty": "zeros"}.get(leaf_of(path), leaf_of(path))  # TensorFlow fills it with zeros
         shape = tuple(a.shape) if isinstance(a.shape, (list, tuple)) else (a.shape,)
         value = {"zeros": 0, "ones": 1}.get(leaf, a.get("value"))
         name = "float" if leaf != "fill" or type(witness_of(value)) is float else kind_of(value)
@@ -177,13 +179,14 @@ class Like(OpRule):
     """Zeros, ones or another number in the shape of a tensor."""
 
     batched = True
-    names = paths("zeros_like", "ones_like", "full_like")
+    names = (*paths("zeros_like", "ones_like", "full_like"), *numpy_paths("empty_like"))
     signature = "x, dtype=None"
     signatures = {f"{h}.full_like": "x, value, dtype=None" for h in ("ops", "ops.numpy", "tensorflow")}
     renames = {"input": "x", "tensor": "x", "fill_value": "value"}
     examples = (
         example("tf.zeros_like(x) + 1.0"),
         example("K.ones_like(x) * x"),
+        example("ops.empty_like(x) + x"),
         example("tf.cast(tf.ones_like(x, dtype=tf.int32), tf.float32) * x"),
         example("ops.full_like(x, 2.5) * x"),
         example("tf.zeros_like(i, dtype='float32') + x", i=(3, "ids", 2, 3, 4), x=(2, 3, 4)),
@@ -193,7 +196,7 @@ class Like(OpRule):
         return None
 
     def lower(self, path: str, a: Args) -> Lowering:
-        x, leaf = tensor(a), leaf_of(path)
+        x, leaf = tensor(a), leaf_of(path).replace("empty", "zeros")
         name = x.dtype if a.dtype is None else dtype_name(a.dtype)
         own = a.dtype is None or name == x.dtype or name == "float" and is_float(x.dtype)
         value = f", {operand_text(a.value)}" if leaf == "full_like" else ""
@@ -280,9 +283,10 @@ class Linspace(OpRule):
 class Eye(OpRule):
     """The identity matrix."""
 
-    names = paths("eye")
+    names = (*paths("eye"), *numpy_paths("identity"))
     signature = "n, m=None, k=0, dtype=None"
     signatures = {
+        **{path: "n, dtype=None" for path in numpy_paths("identity")},
         "tensorflow": "n, m=None, batch_shape=None, dtype=None",
         "tensorflow.linalg": "n, m=None, batch_shape=None, dtype=None",
         "backend": "n, dtype=None",
@@ -294,6 +298,7 @@ class Eye(OpRule):
         example("x @ K.eye(4)"),
         example("x @ tf.linalg.eye(4, dtype=tf.float32)"),
         example("x @ ops.eye(4, 5)"),
+        example("x @ ops.identity(4)"),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:

@@ -42,7 +42,7 @@ def image(a: Args) -> Operand:
     return x
 
 
-class _Image(OpRule):
+class Picture(OpRule):
     """A rule that works on images in torch's own order."""
 
     batched = True
@@ -62,7 +62,7 @@ class _Image(OpRule):
         return Lowering(list(steps), [TensorType((x.shape[0], channels, height, width), x.dtype)])
 
 
-class ExtractPatches(_Image):
+class ExtractPatches(Picture):
     """The patches under a moving window, each flattened into the channels."""
 
     names = ("ops.image.extract_patches", "tensorflow.image.extract_patches", "ops.extract_patches")
@@ -122,7 +122,7 @@ class ExtractPatches(_Image):
         return Lowering(steps, [TensorType(shape, image(a).dtype)])
 
 
-class ResizeImages(_Image):
+class ResizeImages(Picture):
     """`K.resize_images`: whole multiples of the size."""
 
     names = ("backend.resize_images",)
@@ -181,7 +181,7 @@ V1_GRIDS = {
 """(method, align_corners, half_pixel_centers) → the same grid of pixels in torch."""
 
 
-class Resize(_Image):
+class Resize(Picture):
     """`tf.image.resize`, `ops.image.resize`: pixels by their centres."""
 
     names = ("tensorflow.image.resize", "ops.image.resize")
@@ -218,7 +218,7 @@ class Resize(_Image):
         return self.result(a, size_of(rows), size_of(columns), channels, [step])
 
 
-class ResizeV1(_Image):
+class ResizeV1(Picture):
     """TensorFlow 1's resizing, on the grids of pixels that torch has too."""
 
     names = tuple(
@@ -260,7 +260,7 @@ def method_of(a: Args) -> str:
     return {"nearest_neighbor": "nearest"}.get(method, method)
 
 
-class PixelBlocks(_Image):
+class PixelBlocks(Picture):
     """Blocks of pixels from channels, or into channels; the place in the block counts before the channel."""
 
     names = tuple(f"{h}.{f}" for f in ("depth_to_space", "space_to_depth") for h in ("tensorflow", "tensorflow.nn", "ops", "ops.nn", "tensorflow.compat.v1"))  # fmt: skip
@@ -285,7 +285,7 @@ class PixelBlocks(_Image):
         return self.result(a, height // b, width // b, channels * area, [Step(fn=fn)])
 
 
-class LocalResponse(_Image):
+class LocalResponse(Picture):
     """Local response normalisation over neighbouring channels; torch's alpha is that of the whole window."""
 
     names = ("tensorflow.nn.lrn", "tensorflow.nn.local_response_normalization", "tensorflow.compat.v1.nn.lrn")

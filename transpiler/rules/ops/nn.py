@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS2, Args, Lowering
+from transpiler.ir.model import KERAS2, Args, Lowering, Step
 from transpiler.ir.shape import Layout
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import (
     Operand,
     OpRule,
     axis_of,
+    dtype_name,
     elementwise,
     example,
     home_of,
@@ -20,7 +21,11 @@ from transpiler.rules.ops.base import (
     one,
     operand_text,
     paths,
+    size_of,
+    size_text,
     tensor,
+    tensor_type,
+    torch_dtype,
 )
 
 
@@ -231,9 +236,18 @@ class BatchNormalize(OpRule):
     """Normalisation with given statistics."""
 
     batched = True
-    names = ("tensorflow.nn.batch_normalization", "backend.batch_normalization")
+    names = (
+        "tensorflow.nn.batch_normalization",
+        "backend.batch_normalization",
+        "ops.batch_normalization",
+        "ops.nn.batch_normalization",
+    )
     signature = "x, mean, variance, offset, scale, variance_epsilon"
-    signatures = {"backend": "x, mean, variance, offset, scale, axis=-1, variance_epsilon=1e-3"}
+    signatures = {
+        "backend": "x, mean, variance, offset, scale, axis=-1, variance_epsilon=1e-3",
+        "ops": "x, mean, variance, axis, offset=None, scale=None, variance_epsilon=1e-3",
+        "ops.nn": "x, mean, variance, axis, offset=None, scale=None, variance_epsilon=1e-3",
+    }
     renames = {"var": "variance", "beta": "offset", "gamma": "scale", "epsilon": "variance_epsilon"}
     inputs = ("x", "mean", "variance", "offset", "scale")
     examples = (
@@ -246,20 +260,125 @@ class BatchNormalize(OpRule):
             x=(2, 3, 4), m=(4,), v=(4,), b=(4,), s=(4,),
         ),
         example("tf.nn.batch_normalization(x, m, abs(v) + 0.5, None, None, 1e-3)", x=(2, 3, 4), m=(4,), v=(4,)),
+        example("ops.batch_normalization(x, m, abs(v) + 0.5, -1, b, s)", x=(2, 3, 4), m=(4,), v=(4,), b=(4,), s=(4,)),
+        example("ops.batch_normalization(x, m, abs(v) + 0.5, 1, epsilon=0.1, scale=s)", x=(2, 3, 4), m=(3,), v=(3,), s=(3,)),
     )  # fmt: skip
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
-        if "axis" in a and axis_of(a, x.rank) != x.rank - 1:
+        behind = x.rank - 1 - axis_of(a, x.rank) if "axis" in a else 0
+        given = {n: tensor(a, n) for n in self.inputs[1:] if a.get(n) is not None}
+        if behind and (home_of(path) == "backend" or any(v.rank != 1 for v in given.values())):
             raise Declined("K2T103", "normalisation of another axis than the last is not translated")
-        text = (
-            f"({x} - {tensor(a, 'mean')}) * torch.rsqrt({tensor(a, 'variance')} + {operand_text(a.variance_epsilon)})"
-        )
-        if a.scale is not None:
-            text += f" * {tensor(a, 'scale')}"
-        if a.offset is not None:
-            text += f" + {tensor(a, 'offset')}"
+        wide = {n: f"{v}.view(-1{', 1' * behind})" if behind else str(v) for n, v in given.items()}
+        epsilon = operand_text(a.variance_epsilon)
+        text = f"({x} - {wide['mean']}) * torch.rsqrt({wide['variance']} + {epsilon})"
+        text += f" * {wide['scale']}" if "scale" in wide else ""
+        text += f" + {wide['offset']}" if "offset" in wide else ""
         return one(text, x.shape, x.dtype)
+
+
+class Gate(OpRule):
+    """Half of an axis, gated by the other half."""
+
+    batched = True
+    names = ("ops.glu", "ops.nn.glu")
+    signature = "x, axis=-1"
+    examples = (example("ops.glu(x)"), example("ops.glu(x, axis=1)", x=(2, 6, 5, 3)))
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        axis = axis_of(a, x.rank)
+        size = x.shape[axis]
+        if not is_float(x.dtype) or type(size) is int and size % 2:
+            raise Declined("K2T102", f"glu of {x.dtype} over an axis of {show(size)} is not translated")
+        shape = (*x.shape[:axis], None if size is None else size // 2, *x.shape[axis + 1 :])
+        return one(f"F.glu({{0}}, dim={x.type.axis(axis)})", shape, x.dtype, x.type.layout)
+
+
+class SparseMax(OpRule):
+    """Shares along an axis, many of which are zero."""
+
+    batched = True
+    names = ("ops.sparsemax", "ops.nn.sparsemax")
+    signature = "x, axis=-1"
+    examples = (example("ops.sparsemax(x)"), example("ops.sparsemax(2.0 * x, axis=1)", x=(2, 6, 5, 3)))
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x = tensor(a)
+        if not is_float(x.dtype):
+            raise Declined("K2T103", f"sparsemax of {x.dtype} is not translated")
+        return elementwise(f"sparsemax({{0}}, dim={x.type.axis(axis_of(a, x.rank))})", [x], helpers=("sparsemax",))
+
+
+class Threshold(OpRule):
+    """What is greater than a limit; a given value elsewhere."""
+
+    batched = True
+    names = ("ops.threshold", "ops.nn.threshold")
+    signature = "x, threshold, default_value"
+    examples = (example("ops.threshold(x, 0.25, -1.0)"), example("ops.threshold(x, threshold=0, default_value=0)"))
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return None
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, value = tensor(a), a.default_value
+        if not is_float(x.dtype):
+            raise Declined("K2T103", f"threshold of {x.dtype} is not translated")
+        value = float(value) if type(value) is int else value
+        # F.threshold() keeps NaN
+        return elementwise(f"torch.where({{0}} > {operand_text(a.threshold)}, {{0}}, {operand_text(value)})", [x])
+
+
+class MultiHot(OpRule):
+    """Ones in the places of all classes that are named."""
+
+    names = ("ops.multi_hot", "ops.nn.multi_hot")
+    signature = "x, num_classes, axis=-1, dtype=None, sparse=False"
+    renames = {"inputs": "x", "num_tokens": "num_classes"}
+    examples = (
+        example("ops.multi_hot(i, 5)", i=(5, "ids", 2, 3)),
+        example("ops.multi_hot(i[0], num_classes=4)", i=(5, "ids", 2, 3)),
+        example("ops.multi_hot(i, 4)", i=(5, "ids", 2, 3, 2)),
+        example("ops.multi_hot(i, 4, dtype='bool')", i=(5, "ids", 2, 3)),
+    )
+
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return tensor(a).rank > 1
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axis = tensor(a), a.const("axis")
+        if axis not in (-1, x.rank) or a.const("sparse") or is_float(x.dtype) or not x.rank:
+            raise Declined("K2T103", f"multi_hot(axis={show(axis)}) of {x.dtype} is not translated")
+        name = "float" if a.dtype is None else dtype_name(a.dtype)
+        gone = min(1, x.rank - 1)
+        places = f"torch.arange({size_text(a.num_classes)}, device={x}.device)"
+        text = f"({x}.unsqueeze(-1) == {places}).any(dim={gone})"
+        text += "" if name == "bool" else f".to({torch_dtype(name)})"
+        shape = (*(d for i, d in enumerate(x.shape) if i != gone), size_of(a.num_classes))
+        return Lowering([Step(fn=text)], [tensor_type(shape, name)])
+
+
+class SignalToNoise(OpRule):
+    """How much louder a signal is than what it differs by, in decibels."""
+
+    names = ("ops.psnr", "ops.nn.psnr")
+    signature, inputs = "x, y, max_val", ("x", "y")
+    renames = {"x1": "x", "x2": "y"}
+    examples = (example("ops.psnr(x, y, max_val=2.0)", x=(2, 3, 4), y=(2, 3, 4)),)
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, y = tensor(a), tensor(a, "y")
+        if not is_float(x.dtype) or not is_float(y.dtype) or x.rank != y.rank or type(a.max_val) not in (int, float):
+            raise Declined("K2T103", "psnr of these tensors is not translated")
+        return one(f"10 * torch.log10({operand_text(a.max_val)} ** 2 / F.mse_loss({x}, {y}))", (), x.dtype)
 
 
 class L2Loss(OpRule):

@@ -78,7 +78,9 @@ def reduced(x: TensorType, axis: Any, keepdims: bool) -> Reduction:
     return Reduction(dims, shape, Layout.FIRST if first else None)
 
 
-class _Reducing(OpRule):
+class Reducing(OpRule):
+    """A rule for functions that take axes away."""
+
     signature = "x, axis=None, keepdims=False"
     renames = {
         "input_tensor": "x",
@@ -104,7 +106,7 @@ class _Reducing(OpRule):
         return found
 
 
-class Reduce(_Reducing):
+class Reduce(Reducing):
     """Sums, means and extrema over axes."""
 
     names = (*paths(*REDUCE), *(f"tensorflow.{m}reduce_{leaf}" for m in ("", "math.") for leaf in REDUCE))
@@ -158,7 +160,7 @@ class Reduce(_Reducing):
         return one(text, found.shape, dtype, found.layout or Layout.KERAS)
 
 
-class Norm(_Reducing):
+class Norm(Reducing):
     """Norms of vectors along axes."""
 
     names = ("tensorflow.norm", "tensorflow.linalg.norm", "ops.norm", "ops.linalg.norm")
@@ -182,7 +184,7 @@ class Norm(_Reducing):
         return one(text, found.shape, x.dtype, found.layout or Layout.KERAS)
 
 
-class ArgExtremum(_Reducing):
+class ArgExtremum(Reducing):
     """Where the greatest or smallest element of an axis is."""
 
     names = paths("argmax", "argmin")
@@ -254,7 +256,7 @@ class Cumulate(OpRule):
         return one(text, x.shape, x.dtype if is_float(x.dtype) else "int64")
 
 
-class Moments(_Reducing):
+class Moments(Reducing):
     """Mean and variance together."""
 
     names = paths("moments")
@@ -332,7 +334,7 @@ class Normalize(OpRule):
         return one(f"F.normalize({{0}}, {p}dim={axis}, eps={eps})", x.shape, x.dtype, x.type.layout)
 
 
-class CountNonzero(_Reducing):
+class CountNonzero(Reducing):
     """How many elements are not zero."""
 
     names = (*paths("count_nonzero"),)

@@ -25,7 +25,7 @@ def spatial(value: Any, rank: int) -> tuple[Any, ...]:
     return per_axis(value, rank)
 
 
-class _Windows(OpRule):
+class Windows(OpRule):
     """A window that moves over the spatial axes of a tensor held channels first."""
 
     batched = True
@@ -83,7 +83,7 @@ class _Windows(OpRule):
         return f"F.pad({{0}}, {code_of(pad_argument(pads))}{value})", ()
 
 
-class Convolve(_Windows):
+class Convolve(Windows):
     """A convolution with a given kernel."""
 
     names = (
@@ -180,7 +180,7 @@ class ConvolveSeparably(Convolve):
         return one(text, (*y.shape[:-1], pointwise.shape[-1]), y.dtype, Layout.FIRST)
 
 
-class Pool(_Windows):
+class Pool(Windows):
     """The greatest or the mean of each window."""
 
     names = (
@@ -218,3 +218,24 @@ class Pool(_Windows):
         source, helpers = self.source(pads, size, strides, (1,) * rank, ", value=float('-inf')")
         text = f"F.{mode}_pool{rank}d({source}, {code_of(compact(size))}{stride}{padding})"
         return one(text, (x.shape[0], *sizes, x.shape[-1]), x.dtype, Layout.FIRST, helpers=helpers)
+
+
+class PoolTo(Windows):
+    """The greatest or the mean of as many windows as are wanted."""
+
+    names = tuple(f"ops.{h}adaptive_{kind}_pool" for kind in ("average", "max") for h in ("", "nn."))
+    signature = "x, output_size, data_format=None"
+    renames = {"inputs": "x"}
+    examples = (
+        example("ops.adaptive_average_pool(x, 4)", x=(2, 7, 3)),
+        example("ops.adaptive_average_pool(x, (3, 2))", x=(2, 7, 5, 3)),
+        example("ops.adaptive_max_pool(x, 2)", x=(2, 6, 5, 3)),
+        example("ops.adaptive_max_pool(tf.cast(x, 'float32'), (2, 1, 3))", x=(2, 4, 3, 5, 2)),
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        rank, x = self.rank(a), tensor(a)
+        sizes = per_axis(a.output_size, rank)
+        kind = "avg" if "average" in leaf_of(path) else "max"
+        text = f"F.adaptive_{kind}_pool{rank}d({{0}}, {code_of(compact(sizes))})"
+        return one(text, (x.shape[0], *sizes, x.shape[-1]), x.dtype, Layout.FIRST)

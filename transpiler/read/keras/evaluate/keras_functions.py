@@ -116,6 +116,24 @@ class KerasFunctions:
         name = self.api_standardize_dtype(path, args, kwargs)
         return name if isinstance(name, Unknown) else name.startswith(("int", "uint"))
 
+    def api_result_type(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The dtype of arithmetic on these: the one there is, or the one of floats; Python's own numbers give way."""
+        own = {float: "float32", int: "int32", bool: "bool"}
+        weak = [own[a] for a in args if isinstance(a, type) and a in own]
+        names = [self.api_standardize_dtype(path, [a], {}) for a in args if not isinstance(a, type)]
+        unknown = next((n for n in names if isinstance(n, Unknown)), None)
+        if unknown is not None or len(weak) + len(names) < len(args) or not args:
+            return unknown or Unknown(f"{path}() is not evaluated")
+        floats = {n for n in names if n.startswith(("float", "bfloat"))}
+        if not floats and "float32" in weak:
+            return "float32"
+        found = floats or set(names) or set(weak)
+        return found.pop() if len(found) == 1 else Unknown(f"{path}() is not evaluated")
+
+    def api_get_item(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        given = {**dict(zip(("x", "key"), args)), **kwargs}
+        return self.getitem(given["x"], given["key"])
+
     def function_of(self, text: str) -> Function:
         """A function given as its source."""
         source = parse(text, Path("<keras>"), "<keras>")
