@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from transpiler.ir.model import KERAS2
-from transpiler.rules.augmentation import AUGMENTATIONS
+from transpiler.rules.augmentation import augmentations
 from transpiler.verify import legacy
 
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "drop_rate", "drop_prob", "_dropout")
@@ -264,7 +264,7 @@ def silence(model: Any) -> list[tuple[Any, str, Any]]:
                 except AttributeError:  # a read-only view of the cell's attribute, which is set as well
                     continue
                 changed.append((layer, name, float(value)))
-        if any(c.__name__ in AUGMENTATIONS for c in type(layer).__mro__):
+        if any(c.__name__ in augmentations() for c in type(layer).__mro__):
             changed.append((layer, "call", layer.call))
             layer.call = functools.partial(_at_inference, layer.call)
     return changed
