@@ -13,8 +13,8 @@ from transpiler.rules.augmentation import augmentations
 from transpiler.rules.registry import layer_rules
 
 RULES = list({id(r): r for r in layer_rules().values()}.values())
-FLOAT32 = ("MaxPooling3D", "AveragePooling3D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D")
-"""TensorFlow has no float64 kernel for these on the CPU."""
+FLOAT32 = ("MaxPooling3D", "AveragePooling3D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling3D", "MelSpectrogram")
+"""TensorFlow has no float64 kernel for these on the CPU, and Keras no float64 for the last one."""
 
 NOT_HERE = (
     ("RandomContrast", KERAS2),
@@ -38,7 +38,7 @@ def example_cases():
 @pytest.mark.parametrize("rule, code, shape, generation", example_cases())
 def test_example(rule, code, shape, generation):
     shapes = shape if isinstance(shape[0], tuple) else (shape,)
-    options = {"ids": 4} if rule.keras[0] in ("Embedding", "CategoryEncoding") else {}
+    options = {"ids": 4} if rule.keras[0] in ("Embedding", "ReversibleEmbedding", "CategoryEncoding") else {}
     if rule.keras[0] in FLOAT32:
         code, options = code[:-1] + (", " if code[-2] != "(" else "") + "dtype='float32')", {"dtype": "float32"}
     if rule.keras[0] in augmentations():  # tests/rules/test_augmentation.py has the rest
@@ -89,6 +89,7 @@ NAMES = [
     "sparse_sigmoid",
     "sparse_plus",
     "squareplus",
+    "sparsemax",
     "linear",
 ]
 
