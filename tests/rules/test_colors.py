@@ -177,6 +177,25 @@ def test_contrast_of_a_flat_channel():
     assert np.array_equal(want, have)
 
 
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        ("", WIDE),
+        ("clip_limit=0.0, tile_grid_size=(2, 3)", WIDE),
+        ("value_range=(-1, 1), clip_limit=1.5, tile_grid_size=(3, 2)", NARROW),
+        ("tile_grid_size=(1, 1)", WIDE),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_contrast_by_tiles_is_keras_s(options: str, values: tuple[int, int], training: bool):
+    x = np.random.default_rng(5).uniform(*values, (2, 16, 17, 3)).astype("float32")
+    x[0] = x[0] / 8  # little contrast
+    x[1, :8, :8] = values[1]
+    want, have = both(f"ContrastLimitedAdaptiveHistogramEqualization({options})", KERAS3, x, training)
+    assert relative(want, have) <= 1e-5
+    assert relative(x, have) > 0.05
+
+
 def test_contrast_is_the_same_in_training():
     compare("AutoContrast((-1, 3))", (2, 4, 5, 3), training=True)
 

@@ -65,6 +65,21 @@ class Equalization(_Color):
         return [self.module(tuple(sorted(self.values(a))), **keywords({"bins": 256}, bins=a.bins))]
 
 
+class ContrastLimitedAdaptiveHistogramEqualization(_Color):
+    """Every channel of an image with tables of values for its parts, in training and at inference."""
+
+    keras, always = ("ContrastLimitedAdaptiveHistogramEqualization",), True
+    signature = "value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None"
+    red_green_blue = False
+
+    def modules(self, a: Args) -> list[Step]:
+        defaults = {"values": (0, 255), "limit": 4.0, "tiles": (8, 8)}
+        tiles = tuple(a.const("tile_grid_size"))
+        options = keywords(defaults, values=tuple(self.values(a)), limit=a.const("clip_limit"), tiles=tiles)
+        name = "ContrastLimitedEqualization"
+        return [Step(module=call(name, **options), hint="contrast", helpers=(name,))]
+
+
 class RandomGrayscale(_Color):
     """Images without colors, as often as `factor` says."""
 

@@ -98,6 +98,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "every training step overwrites its kernel, which no parametrization of torch does": (
         "layers.SpectralNormalization",
     ),
+    "an operation that it picks twice changes the image by the same random numbers both times, which no module that "
+    "draws its own does": ("layers.RandAugment",),
+    "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
+    "not": ("layers.AugMix",),
+    "a cell that the program defines is run over the steps by code of Keras, which is not part of the program": (
+        "layers.AbstractRNNCell",
+    ),
+    "Keras distorts as many images as its graph knows of, which is one where the size of the batch is open": (
+        "layers.RandomElasticTransform",
+    ),
     "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
 }

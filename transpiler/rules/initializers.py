@@ -73,6 +73,7 @@ ALIASES = {
     "identity_initializer": "identity",
     "orthogonal_initializer": "orthogonal",
     "eye": "identity",
+    "stftinitializer": "stft",
 }
 
 SIGNATURES = {
