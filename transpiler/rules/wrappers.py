@@ -60,7 +60,8 @@ class TimeDistributed(LayerRule):
         name = layer.rule.keras[0]
         if x.rank < 3:
             raise Declined("K2T104", f"TimeDistributed needs a batch of steps, the input has {x.rank} axes")
-        if name == "BatchNormalization" and layer.args.get("trainable") is not False:
+        trained = name == "BatchNormalization" and layer.args.get("trainable") is not False
+        if trained and a.generation != KERAS2:
             raise Declined("K2T102", "TimeDistributed(BatchNormalization): the statistics of training differ by step")
         if name == "Dense" or name in ELEMENTWISE:
             lowering = layer.rule.lower(layer.args, xs)
@@ -82,14 +83,10 @@ class TimeDistributed(LayerRule):
         out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype)
         if not steps:
             return Lowering([], [out])
-        if x.shape[1] is None:
-            raise Declined(
-                "K2T202",
-                f"the number of steps that TimeDistributed({layer.rule.keras[0]}) sees is not known",
-                "Give the input a number of steps.",
-            )
         fold = Step(fn="{0}.flatten(0, 1)", hint="x")
-        unfold = Step(fn=f"{{0}}.unflatten(0, (-1, {code_of(x.shape[1])}))", hint="x")
+        sizes = "{1}.shape[:2]" if x.shape[1] is None else f"(-1, {code_of(x.shape[1])})"
+        takes = (0,) if x.shape[1] is None else ()
+        unfold = Step(fn=f"{{0}}.unflatten(0, {sizes})", hint="x", takes=takes)
         return Lowering([fold, *steps, unfold], [out])
 
 
