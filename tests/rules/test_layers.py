@@ -38,7 +38,9 @@ def example_cases():
 @pytest.mark.parametrize("rule, code, shape, generation", example_cases())
 def test_example(rule, code, shape, generation):
     shapes = shape if isinstance(shape[0], tuple) else (shape,)
-    options = {"ids": 4} if rule.keras[0] in ("Embedding", "ReversibleEmbedding", "CategoryEncoding") else {}
+    options = (
+        {"ids": 4} if rule.keras[0] in ("Embedding", "ReversibleEmbedding", "CategoryEncoding", "IntegerLookup") else {}
+    )
     if rule.keras[0] in FLOAT32:
         code, options = code[:-1] + (", " if code[-2] != "(" else "") + "dtype='float32')", {"dtype": "float32"}
     if rule.keras[0] in augmentations():  # tests/rules/test_augmentation.py has the rest
@@ -444,7 +446,6 @@ def test_the_fans_of_an_einsum_are_those_of_each_generation():
         ("CenterCrop(8, 8)", (None, 6, 9, 3)),
         ("Resizing(8, 8, interpolation='bicubic')", (None, 6, 9, 3)),
         ("ConvLSTM2D(4, 3, dropout=0.2)", (None, 3, 6, 9, 3)),
-        ("CategoryEncoding(4, output_mode='one_hot')", (None, 3)),
     ],
 )
 def test_layers_that_are_not_exact_are_declined(code, shape):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LOOKUP = "a vocabulary is data, which `adapt` or a file gives when the program runs"
+_LOOKUP = "torch has no tensors of strings, and a vocabulary that `adapt` or a file gives is data"
 _STRINGS = "torch has no tensors of strings"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
@@ -18,7 +18,7 @@ _COUNTED = "counts what a process has made so far, which the text of a program d
 _SEEDED = "draws random numbers, which cannot be compared"
 
 _REASONS: dict[str, tuple[str, ...]] = {
-    _LOOKUP: ("layers.IntegerLookup", "layers.StringLookup", "layers.TextVectorization"),
+    _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
     _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
     _CONFIG: (
         *(
