@@ -55,6 +55,21 @@ def explicit():
     scores = Dense(5)(inputs)
     return Model([inputs, tokens], [LSTM(4)(inputs, mask=mask), GlobalAveragePooling1D()(inputs, mask=mask)])
 """
+NORMALIZED = """
+def build(scale=True):
+    tokens = Input((6,), dtype="int32")
+    x = LSTM(3, return_sequences=True)(Embedding(9, 4, mask_zero=True)(tokens))
+    x = BatchNormalization(momentum=0.9, scale=scale)(x)
+    x = BatchNormalization(scale=False, center=False)(x)
+    return Model(tokens, GRU(2)(x))
+
+def frozen():
+    tokens = Input((6,), dtype="int32")
+    norm = BatchNormalization()
+    x = norm(LSTM(3, return_sequences=True)(Embedding(9, 4, mask_zero=True)(tokens)))
+    norm.trainable = False
+    return Model(tokens, GRU(2)(x))
+"""
 MERGES = """
 def build():
     first, second, plain = Input((6,), dtype="int32"), Input((6,), dtype="int32"), Input((6, 4))
@@ -189,6 +204,7 @@ def stacked():
 """
 PROGRAMS = {
     "recurrent": (RECURRENT, ("build()", "steps()", "explicit()")),
+    "normalized": (NORMALIZED, ("build()", "frozen()")),
     "merges": (MERGES, ("build()",)),
     "attention": (ATTENTION, ("build()", "decoder()", "softmax()")),
     "layers": (LAYERS, ("build()",)),
