@@ -129,6 +129,21 @@ def test_initial_states_are_handed_over():
         assert np.abs(have.detach().numpy() - want.numpy()).max() < 1e-9, code
 
 
+@pytest.mark.parametrize("options", ["", ", padding='same', return_sequences=True", ", go_backwards=True, strides=2"])
+def test_initial_states_of_convolutions(options):
+    code, shape, rng = f"ConvLSTM2D(3, 3{options}, return_state=True)", (2, 4, 7, 8, 2), np.random.default_rng(1)
+    live, x = real(code, KERAS3), rng.normal(0, 1, shape)
+    _, *found = live(tf.constant(x))
+    randomise(live, rng)
+    states = [rng.normal(0, 1, s.shape) for s in found]
+    wanted = live(tf.constant(x), initial_state=[tf.constant(s) for s in states])
+    types = [TensorType((None, *v.shape[1:])) for v in (x, *states)]
+    translation = translate(read(code, KERAS3), types)
+    translation.load(live)
+    for want, have in zip(wanted, translation(*map(torch.from_numpy, (x, *states))), strict=True):
+        assert np.abs(have.detach().numpy() - want.numpy()).max() < 1e-9
+
+
 def test_dropout_of_inputs_is_shared_over_the_steps():
     found = compare("LSTM(3, dropout=0.5, return_sequences=True)", SHAPE)
     dropout = found.modules[0].train()
