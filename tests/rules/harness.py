@@ -107,8 +107,9 @@ class Translation:
     def __call__(self, *xs: Tensor) -> list[Tensor]:
         """The outputs in Keras order, for inputs in Keras order."""
         values: Any = [x.permute(to_first(x.dim())) if self.layout is Layout.FIRST and x.dim() > 2 else x for x in xs]
-        result = values[0]
+        result, given = values[0], values
         for step, module in zip(self.lowering.steps, self.modules):
+            values += [given[k] for k in step.takes if step is not self.lowering.steps[0]]
             scope = {**self.namespace, "module": module, **{f"x{i}": v for i, v in enumerate(values)}}
             names = {str(i): f"x{i}" for i in range(len(values))}
             if module is None:

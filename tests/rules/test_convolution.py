@@ -1,7 +1,9 @@
 """Convolutions and pooling against Keras: every padding, stride, dilation and size that changes the result."""
 
+import inspect
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -156,3 +158,11 @@ def test_keras1_positions_are_not_guessed():
     assert (old.kernel_size, old.strides, old.padding) == ((3, 5), (2, 2), "same")
     named = rule.bind((), {"nb_filter": 8, "nb_row": 3, "nb_col": 2})
     assert (named.filters, named.kernel_size) == (8, (3, 2))
+
+
+def test_all_arguments_of_a_transposed_convolution_by_position():
+    """Keras 3 has two of them in another order than elsewhere: see the rule's `bind`."""
+    compare("Conv3DTranspose(4, 2, (1, 2, 2), 'valid', 'channels_last', None, 1, 'relu', False)", (2, 3, 4, 5, 3))
+    given = list(inspect.signature(keras.layers.Conv3DTranspose.__init__).parameters)[1:-1]
+    ours = [k for k in read("Conv3DTranspose(4, 2)", KERAS3).rule._signature().parameters if k in given]
+    assert given[6:] == [k for k in given[6:] if k in ours] == [k for k in ours if k in given[6:]]

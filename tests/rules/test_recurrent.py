@@ -47,6 +47,9 @@ def test_recurrent(layer, sequences, state, generation):
         "SimpleRNN(3{})",
         "SimpleRNN(3, activation='sigmoid'{})",
         "LSTM(3, dropout=0.2{})",
+        "LSTM(3, dropout=0.2, activation='relu'{})",
+        "SimpleRNN(3, recurrent_dropout=0.2{})",
+        "RNN(LSTMCell(3){})",
     ],
 )
 def test_bidirectional(layer, merge, generation):
@@ -61,6 +64,42 @@ def test_bidirectional_states(generation):
         compare(f"Bidirectional({layer})", SHAPE, generation=generation)
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "LSTM(3{0}), backward_layer=LSTM(3, activation='softsign', go_backwards=True{0})",
+        "LSTM(3, use_bias=False{0}), backward_layer=LSTM(3, go_backwards=True{0})",
+        "GRU(3{0}), backward_layer=GRU(3, go_backwards=True, kernel_initializer='zeros'{0})",
+        "GRU(3{0}), backward_layer=SimpleRNN(3, go_backwards=True, dropout=0.5{0})",
+        "RNN(LSTMCell(3){0}), backward_layer=LSTM(3, go_backwards=True{0})",
+    ],
+)
+def test_backward_layers_of_their_own(pair, generation):
+    for options in ("", ", return_sequences=True"):
+        compare(f"Bidirectional({pair.format(options)}, merge_mode='concat')", SHAPE, generation=generation)
+    compare(f"Bidirectional({pair.format(', return_sequences=True')}, merge_mode='mul')", SHAPE, generation=generation)
+
+
+def test_a_dropout_of_each_direction_is_its_own():
+    found = compare("Bidirectional(LSTM(3, dropout=0.5, activation='relu', return_sequences=True))", SHAPE)
+    assert [str(m) for m in found.modules[0].modules()].count("SharedDropout()") == 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Bidirectional(LSTM(3), backward_layer=LSTM(3))",
+        "Bidirectional(LSTM(3), backward_layer=LSTM(4, go_backwards=True))",
+        "Bidirectional(LSTM(3, go_backwards=True))",
+        "Bidirectional(Dense(3))",
+    ],
+)
+def test_directions_that_do_not_fit_are_declined(code):
+    with pytest.raises(Declined):
+        translate(read(code, KERAS3), [TensorType((None, *SHAPE[1:]))])
+
+
 def test_initial_states_are_handed_over():
     """Keras takes them as `initial_state=`; the inputs of the step are the sequence and then the states."""
     rng = np.random.default_rng(1)
@@ -70,6 +109,9 @@ def test_initial_states_are_handed_over():
         ("GRU(3, reset_after=False)", 1),
         ("SimpleRNN(3)", 1),
         ("LSTM(3, activation='relu')", 2),
+        ("LSTM(3, dropout=0.3)", 2),
+        ("GRU(3, go_backwards=True, return_sequences=True)", 1),
+        ("SimpleRNN(3, activation='sigmoid', dropout=0.3, go_backwards=True)", 1),
         ("Bidirectional(LSTM(3))", 4),
         ("Bidirectional(GRU(3, return_sequences=True))", 2),
     ):
@@ -82,8 +124,24 @@ def test_initial_states_are_handed_over():
         types = [TensorType((None, *SHAPE[1:])), *[TensorType((None, 3))] * count]
         found = translate(read(code, KERAS3), types)
         found.load(live)
+        found.train(False)
         (have,) = found(torch.from_numpy(x), *map(torch.from_numpy, states))
         assert np.abs(have.detach().numpy() - want.numpy()).max() < 1e-9, code
+
+
+@pytest.mark.parametrize("options", ["", ", padding='same', return_sequences=True", ", go_backwards=True, strides=2"])
+def test_initial_states_of_convolutions(options):
+    code, shape, rng = f"ConvLSTM2D(3, 3{options}, return_state=True)", (2, 4, 7, 8, 2), np.random.default_rng(1)
+    live, x = real(code, KERAS3), rng.normal(0, 1, shape)
+    _, *found = live(tf.constant(x))
+    randomise(live, rng)
+    states = [rng.normal(0, 1, s.shape) for s in found]
+    wanted = live(tf.constant(x), initial_state=[tf.constant(s) for s in states])
+    types = [TensorType((None, *v.shape[1:])) for v in (x, *states)]
+    translation = translate(read(code, KERAS3), types)
+    translation.load(live)
+    for want, have in zip(wanted, translation(*map(torch.from_numpy, (x, *states))), strict=True):
+        assert np.abs(have.detach().numpy() - want.numpy()).max() < 1e-9
 
 
 def test_dropout_of_inputs_is_shared_over_the_steps():

@@ -55,6 +55,21 @@ def explicit():
     scores = Dense(5)(inputs)
     return Model([inputs, tokens], [LSTM(4)(inputs, mask=mask), GlobalAveragePooling1D()(inputs, mask=mask)])
 """
+NORMALIZED = """
+def build(scale=True):
+    tokens = Input((6,), dtype="int32")
+    x = LSTM(3, return_sequences=True)(Embedding(9, 4, mask_zero=True)(tokens))
+    x = BatchNormalization(momentum=0.9, scale=scale)(x)
+    x = BatchNormalization(scale=False, center=False)(x)
+    return Model(tokens, GRU(2)(x))
+
+def frozen():
+    tokens = Input((6,), dtype="int32")
+    norm = BatchNormalization()
+    x = norm(LSTM(3, return_sequences=True)(Embedding(9, 4, mask_zero=True)(tokens)))
+    norm.trainable = False
+    return Model(tokens, GRU(2)(x))
+"""
 MERGES = """
 def build():
     first, second, plain = Input((6,), dtype="int32"), Input((6,), dtype="int32"), Input((6, 4))
@@ -189,6 +204,7 @@ def stacked():
 """
 PROGRAMS = {
     "recurrent": (RECURRENT, ("build()", "steps()", "explicit()")),
+    "normalized": (NORMALIZED, ("build()", "frozen()")),
     "merges": (MERGES, ("build()",)),
     "attention": (ATTENTION, ("build()", "decoder()", "softmax()")),
     "layers": (LAYERS, ("build()",)),
@@ -223,3 +239,23 @@ def test_a_mask_that_nobody_reads_is_not_written(tmp_path: Path):
     """
     conversion = convert_file(write(text, "keras", tmp_path), entries=["build()"])
     assert "mask" not in conversion.modules[0].text.partition("class Build")[2].replace("mask_zero", "")
+
+
+UNHEARD = """
+class Norm({base}):
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=training)
+
+def build():
+    tokens = Input((6,), dtype="int32")
+    return Model(tokens, Norm({arguments})(Embedding(9, 4, mask_zero=True)(tokens)))
+"""
+
+
+@pytest.mark.parametrize(("base", "arguments"), [("layers.BatchNormalization", ""), ("layers.GRU", "3")])
+def test_a_call_that_does_not_hand_on_the_mask_is_declined(base: str, arguments: str, tmp_path: Path):
+    path = tmp_path / "model.py"
+    text = HEAD.replace("{keras}", "keras") + UNHEARD.replace("{base}", base).replace("{arguments}", arguments)
+    path.write_text(textwrap.dedent(text))
+    done = convert_file(path, entries=["build()"])
+    assert any("does not hand on the mask" in f.message for f in done.findings), done.findings

@@ -58,6 +58,7 @@ ACTIVATIONS = (
     Activation(("sparse_sigmoid",), "torch.clamp(0.5 * {0} + 0.5, 0, 1)", None),
     Activation(("sparse_plus",), "sparse_plus({0})", None, helper="sparse_plus"),
     Activation(("squareplus",), "squareplus({0})", None, helper="squareplus"),
+    Activation(("sparsemax",), "sparsemax({0}, dim={axis})", None, helper="sparsemax"),
     Activation(("sin",), "torch.sin({0})", None),
     Activation(("cos",), "torch.cos({0})", None),
     Activation(("abs",), "torch.abs({0})", None),

@@ -72,17 +72,21 @@ class Attention(_Attention):
         ("Attention()", ((2, 3, 4), (2, 5, 4))),
         ("Attention(use_scale=True)", ((2, 3, 4), (2, 5, 6), (2, 5, 4))),
         ("Attention(score_mode='concat')", ((2, 3, 4), (2, 5, 4))),
+        ("Attention(score_mode='concat', use_scale=True)", ((2, 3, 4), (2, 5, 6), (2, 5, 4))),
     )
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         scaled, mode = a.const("use_scale"), a.lower("score_mode")
         dropout = keywords({"dropout": 0.0}, dropout=a.dropout)
         if mode == "concat":
+            step = additive((1,), "concat_score_weight", "ones", dropout)
             if scaled:
-                raise Declined("K2T102", "Attention(score_mode='concat', use_scale=True) is not translated")
-            return [self.with_masks(additive((1,), "concat_score_weight", "ones", dropout), xs, "")]
+                weights = {**step.weights, "scale": Weight("scale", (("reshape", (-1,)),))}
+                name = "ScaledTanhAttention"
+                step = replace(step, module=call(name, (1,), **dropout), weights=weights, helpers=(name,))
+            return [self.with_masks(step, xs, "")]
         if mode != "dot":
-            raise Declined("K2T102", f"the score mode {mode!r} is unknown")
+            raise Declined("K2T104", f"the score mode {mode!r} is unknown")
         key = "{2}" if len(xs) == 3 else "{1}"
         if scaled:
             step = Step(

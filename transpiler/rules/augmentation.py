@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,13 +11,16 @@ from transpiler.ir.model import KERAS2, Args, Step
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, call, keywords, show
+from transpiler.rules.registry import layer_rules
 
 FILLS = {"reflect": "reflection", "constant": "zeros", "nearest": "border"}
 """Keras's `fill_mode` → the `padding_mode` of `F.grid_sample` with the same values outside of the image."""
 
 
-class _Augmentation(LayerRule):
-    """A module that is the identity at inference."""
+class Augmentation(LayerRule):
+    """A module that is the identity at inference, unless it is `always` on."""
+
+    always: ClassVar[bool] = False
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return spatial.spatial_layout(a)
@@ -50,8 +54,15 @@ class _Augmentation(LayerRule):
             raise Declined("K2T102", f"{self.keras[0]}({name}={show(factor)}) is not translated")
         return max(-abs(factor), least), abs(factor)
 
+    def probability(self, a: Args) -> Any:
+        """How likely an image is changed: if a random number is below another one from `factor`."""
+        low, high = self.range_of(a, "factor", 0)
+        if low < 0 or high > 1:
+            raise Declined("K2T102", f"{self.keras[0]}(factor={show(a.factor)}): a share beyond 0 to 1")
+        return (low + high) / 2
 
-class RandomFlip(_Augmentation):
+
+class RandomFlip(Augmentation):
     """Images turned over; Keras 3 throws one coin for both directions, legacy Keras one for each."""
 
     keras = ("RandomFlip",)
@@ -67,7 +78,7 @@ class RandomFlip(_Augmentation):
         return [self.module(*sorted(dims))]
 
 
-class _Warp(_Augmentation):
+class Warp(Augmentation):
     """Images at other places, by one matrix for each."""
 
     ranges: ClassVar[dict[str, str]] = {}
@@ -85,7 +96,7 @@ class _Warp(_Augmentation):
         return [self.module(**ranges, **keywords(defaults, mode=mode, padding_mode=FILLS[fill], value=value))]
 
 
-class RandomRotation(_Warp):
+class RandomRotation(Warp):
     """Images turned around their middle by a share of the circle."""
 
     keras = ("RandomRotation",)
@@ -94,7 +105,7 @@ class RandomRotation(_Warp):
     examples = (("RandomRotation(0.1)", (2, 4, 5, 3)),)
 
 
-class RandomZoom(_Warp):
+class RandomZoom(Warp):
     """Images made larger or smaller around their middle, in one proportion unless both factors are given."""
 
     keras = ("RandomZoom",)
@@ -106,7 +117,7 @@ class RandomZoom(_Warp):
     examples = (("RandomZoom(0.1)", (2, 4, 5, 3)),)
 
 
-class RandomTranslation(_Warp):
+class RandomTranslation(Warp):
     """Images moved by shares of their size."""
 
     keras = ("RandomTranslation",)
@@ -118,7 +129,7 @@ class RandomTranslation(_Warp):
     examples = (("RandomTranslation(0.1, (0.0, 0.2))", (2, 4, 5, 3)),)
 
 
-class _Tone(_Augmentation):
+class Tone(Augmentation):
     """A change of all values of an image by one random number, within a range of values."""
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
@@ -133,7 +144,7 @@ class _Tone(_Augmentation):
         return low, high
 
 
-class RandomContrast(_Tone):
+class RandomContrast(Tone):
     """Images with more contrast; Keras 3 draws from 1 to 1 + factor where that is a number."""
 
     keras = ("RandomContrast",)
@@ -145,7 +156,7 @@ class RandomContrast(_Tone):
         return [self.module((1 - low, 1 + high), self.values(a))]
 
 
-class RandomBrightness(_Tone):
+class RandomBrightness(Tone):
     """Images made brighter or darker."""
 
     keras = ("RandomBrightness",)
@@ -157,8 +168,7 @@ class RandomBrightness(_Tone):
         return [self.module(self.range_of(a, "factor", least=-1), (low, high))]
 
 
-AUGMENTATIONS = tuple(
-    cls.__name__
-    for cls in (RandomFlip, RandomRotation, RandomZoom, RandomTranslation, RandomContrast, RandomBrightness)
-)
-"""The layers, and the helpers in generated code that go by their names."""
+@functools.cache
+def augmentations() -> frozenset[str]:
+    """The layers that are random in training alone, and the helpers in generated code that go by their names."""
+    return frozenset(n for n, r in layer_rules().items() if isinstance(r, Augmentation) and not r.always)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
@@ -12,7 +13,7 @@ from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, Raw, call, keywords, permute_step
 from transpiler.rules.convolution import Window, padded_conv, padding_of
 from transpiler.rules.initializers import forget_bias
-from transpiler.rules.recurrent import KERAS1_NAMES, function
+from transpiler.rules.recurrent import KERAS1_NAMES, called, function
 from transpiler.rules.spatial import Grid
 
 
@@ -32,10 +33,10 @@ class _ConvLSTM(LayerRule):
     unsupported = {
         "dropout": "Keras draws a mask for each gate",
         "recurrent_dropout": "Keras draws a mask for each gate",
-        "return_state": "the states as further outputs are not translated",
         "stateful": "a state that outlives the call is not translated",
     }
     takes_mask = True
+    call_tensors = ("sequences", "initial_state")
 
     def defaults(self, generation: str) -> dict[str, Any]:
         return {"recurrent_activation": "hard_sigmoid"} if generation == KERAS2 else {}
@@ -54,10 +55,22 @@ class _ConvLSTM(LayerRule):
             raise Declined("K2T104", f"{self.keras[0]} needs {self.ndim + 3} axes, the input has {x.rank}")
         return Grid.of(a, TensorType((x.shape[0], *x.shape[2:]), x.dtype), self.ndim)
 
-    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        if len(xs) not in (1, 3):
+            raise Declined("K2T103", f"{self.keras[0]} with {len(xs) - 1} initial states")
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
         grid, window = self.image(a, xs[0]), Window.of(a, self.ndim)
         batch, *rest = grid.shape(window.sizes(grid.sizes, padding_of(a, window)), a.filters)
-        return (batch, xs[0].shape[1], *rest) if a.const("return_sequences") else (batch, *rest)
+        state = (batch, *rest)
+        y = (batch, xs[0].shape[1], *rest) if a.const("return_sequences") else state
+        return [y, state, state] if a.const("return_state") else y
+
+    def outputs(self, a: Args) -> tuple[str, ...]:
+        if not a.const("return_sequences"):
+            return "{0}[1][0]", "{0}[1][0]", "{0}[1][1]"
+        turned = "" if spatial.channels_first(a) else ".transpose(1, 2)"
+        return f"{{0}}[0]{turned}", "{0}[1][0]", "{0}[1][1]"
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         grid, n, gates = self.image(a, xs[0]), self.ndim, a.filters * 4
@@ -79,19 +92,24 @@ class _ConvLSTM(LayerRule):
             forget = a.const("unit_forget_bias")
             init["input.bias"] = forget_bias(a.bias_initializer) if forget else a.bias_initializer
         options = keywords(defaults, activation=activation, gate=gate)
+        swap = permute_step((0, 2, 1, *range(3, n + 3)))  # (N, C, T, ...) -> (N, T, C, ...), and back
+        swaps = [] if spatial.channels_first(a) else [swap]
+        before = [*swaps, *([Step(fn="{0}.flip(1)", hint="x")] if a.const("go_backwards") else []), *pads]
+        sequences, several = a.const("return_sequences"), a.const("return_state")
+        result = None if several else "{0}[0]" if sequences else "{0}[1][0]"
+        given = len(xs) > 1
+        if given:  # the states are for the last step alone
+            before = [replace(s, module=None) for s in before]
         lstm = Step(
             module=call("ConvLSTM", Raw(conv), Raw(state), **options),
             hint="conv_lstm",
             weights=weights,
             init=init,
             helpers=("ConvLSTM", *helpers, *first, *second),
-            result=None if a.const("return_sequences") else "{0}[:, -1]",
+            takes=(1, 2) if given and before else (),
+            **called("{self}({0}, ({1}, {2}))" if given else None, result),
         )
-        before = [Step(fn="{0}.flip(1)", hint="x")] if a.const("go_backwards") else []
-        if spatial.channels_first(a):
-            return [*before, *pads, lstm]
-        swap = permute_step((0, 2, 1, *range(3, n + 3)))  # (N, C, T, ...) -> (N, T, C, ...), and back
-        return [swap, *before, *pads, lstm, *([swap] if a.const("return_sequences") else [])]
+        return [*before, lstm, *(swaps if sequences and not several else [])]
 
 
 class ConvLSTM1D(_ConvLSTM):
@@ -110,6 +128,8 @@ class ConvLSTM2D(_ConvLSTM):
     ndim, keras = 2, ("ConvLSTM2D",)
     examples = (
         ("ConvLSTM2D(4, 3)", (2, 4, 6, 7, 3)),
+        ("ConvLSTM2D(3, 2, return_sequences=True, return_state=True)", (2, 3, 4, 5, 2)),
+        ("ConvLSTM2D(3, 2, return_state=True, go_backwards=True)", (2, 3, 4, 5, 2)),
         ("ConvLSTM2D(4, (3, 2), padding='same', return_sequences=True, activation='relu')", (2, 4, 6, 7, 3)),
         ("ConvLSTM2D(3, 3, strides=2, padding='same', recurrent_activation='sigmoid')", (2, 3, 6, 7, 2)),
     )

@@ -445,9 +445,8 @@ class Conv3DTranspose(_ConvTranspose):
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any], generation: str = KERAS3) -> Args:
         """As in `LayerRule`; here alone Keras 3 has `data_format` before `output_padding`."""
         if generation == KERAS3 and len(args) > 4:
-            named = dict(zip(("data_format", "output_padding"), args[4:6]))
-            args, rest = args[:4], args[6:]
-            if rest:
-                raise Declined("K2T102", "Conv3DTranspose with more than six positional arguments")
+            later = list(self._signature().parameters)[6:]
+            named = dict(zip(("data_format", "output_padding", *later), args[4:]))
+            args = args[:4]
             kwargs = {**kwargs, **named}
         return super().bind(args, kwargs, generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LOOKUP = "a vocabulary is data, which `adapt` or a file gives when the program runs"
+_LOOKUP = "torch has no tensors of strings, and a vocabulary that `adapt` or a file gives is data"
 _STRINGS = "torch has no tensors of strings"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
@@ -20,7 +20,7 @@ _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
 _REASONS: dict[str, tuple[str, ...]] = {
-    _LOOKUP: ("layers.IntegerLookup", "layers.StringLookup", "layers.TextVectorization"),
+    _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
     _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
     _CONFIG: (
         *(
@@ -108,6 +108,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     "its answer for one tensor differs between building a model and running it": ("ops.is_tensor",),
     "its variance depends on which of TensorFlow's kernels the shape selects": ("backend.normalize_batch_in_training",),
+    "an operation that it picks twice changes the image by the same random numbers both times, which no module that "
+    "draws its own does": ("layers.RandAugment",),
+    "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
+    "not": ("layers.AugMix",),
+    "a cell that the program defines is run over the steps by code of Keras, which is not part of the program": (
+        "layers.AbstractRNNCell",
+    ),
+    "Keras distorts as many images as its graph knows of, which is one where the size of the batch is open": (
+        "layers.RandomElasticTransform",
+    ),
     "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
 }

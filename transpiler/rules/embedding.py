@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transpiler.ir.expr import is_open
 from transpiler.ir.model import Args, MaskOf, Step, Weight
@@ -52,6 +53,45 @@ class Embedding(LayerRule):
 
     def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
         return [MaskOf(xs[0].shape, "{0} != 0", (0,))] if a.const("mask_zero") else []
+
+
+class ReversibleEmbedding(Embedding):
+    """`nn.Embedding`, whose weight leads back from vectors to scores where the call says `reverse=True`."""
+
+    keras = ("ReversibleEmbedding",)
+    signature = (
+        "input_dim, output_dim, tie_weights=True, embeddings_initializer='uniform', embeddings_regularizer=None, "
+        "embeddings_constraint=None, mask_zero=False, reverse_dtype=None, logit_soft_cap=None"
+    )
+    renames = {}
+    unsupported = {
+        "mask_zero": "the mask that Keras puts on the vectors and takes off again is not translated",
+        "reverse_dtype": "scores of another type are not translated",
+    }
+    call_flags = ("reverse",)
+    examples = (("ReversibleEmbedding(6, 3)", (2, 5)),)
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        return (*xs[0].shape[:-1], a.input_dim) if a.get("reverse") else super().output_shape(a, xs)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        step = super().steps(a, xs, y)[-1]
+        if not a.const("tie_weights"):
+            step = replace(
+                step,
+                module=call("ReversibleEmbedding", a.input_dim, a.output_dim),
+                weights={**step.weights, "reverse": Weight("reverse_embeddings", (("permute", (1, 0)),))},
+                init={**step.init, "reverse": a.embeddings_initializer},
+                helpers=("ReversibleEmbedding",),
+            )
+        if not a.get("reverse"):
+            whole = xs[0].dtype in ("int32", "int64")
+            return [step if whole else replace(step, fn="{self}({0}.long())")]
+        scores = f"F.linear({{0}}, {{self}}.{'weight' if a.const('tie_weights') else 'reverse'})"
+        cap = a.logit_soft_cap
+        if is_open(cap) or cap is not None:
+            scores = f"{show(cap)} * torch.tanh({scores} / {show(cap)})"
+        return [replace(step, fn=scores)]
 
 
 class Masking(LayerRule):

@@ -73,6 +73,7 @@ ALIASES = {
     "identity_initializer": "identity",
     "orthogonal_initializer": "orthogonal",
     "eye": "identity",
+    "stftinitializer": "stft",
 }
 
 SIGNATURES = {
@@ -87,6 +88,7 @@ SIGNATURES = {
     ),
     "orthogonal": "gain=1.0, seed=None",
     "identity": "gain=1.0",
+    "stft": "side='real', window='hann', scaling='density', periodic=False",
 }
 """The initializers that the others are cases of."""
 
@@ -121,6 +123,7 @@ def weight_code(shape: tuple[Any, ...], value: Any, trainable: bool) -> Code:
     dims = ", ".join(map(code_of, shape)) or "()"
     leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
     name = canonical(leaf or "glorot_uniform") if leaf is None or isinstance(leaf, str) else ""
+    check_place(value, ())
     if name == "orthogonal" and len(shape) > 2:
         raise Declined("K2T102", "an orthogonal start of more than two axes has no translation")
     if isinstance(value, Given):
@@ -240,6 +243,37 @@ def _identity(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
     return call("nn.init.eye_", target), ()
 
 
+WINDOWS = ("hann", "hamming", "blackman", "bartlett")
+"""The windows of SciPy that torch has under the same name."""
+
+
+def window_code(window: Any, size: Any, periodic: Any) -> Raw | None:
+    """The tensor of a window of `size` numbers: one by name, or given as a list."""
+    window = constant(window)
+    if window is None:
+        return None
+    if isinstance(window, (list, tuple)) and literal(window):
+        return Raw(call("torch.tensor", list(window)))
+    if window not in WINDOWS:
+        raise Declined("K2T102", f"the window {show(window)} has no counterpart in torch")
+    return Raw(call(f"torch.signal.windows.{window}", size, **({"sym": False} if constant(periodic) else {})))
+
+
+def _stft(a: dict[str, Any], target: Raw, fans: Fans) -> Code:
+    window = window_code(a["window"], Raw(f"{target}.shape[-1]"), a["periodic"])
+    defaults = {"side": "real", "window": None, "scaling": "density"}
+    scaling = "density" if window is None else constant(a["scaling"])
+    kwargs = keywords(defaults, side=constant(a["side"]), window=window, scaling=scaling)
+    return call("stft_kernel_", target, **kwargs), ("stft_kernel_",)
+
+
+def check_place(value: Any, transform: Transform) -> None:
+    """Raises Declined for the waves of a Fourier transform as the start of another weight than a kernel of one axis."""
+    leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    if isinstance(leaf, str) and canonical(leaf) == "stft" and transform != (("permute", (2, 1, 0)),):
+        raise Declined("K2T102", "the initializer STFT is translated for kernels of one-dimensional convolutions")
+
+
 BUILDERS = {
     "zeros": lambda a, target, fans: (call("nn.init.zeros_", target), ()),
     "ones": lambda a, target, fans: (call("nn.init.ones_", target), ()),
@@ -253,4 +287,5 @@ BUILDERS = {
         (),
     ),
     "identity": _identity,
+    "stft": _stft,
 }

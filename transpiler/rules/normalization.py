@@ -104,9 +104,21 @@ class BatchNormalization(_ChannelNorm):
     )
 
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
-        if not xs[0].masked or a.const("trainable") is False or a.generation == KERAS2 and xs[0].rank == 4:
+        frozen = a.const("trainable") is False or a.get("training") is False
+        if not xs[0].masked or frozen or a.generation == KERAS2 and xs[0].rank == 4:
             return ()  # Keras 2 ignores the mask where its kernel is fused
-        raise Declined("K2T105", "the training statistics of a masked BatchNormalization are not translated")
+        if xs[0].rank != 3 or one_axis(a, 3) != 2:
+            raise Declined("K2T105", "a masked BatchNormalization of anything but steps of features is not translated")
+        return (0,)
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        step, *more = found = super().steps(a, xs, y)
+        if more or not xs[0].masked or not self.reads_masks(a, xs):
+            return found
+        name = "MaskedBatchNorm1d"
+        module = (step.module or "").replace("nn.BatchNorm1d", name)
+        floor = ", floor=0" if a.generation == KERAS2 else ""
+        return [replace(step, module=module, fn=f"{{self}}({{0}}, {{1}}{floor})", takes=(1,), helpers=(name,))]
 
     def norm(self, a: Args, x: TensorType, channels: Dim) -> Step:
         if not 2 <= x.rank <= 5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -10,7 +11,7 @@ from transpiler.ir.expr import code_of, same
 from transpiler.ir.model import KERAS2, Args, Step, Weight, literal
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules import spatial
-from transpiler.rules.base import LayerRule, call, show
+from transpiler.rules.base import LayerRule, call, keywords, show
 from transpiler.rules.spatial import Grid
 
 
@@ -132,6 +133,34 @@ class CenterCrop(_Sized):
         return [spatial.crop_step(crops)] if any(map(any, crops)) else []
 
 
+MODES = ("multi_hot", "one_hot", "count")
+"""How numbers of categories become ones among zeros."""
+
+
+def check_mode(a: Args, name: str, x: TensorType) -> None:
+    """Raises Declined for numbers of categories that cannot be encoded as `output_mode` says."""
+    mode, last = a.lower("output_mode"), x.channels
+    if mode not in MODES:
+        raise Declined("K2T102", f"{name}(output_mode={show(mode)}) is not translated")
+    if x.rank > 2 and mode != "one_hot" or a.generation == KERAS2 and (x.rank != 2 or mode == "one_hot" and last != 1):
+        raise Declined("K2T102", f"{name} of {x.rank} axes, the last of size {show(last)}, is not translated")
+    if x.rank < 2:
+        raise Declined("K2T102", f"{name} of single numbers is not translated")
+
+
+def encoded_shape(a: Args, x: TensorType, count: Any) -> Shape:
+    """The shape of encoded categories: an axis of size 1 makes room for them, that of a sample is joined."""
+    joined = a.lower("output_mode") != "one_hot" or same(x.channels, 1)
+    return (*(x.shape[:-1] if joined else x.shape), count)
+
+
+def encoded(a: Args, x: TensorType, count: Any) -> Step:
+    """Whole numbers as ones among zeros."""
+    squeezed = ".squeeze(-2)" if same(x.channels, 1) else ""
+    reduce = {"multi_hot": ".amax(-2)", "one_hot": squeezed, "count": ".sum(-2)"}[a.lower("output_mode")]
+    return Step(fn=f"F.one_hot({{0}}, {code_of(count)}){reduce}.to(torch.get_default_dtype())", hint="x")
+
+
 class CategoryEncoding(LayerRule):
     """Numbers of categories as ones among zeros: for each number, or for all numbers of a sample together."""
 
@@ -148,41 +177,111 @@ class CategoryEncoding(LayerRule):
         return Layout.KERAS
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
-        mode, rank, last = a.lower("output_mode"), xs[0].rank, xs[0].channels
-        if mode not in ("multi_hot", "one_hot", "count"):
-            raise Declined("K2T102", f"CategoryEncoding(output_mode={show(mode)}) is not translated")
-        if rank != 2 or mode == "one_hot" and not same(last, 1):
-            raise Declined(
-                "K2T102", f"CategoryEncoding of {rank} axes, the last of size {show(last)}, is not translated"
-            )
+        check_mode(a, "CategoryEncoding", xs[0])
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
-        return (xs[0].shape[0], a.num_tokens)
+        return encoded_shape(a, xs[0], a.num_tokens)
+
+    def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
+        return "float32"
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        reduce = {"multi_hot": "amax(1)", "one_hot": "squeeze(1)", "count": "sum(1)"}[a.lower("output_mode")]
-        codes = f"F.one_hot({{0}}.long(), {code_of(a.num_tokens)}).{reduce}"
-        return [Step(fn=f"{codes}.to(torch.get_default_dtype())", hint="x")]
+        step = encoded(a, xs[0], a.num_tokens)
+        return [replace(step, fn=step.fn and step.fn.replace("{0}", "{0}.long()"))]
 
 
-class Discretization(LayerRule):
+class _Places(LayerRule):
+    """A layer that gives each value a number, and may encode these."""
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
+        return Layout.KERAS
+
+    def count(self, a: Args) -> int:
+        """How many numbers there are."""
+        raise NotImplementedError
+
+    def numbers(self, a: Args, x: TensorType) -> list[Step]:
+        """The steps that give each value its number."""
+        raise NotImplementedError
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        if a.lower("output_mode") != "int":
+            check_mode(a, self.keras[0], xs[0])
+
+    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
+        return xs[0].shape if a.lower("output_mode") == "int" else encoded_shape(a, xs[0], self.count(a))
+
+    def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
+        return "int64" if a.lower("output_mode") == "int" else "float32"
+
+    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
+        more = [] if a.lower("output_mode") == "int" else [encoded(a, xs[0], self.count(a))]
+        return [*self.numbers(a, xs[0]), *more]
+
+
+class Discretization(_Places):
     """The number of the bin that each value lies in; a boundary belongs to the bin above it."""
 
     keras = ("Discretization",)
     signature = "bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode='int', sparse=False"
+    unsupported = {"num_bins": "boundaries that `adapt` finds are data", "sparse": "sparse tensors are not translated"}
+    examples = (
+        ("Discretization([-1.0, 0.0, 0.5])", (4, 3)),
+        ("Discretization([-1.0, 0.0, 0.5], output_mode='multi_hot')", (4, 3)),
+        ("Discretization([-1.0, 0.0, 0.5], output_mode='count')", (4, 3)),
+        ("Discretization([-1.0, 0.0, 0.5], output_mode='one_hot')", (4, 1)),
+    )
+
+    def boundaries(self, a: Args) -> list[Any]:
+        found = a.const("bin_boundaries")
+        if found is None or not literal(found):
+            raise Declined("K2T102", f"Discretization({show(found)}) is not translated")
+        return list(found)
+
+    def count(self, a: Args) -> int:
+        return len(self.boundaries(a)) + 1
+
+    def numbers(self, a: Args, x: TensorType) -> list[Step]:
+        return [Step(module=call("Bins", self.boundaries(a)), hint="bins", helpers=("Bins",), stateful=True)]
+
+
+class IntegerLookup(_Places):
+    """The place of each number in a vocabulary that the program gives."""
+
+    keras = ("IntegerLookup",)
+    signature = (
+        "max_tokens=None, num_oov_indices=1, mask_token=None, oov_token=-1, vocabulary=None, vocabulary_dtype='int64', "
+        "idf_weights=None, invert=False, output_mode='int', sparse=False, pad_to_max_tokens=False, "
+        "oov_method='floormod', salt=None"
+    )
     unsupported = {
-        "num_bins": "boundaries that `adapt` finds are data",
-        "output_mode": "only the numbers of bins are translated",
+        "invert": "the way back from places to numbers is not translated",
         "sparse": "sparse tensors are not translated",
+        "pad_to_max_tokens": "places for numbers that are not there are not translated",
+        "oov_method": "TensorFlow's hash functions have no counterpart in torch",
     }
-    examples = (("Discretization([-1.0, 0.0, 0.5])", (4, 3)),)
+    examples = (("IntegerLookup(vocabulary=[3, 1, 7])", (4, 5)),)
 
-    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        boundaries = a.const("bin_boundaries")
-        if boundaries is None or not literal(boundaries):
-            raise Declined("K2T102", f"Discretization({show(boundaries)}) is not translated")
-        module = call("Bins", list(boundaries))
-        return [Step(module=module, hint="bins", helpers=("Bins",), stateful=True)]
+    def tokens(self, a: Args) -> list[int]:
+        """The vocabulary without what stands for the mask and for unknown numbers."""
+        found = a.const("vocabulary")
+        if not isinstance(found, (list, tuple)) or not found or any(type(v) is not int for v in found):
+            raise Declined(
+                "K2T102", "a vocabulary that `adapt` or a file gives when the program runs is data", "Write it out."
+            )
+        special = [a.mask_token] * self.masked(a) + [a.oov_token] * a.const("num_oov_indices")
+        return list(found)[len(special) :] if list(found)[: len(special)] == special else list(found)
 
-    def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
-        return "int64"
+    def masked(self, a: Args) -> bool:
+        if a.const("mask_token") is not None and a.lower("output_mode") != "int":
+            raise Declined("K2T102", "IntegerLookup with a mask_token and an encoding is not translated")
+        return a.mask_token is not None
+
+    def count(self, a: Args) -> int:
+        return len(self.tokens(a)) + a.const("num_oov_indices")
+
+    def numbers(self, a: Args, x: TensorType) -> list[Step]:
+        options = keywords({"unknown": 1, "mask": None}, unknown=a.const("num_oov_indices"), mask=a.const("mask_token"))
+        whole = [] if x.dtype == "int64" else [Step(fn="{0}.long()", hint="ids")]
+        module = call("IntegerLookup", self.tokens(a), **options)
+        return [*whole, Step(module=module, hint="lookup", helpers=("IntegerLookup",), stateful=True)]

@@ -1,15 +1,15 @@
-"""LSTM, GRU and SimpleRNN, alone and in both directions."""
+"""LSTM, GRU and SimpleRNN."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import Sym, code_of, is_open
-from transpiler.ir.model import KERAS3, Args, Layer, MaskOf, Step, Transform, Weight
-from transpiler.ir.shape import Dim, Layout, Shape, TensorType
+from transpiler.ir.expr import Sym, is_open
+from transpiler.ir.model import Args, Layer, MaskOf, Step, Transform, Weight
+from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules.activations import activation_name, callable_text
 from transpiler.rules.base import LayerRule, Raw, call, keywords
 from transpiler.rules.initializers import FROZEN_ZEROS, forget_bias
@@ -174,19 +174,20 @@ class Recurrent(LayerRule):
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         before = self.before(a)
-        if before and len(xs) > 1:
-            raise Declined("K2T103", f"{self.keras[0]} with an initial state together with dropout or go_backwards")
+        if len(xs) > 1:  # the states are for the last step alone
+            before = [replace(s, fn=s.fn or "{self}({0})") for s in before]
         module, own, helpers = self.modules(a, xs[0])
         weights, init = self.cell(a).weights(a, "cell.", "_l0" if own else "")
         result = None if a.const("return_state") else self.result(a)
         states = self.state_text(len(xs) - 1)
         if xs[0].masked:
-            call_text: str | None = self.masked_call(a, own, 1 if before else len(xs), states)
+            call_text: str | None = self.masked_call(a, own, len(xs), states)
             helpers = (*helpers, "masked_rnn" if own else "masked_loop")
         else:
             call_text = f"{{self}}({{0}}, {states})" if states else None
+        given = range(1, len(xs)) if before else ()
         step = Step(
-            takes=(len(xs),) if xs[0].masked else (),
+            takes=(*given, *((len(xs),) if xs[0].masked else ())),
             module=module,
             hint=self.keras[0].lower().replace("simple", ""),
             weights=weights,
@@ -319,149 +320,3 @@ class SimpleRNN(Recurrent):
     def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
         activation, helpers = function(a.activation, a)
         return "LoopRNN", (), keywords({"activation": "torch.tanh"}, activation=activation), helpers
-
-
-class Bidirectional(LayerRule):
-    """A recurrent layer in both directions: torch's `bidirectional=True`, whose reverse half is in step order too."""
-
-    keras = ("Bidirectional",)
-    signature = "layer, merge_mode='concat', weights=None, backward_layer=None"
-    unsupported = {
-        "backward_layer": "a backward layer with its own arguments is not translated",
-        "weights": "initial weights given as arrays are not translated",
-    }
-    takes_mask = True
-    call_tensors = ("sequences", "initial_state")
-    examples = (
-        ("Bidirectional(LSTM(4))", (2, 5, 3)),
-        ("Bidirectional(LSTM(4, return_sequences=True), merge_mode='sum')", (2, 5, 3)),
-        ("Bidirectional(GRU(4, return_sequences=True))", (2, 5, 3)),
-        ("Bidirectional(GRU(4, reset_after=False), merge_mode='ave')", (2, 5, 3)),
-        ("Bidirectional(SimpleRNN(4, return_sequences=True), merge_mode=None)", (2, 5, 3)),
-        ("Bidirectional(LSTM(4, return_state=True))", (2, 5, 3)),
-    )
-
-    def inner(self, a: Args) -> tuple[Recurrent, Args]:
-        """The rule and the arguments of the layer that is run in both directions."""
-        layer = a.layer
-        if not isinstance(layer, Layer) or not isinstance(layer.rule, Recurrent):
-            raise Declined("K2T102", f"Bidirectional({layer!r}): only LSTM, GRU and SimpleRNN are translated")
-        if layer.args.const("go_backwards"):
-            raise Declined("K2T102", "Bidirectional of a layer that goes backwards itself is not translated")
-        return layer.rule, layer.args
-
-    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
-        return Layout.KERAS
-
-    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
-        rule, inner = self.inner(a)
-        rule.check(inner, xs[:1])
-        if a.const("merge_mode") not in ("concat", "sum", "mul", "ave", None):
-            raise Declined("K2T104", f"the merge mode {a.merge_mode!r} is unknown")
-        if len(xs) not in (1, 1 + 2 * rule.states):
-            raise Declined("K2T103", f"Bidirectional with {len(xs) - 1} initial states")
-
-    def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
-        rule, inner = self.inner(a)
-        batch, steps = xs[0].shape[:2]
-        front = (batch, steps) if inner.const("return_sequences") else (batch,)
-        width: Dim = inner.units * 2 if a.merge_mode == "concat" else inner.units
-        ys = [(*front, width)] * (2 if a.merge_mode is None else 1)
-        states = [(batch, inner.units)] * (2 * rule.states) if inner.const("return_state") else []
-        return [*ys, *states] if len(ys) + len(states) > 1 else ys[0]
-
-    def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
-        rule, inner = self.inner(a)
-        module, own, helpers = rule.modules(inner, xs[0])
-        if own and rule.input_dropout(inner):  # each direction draws a mask of its own
-            own, helpers = False, ("SharedDropout", *helpers)
-            suffixes = ("forward_rnn.1.{}_l0", "backward_rnn.1.{}_l0")
-            module = f"nn.Sequential({call('SharedDropout', p=inner.dropout, axes=(1,))}, {module})"
-        elif own:
-            suffixes = ("{}_l0", "{}_l0_reverse")
-        elif rule.input_dropout(inner):
-            raise Declined(
-                "K2T102", "Bidirectional of a layer with dropout and activations of its own is not translated"
-            )
-        else:
-            suffixes = ("forward_rnn.{}", "backward_rnn.{}")
-        weights: dict[str, Weight] = {}
-        init: dict[str, Any] = {}
-        for direction, pattern in zip(("forward_layer", "backward_layer"), suffixes):
-            found, starts = rule.cell(inner).weights(inner, f"{direction}.cell.", "")
-            weights |= {pattern.format(k): w for k, w in found.items()}
-            init |= {pattern.format(k): v for k, v in starts.items()}
-        if own:
-            module = f"{module[:-1]}, bidirectional=True)"
-        else:
-            module, helpers = f"BothWays({module}, {module})", ("BothWays", *helpers)
-        several = isinstance(self.output_shape(a, xs), list)
-        states, result = self.state_text(rule, len(xs) - 1), None if several else self.results(a)[0]
-        call_text = f"{{self}}({{0}}, {states})" if states else None
-        if xs[0].masked:
-            call_text = self.masked_call(rule, inner, own, len(xs), states)
-            helpers = (*helpers, "masked_rnn" if own else "masked_both")
-        step = Step(
-            takes=(len(xs),) if xs[0].masked else (),
-            module=module,
-            hint=rule.keras[0].lower().replace("simple", ""),
-            weights=weights,
-            init=init,
-            helpers=helpers,
-            **called(call_text, result),
-        )
-        return [step]
-
-    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
-        return (0,) if xs[0].masked else ()
-
-    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
-        _, inner = self.inner(a)
-        if not xs[0].masked or not inner.const("return_sequences"):
-            return []
-        return [MaskOf(masks=(0,))] * (2 if a.merge_mode is None else 1)
-
-    @staticmethod
-    def masked_call(rule: Recurrent, inner: Args, own: bool, place: int, states: str | None) -> str:
-        """As for one direction; what stands at masked steps is always 0."""
-        if inner.const("return_state") and inner.generation == KERAS3:
-            raise Declined("K2T104", "Keras 3 fails for Bidirectional with return_state and a mask")
-        if own:
-            return f"masked_rnn({{self}}, {{0}}, {{{place}}}, {f'{states}, ' if states else ''}zeros=True)"
-        if states or inner.const("return_state"):
-            raise Declined("K2T105", f"the states of a masked Bidirectional({rule.keras[0]}) that torch has not")
-        return f"masked_both({{self}}, {{0}}, {{{place}}})"
-
-    @staticmethod
-    def state_text(rule: Recurrent, count: int) -> str | None:
-        """How the initial states (forward, then backward) are handed over."""
-        if count == 0:
-            return None
-        stacked = [f"torch.stack([{{{1 + k}}}, {{{1 + k + rule.states}}}])" for k in range(rule.states)]
-        return stacked[0] if len(stacked) == 1 else f"({', '.join(stacked)})"
-
-    def results(self, a: Args) -> tuple[str, ...]:
-        """The merged output (or both), over what the module returns."""
-        rule, inner = self.inner(a)
-        merge = {"sum": "sum", "mul": "prod", "ave": "mean"}
-        if inner.const("return_sequences"):
-            both = "{0}[0]"
-            units = code_of(inner.units)
-            if a.merge_mode == "concat":
-                return (both,)
-            if a.merge_mode is None:
-                return f"{both}[..., :{units}]", f"{both}[..., {units}:]"
-            return (f"{both}.unflatten(2, (2, {units})).{merge[a.merge_mode]}(2)",)
-        last = "{0}[1]" if rule.states == 1 else "{0}[1][0]"  # (2, batch, units)
-        if a.merge_mode == "concat":
-            return (f"{last}.transpose(0, 1).flatten(1)",)
-        if a.merge_mode is None:
-            return f"{last}[0]", f"{last}[1]"
-        return (f"{last}.{merge[a.merge_mode]}(0)",)
-
-    def outputs(self, a: Args) -> tuple[str, ...]:
-        rule, inner = self.inner(a)
-        if not inner.const("return_state"):
-            return self.results(a)
-        paths = ["{0}[1]"] if rule.states == 1 else [f"{{0}}[1][{k}]" for k in range(rule.states)]
-        return (*self.results(a), *(f"{p}[{way}]" for way in (0, 1) for p in paths))

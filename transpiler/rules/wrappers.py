@@ -1,4 +1,4 @@
-"""`TimeDistributed`: one layer on every step."""
+"""`TimeDistributed`: one layer on every step; `Pipeline`: one layer after the other."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class TimeDistributed(LayerRule):
         name = layer.rule.keras[0]
         if x.rank < 3:
             raise Declined("K2T104", f"TimeDistributed needs a batch of steps, the input has {x.rank} axes")
-        if name == "BatchNormalization" and layer.args.get("trainable") is not False:
+        trained = name == "BatchNormalization" and layer.args.get("trainable") is not False
+        if trained and a.generation != KERAS2:
             raise Declined("K2T102", "TimeDistributed(BatchNormalization): the statistics of training differ by step")
         if name == "Dense" or name in ELEMENTWISE:
             lowering = layer.rule.lower(layer.args, xs)
@@ -82,17 +83,52 @@ class TimeDistributed(LayerRule):
         out = TensorType((x.shape[0], x.shape[1], *y.shape[1:]), y.dtype)
         if not steps:
             return Lowering([], [out])
-        if x.shape[1] is None:
-            raise Declined(
-                "K2T202",
-                f"the number of steps that TimeDistributed({layer.rule.keras[0]}) sees is not known",
-                "Give the input a number of steps.",
-            )
         fold = Step(fn="{0}.flatten(0, 1)", hint="x")
-        unfold = Step(fn=f"{{0}}.unflatten(0, (-1, {code_of(x.shape[1])}))", hint="x")
+        sizes = "{1}.shape[:2]" if x.shape[1] is None else f"(-1, {code_of(x.shape[1])})"
+        takes = (0,) if x.shape[1] is None else ()
+        unfold = Step(fn=f"{{0}}.unflatten(0, {sizes})", hint="x", takes=takes)
         return Lowering([fold, *steps, unfold], [out])
 
 
 def below(step: Step) -> Step:
     """`step` with its weights looked up on the wrapped layer."""
     return replace(step, weights=held_at(step.weights, "layer"))
+
+
+class Pipeline(LayerRule):
+    """The layers themselves, in order."""
+
+    keras = ("Pipeline",)
+    signature = "layers"
+    mask = "keeps"
+    examples = (
+        ("Pipeline([Rescaling(0.5), Dense(3, activation='relu')])", (2, 4)),
+        ("Pipeline([Conv2D(3, 2), Flatten(), Dense(2)])", (2, 4, 5, 3)),
+    )
+
+    def inner(self, a: Args) -> list[Layer]:
+        layers = a.layers
+        if not isinstance(layers, (list, tuple)) or not layers or not all(isinstance(x, Layer) for x in layers):
+            raise Declined("K2T102", f"Pipeline({layers!r}): only a list of layers is translated here")
+        return list(layers)
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
+        return next((layer.rule.wants(layer.args, xs) for layer in self.inner(a)), None)
+
+    def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
+        if xs[0].masked:
+            raise Declined("K2T105", "a Pipeline of a masked input is not translated")
+        return ()
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        x, steps = xs[0], []
+        for i, layer in enumerate(self.inner(a)):
+            layout = layer.rule.wants(layer.args, [x]) or x.layout
+            if layout is not x.layout and x.rank > 2:
+                steps.append(permute_step(to_first(x.rank) if layout is Layout.FIRST else to_keras(x.rank)))
+            inner = layer.rule.lower(layer.args, [x.in_layout(layout)])
+            if len(inner.types) != 1 or layer.rule.output_masks(layer.args, [x]):
+                raise Declined("K2T102", f"{layer.rule.keras[0]} in a Pipeline is not translated")
+            steps += [replace(s, weights=held_at(s.weights, f"layers.{i}")) for s in inner.steps]
+            x = inner.types[0]
+        return Lowering(steps, [x])

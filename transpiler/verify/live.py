@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from transpiler.ir.model import KERAS2
-from transpiler.rules.augmentation import AUGMENTATIONS
+from transpiler.rules.augmentation import augmentations
 from transpiler.verify import legacy
 
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev", "drop_path_rate", "drop_rate", "drop_prob", "_dropout")
@@ -160,17 +160,17 @@ def direct_layers(layer: Any) -> Iterator[Any]:
 def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[Construction]:
     """The layers with weights that the program itself made, in the order it made them.
 
-    Models, wrappers around a model and layers that the program defines stand for the variables they made themselves;
+    Models, layers that the program defines and wrappers around these stand for the variables they made themselves;
     what they hold counts on its own. Any other layer that is held by one belongs to it.
     """
     units: dict[int, Any] = {}
 
     def visit(layer: Any) -> None:
-        inner = list(direct_layers(layer))
-        if is_of_program(type(layer)) or any(isinstance(x, keras.Model) for x in (layer, *inner)):
+        inside = layer._flatten_layers(include_self=True, recursive=True)
+        if any(isinstance(x, keras.Model) or is_of_program(type(x)) for x in inside):
             if own_variables(layer):
                 units[id(layer)] = layer
-            for child in inner:
+            for child in direct_layers(layer):
                 visit(child)
         elif layer.weights:
             units[id(layer)] = layer
@@ -264,7 +264,7 @@ def silence(model: Any) -> list[tuple[Any, str, Any]]:
                 except AttributeError:  # a read-only view of the cell's attribute, which is set as well
                     continue
                 changed.append((layer, name, float(value)))
-        if any(c.__name__ in AUGMENTATIONS for c in type(layer).__mro__):
+        if any(c.__name__ in augmentations() for c in type(layer).__mro__):
             changed.append((layer, "call", layer.call))
             layer.call = functools.partial(_at_inference, layer.call)
     return changed

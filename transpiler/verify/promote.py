@@ -48,6 +48,22 @@ def exact_constants() -> None:
         module = sys.modules.get(f"{package}.src.layers.preprocessing.normalization")
         if module is not None:
             module.Normalization.__init__ = _exact_statistics(module.Normalization.__init__)
+    mel = sys.modules.get("keras.src.layers.preprocessing.mel_spectrogram")
+    if mel is not None:
+        mel.MelSpectrogram.__init__ = _exact_reference(mel.MelSpectrogram.__init__)
+        matrix = mel.MelSpectrogram.linear_to_mel_weight_matrix
+        matrix.__defaults__ = (*matrix.__defaults__[:-1], "float64")
+
+
+def _exact_reference(init: Any) -> Any:
+    """MelSpectrogram's constructor; the layer makes a float32 of the power it refers to, which then fits no float64."""
+
+    @functools.wraps(init)
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self.ref_power = np.float64(self.ref_power)
+
+    return made
 
 
 def _exact_statistics(init: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transpiler.ir.model import Weight
 from transpiler.ir.weights import apply_transform
 from transpiler.pipeline import WeightUnit
-from transpiler.rules.augmentation import AUGMENTATIONS
+from transpiler.rules.augmentation import augmentations
 
 NOISE = ("p", "rate", "dropout", "recurrent_dropout", "stddev", "std", "drop_path_rate", "drop_rate", "drop_prob")
 KEPT = ("keep_prob", "survival_probability")
@@ -222,7 +222,7 @@ def silence(model: nn.Module) -> list[tuple[nn.Module, str, Any]]:
             if number and value != quiet and (noisy or "drop" in name or name in KEPT):
                 module.__dict__[name] = quiet
                 changed.append((module, name, float(value)))
-        if type(module).__name__ in AUGMENTATIONS:
+        if type(module).__name__ in augmentations():
             changed.append((module, "forward", module.forward))
             module.__dict__["forward"] = nn.Identity()
     return changed

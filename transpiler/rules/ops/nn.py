@@ -282,7 +282,7 @@ class Gate(OpRule):
     """Half of an axis, gated by the other half."""
 
     batched = True
-    names = ("ops.glu", "ops.nn.glu")
+    names = ("ops.glu", "ops.nn.glu", "activations.glu")
     signature = "x, axis=-1"
     examples = (example("ops.glu(x)"), example("ops.glu(x, axis=1)", x=(2, 6, 5, 3)))
 
@@ -303,7 +303,7 @@ class SparseMax(OpRule):
     """Shares along an axis, many of which are zero."""
 
     batched = True
-    names = ("ops.sparsemax", "ops.nn.sparsemax")
+    names = ("ops.sparsemax", "ops.nn.sparsemax", "activations.sparsemax")
     signature = "x, axis=-1"
     examples = (example("ops.sparsemax(x)"), example("ops.sparsemax(2.0 * x, axis=1)", x=(2, 6, 5, 3)))
 
@@ -321,7 +321,7 @@ class Threshold(OpRule):
     """What is greater than a limit; a given value elsewhere."""
 
     batched = True
-    names = ("ops.threshold", "ops.nn.threshold")
+    names = ("ops.threshold", "ops.nn.threshold", "activations.threshold")
     signature = "x, threshold, default_value"
     examples = (example("ops.threshold(x, 0.25, -1.0)"), example("ops.threshold(x, threshold=0, default_value=0)"))
 

@@ -14,7 +14,7 @@ from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.masks import LostMask
 from transpiler.read.keras.evaluate.values import Origin
-from transpiler.rules.initializers import UNTRAINED, fans_of, given_code, init_call
+from transpiler.rules.initializers import UNTRAINED, check_place, fans_of, given_code, init_call
 
 
 @dataclass(eq=False)
@@ -175,6 +175,7 @@ class Emitter:
                     elif isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
                         found = next(v for v in (*value.args, *value.kwargs.values()) if isinstance(v, Sym))
                         raise NeedsConstant(found, "the arguments of an initializer decide what is written")
+                    check_place(value, step.weights[parameter].transform if parameter in step.weights else ())
                     init_call(
                         value, parameter or "weight", fans_of(step, parameter)
                     )  # raises Declined here, where the place is known

@@ -18,7 +18,7 @@ from transpiler.read.keras.evaluate.emit import Built, untrained
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.rules.initializers import UNTRAINED
 
-NORM = re.compile(r"^nn\.(BatchNorm\dd)\(")
+NORM = re.compile(r"^(nn\.|Masked)(BatchNorm\dd)\(")
 
 
 def layers_within(target: Any, layers_of: Any) -> list[Layer] | None:
@@ -75,6 +75,8 @@ def frozen(step: Step) -> Step:
     """The step of a layer that does not train: batch normalization goes by its moving statistics."""
     name = NORM.match(step.module or "")
     if name:
-        helper = f"Frozen{name[1]}"
-        step = replace(step, module=NORM.sub(f"{helper}(", step.module or ""), helpers=(*step.helpers, helper))
+        helper = f"Frozen{name[2]}"
+        helpers = (*(h for h in step.helpers if h != name[0][:-1]), helper)
+        plain = None if name[1] == "nn." else "{self}({0})"  # without the mask
+        step = replace(step, module=NORM.sub(f"{helper}(", step.module or ""), helpers=helpers, fn=plain)
     return step if (step.module or "").endswith(UNTRAINED) else untrained(step)

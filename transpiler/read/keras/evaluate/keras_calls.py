@@ -9,6 +9,7 @@ from transpiler.read.keras.evaluate.array_calls import ArrayCalls
 from transpiler.read.keras.evaluate.array_items import ArrayItems
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
+from transpiler.read.keras.evaluate.distributed import Distributed
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_clones import ModelClones
@@ -34,6 +35,7 @@ class KerasInterpreter(
     LayerSubclasses,
     CustomWeights,
     CustomLayers,
+    Distributed,
     KerasLayers,
     KerasModels,
     ModelClones,

@@ -62,10 +62,13 @@ class LayerSubclasses:
 
     def call_subclassed(self, instance: Instance, args: list[Any], kwargs: dict[str, Any]) -> Any:
         plain = self.plain_layer(instance)
-        if plain is not None:
-            return self.call_layer(plain, args, kwargs)
         method = instance.cls.lookup("call")
         masked = [x for x in tensors([*args, *kwargs.values()]) if x in self.masks]
+        if plain is not None:
+            hears = method is None or "mask" in parameters_of(method)[0] or plain.args.get("trainable") is False
+            if masked and plain.rule.takes_mask and not hears:
+                raise self.declined("K2T105", f"call() of {instance.cls.name} does not hand on the mask it is given")
+            return self.call_layer(plain, args, kwargs)
         if masked and "mask" in parameters_of(method)[0]:
             raise self.declined("K2T105", f"call() of {instance.cls.name} takes a mask, which is not translated")
         self.called.append([])
