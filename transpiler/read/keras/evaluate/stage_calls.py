@@ -273,7 +273,7 @@ class StagedCalls:
         for _ in range(12):
             key = self.class_key(function, arguments)
             known = self.memory.classes.get(key)
-            if known is not None and known.still_holds():
+            if known is not None and known.still_holds() and function.node not in self.memory.separate:
                 self.frame.reads.update(known.reads)
                 return known, arguments
             classes, marks = set(self.memory.classes), len(self.findings.items)
