@@ -271,6 +271,9 @@ class StagedCalls:
         """The class for a call of `function` with arguments of these kinds, made now or found again."""
         arguments = self.arguments_of(function, args, kwargs)
         for _ in range(12):
+            fixed = [v for n, v in arguments.items() if (id(function.node), n) in self.memory.frozen and is_open(v)]
+            if fixed:  # an earlier call found that its value decides the structure
+                raise NeedsConstant(first_symbol(fixed[0]))
             key = self.class_key(function, arguments)
             known = self.memory.classes.get(key)
             if known is not None and known.still_holds() and function.node not in self.memory.separate:
