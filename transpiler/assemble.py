@@ -414,7 +414,14 @@ class Assembly:
                 return factory, classes
             except CannotKeep as error:
                 source = getattr(getattr(error.cls, "source", None), "node", None)
-                if source is not None and source not in self.memory.inlined:
+                undecided = [node for node in error.tests if node not in self.memory.decided]
+                if undecided:
+                    self.memory.decided += undecided
+                    attempts.insert(0, attempt)
+                elif error.separate and source is not None and source not in self.memory.separate:
+                    self.memory.separate.append(source)
+                    attempts.insert(0, attempt)
+                elif source is not None and source not in self.memory.inlined:
                     self.memory.inlined.append(source)
                     attempts.insert(0, attempt)
                 elif error.loop is not None and error.loop not in self.memory.unrolled:
@@ -450,6 +457,7 @@ class Assembly:
 
         A submodule whose sizes are read stays an attribute of its own.
         """
+        self.settler.leave_out_unread(roots)
         for cls in roots:
             self.settler.find_demands(cls)
         for member, key, label in self.memory.shown:

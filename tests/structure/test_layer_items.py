@@ -120,3 +120,27 @@ def test_channels_of_a_kernel_are_the_same_product_in_any_order(entry: str, tmp_
     conversion = convert(IMPORTS + PAIRS, "build()", tmp_path)
     assert conversion.entries[0].tier == "structure"
     assert_same(load(conversion.modules[0].text), IMPORTS + PAIRS, entry, tmp_path)
+
+
+def test_a_name_that_the_constructor_keeps_is_not_the_name_of_the_layer(tmp_path: Path):
+    source = """
+import keras
+
+class Shift(keras.layers.Layer):
+    def __init__(self, name="shift", own=None, **kwargs):
+        super().__init__(name=own, **kwargs)
+        self.prefix = name
+
+    def build(self, input_shape):
+        self.shift = self.add_weight(name="shift", shape=(input_shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x + self.shift
+
+def build():
+    inputs = keras.Input((4,))
+    x = Shift(name="kept")(inputs)
+    return keras.Model(inputs, Shift(own="told")(x))
+"""
+    units = convert(source, "build()", tmp_path).entries[0].units
+    assert [(u.keras_class, u.name) for u in units] == [("Shift", None), ("Shift", "told")]

@@ -199,3 +199,31 @@ def test_a_loop_of_any_length(name: str, entry: str, tmp_path: Path):
     conversion = convert(HEAD + program, entries[0], tmp_path)
     assert conversion.entries[0].tier == "structure"
     assert_same(load(conversion.modules[0].text), HEAD + program, entry, tmp_path)
+
+
+def test_a_size_that_one_of_two_submodules_has(tmp_path: Path):
+    """Each iteration has one of the two, so the class of an iteration chooses."""
+    source = """
+import keras
+from keras.layers import *
+from keras.models import Model
+
+def step(x, f, norm="a"):
+    x = Conv2D(f, 3, strides=2, padding="same")(x)
+    if norm == "a":
+        x = LayerNormalization()(x)
+    return Conv2D(f if norm == "a" else f + 1, 1)(x)
+
+def build(n=4, depth=3, norm="b"):
+    x = inputs = keras.Input((32, 32, 3))
+    for d in range(depth):
+        if d == 0:
+            x = step(x, n * pow(2, d), norm="none")
+        else:
+            x = step(x, n * pow(2, d), norm=norm)
+    return Model(inputs, Conv2D(2, 1)(x))
+"""
+    conversion = convert(source, "build()", tmp_path)
+    assert conversion.entries[0].tier == "structure"
+    for entry in ("build()", "build(depth=1)", "build(5, 2, 'a')"):
+        assert_same(load(conversion.modules[0].text), source, entry, tmp_path)

@@ -154,6 +154,8 @@ class Branch:
     phis: list[tuple[Value, Value, Value]] = field(default_factory=list)
     taken: ast.AST | None = None
     """Where the source takes an item out of a list by an open number, if that is what the branch does."""
+    node: ast.AST | None = None
+    """The `if` of the source."""
 
     @property
     def by_mode(self) -> bool:

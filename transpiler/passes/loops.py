@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 from dataclasses import replace
@@ -26,8 +27,8 @@ from transpiler.ir.program import (
     blocks_of,
     tensors,
 )
-from transpiler.ir.statics import bound_names, names_outside, remove_dead_lets, rename_static, used_names
-from transpiler.ir.trees import variables_in
+from transpiler.ir.statics import bound_names, names_in, names_outside, remove_dead_lets, rename_static, used_names
+from transpiler.ir.trees import nodes, variables_in
 from transpiler.passes.chains import joined
 from transpiler.passes.structure import CannotKeep
 
@@ -312,15 +313,7 @@ def _outline(
         raise CannotKeep("a size decided inside a branch of a loop is used after it")
     step = Step(module="", hint="block", stateful=True)
     member = Member("", "block", None, None, step, order=_order(ops))
-    outs = {}
-    for op in left.walk():
-        if isinstance(op, Let) and isinstance(
-            op.value, Sym
-        ):  # a size that a moved submodule knows: the new class passes it on
-            for name in [n for n in used_names(Block([op]), True) if n.startswith("member__")]:
-                for label in re.findall(rf"\b{name}\.(\w+)", op.value.code):
-                    outs[label] = Sym.parse(f"{name}.{label}", integer=True)
-                op.value = Sym.parse(op.value.code.replace(name, f"member__{id(member)}"), op.value.witness, True)
+    outs = _shown(left, body, member)
     learnt = []
     for name, own in handed.items():
         plain = f"out_{own.partition('__v')[0]}"
@@ -328,7 +321,7 @@ def _outline(
         outs[label] = Sym.name(own, integer=True)
         learnt.append(Let(name, Sym.parse(f"member__{id(member)}.{label}"), own.partition("__v")[0]))
     visible = bound_names(cls.block) | {*cls.sizes, *cls.statics} | variables_in(loop.target)
-    free = sorted((used_names(body, let_values=True) - bound_names(body)) & visible)
+    free = sorted(((used_names(body, let_values=True) | names_in(list(outs.values()))) - bound_names(body)) & visible)
     inner = new_class(f"{cls.name}Block", [*starts, *extra], body, free, outs)
     results = {e: Value(e.type, e.hint) for e in ends}
     values = {n: _name(n) for n in free}
@@ -336,6 +329,28 @@ def _outline(
     loop.carried = [(initial, start, results[end], after) for initial, start, end, after in loop.carried]
     loop.gathered = [(series, results.get(item, item), initial) for series, item, initial in loop.gathered]
     return Apply(list(results.values()), [*starts, *extra], step, member), learnt
+
+
+def _shown(left: Block, body: Block, member: Member) -> dict[str, Sym]:
+    """The sizes that `left` reads from submodules of `body`, which becomes the class of `member`: it passes them on.
+
+    What is one of several sizes is chosen inside, where each of the submodules may be there or not.
+    """
+    outs: dict[str, Sym] = {}
+    later = bound_names(left) - used_names(body, let_values=True)
+    for op in left.walk():
+        value = op.value if isinstance(op, Let) else None
+        found = re.findall(r"\b(member__\d+)\.(\w+)", value.code) if isinstance(value, Sym) else []
+        if found and any(isinstance(n, ast.IfExp) for n in nodes(value.expr)):
+            label = found[0][1]
+            if names_in(value) & (later - {op.name}) or str(outs.setdefault(label, value)) != str(value):
+                raise CannotKeep("a size decided inside a branch of a loop is used after it")
+            op.value = Sym.parse(f"member__{id(member)}.{label}", value.witness, True)
+            continue
+        for name, label in found:
+            outs[label] = Sym.parse(f"{name}.{label}", integer=True)
+            op.value = Sym.parse(op.value.code.replace(name, f"member__{id(member)}"), value.witness, True)
+    return outs
 
 
 def _name(name: str) -> Any:

@@ -37,6 +37,7 @@ from transpiler.passes.chains import group_chains
 from transpiler.passes.loops import settle_loops
 from transpiler.passes.printed import printed_names
 from transpiler.passes.structure import CannotKeep, check_iterations, check_taken, choose_modules, fuse, resume, sink
+from transpiler.passes.unread import leave_out_unread
 
 
 class Settler:
@@ -54,12 +55,7 @@ class Settler:
         self.done.add(cls)
         for made in list(constructions(cls.block)):
             self.settle(made.cls)
-        remove_dead(cls.block, set())
-        fuse(cls.block)
-        resume(cls.block)
-        remove_dead(cls.block, set())
-        comments_once(cls.block)
-        sink(cls.block)
+        self.sort(cls)
         check_iterations(cls.block)
         check_taken(cls.block)
         choose_modules(cls.block)
@@ -75,6 +71,22 @@ class Settler:
         self.printed[cls] = printed_names(cls)
         for param in cls.params:
             param.label = self.printed[cls][param.name]
+
+    def sort(self, cls: ModuleClass) -> None:
+        """Drops what is dead, and puts together what the same test decides, in place."""
+        remove_dead(cls.block, set())
+        fuse(cls.block)
+        resume(cls.block)
+        remove_dead(cls.block, set())
+        comments_once(cls.block)
+        sink(cls.block)
+
+    def leave_out_unread(self, roots: Iterable[ModuleClass]) -> None:
+        """Layers that lead to no output of models go from all the classes these are made of. Raises CannotKeep."""
+        classes = [cls for cls in inner_first(roots) if cls not in self.done]
+        for cls in classes:
+            self.sort(cls)
+        leave_out_unread(classes[::-1])
 
     def find_demands(self, root: ModuleClass) -> None:
         """Notes which sizes classes read from the objects they construct, before anything is settled.

@@ -13,6 +13,7 @@ from transpiler.ir.program import (
     Block,
     Branch,
     Choice,
+    Construction,
     Listed,
     Loop,
     Member,
@@ -30,12 +31,27 @@ from transpiler.ir.statics import bound_names, used_names
 class CannotKeep(Exception):
     """The structure of this part cannot be written as it is.
 
-    `cls` is the class to do without, `loop` the loop of the source to unroll, where that would help.
+    What would help: `cls` is the class to do without, or, if `separate`, to make for each of its calls; `loop` the loop of
+    the source to unroll, `tests` the branches of the source to decide.
     """
 
-    def __init__(self, message: str, cls: ModuleClass | None = None, loop: ast.For | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        cls: ModuleClass | None = None,
+        loop: ast.For | None = None,
+        separate: bool = False,
+        tests: Collection[ast.AST] = (),
+    ) -> None:
         super().__init__(message)
-        self.cls, self.loop = cls, loop
+        self.cls, self.loop, self.separate, self.tests = cls, loop, separate, tests
+
+
+def called_class(op: Any) -> Construction | None:
+    """The object that stands for a call of a function: its layers belong to the model that reads its results."""
+    made = op.member.construction if isinstance(op, Apply) and op.member is not None else None
+    is_function = made is not None and isinstance(made.cls.key, (ast.FunctionDef, ast.Lambda))
+    return made if is_function and len(op.args) == len(made.cls.inputs) else None  # type: ignore[union-attr]
 
 
 def choose_modules(block: Block) -> None:
@@ -134,7 +150,7 @@ def check_iterations(block: Block, after: Collection[Value] = ()) -> None:
         read = {*after, *(v for later in block.ops[index + 1 :] for v in all_uses(later))} - partly
         always = {*after, *(v for later in block.ops[index + 1 :] for v in _always_read(later))} - partly
         for needed in (needed_in(op, read, again=False), needed_in(op, always)):
-            if any(_makes_layers(o) and needed.isdisjoint(results_of(o)) for o in op.body.ops):
+            if any(makes_unread(o, needed) for o in op.body.ops):
                 raise CannotKeep("not every iteration of a loop needs all of its layers", loop=op.node)
 
 
@@ -152,7 +168,7 @@ def check_taken(block: Block, after: Collection[Value] = ()) -> None:
     for op in reversed(block.ops) if taking else ():
         results = set(results_of(op))
         if not perhaps.isdisjoint(results) and _makes_layers(op):
-            if isinstance(op, Apply) and _makes_more(op, always):
+            if called_class(op) is not None and makes_unread(op, always):
                 raise CannotKeep("not every tensor that a class returns is read", op.member.construction.cls)  # type: ignore[union-attr]
             if always.isdisjoint(results) if isinstance(op, Apply) else not always.issuperset(results):
                 raise CannotKeep("layers are made for an item that is not taken", loop=next(iter(taking.values())))
@@ -168,18 +184,30 @@ def _taken_in(op: Any) -> Any:
     return next((o.taken for o in inside if isinstance(o, Branch) and o.taken is not None), None)
 
 
-def _makes_more(op: Apply, read: Collection[Value]) -> bool:
-    """Whether a class made of a function has layers which lead to none of its results that are `read`."""
-    construction = op.member.construction if op.member is not None else None
-    if construction is None or not isinstance(construction.cls.key, (ast.FunctionDef, ast.Lambda)):
+def makes_unread(op: Any, read: Collection[Value]) -> bool:
+    """Whether an operation makes layers that lead to none of its results that are `read`.
+
+    An object that stands for a call of a function may have such layers beside others.
+    """
+    results = results_of(op)
+    if not _holds_layers(op):
         return False
-    inside = construction.cls.block.ops
-    returned = next(tensors(o.value) for o in inside if isinstance(o, Return))
-    needed = {x for x, result in zip(returned, op.results) if result in read}
-    for o in reversed(inside):
-        if not needed.isdisjoint(results_of(o)):
-            needed.update(all_uses(o))
-    return bool(read) and any(_makes_layers(o) and needed.isdisjoint(results_of(o)) for o in inside)
+    made = called_class(op)
+    if made is None or set(results).isdisjoint(read):
+        return set(results).isdisjoint(read)
+    return leaves_unread(made.cls, [i for i, x in enumerate(results) if x in read])
+
+
+def leaves_unread(cls: ModuleClass, read: Collection[int]) -> bool:
+    """Whether a class makes layers that lead to none of the results which are `read`, given by number."""
+    returned = [x for op in cls.block.ops if isinstance(op, Return) for x in tensors(op.value)]
+    needed = {x for i, x in enumerate(returned) if i in read}
+    inside = [op for op in cls.block.ops if not isinstance(op, Return)]
+    for op in reversed(inside):
+        if not needed.isdisjoint(results_of(op)):
+            needed.update(all_uses(op))
+    others = [op for op in inside if (made := called_class(op)) is None or made.cls is not cls]
+    return any(makes_unread(op, needed) for op in others)
 
 
 def _check_items(
@@ -222,6 +250,18 @@ def _always_read(op: Any) -> set[Value]:
 def _makes_layers(op: Any) -> bool:
     """Whether an operation, or one inside it, constructs something that may hold weights."""
     return any(map(holds_weights, Block([op]).walk()))
+
+
+def _holds_layers(op: Any, inside: Collection[ModuleClass] = ()) -> bool:
+    """Whether an operation, or one inside it, constructs something that holds weights: in the classes of `inside` it was looked for."""
+    for o in Block([op]).walk():
+        made = o.member.construction if isinstance(o, Apply) and o.member is not None else None
+        if made is None and holds_weights(o):
+            return True
+        cls = made.cls if made is not None else None
+        if cls is not None and cls not in inside and any(_holds_layers(x, (*inside, cls)) for x in cls.block.ops):
+            return True
+    return False
 
 
 def sink(block: Block) -> None:

@@ -27,6 +27,9 @@ class Constant(Value):
     variable: str = ""
     """The constructor's variable that holds it, where the program gave it a name."""
 
+    def __repr__(self) -> str:
+        return self.text or super().__repr__()
+
     def open_names(self) -> frozenset[str]:
         """The names of the constructor that its text reads."""
         return names_in_code(self.text) - GLOBALS

@@ -75,11 +75,9 @@ class CustomLayers:
     def make_custom_layer(self, cls: Class, args: list[Any], kwargs: dict[str, Any]) -> Instance | Model:
         """An object of a layer's or model's class; a model that gives its own graph to Keras is a functional one."""
         layer = Instance(cls)
-        common = {k: kwargs[k] for k in kwargs if k in COMMON}
-        name = common.get("name")
-        name = name if isinstance(name, (str, Sym)) else cls.name.lower()
-        layer.attributes.update(name=name, built=False, trainable=True, supports_masking=self.computes_mask(layer))
-        layer.attributes["__common__"] = {**common, "index": len(self.layers), "span": self.where()}
+        masking = self.computes_mask(layer)
+        layer.attributes.update(name=cls.name.lower(), built=False, trainable=True, supports_masking=masking)
+        layer.attributes["__common__"] = {"index": len(self.layers), "span": self.where()}
         self.layers.append(layer)
         self.owners.append(layer)
         try:

@@ -58,6 +58,8 @@ class StagedBranches:
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         if isinstance(test, Unknown):
             return self.unknown_branch(test, node, rest, env)
+        if node in self.memory.decided:
+            raise NeedsConstant(test)
         leaves = any(
             isinstance(n, (ast.Return, ast.Break, ast.Continue)) for s in (*node.body, *node.orelse) for n in nodes(s)
         )
@@ -78,7 +80,7 @@ class StagedBranches:
         else_names = dict(env.names)
         else_set, else_lists = outside.attributes_set(env.names), SideLists.at_end(outside, env)
         outside.restore()
-        branch = Branch(test, then.block, otherwise.block)
+        branch = Branch(test, then.block, otherwise.block, node=node)
         if (
             then_set is None
             or else_set is None

@@ -274,9 +274,12 @@ class StagedCalls(StagedVarying):
         self.compare_calls(function, self.arguments_of(function, args, kwargs))
         for _ in range(12):
             arguments = self.arguments_of(function, args, kwargs)
+            fixed = [v for n, v in arguments.items() if (id(function.node), n) in self.memory.frozen and is_open(v)]
+            if fixed:  # an earlier call found that its value decides the structure
+                raise NeedsConstant(first_symbol(fixed[0]))
             key = self.class_key(function, arguments)
             known = self.memory.classes.get(key)
-            if known is not None and known.still_holds():
+            if known is not None and known.still_holds() and function.node not in self.memory.separate:
                 self.frame.reads.update(known.reads)
                 return known, arguments
             classes, marks = set(self.memory.classes), len(self.findings.items)

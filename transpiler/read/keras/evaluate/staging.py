@@ -273,6 +273,10 @@ class Memory:
     """Lookups in tables whose entries decide the structure: the entry seen is translated."""
     one_sided: list[ast.AST] = field(default_factory=list)
     """Branches that decide the structure of what follows: the side seen is translated."""
+    decided: list[ast.AST] = field(default_factory=list)
+    """Branches that decide which layers lead to the outputs of the model: their tests have to be known."""
+    separate: list[ast.AST] = field(default_factory=list)
+    """Functions of which not every call needs all results: each call gets a class of its own."""
     unsaid: dict[str, Any] = field(default_factory=dict)
     """Names for sizes that differ between the tensors of a list → the loop that fills it; for sizes that only another
     builder knows → the signal to raise where they are needed."""
