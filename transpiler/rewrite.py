@@ -168,6 +168,11 @@ class Rewriter:
         own: dict[ModuleClass, str] = {}
         for source, items in by_source.items():
             kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
+            kept |= {
+                name  # imported from a file that stays as it is
+                for name, value in self.names_of(source).items()
+                if isinstance(value, Function) and value.module is not source and value.module not in self.project
+            }
             taken[source] = Names(frozenset(module_names(source) | kept) | GENERATED)
             for item in items:
                 if item.function is None:

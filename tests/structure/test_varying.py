@@ -250,3 +250,15 @@ def build():
 def test_closures_that_are_not_one_class(name: str, tmp_path: Path):
     conversion = convert(HEAD + APART[name], "build()", tmp_path)
     assert_same(load(conversion.modules[0].text), HEAD + APART[name], "build()", tmp_path)
+
+
+def test_a_class_is_not_called_like_a_function_that_the_file_imports(tmp_path: Path):
+    (tmp_path / "blocks.py").write_text(
+        "from keras.layers import *\n\ndef Scale(units):\n    def layer(x):\n        return Dense(units)(x)\n    return layer\n"
+    )
+    program = HEAD + "from blocks import Scale\nTABLE = {'scale': Scale, 'other': None}\n"
+    program += "\ndef build():\n    i = keras.Input((4,))\n    return Model(i, TABLE['scale'](3)(TABLE['scale'](2)(i)))\n"
+    text = convert(program, "build()", tmp_path).modules[0].text
+    assert "class Scale2(nn.Module)" in text
+    assert "from blocks import Scale\n" in text
+    assert "TABLE = {'scale': Scale, 'other': None}\n" in text

@@ -12,7 +12,7 @@ import ast
 import copy
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,13 +166,23 @@ def witness_of_choice(test: Sym, a: Any, b: Any) -> Any:
     return MISSING if test.witness is MISSING else witness_of(a if test.witness else b)
 
 
+def is_record(value: Any) -> bool:
+    """Whether a value is a named tuple."""
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def rebuilt(value: Any, items: Iterable[Any]) -> Any:
+    """A list, tuple, set or named tuple like `value` with other items."""
+    return type(value)(*items) if is_record(value) else type(value)(items)
+
+
 def witness_of(value: Any) -> Any:
     """The observed value of `value`, looking inside containers; `MISSING` if any part was not observed."""
     if isinstance(value, Sym):
         return value.witness
-    if type(value) in (tuple, list, set):
+    if type(value) in (tuple, list, set) or is_record(value):
         parts = [witness_of(v) for v in value]
-        return MISSING if any(p is MISSING for p in parts) else type(value)(parts)
+        return MISSING if any(p is MISSING for p in parts) else rebuilt(value, parts)
     if type(value) is dict:
         parts = {k: witness_of(v) for k, v in value.items()}
         return MISSING if any(p is MISSING for p in parts.values()) else parts
@@ -194,7 +204,7 @@ def is_open(value: Any) -> bool:
     """Whether `value` contains an expression that is not a known constant."""
     if isinstance(value, Sym):
         return True
-    if type(value) in (tuple, list, set):
+    if type(value) in (tuple, list, set) or is_record(value):
         return any(is_open(v) for v in value)
     if type(value) is dict:
         return any(is_open(v) for pair in value.items() for v in pair)
@@ -329,7 +339,7 @@ def to_ast(value: Any) -> ast.expr:
         if isinstance(value, float):  # an identifier prints as it stands
             return ast.Name(format_float(float(value)), ast.Load())
         return ast.Constant(int(value))
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, tuple) and not is_record(value):
         return ast.Tuple([to_ast(v) for v in value], ast.Load())
     if isinstance(value, list):
         return ast.List([to_ast(v) for v in value], ast.Load())

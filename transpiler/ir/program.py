@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Span
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import Sym, rebuilt
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.shape import TensorType
 
@@ -319,7 +319,7 @@ def replace_tensors(value: Any, mapping: dict[Value, Any]) -> Any:
     if isinstance(value, Value):
         return mapping.get(value, value)
     if isinstance(value, (list, tuple)):
-        return type(value)(replace_tensors(v, mapping) for v in value)
+        return rebuilt(value, (replace_tensors(v, mapping) for v in value))
     if isinstance(value, dict):
         return {k: replace_tensors(v, mapping) for k, v in value.items()}
     return value

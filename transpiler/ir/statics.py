@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import Sym, to_ast
+from transpiler.ir.expr import Sym, rebuilt, to_ast
 from transpiler.ir.liveness import results_of
 from transpiler.ir.model import Given
 from transpiler.ir.program import (
@@ -226,7 +226,7 @@ def with_symbols(value: Any, change: Callable[[Sym], Any]) -> Any:
     if isinstance(value, Sym):
         return change(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(with_symbols(v, change) for v in value)
+        return rebuilt(value, (with_symbols(v, change) for v in value))
     if isinstance(value, dict):
         return {k: with_symbols(v, change) for k, v in value.items()}
     if isinstance(value, Construction):

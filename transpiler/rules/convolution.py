@@ -376,6 +376,11 @@ class _ConvTranspose(_Convolution):
             raise Declined("K2T104", f"the padding {padding!r} is unknown")
         if any(e is not None and e >= s for e, s in zip(extra, strides)):
             raise Declined("K2T102", "Keras takes an output_padding only where it is smaller than the strides")
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+        if padding == "same" and any(e == 0 and span % 2 == 0 for e, span in zip(extra, spans)):
+            raise Declined(
+                "K2T102", "output_padding=0 with padding='same' and an even kernel has no output in TensorFlow"
+            )
         return [transposed_excess(*axis, padding, e) for *axis, e in zip(kernel, strides, dilation, extra)]
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:

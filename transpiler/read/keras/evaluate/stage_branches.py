@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, same, to_ast, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, rebuilt, same, to_ast, witness_of_choice
 from transpiler.ir.facts import fact, facts_of
 from transpiler.ir.naming import printed_length
 from transpiler.ir.program import (
@@ -245,7 +245,7 @@ class StagedBranches:
             and len(a) == len(b)
             and (has_tensors(a) or not is_static(a) or not is_static(b))
         ):
-            return type(a)(self.merge(branch, x, y) for x, y in zip(a, b))
+            return rebuilt(a, (self.merge(branch, x, y) for x, y in zip(a, b)))
         if isinstance(a, Model) and isinstance(b, Model) and not a.sequential and not b.sequential:
             return self.merge_models(branch, a, b)
         if a is b or is_static(a) and is_static(b) and same(a, b):

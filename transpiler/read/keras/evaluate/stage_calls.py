@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, to_ast, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, rebuilt, to_ast, witness_of
 from transpiler.ir.facts import fact
 from transpiler.ir.liveness import own_uses
 from transpiler.ir.model import ApiValue, Layer, Step
@@ -396,7 +396,7 @@ class StagedCalls(StagedVarying):
                 inputs.append(inner)
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
-                return type(value)(general(f"{name}{i + 1}", v) for i, v in enumerate(value))
+                return rebuilt(value, (general(f"{name}{i + 1}", v) for i, v in enumerate(value)))
             if isinstance(value, dict) and has_tensors(value):
                 items = zip(value.items(), self.item_names(name, value))
                 return replaced_items(value, {k: general(inner, v) for (k, v), inner in items})

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, observe, witness_of_choice
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, either, observe, rebuilt, witness_of_choice
 from transpiler.ir.model import Step
 from transpiler.ir.program import Apply, Block, Branch, Let, Static, Value
 from transpiler.ir.statics import bound_names
@@ -228,8 +228,7 @@ class _Carried:
         if isinstance(value, Value):
             return self.results.get(value) or self.joined(value)
         if isinstance(value, tuple):
-            items = [self.out(v) for v in value]
-            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+            return rebuilt(value, [self.out(v) for v in value])
         if isinstance(value, list) and not self.outside.holds(value):
             value[:] = [self.out(v) for v in value]
         if isinstance(value, dict) and not self.outside.holds(value):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Hashable
 from typing import Any
 
-from transpiler.ir.expr import is_open
+from transpiler.ir.expr import is_open, is_record
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.staging import Again, Memory, is_static, what_it_makes
 from transpiler.read.keras.evaluate.syntax import free_names, walk_own
@@ -101,7 +101,7 @@ def records(arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The arguments that are named tuples of static values, and their fields."""
     found = {}
     for name, value in arguments.items():
-        fields = value._asdict() if isinstance(value, tuple) and hasattr(value, "_fields") else {}
+        fields = value._asdict() if is_record(value) else {}
         if fields and all(map(is_static, fields.values())):
             found[name] = fields
     return found

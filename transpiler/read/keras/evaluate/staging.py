@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, constant_value, is_open, same, to_ast, witness_of
+from transpiler.ir.expr import MISSING, Sym, constant_value, is_open, is_record, same, to_ast, witness_of
 from transpiler.ir.naming import identifier, printed_length
 from transpiler.ir.program import (
     Block,
@@ -231,7 +231,7 @@ def is_static(value: Any) -> bool:
     if isinstance(value, Sym):
         return True
     if isinstance(value, (list, tuple)):
-        return not hasattr(value, "_fields") and all(map(is_static, value))
+        return not is_record(value) and all(map(is_static, value))
     if isinstance(value, dict):
         return all(isinstance(k, STATIC) and is_static(v) for k, v in value.items())
     return isinstance(value, STATIC)

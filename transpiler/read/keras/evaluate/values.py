@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.expr import MISSING, Sym
+from transpiler.ir.expr import MISSING, Sym, is_record, rebuilt
 from transpiler.ir.program import Value
 
 if TYPE_CHECKING:
@@ -434,6 +434,6 @@ def alternative_in(value: Any) -> Alternative | None:
 
 def own_copy(value: Any) -> Any:
     """The value with its lists, dictionaries and sets copied, so that changing them leaves the original alone."""
-    if type(value) in (list, tuple, set):
-        return type(value)(map(own_copy, value))
+    if type(value) in (list, tuple, set) or is_record(value):
+        return rebuilt(value, map(own_copy, value))
     return {k: own_copy(v) for k, v in value.items()} if type(value) is dict else value
