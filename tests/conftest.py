@@ -19,7 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write what the converter says now as the expectation"
     )
-    parser.addoption("--drawn", type=int, default=0, metavar="N", help="draw N cases of each family of layers and functions")
+    parser.addoption(
+        "--drawn", type=int, default=0, metavar="N", help="draw N cases of each family of layers and functions"
+    )
 
 
 @pytest.fixture

@@ -234,6 +234,9 @@ def compare(
     translation = translate(layer, xt)
     if layout and translation.layout is None:
         translation.layout = layout
+    for module in translation.modules:
+        if module is not None:
+            module.to(torch.from_numpy(np.zeros(0, dtype)).dtype)
     translation.load(live)
     translation.train(bool(training))
     mode = {} if training is None else {"training": training}

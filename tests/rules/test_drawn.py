@@ -15,11 +15,22 @@ from harness import compare, input_types, read, real, translate
 from hypothesis import HealthCheck, given, settings
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS2
 
 SHARE = 0.4
 """At least this share of what is drawn has to be compared: the rest is rejected by Keras, or declined."""
 
-REGRESSIONS: list[Case] = []
+REGRESSIONS = [
+    Case("AveragePooling1D(strides=(1,))", ((1, 5, 1),)),
+    Case("Conv1D(1, (4,), dilation_rate=(2,))", ((1, 6, 1),)),
+    Case("DepthwiseConv1D((4,), dilation_rate=2)", ((1, 6, 1),)),
+    Case("MaxPooling2D(4)", ((1, 5, 3, 1),)),
+    Case("Conv2DTranspose(1, 1, strides=(1, 1), output_padding=(0, 1))", ((1, 2, 2, 1),), KERAS2),
+    Case("Conv1DTranspose(1, (2,), padding='same', output_padding=(0,))", ((1, 2, 1),)),
+    Case("Conv1DTranspose(1, (1,), strides=(2,), output_padding=(0,), dilation_rate=2)", ((1, 2, 1),)),
+    Case("Attention()", ((1, 1, 1), (1, 1, 2))),
+    Case("AdditiveAttention()", ((1, 1, 2), (1, 1, 3), (1, 1, 2)), KERAS2),
+]
 """What was once drawn and failed."""
 
 
@@ -47,6 +58,7 @@ def outcome(case: Case) -> str:
     rng = np.random.default_rng(0)
     arrays = [tf.constant(rng.integers(0, ids, s) if ids else rng.normal(size=s)) for s in case.shapes]
     try:
+        arrays = [tf.cast(x, case.options.get("dtype", x.dtype)) for x in arrays]
         live_layer(case)(arrays[0] if len(arrays) == 1 else arrays)
     except (tf.errors.UnimplementedError, tf.errors.NotFoundError):
         return "no kernel"

@@ -181,6 +181,8 @@ DECLINED = {
     "what is counted by example": "ops.bincount(ops.cast(x[0], 'int32'))",
     "a geometric series through zero": "x * ops.geomspace(-1.0, 1.0, 4)",
     "singular vectors": "ops.svd(x)[0]",
+    "a sum of which Keras takes one side for a bias": "ops.add(x[:, :, :3], ops.reshape(ops.arange(3.0), (3, 1)))",
+    "the same as an operator": "x[:, :, :3] + ops.reshape(ops.arange(3.0), (3, 1))",
     "a window without weights": "x * ops.hanning(0)",
 }
 

@@ -257,7 +257,9 @@ def test_a_class_is_not_called_like_a_function_that_the_file_imports(tmp_path: P
         "from keras.layers import *\n\ndef Scale(units):\n    def layer(x):\n        return Dense(units)(x)\n    return layer\n"
     )
     program = HEAD + "from blocks import Scale\nTABLE = {'scale': Scale, 'other': None}\n"
-    program += "\ndef build():\n    i = keras.Input((4,))\n    return Model(i, TABLE['scale'](3)(TABLE['scale'](2)(i)))\n"
+    program += (
+        "\ndef build():\n    i = keras.Input((4,))\n    return Model(i, TABLE['scale'](3)(TABLE['scale'](2)(i)))\n"
+    )
     text = convert(program, "build()", tmp_path).modules[0].text
     assert "class Scale2(nn.Module)" in text
     assert "from blocks import Scale\n" in text

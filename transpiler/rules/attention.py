@@ -54,6 +54,9 @@ class _Attention(LayerRule):
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len(xs) not in (2, 3) or any(x.rank != 3 for x in xs):
             raise Declined("K2T103", f"{self.keras[0]} is translated for two or three inputs (batch, steps, features)")
+        query, key = xs[0].channels, xs[-1].channels
+        if type(query) is int and type(key) is int and query != key:
+            raise Declined("K2T104", f"{self.keras[0]} of {query} and {key} features is not translated")
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
         return (*xs[0].shape[:2], xs[1].shape[2])
@@ -127,6 +130,12 @@ class AdditiveAttention(_Attention):
         ("AdditiveAttention()", ((2, 3, 4), (2, 5, 4))),
         ("AdditiveAttention(use_scale=False)", ((2, 3, 4), (2, 5, 4))),
     )
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        super().check(a, xs)
+        query, value = xs[0].channels, xs[1].channels
+        if a.const("use_scale") and type(query) is int and type(value) is int and query != value:
+            raise Declined("K2T104", "Keras gives the scale of AdditiveAttention the size of the values")
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         shape = (xs[0].channels,) if a.const("use_scale") else None

@@ -68,7 +68,7 @@ class Window:
             return spatial.either_size(padding, *options)
         if padding in ("same", "causal"):
             return spatial.same_size(size, stride)
-        return spatial.valid_size(size, kernel, stride, dilation)
+        return spatial.fitting_size(size, kernel, stride, dilation)
 
     def pads(self, sizes: Sequence[Dim]) -> list[tuple[int, int] | None]:
         """The `same` pads of every axis that are known by now."""
@@ -376,6 +376,8 @@ class _ConvTranspose(_Convolution):
             raise Declined("K2T104", f"the padding {padding!r} is unknown")
         if any(e is not None and e >= s for e, s in zip(extra, strides)):
             raise Declined("K2T102", "Keras takes an output_padding only where it is smaller than the strides")
+        if any(d > 1 for d in dilation) and any(s > 1 for s in strides):
+            raise Declined("K2T102", "Keras takes strides or a dilation_rate, not both")
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
         if padding == "same" and any(e == 0 and span % 2 == 0 for e, span in zip(extra, spans)):
             raise Declined(

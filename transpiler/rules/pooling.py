@@ -50,7 +50,7 @@ class _Pool(LayerRule):
         padding = a.lower("padding")
         if padding not in ("valid", "same"):
             raise Declined("K2T104", f"the padding {padding!r} is unknown")
-        return spatial.same_size(size, stride) if padding == "same" else spatial.valid_size(size, pool, stride)
+        return spatial.same_size(size, stride) if padding == "same" else spatial.fitting_size(size, pool, stride)
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         grid, (pool, strides) = Grid.of(a, xs[0], self.ndim), self.window(a)

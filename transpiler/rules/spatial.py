@@ -91,6 +91,13 @@ def valid_size(size: Dim, kernel: Any, stride: Any, dilation: Any = 1) -> Dim:
     return rest if is_one(stride) else (rest - 1) // stride + 1
 
 
+def fitting_size(size: Dim, kernel: Any, stride: Any, dilation: Any = 1) -> Dim:
+    """`valid_size`; raises Declined for a window that is larger than what it moves over."""
+    if all(type(v) is int for v in (size, kernel, dilation)) and size <= effective(kernel, dilation):
+        raise Declined("K2T102", f"a window over {effective(kernel, dilation) + 1} cells does not fit into {size}")
+    return valid_size(size, kernel, stride, dilation)
+
+
 def either_size(padding: Sym, when_same: Dim, when_valid: Dim) -> Dim:
     """The size for a padding that is chosen when the generated code runs."""
     if when_same is None or same(when_same, when_valid):

@@ -15,6 +15,7 @@ from transpiler.rules.ops.base import (
     OpRule,
     elementwise,
     example,
+    home_of,
     is_float,
     leaf_of,
     operand_text,
@@ -103,6 +104,25 @@ def check_kinds(values: Sequence[Any], template: str) -> None:
         raise Declined("K2T103", "arithmetic on truths is not translated; cast them first")
 
 
+def check_bias(values: Sequence[Any]) -> None:
+    """Raises Declined where Keras 3 takes the second tensor of a sum for a bias of another axis than its own.
+
+    `add` of `keras/src/backend/tensorflow/numpy.py` looks only for the one size that is not 1 among the last and the
+    second size of the first tensor.
+    """
+    if not all(isinstance(v, Operand) for v in values):
+        return
+    x, y = values
+    sizes = [d for d in y.shape if type(d) is not int or d != 1]
+    if x.rank < 2 or len(sizes) != 1 or type(sizes[0]) is not int or sizes[0] not in (x.shape[1], x.shape[-1]):
+        return
+    own, taken = y.rank - list(y.shape).index(sizes[0]), 1 if x.shape[-1] == sizes[0] else x.rank - 1
+    if own != taken:
+        raise Declined(
+            "K2T103", f"Keras 3 adds {sizes[0]} values along another axis of the tensor than broadcasting does"
+        )
+
+
 class Binary(OpRule):
     """Functions of two tensors or numbers, element by element."""
 
@@ -147,6 +167,8 @@ class Binary(OpRule):
         leaf = "floordiv" if self.floors(path, [a.x, a.y]) else leaf_of(path)
         template = {**ARITHMETIC, **COMPARISONS, **LOGICAL}[leaf]
         check_kinds([a.x, a.y], template)
+        if home_of(path) == "ops" and leaf == "add":
+            check_bias([a.x, a.y])
         return operator_lowering(template, [a.x, a.y], None if leaf in ARITHMETIC else "bool")
 
 

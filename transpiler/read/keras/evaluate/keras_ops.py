@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from transpiler.ir.expr import Sym, is_open
-from transpiler.ir.model import ApiValue, Args, Lowering, Step
+from transpiler.ir.model import KERAS3, ApiValue, Args, Lowering, Step
 from transpiler.ir.program import Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
 from transpiler.read.keras.evaluate.constants import Constant, folded
@@ -16,7 +16,7 @@ from transpiler.read.keras.evaluate.values import Origin, SizeTensor, Unknown, h
 from transpiler.rules.activations import BY_NAME
 from transpiler.rules.ops.base import SIZE, Operand, OpRule, as_is
 from transpiler.rules.ops.constants import shape_of
-from transpiler.rules.ops.operators import check_kinds, operator_lowering
+from transpiler.rules.ops.operators import OPERATOR, check_bias, check_kinds, operator_lowering
 
 
 def is_size(value: Any) -> bool:
@@ -233,6 +233,8 @@ class KerasOps:
         places = {x: Operand(i, y.type) for i, (x, y) in enumerate(zip(inputs, xs))}
         values = replace_tensors(operands, places)
         check_kinds(values, template)
+        if template == OPERATOR["Add"] and self.generation == KERAS3:
+            check_bias(values)
         result = self.apply_lowering(operator_lowering(template, values, dtype), xs)
         self.same_batch(xs, result)
         again: Callable[[list[Value]], Any] = lambda new: self.apply_operator(  # noqa: E731
