@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from transpiler.pipeline import convert_file
-from transpiler.verify import verify_file
+from transpiler.verify import print_results, verify_file
 
 PROGRAM = """
 import {keras} as keras
@@ -82,8 +83,8 @@ def test_frozen_layers(keras: str, tmp_path: Path):
     file = tmp_path / "prog.py"
     file.write_text(PROGRAM.format(keras=keras, mode=", training=False" if keras == "tf_keras" else ""))
     entries = ["nested()", "some()", "whole()"]
-    assert [(r.entry, r.status, r.reason) for r in verify_file(file, entries=entries)] == [
-        (e, "pass", "") for e in entries
+    assert [(r.entry, r.status, r.reason, r.trained_apart) for r in verify_file(file, entries=entries)] == [
+        (e, "pass", "", []) for e in entries
     ]
     texts = [convert_file(file, entries=[e]).modules[0].text for e in entries]
     found = [(t.count(" FrozenBatchNorm2d("), t.count("nn.BatchNorm2d(")) for t in texts]
@@ -117,3 +118,31 @@ def test_a_frozen_layer_of_the_program_is_reported(tmp_path: Path):
     file.write_text(OWN)
     found = convert_file(file, entries=["build()"]).findings
     assert [(f.code, f.excerpt) for f in found] == [("K2T404", "own.trainable = False")]
+
+
+HANDED_ON = """
+import tf_keras as keras
+from tf_keras import layers
+
+class Own(layers.Layer):
+    def __init__(self, n, **options):
+        super().__init__(**options)
+        self.dense = layers.Dense(n)
+
+    def call(self, x):
+        return self.dense(x)
+
+def build():
+    i = keras.Input((4,))
+    return keras.Model(i, layers.Dense(2)(Own(6, trainable=False)(i)))
+"""
+
+
+def test_what_is_trained_on_one_side_only_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "prog.py"
+    file.write_text(HANDED_ON)
+    (result,) = verify_file(file, entries=["build()"])
+    assert result.status == "pass"
+    assert result.trained_apart == ["trained in the result, frozen in Keras: own.dense.weight, own.dense.bias"]
+    print_results([result], sys.stdout)
+    assert result.trained_apart[0] in capsys.readouterr().out

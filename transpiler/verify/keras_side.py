@@ -298,6 +298,8 @@ class Work:
         self.meta["cases"] = [[list(x.shape) for x in case] for case in self.cases]
         self.meta["ids"] = [p.ids is not None or self.subject.spec.all_ids for p in self.subject.ports]
         self.meta["outputs"] = _output_names(self.subject)
+        trained = {id(v) for v in self.subject.model.trainable_weights}
+        self.meta["trained"] = [key for key, variable in self.sources.items() if id(variable) in trained]
 
     def noise_at_inference(self, noise: list[tuple[Any, str, Any]]) -> None:
         """Whether the model is random at inference, as legacy Keras is with `Dropout(...)(x, training=True)`."""

@@ -16,7 +16,8 @@ class Result:
 
     `forward` has {dtype, max_abs, max_rel, bound, kappa, cases, float32}; `training` the same of training mode with
     {state, noise}; `gradients` {max_rel, bound, inference, training, insensitive}. Errors are relative to the largest
-    value of the output, gradients to the largest gradient of the model.
+    value of the output, gradients to the largest gradient of the model. `trained_apart` says which parameters ask for
+    gradients on one side only: what is trained is up to the training code, so that is no mismatch.
     """
 
     entry: str
@@ -27,6 +28,7 @@ class Result:
     training: dict[str, Any] = field(default_factory=dict)
     gradients: dict[str, Any] = field(default_factory=dict)
     first_divergence: dict[str, Any] | None = None
+    trained_apart: list[str] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -62,6 +64,7 @@ class Result:
             "training": _finite(self.training),
             "gradients": _finite(self.gradients),
             "first_divergence": _finite(self.first_divergence),
+            "trained_apart": self.trained_apart,
             "assumptions": self.assumptions,
             "findings": self.findings,
             "seconds": round(self.seconds, 2),

@@ -218,6 +218,7 @@ def _judge(verdict: dict[str, Any], result: Result) -> None:
         code = "K2T604" if verdict["stage"] == "pairing" else "K2T602"
         _say(result, code, verdict["error"], "This is a mistake of the converter; please report it.")
         return
+    result.trained_apart = verdict["trained_apart"]
     result.forward, result.training = verdict["forward"], verdict["training"]
     result.gradients, result.first_divergence = verdict["gradients"], verdict.get("first_divergence")
     result.status = PASS if verdict["same"] else FAIL

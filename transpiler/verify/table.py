@@ -11,7 +11,7 @@ HEAD = ("status", "tier", "parameters", "outputs", "training", "gradients", "sec
 
 
 def print_results(results: Sequence[Result], stream: TextIO) -> None:
-    """One line per entry; below it, for what is not a pass, why and where."""
+    """One line per entry; below it, for what is not a pass, why and where, and what is trained on one side only."""
     rows = [HEAD, *map(_cells, results)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD) - 1)]
     for row, result in zip(rows, (None, *results)):
@@ -40,4 +40,4 @@ def _details(result: Result) -> list[str]:
         lines.append(f"torch: {where['torch']}" + (f"  ({where['module']})" if where.get("module") else ""))
         if where.get("after"):
             lines.append(f"between the last layer that agrees and this one: {', '.join(where['after'])}")
-    return lines
+    return [*lines, *result.trained_apart]

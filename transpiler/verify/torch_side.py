@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     sources = {key[2:] for key in first if key.startswith("u|")}
     made = in_source_order(model, recorder.made, {str(m.path): m.source_orders for m in job.converted})
     paired = pair(model, made, job.units or (), dict.fromkeys(sources))
-    result["notes"] = paired.notes
+    result["notes"], result["trained_apart"] = paired.notes, trained_apart(paired, first_meta["trained"])
     result["stage"] = "run"
     noise = silence(model)
     check = Check(model, paired, first_meta, first, noise)
@@ -91,6 +91,20 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         limit = 10 * bound(first_meta["floatx"], first_meta["kappa"])
         found = first_divergence(model, paired, job.units or (), recorder, first_meta, first, inputs, limit)
         result["first_divergence"] = found if not result["forward_same"] else None
+
+
+def trained_apart(paired: Paired, trained: Collection[str]) -> list[str]:
+    """What to say of parameters that ask for gradients on one side only; `trained` are the sources of those of Keras."""
+    apart: dict[bool, list[str]] = {True: [], False: []}
+    for slot in paired.slots:
+        if slot.is_parameter and slot.source and slot.tensor.requires_grad != (slot.key in trained):
+            apart[slot.tensor.requires_grad].append(slot.name)
+    said = {True: "trained in the result, frozen in Keras", False: "frozen in the result, trained in Keras"}
+    return [
+        f"{said[here]}: {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        for here, names in apart.items()
+        if names
+    ]
 
 
 def _read(file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
