@@ -1,22 +1,33 @@
-"""Layers with drawn arguments: the translation computes what Keras computes, and what Keras rejects is rejected.
+"""Layers and functions with drawn arguments: the translation computes what Keras computes, and what Keras rejects is rejected.
 
 `pytest tests/rules/test_drawn.py --drawn 300` draws as many cases of each family; `--hypothesis-seed` makes it repeatable.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from drawn import FAMILIES, Case
+from drawn_ops import OPS, Drawn
 from harness import compare, input_types, read, real, translate
 from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+from test_ops import SCOPE, converted, promoted
+from test_ops import compare as compare_call
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS2
+from transpiler.ir.model import KERAS2, KERAS3
+from transpiler.rules.ops.base import Example
 
+FEW = 8
+"""How many cases of each family an ordinary run draws."""
 SHARE = 0.4
 """At least this share of what is drawn has to be compared: the rest is rejected by Keras, or declined."""
 
@@ -32,6 +43,11 @@ REGRESSIONS = [
     Case("AdditiveAttention()", ((1, 1, 2), (1, 1, 3), (1, 1, 2)), KERAS2),
 ]
 """What was once drawn and failed."""
+REGRESSION_CALLS: list[Drawn] = [
+    (Example("x[..., None, :]", {"x": (2, 2)}), KERAS3),
+    (Example("x[..., 0, :]", {"x": (2, 3, 4)}), KERAS3),
+    (Example("x[:, ..., 1, :, None]", {"x": (2, 3, 4, 5)}), KERAS3),
+]
 
 
 class ChannelsLast:
@@ -76,28 +92,59 @@ def outcome(case: Case) -> str:
     return "same"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_drawn_cases(family: str, request: pytest.FixtureRequest):
-    count = request.config.getoption("--drawn")
+def outcome_of_call(drawn: Drawn) -> str:
+    """What became of a call: `same`, `declined`, or `rejected` by Keras. Fails for anything else."""
+    call, generation = drawn
+    rng = np.random.default_rng(0)
+    try:
+        promoted(call.code, SCOPE[generation] | {n: tf.constant(rng.normal(size=s)) for n, s in call.inputs.items()})
+    except Exception:
+        return "rejected"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            converted(call, generation, Path(folder))
+        except AssertionError:
+            return "declined"
+        compare_call(call, generation, Path(folder))
+    return "same"
+
+
+def draw_many(strategy: SearchStrategy[Any], judge: Callable[[Any], str], count: int) -> None:
+    """Judges `count` cases, or the same few if that is 0."""
     outcomes: Counter[str] = Counter()
 
     @settings(
-        max_examples=count or 8,
+        max_examples=count or FEW,
         derandomize=not count,
         deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(FAMILIES[family])
-    def holds(case: Case) -> None:
-        outcomes[outcome(case)] += 1
+    @given(strategy)
+    def holds(case: Any) -> None:
+        outcomes[judge(case)] += 1
 
     holds()
-    print(family, dict(outcomes))
+    print(dict(outcomes))
     assert outcomes["same"] >= SHARE * outcomes.total(), outcomes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_drawn_layers(family: str, request: pytest.FixtureRequest):
+    draw_many(FAMILIES[family], outcome, request.config.getoption("--drawn"))
+
+
+@pytest.mark.parametrize("family", OPS)
+def test_drawn_functions(family: str, request: pytest.FixtureRequest):
+    draw_many(OPS[family], outcome_of_call, request.config.getoption("--drawn"))
 
 
 @pytest.mark.parametrize("case", REGRESSIONS, ids=lambda c: f"{c.code}-{c.shapes}-{c.generation}")
 def test_what_once_failed(case: Case):
     assert outcome(case) in ("same", "declined", "rejected")
+
+
+@pytest.mark.parametrize("drawn", REGRESSION_CALLS, ids=lambda d: d[0].code)
+def test_a_call_that_once_failed(drawn: Drawn):
+    assert outcome_of_call(drawn) == "same"

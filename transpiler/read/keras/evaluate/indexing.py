@@ -73,11 +73,11 @@ def slices_of(items: list[Any], kind: TensorType) -> list[Any] | None:
 
 
 def without_trailing(items: list[Any]) -> list[Any]:
-    """The index without whole axes at its end."""
-    items = list(items)
-    while items and (is_whole(items[-1]) or items[-1] is Ellipsis and len(items) > 0):
-        items.pop()
-    return items
+    """The index without whole axes at its end, which count where `...` stands before other items."""
+    rest = list(items)
+    while rest and (is_whole(rest[-1]) or rest[-1] is Ellipsis):
+        rest.pop()
+    return list(items) if any(i is Ellipsis for i in rest) else rest
 
 
 def indexed_shape(shape: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
