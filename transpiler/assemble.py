@@ -105,12 +105,12 @@ class Assembly:
                     setup,
                     written.factory.tier,
                     weights,
-                    tuple(self.findings.items),
+                    tuple(self.all_findings()),
                 )
         top = dict(models_at_top(self.program))
         if top.get(expression) is model:
             written = self.convert_script(self.script_models() or {expression: model})
-            return EntryPlan(expression, setup, expression, setup, written.tier, weights, tuple(self.findings.items))
+            return EntryPlan(expression, setup, expression, setup, written.tier, weights, tuple(self.all_findings()))
         return self.plan_composed(expression, setup, weights, activations)
 
     def make_given(self, builder: Activation, activations: list[Activation]) -> bool:
@@ -148,7 +148,7 @@ class Assembly:
             setup,
             "specialised" if cls.guards else "structure",
             weights,
-            tuple(self.findings.items),
+            tuple(self.all_findings()),
             tuple(t.shape for t in inputs),
             any(not t.dtype.startswith("float") for t in inputs),
         )
@@ -185,7 +185,7 @@ class Assembly:
             f"__import__('importlib').import_module({module!r}).{name}",
             factory.printed,
         )
-        return EntryPlan(expression, setup, torch, setup, tier, weights, tuple(self.findings.items))
+        return EntryPlan(expression, setup, torch, setup, tier, weights, tuple(self.all_findings()))
 
     def plan_project(self, programs: Sequence[Program]) -> list[EntryPlan]:
         """What `plan_all` finds in each of the files of a project; their functions are called with what any file gives."""
@@ -469,6 +469,11 @@ class Assembly:
         if not self.settler.reads(classes) <= self.settler.demands:
             raise CannotKeep("a size is read that its class does not show")
         return classes
+
+    def all_findings(self) -> list[Finding]:
+        """The findings, but for what the plain evaluation left to the training code and a factory took over."""
+        over = self.memory.frozen_here
+        return [f for f in self.findings.items if f.code != "K2T404" or f.severity is Severity.ERROR or f.span not in over]
 
     def report(self, found: Iterable[Finding]) -> None:
         for finding in found:

@@ -59,7 +59,7 @@ def convert_file(
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     modules = assembly.write()
-    return Conversion(modules, plans, findings.items, assumptions(program), assembly.origins())
+    return Conversion(modules, plans, assembly.all_findings(), assumptions(program), assembly.origins())
 
 
 def convert_project(
@@ -105,7 +105,7 @@ def convert_project(
     program.run_setup(setup)
     plans = assembly.plan_project(programs)
     modules = assembly.write()
-    return Conversion(modules, plans, findings.items, assumptions(program), assembly.origins())
+    return Conversion(modules, plans, assembly.all_findings(), assumptions(program), assembly.origins())
 
 
 def text_of(path: Path) -> str:

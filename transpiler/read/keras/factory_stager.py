@@ -114,8 +114,10 @@ class FactoryStager(StagedModels, Stager):
         shared = isinstance(target, Model) and (target.attributes.get("__compiled__") or self.is_held(target))
         layers = None if shared else layers_within(target, self.parts_of)
         if layers is None or not isinstance(value, bool) or not called_in(self.block, layers, self.built):
+            self.memory.frozen_here.discard(self.where())
             super().attribute_set(target, name, value)
             return
+        self.memory.frozen_here.add(self.where())
         for layer in layers:
             set_trainable(layer, value, layer in self.built)
 

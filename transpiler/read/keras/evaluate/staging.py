@@ -291,6 +291,8 @@ class Memory:
     """Parameters fixed at the value seen: (function node, name) → value."""
     varied: set[tuple[int, str]] = field(default_factory=set)
     """(function node, variable or argument.field): what differs between the calls of a function, besides its arguments."""
+    frozen_here: set[Any] = field(default_factory=set)
+    """Places in the source (`Span`) that set `trainable`, where the result does so too."""
     by_value: list[Any] = field(default_factory=list)
     """Layers in the source that are translated for every value of an open argument."""
     lengths: dict[tuple[int, str], Any] = field(default_factory=dict)
