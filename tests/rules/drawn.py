@@ -402,6 +402,8 @@ def preprocessing(draw: Any) -> Case:
             )
         )
     )
+    if "bilinear" in code:  # TensorFlow computes it in float32
+        return Case(f"{code[:-1]}, dtype='float32')", (shape,), draw(generations), {"dtype": "float32"})
     return Case(code, (shape,), draw(generations))
 
 

@@ -220,7 +220,7 @@ def compare(
     `live` is that layer, if it is not to be made as `code` says.
     """
     rng, names = np.random.default_rng(7), names or {}
-    tolerance = ROUNDED if re.search(FLOAT32_CONSTANTS, code) else TOLERANCE[dtype]
+    tolerance = ROUNDED if re.search(FLOAT32_CONSTANTS, code) and dtype == "float64" else TOLERANCE[dtype]
     live = live or real(code, generation, **names)
     xs = [x if ids else x.astype(dtype) for x in draw_inputs(list(shapes), ids, rng)]
     tensors = [tf.constant(x) if ids is None else tf.constant(x, "int64") for x in xs]
