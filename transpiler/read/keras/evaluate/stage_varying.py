@@ -8,7 +8,7 @@ from typing import Any
 
 from transpiler.ir.expr import is_open, is_record
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.staging import Again, Memory, is_static, what_it_makes
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError, holds_open, is_static, what_it_makes
 from transpiler.read.keras.evaluate.syntax import free_names, walk_own
 from transpiler.read.keras.evaluate.values import Env, Function, has_tensors
 
@@ -57,7 +57,16 @@ class StagedVarying:
 
         What is open everywhere is left to be captured.
         """
-        return {n: v for n, v in closed_over(function).items() if is_static(v) and self.is_parameter(function, n)}
+        return {n: self.read_name(n, scope, scope) for n, scope in self.varying_scopes(function)}
+
+    def varying_scopes(self, function: Function) -> list[tuple[str, Env]]:
+        """The names of `closed_arguments`, and the scopes that have them."""
+        found = ((n, function.env.scope_of(n)) for n, v in closed_over(function).items() if is_static(v))
+        return [(n, scope) for n, scope in found if scope is not None and self.is_parameter(function, n)]
+
+    def closed_places(self, function: Function, inside: dict[str, Any]) -> dict[tuple[int, str], tuple[Any, Any]]:
+        """Where `closed_arguments` are read: (scope, name) → the value there, and the one `inside` the class."""
+        return {(id(s), n): (s.names[n], inside[n]) for n, s in self.varying_scopes(function) if n in inside}
 
     def closure_key(self, function: Function) -> Hashable:
         """What tells closures of one function apart, other than `closed_arguments`."""
@@ -85,13 +94,24 @@ class StagedVarying:
         for name, fields in records(arguments).items():
             for field, value in fields.items():
                 if self.is_field(function, name, field, value):
-                    taken = field in arguments or field in found
-                    found[f"{name}_{field}" if taken else field] = (name, field)
+                    label = field
+                    while label in arguments or label in found:
+                        label = f"{name}_{label}"
+                    found[label] = (name, field)
         return found
+
+    def check_inside(self, function: Function, arguments: dict[str, Any]) -> None:
+        """Raises StageError for what only the caller knows inside an argument, if that is no parameter."""
+        fields = self.record_parameters(function, arguments).values()
+        for name, value in arguments.items():
+            if not is_static(value) and not has_tensors(value):
+                parts = records({name: value}).get(name, {"": value})
+                if any(holds_open(v) and (name, n) not in fields for n, v in parts.items()):
+                    raise StageError(f"{function.name} takes what only its caller knows inside {name}")
 
     def freeze_varying(self, function: Function, arguments: dict[str, Any]) -> bool:
         """Leaves what varies as it is; whether any of it was a parameter."""
-        found = {*self.closed_arguments(function)}
+        found = {n for n, _ in self.varying_scopes(function)}
         found |= {f"{name}.{field}" for name, field in self.record_parameters(function, arguments).values()}
         self.memory.frozen.update({(id(function.node), name): True for name in found})
         return bool(found)
