@@ -473,7 +473,9 @@ class Assembly:
     def all_findings(self) -> list[Finding]:
         """The findings, but for what the plain evaluation left to the training code and a factory took over."""
         over = self.memory.frozen_here
-        return [f for f in self.findings.items if f.code != "K2T404" or f.severity is Severity.ERROR or f.span not in over]
+        return [
+            f for f in self.findings.items if f.code != "K2T404" or f.severity is Severity.ERROR or f.span not in over
+        ]
 
     def report(self, found: Iterable[Finding]) -> None:
         for finding in found:

@@ -203,6 +203,20 @@ def test_one_class_for_all_calls(name: str, tmp_path: Path):
 
 
 APART = {
+    "each adds to a list of its own": """
+def recorded(filters, sizes):
+    def apply(x):
+        sizes.append(filters)
+        return Conv2D(filters, 1)(x)
+    return apply
+
+def build(width=3):
+    inputs = keras.Input((8, 8, 3))
+    sizes, others = [], [1]
+    x = recorded(4, sizes)(inputs)
+    x = recorded(width, others)(x)
+    return Model(inputs, Conv2D(len(sizes) + len(others), 1)(x))
+""",
     "each changes a variable of its own": """
 def counted(filters):
     calls = 0

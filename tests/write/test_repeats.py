@@ -70,6 +70,7 @@ def test_left_alone(text):
         ("self.a = b == 1 and c\nif b == 1 and c:\n    f()", "self.a = b == 1 and c\nif self.a:\n    f()"),
         ("self.a = b == 'x'\nif b != 'x':\n    f()", "self.a = b == 'x'\nif not self.a:\n    f()"),
         ("self.a = b\nif b:\n    f()", "self.a = b\nif b:\n    f()"),  # as short
+        ("self.a = self.a > 1\nif self.a > 1:\n    f()", "self.a = self.a > 1\nif self.a > 1:\n    f()"),
         ("self.a = b == 1\nif b == 2:\n    f()", "self.a = b == 1\nif b == 2:\n    f()"),
         ("self.a = b == 1\ng()\nif b == 1:\n    f()", "self.a = b == 1\ng()\nif b == 1:\n    f()"),
         (

@@ -211,11 +211,19 @@ def is_open(value: Any) -> bool:
     return False
 
 
+def first_symbol(value: Any) -> Sym:
+    """The first expression that is not a known constant inside a value that has one."""
+    if isinstance(value, Sym):
+        return value
+    items = value.values() if isinstance(value, dict) else value
+    return next(first_symbol(v) for v in items if is_open(v))
+
+
 def constant(value: Any, why: str = "") -> Any:
     """`value` if it is known; raises `NeedsConstant` otherwise."""
     if isinstance(value, Sym):
         raise NeedsConstant(value, why)
-    if type(value) in (tuple, list):
+    if type(value) in (tuple, list) or is_record(value):
         for item in value:
             constant(item, why)
     return value

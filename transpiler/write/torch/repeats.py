@@ -47,7 +47,7 @@ def with_kept_tests(text: str) -> str:
             kept, asked = (ast.parse(code, mode="eval").body for code in (value, test))
         except SyntaxError:  # a comment, or a text that is no expression
             return match[0]
-        if isinstance(kept, (ast.Name, ast.Attribute, ast.Constant)):
+        if isinstance(kept, (ast.Name, ast.Attribute, ast.Constant)) or attribute in map(ast.unparse, nodes(kept)):
             return match[0]
         again = {ast.unparse(kept): attribute, ast.unparse(opposite(kept)): f"not {attribute}"}.get(ast.unparse(asked))
         return f"{indent}{attribute} = {value}\n{indent}if {again}:" if again else match[0]

@@ -326,7 +326,7 @@ class Calls:
             if name in kwargs:
                 env.names[name] = kwargs.pop(name)
             elif i >= offset:
-                env.names[name] = function.defaults[i - offset]
+                env.names[name] = self.default(function, name, function.defaults[i - offset])
             else:
                 raise ProgramError(TypeError(f"{function.name}() missing required argument {name!r}"))
         for p, default in zip(a.kwonlyargs, function.kw_defaults):
@@ -335,7 +335,7 @@ class Calls:
             elif default is MISSING:
                 raise ProgramError(TypeError(f"{function.name}() missing required argument {p.arg!r}"))
             else:
-                env.names[p.arg] = default
+                env.names[p.arg] = self.default(function, p.arg, default)
         if a.kwarg is not None:
             env.names[a.kwarg.arg] = kwargs
         elif kwargs:
@@ -343,3 +343,7 @@ class Calls:
                 TypeError(f"{function.name}() got an unexpected keyword argument {next(iter(kwargs))!r}")
             )
         return env
+
+    def default(self, function: Function, name: str, value: Any) -> Any:
+        """The default of a parameter for a call that leaves it out."""
+        return value

@@ -14,7 +14,9 @@ from transpiler.ir.expr import (
     NeedsConstant,
     Sym,
     binary,
+    first_symbol,
     is_open,
+    is_record,
     observe,
     same,
     to_ast,
@@ -360,6 +362,8 @@ class Expressions:
             left = left.dims
         if isinstance(right, TensorShape):
             right = right.dims
+        if not isinstance(op, (ast.Is, ast.IsNot)):  # named tuples compare like tuples
+            left, right = (tuple(v) if is_record(v) else v for v in (left, right))
         if isinstance(left, ApiValue) and isinstance(right, ApiValue):
             return (left.path == right.path) != negated
         if isinstance(left, Instance) or isinstance(right, Instance):
@@ -388,7 +392,7 @@ class Expressions:
             try:
                 return Sym(ast.Compare(compared_ast(left, right), [op], [compared_ast(right, left)]), witness)
             except TypeError:
-                raise NeedsConstant(left if isinstance(left, Sym) else right) from None
+                raise NeedsConstant(first_symbol(left if is_open(left) else right)) from None
         try:
             return COMPARISONS[type(op)](left, right)
         except NotKept:

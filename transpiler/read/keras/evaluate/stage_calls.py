@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, observe, rebuilt, to_ast, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, first_symbol, is_open, observe, rebuilt, to_ast, witness_of
 from transpiler.ir.facts import fact
 from transpiler.ir.liveness import own_uses
 from transpiler.ir.model import ApiValue, Layer, Step
@@ -44,7 +44,6 @@ from transpiler.read.keras.evaluate.staging import (
     StageError,
     annotations_of,
     axis_name,
-    first_symbol,
     has_batch,
     is_iterable_static,
     is_sequence,
@@ -325,6 +324,8 @@ class StagedCalls(StagedVarying):
         for name in names:
             if name in fields:
                 argument, field = fields[name]
+                if is_open(getattr(arguments[argument], field)):
+                    raise error.about(first_symbol(getattr(arguments[argument], field)))
                 self.memory.frozen[id(function.node), f"{argument}.{field}"] = fixed = True
             if name in arguments and (id(function.node), name) not in self.memory.frozen:
                 if is_sequence(arguments[name]) and (id(function.node), name) not in self.memory.lengths:
@@ -385,14 +386,16 @@ class StagedCalls(StagedVarying):
         frame = Frame(function, "class", outer=self.frame)
         inputs: list[Value] = []
         dims: dict[str, tuple[int, int]] = {}
+        self.check_inside(function, arguments)
         fields = self.record_parameters(function, arguments)
         given = tensors(list(arguments.values()))
         several, masks = len(given) > 1, self.mask_places(given)
+        reserved = {*arguments, *fields}
 
         def general(name: str, value: Any) -> Any:
             if isinstance(value, Value):
                 layout = self.memory.preferred.get((id(function.node), name), value.type.layout)
-                inner = self.general_input(name, value, layout, len(inputs), dims, several, arguments)
+                inner = self.general_input(name, value, layout, len(inputs), dims, several, reserved)
                 inputs.append(inner)
                 return inner
             if isinstance(value, (list, tuple)) and has_tensors(value):
@@ -418,6 +421,7 @@ class StagedCalls(StagedVarying):
         try:
             env = Env(function.env, "function", function.module)
             env.names.update({n: general(n, v) for n, v in arguments.items()})
+            frame.closed = self.closed_places(function, env.names)
             for label, (name, part) in fields.items():
                 value = Sym.name(label, witness_of(getattr(arguments[name], part)))
                 env.names[name] = env.names[name]._replace(**{part: value})

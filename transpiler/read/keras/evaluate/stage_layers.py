@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import NeedsConstant, Sym, is_open, same, to_ast, witness_of
+from transpiler.ir.expr import NeedsConstant, Sym, first_symbol, is_open, same, to_ast, witness_of
 from transpiler.ir.model import Layer, Step
 from transpiler.ir.program import (
     MODE,
@@ -34,8 +34,8 @@ from transpiler.read.keras.evaluate.staging import (
     Staged,
     StageError,
     annotations_of,
-    first_symbol,
     has_batch,
+    holds_open,
     is_sequence,
     is_short,
     is_static,
@@ -132,12 +132,21 @@ class StagedLayers:
             self.write_constructor(value)
             found = self.attribute_bound(value, name, found)
         home = value.attributes.get("__home__")
-        if is_open(found) and is_static(found) and home is not None:
+        if home is None:
+            return self.captured(name, found, self.setter_of(value, name)) if holds_open(found) else found
+        if is_open(found):
             self.write_constructor(value)
             if isinstance(found, (list, dict)) and home is not self.frame:
                 raise NeedsConstant(first_symbol(found))
             return self.captured(name, found, home)
         return found
+
+    def setter_of(self, value: Instance, name: str) -> Frame | None:
+        """The class or factory under construction that set an attribute of an object, the innermost if several did."""
+        frame: Frame | None = self.frame
+        while frame is not None and (id(value.attributes), name) not in frame.writes:
+            frame = frame.outer
+        return frame
 
     def write_constructor(self, layer: Instance) -> None:
         """What the object's constructor computed is written where the object is made, as it is read outside its class."""
@@ -231,6 +240,9 @@ class StagedLayers:
         bound = made.bound(layer)
         rest = rest_names(init.node) if isinstance(init, Function) else []
         node = layer.cls.node
+        inside = [v for n, v in bound.items() if not is_static(v) and not has_tensors(v) and n not in rest]
+        if any(map(holds_open, inside)):
+            return None
         for _ in range(12):
             opened = {
                 n: v

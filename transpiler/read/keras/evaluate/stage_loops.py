@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, same, surely_int, to_ast, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, is_record, same, surely_int, to_ast, witness_of
 from transpiler.ir.linear import equal
 from transpiler.ir.liveness import results_of
 from transpiler.ir.naming import singular
@@ -53,6 +53,7 @@ class StagedLoops:
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         if isinstance(iterable, (Gathered, Zipped)):
             return self.gathered_loop(node, iterable, env)
+        iterable = tuple(iterable) if is_record(iterable) else iterable
         closed = not isinstance(iterable, Sym) or not iterable.names() - {"enumerate", "zip", "reversed", "range"}
         if isinstance(iterable, Sym) and isinstance(iterable.witness, (list, tuple, range)):
             items: list[Any] = list(iterable.witness)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, is_open, witness_of
+from transpiler.ir.expr import MISSING, NeedsConstant, Sym, first_symbol, is_open, witness_of
 from transpiler.ir.program import Block, ModuleClass, Value, replace_tensors, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.signals import NotKept, ProgramError
-from transpiler.read.keras.evaluate.staging import Staged, StageError, first_symbol, is_static, places_of, size_labels
+from transpiler.read.keras.evaluate.staging import Staged, StageError, is_static, places_of, size_labels
 from transpiler.read.keras.evaluate.values import Function
 
 MAX_ROUNDS = 4

@@ -8,7 +8,7 @@ from typing import Any
 
 from transpiler.ir.expr import is_open, is_record
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.staging import Again, Memory, is_static, what_it_makes
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError, holds_open, is_static, what_it_makes
 from transpiler.read.keras.evaluate.syntax import free_names, walk_own
 from transpiler.read.keras.evaluate.values import Env, Function, has_tensors
 
@@ -57,7 +57,16 @@ class StagedVarying:
 
         What is open everywhere is left to be captured.
         """
-        return {n: v for n, v in closed_over(function).items() if is_static(v) and self.is_parameter(function, n)}
+        return {n: self.read_name(n, scope, scope) for n, scope in self.varying_scopes(function)}
+
+    def varying_scopes(self, function: Function) -> list[tuple[str, Env]]:
+        """The names of `closed_arguments`, and the scopes that have them."""
+        found = ((n, function.env.scope_of(n)) for n, v in closed_over(function).items() if is_static(v))
+        return [(n, scope) for n, scope in found if scope is not None and self.is_parameter(function, n)]
+
+    def closed_places(self, function: Function, inside: dict[str, Any]) -> dict[tuple[int, str], tuple[Any, Any]]:
+        """Where `closed_arguments` are read: (scope, name) → the value there, and the one `inside` the class."""
+        return {(id(s), n): (s.names[n], inside[n]) for n, s in self.varying_scopes(function) if n in inside}
 
     def closure_key(self, function: Function) -> Hashable:
         """What tells closures of one function apart, other than `closed_arguments`."""
@@ -85,13 +94,24 @@ class StagedVarying:
         for name, fields in records(arguments).items():
             for field, value in fields.items():
                 if self.is_field(function, name, field, value):
-                    taken = field in arguments or field in found
-                    found[f"{name}_{field}" if taken else field] = (name, field)
+                    label = field
+                    while label in arguments or label in found:
+                        label = f"{name}_{label}"
+                    found[label] = (name, field)
         return found
+
+    def check_inside(self, function: Function, arguments: dict[str, Any]) -> None:
+        """Raises StageError for what only the caller knows inside an argument, if that is no parameter."""
+        fields = self.record_parameters(function, arguments).values()
+        for name, value in arguments.items():
+            if not is_static(value) and not has_tensors(value):
+                parts = records({name: value}).get(name, {"": value})
+                if any(holds_open(v) and (name, n) not in fields for n, v in parts.items()):
+                    raise StageError(f"{function.name} takes what only its caller knows inside {name}")
 
     def freeze_varying(self, function: Function, arguments: dict[str, Any]) -> bool:
         """Leaves what varies as it is; whether any of it was a parameter."""
-        found = {*self.closed_arguments(function)}
+        found = {n for n, _ in self.varying_scopes(function)}
         found |= {f"{name}.{field}" for name, field in self.record_parameters(function, arguments).values()}
         self.memory.frozen.update({(id(function.node), name): True for name in found})
         return bool(found)
@@ -110,7 +130,7 @@ def records(arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def closed_over(function: Function) -> dict[str, Any]:
     """What a function reads of calls that have ended, by name.
 
-    Nothing for a function that changes such a variable, or that reads tensors from there.
+    Nothing for a function that changes such a variable or what it holds, or that reads tensors from there.
     """
     if not isinstance(function.node, ast.FunctionDef) or any(isinstance(n, ast.Nonlocal) for n in nodes(function.node)):
         return {}
@@ -118,7 +138,25 @@ def closed_over(function: Function) -> dict[str, Any]:
     read = sorted(free_names(function.node))
     for scope in _ended_scopes(function.env):
         found.update({n: scope.names[n] for n in read if n in scope.names and n not in found})
-    return {} if any(map(has_tensors, found.values())) else found
+    kept = {n for n, v in found.items() if isinstance(v, (list, dict))}
+    return {} if any(map(has_tensors, found.values())) or kept & changed_names(function.node) else found
+
+
+def changed_names(node: ast.AST) -> set[str]:
+    """The variables whose items a function may set, or whose methods it calls as statements."""
+    found: set[ast.expr] = set()
+    for n in nodes(node):
+        if isinstance(n, ast.Subscript) and not isinstance(n.ctx, ast.Load):
+            found.add(n.value)
+        elif isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and isinstance(n.value.func, ast.Attribute):
+            found.add(n.value.func.value)
+        elif (
+            isinstance(n, ast.Call)
+            and isinstance(n.func, ast.Attribute)
+            and n.func.attr in ("pop", "popitem", "setdefault")
+        ):
+            found.add(n.func.value)
+    return {v.id for v in found if isinstance(v, ast.Name)}
 
 
 def as_declared(function: Function, names: tuple[str, ...]) -> tuple[str, ...]:

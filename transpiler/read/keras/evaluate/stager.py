@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from transpiler.diagnostics import Findings
-from transpiler.ir.expr import Sym, is_open, same
+from transpiler.ir.expr import MISSING, Sym, is_open, is_record, rebuilt, same
 from transpiler.ir.naming import GLOBALS
 from transpiler.ir.program import (
     Let,
@@ -45,6 +45,7 @@ from transpiler.read.keras.evaluate.staging import (
     Frame,
     Memory,
     StageError,
+    holds_open,
     is_static,
     substitute,
 )
@@ -164,11 +165,17 @@ class Stager(
             return self.with_known_rank(value)
         if isinstance(value, Filling) and scope is not env:
             raise StageError(f"{name} is used by a function while a loop fills it")
+        there, parameter = self.frame.closed.get((id(scope), name), (MISSING, None))
+        if there is value:
+            return parameter
         if self.frame.kind == "class" and self.frames.get(id(scope)) is not self.frame:
             self.frame.reads[id(scope), name] = (scope, name, own_copy(value))
         if scope.kind == "module":
             return self.read_global(name, value, scope)
         return self.captured(name, value, self.frames.get(id(scope)))
+
+    def default(self, function: Function, name: str, value: Any) -> Any:
+        return self.captured(name, value, self.frames.get(id(function.env))) if holds_open(value) else value
 
     def captured(self, name: str, value: Any, home: Frame | None) -> Any:
         """A value read from an enclosing function: a class takes it as a constructor parameter."""
@@ -178,9 +185,13 @@ class Stager(
             return value
         if has_tensors(value):
             raise StageError(f"{name} is a tensor of the function around")
-        if type(value) is tuple and is_open(value) and is_static(value):
-            return tuple(self.captured(f"{name}{i}", v, home) for i, v in enumerate(value, start=1))
+        if isinstance(value, tuple) and is_open(value):
+            labels = value._fields if is_record(value) else range(1, len(value) + 1)  # type: ignore[attr-defined]
+            joint = "_" if is_record(value) else ""
+            return rebuilt(value, [self.captured(f"{name}{joint}{n}", v, home) for n, v in zip(labels, value)])
         if not isinstance(value, Sym):
+            if holds_open(value):
+                raise StageError(f"{name} of the function around holds what only that knows")
             return value
         return self.capture(name, value, home)
 

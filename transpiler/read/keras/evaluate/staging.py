@@ -24,6 +24,7 @@ from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
     Instance,
+    Partial,
 )
 
 AXIS_NAMES = {
@@ -88,6 +89,8 @@ class Frame:
     """What was read from scopes around the function: (scope, name, value)."""
     writes: set[tuple[int, str]] = field(default_factory=set)
     """What it set of objects from around it: (attributes by id, name). It need not ask around for that afterwards."""
+    closed: dict[tuple[int, str], tuple[Any, Any]] = field(default_factory=dict)
+    """What it takes as parameters of the calls that made its function: (scope, name) → the value there, the parameter."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
     abandoned: bool = False
@@ -311,6 +314,15 @@ def annotations_of(arguments: dict[str, Any], captures: dict[str, Any]) -> dict[
     return found
 
 
+def holds_open(value: Any) -> bool:
+    """Whether a value holds, however deep inside, what only the calls that made it know."""
+    if isinstance(value, Partial):
+        return holds_open([*value.args, *value.keywords.values()])
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_open, value))
+    return any(map(holds_open, value.values())) if isinstance(value, dict) else is_open(value)
+
+
 def is_iterable_static(value: Any) -> bool:
     """A sequence of static values, known or open."""
     if isinstance(value, Sym):
@@ -441,10 +453,3 @@ def axis_name(rank: int, axis: int) -> str:
 
 def staged_hint(name: str) -> str:
     return identifier(name)
-
-
-def first_symbol(value: Any) -> Sym:
-    if isinstance(value, Sym):
-        return value
-    items = value.values() if isinstance(value, dict) else value
-    return next(first_symbol(v) for v in items if is_open(v))

@@ -217,7 +217,7 @@ def _fill_fields(
                 raise TypeError(f"{cls.name}() misses the argument {name!r}")
             else:
                 given[name] = cls.lookup(name)
-        instance.attributes[name] = given[name]
+        interpreter.setattr(instance, name, given[name])
     after = cls.lookup("__post_init__")
     if after is not None:
         interpreter.call(Bound(after, instance), [], {})
