@@ -137,6 +137,22 @@ def build(width=4):
         {"Outer": ["in_channels", "kernel", "filters"]},
         ("build()", "build(6)"),
     ),
+    "keywords that are handed on": (
+        """
+def unit(filters, **options):
+    def apply(x):
+        return Conv2D(filters, 3, **options)(x)
+    return apply
+
+def build(depth=2, strides=2):
+    inputs = x = keras.Input((16, 16, 3))
+    for n in range(depth):
+        x = unit(4 * 2**n, strides=strides, padding="same", name="conv_%d" % n)(x)
+    return Model(inputs, x)
+""",
+        {"Unit": ["in_channels", "filters", "options_strides"]},
+        ("build()", "build(3)", "build(1, 3)"),
+    ),
     "fields of named tuples": (
         """
 import collections

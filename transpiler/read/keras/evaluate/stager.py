@@ -49,6 +49,7 @@ from transpiler.read.keras.evaluate.staging import (
     is_static,
     substitute,
 )
+from transpiler.read.keras.evaluate.syntax import is_handed_on
 from transpiler.read.keras.evaluate.values import (
     Env,
     Function,
@@ -190,6 +191,9 @@ class Stager(
             joint = "_" if is_record(value) else ""
             return rebuilt(value, [self.captured(f"{name}{joint}{n}", v, home) for n, v in zip(labels, value)])
         if not isinstance(value, Sym):
+            function = self.frame.function
+            if isinstance(value, dict) and function is not None and is_handed_on(function.node, name):
+                return {k: self.captured(f"{name}_{k}", v, home) for k, v in value.items()}
             if holds_open(value):
                 raise StageError(f"{name} of the function around holds what only that knows")
             return value

@@ -173,6 +173,13 @@ def free_names(node: ast.FunctionDef | ast.Lambda) -> set[str]:
     return read - own | declared
 
 
+def is_handed_on(node: ast.AST, name: str) -> bool:
+    """Whether a function only unpacks a variable as the keywords of calls, which copies it."""
+    uses = {n for n in nodes(node) if isinstance(n, ast.Name) and n.id == name}
+    unpacked = {k.value for n in nodes(node) if isinstance(n, ast.Call) for k in n.keywords if k.arg is None}
+    return bool(uses) and uses <= unpacked
+
+
 def assigned_names(body: list[ast.stmt]) -> list[str]:
     """The names that running `body` may bind, in order of appearance."""
     found: list[str] = []
