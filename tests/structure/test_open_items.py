@@ -35,7 +35,7 @@ KEPT = {
         PYRAMID + """
     return Model(inputs, Conv2D(2, 1)(levels[k]))
 """,
-        (*EVERY, "build(1, (9, 8, 1), 2)"),
+        (*EVERY, "build(1, (17, 16, 1), 2)"),
     ),
     "the input among them": (
         PYRAMID.replace("[x]", "[inputs]") + """

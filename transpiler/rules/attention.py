@@ -54,9 +54,13 @@ class _Attention(LayerRule):
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len(xs) not in (2, 3) or any(x.rank != 3 for x in xs):
             raise Declined("K2T103", f"{self.keras[0]} is translated for two or three inputs (batch, steps, features)")
-        query, key = xs[0].channels, xs[-1].channels
-        if type(query) is int and type(key) is int and query != key:
-            raise Declined("K2T104", f"{self.keras[0]} of {query} and {key} features is not translated")
+
+    def check_features(self, query: TensorType, other: TensorType) -> None:
+        """Raises Declined for tensors that are known to have different numbers of features."""
+        if type(query.channels) is int and type(other.channels) is int and query.channels != other.channels:
+            raise Declined(
+                "K2T104", f"{self.keras[0]} of {query.channels} and {other.channels} features is not translated"
+            )
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
         return (*xs[0].shape[:2], xs[1].shape[2])
@@ -77,6 +81,10 @@ class Attention(_Attention):
         ("Attention(score_mode='concat')", ((2, 3, 4), (2, 5, 4))),
         ("Attention(score_mode='concat', use_scale=True)", ((2, 3, 4), (2, 5, 6), (2, 5, 4))),
     )
+
+    def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        super().check(a, xs)
+        self.check_features(xs[0], xs[-1])
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         scaled, mode = a.const("use_scale"), a.lower("score_mode")
@@ -133,9 +141,9 @@ class AdditiveAttention(_Attention):
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         super().check(a, xs)
-        query, value = xs[0].channels, xs[1].channels
-        if a.const("use_scale") and type(query) is int and type(value) is int and query != value:
-            raise Declined("K2T104", "Keras gives the scale of AdditiveAttention the size of the values")
+        self.check_features(xs[0], xs[-1])
+        if a.const("use_scale"):  # Keras gives the scale the size of the values
+            self.check_features(xs[0], xs[1])
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         shape = (xs[0].channels,) if a.const("use_scale") else None

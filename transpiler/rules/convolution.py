@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, is_open
-from transpiler.ir.model import KERAS3, Args, Step, Weight
+from transpiler.ir.model import KERAS2, KERAS3, Args, Step, Weight
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType, product
 from transpiler.rules import spatial
 from transpiler.rules.activations import activation_steps
@@ -378,6 +378,8 @@ class _ConvTranspose(_Convolution):
             raise Declined("K2T102", "Keras takes an output_padding only where it is smaller than the strides")
         if any(d > 1 for d in dilation) and any(s > 1 for s in strides):
             raise Declined("K2T102", "Keras takes strides or a dilation_rate, not both")
+        if self.ndim == 3 and a.generation == KERAS2 and any(d > 1 for d in dilation):
+            raise Declined("K2T102", "legacy Keras leaves out the dilation_rate of Conv3DTranspose")
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
         if padding == "same" and any(e == 0 and span % 2 == 0 for e, span in zip(extra, spans)):
             raise Declined(
