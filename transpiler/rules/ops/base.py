@@ -88,6 +88,8 @@ class OpRule:
     """Whether it makes a tensor from values that are known when the model is built."""
     results: ClassVar[tuple[str, ...]] = ()
     """The names of the results, where there are several that have names."""
+    any_layout: ClassVar[bool] = False
+    """Whether it does the same in every layout."""
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def bind(self, path: str, args: Sequence[Any], kwargs: dict[str, Any], generation: str) -> Args:
@@ -105,7 +107,7 @@ class OpRule:
 
     def wants(self, path: str, a: Args) -> Layout | tuple[Layout, ...] | None:
         """The layout the tensors must have, or that of each; None if any will do (those of one rank then share one)."""
-        return Layout.KERAS
+        return None if self.any_layout else Layout.KERAS
 
     def lower(self, path: str, a: Args) -> Lowering:
         """The translation, where tensors among the arguments are `Operand`s."""

@@ -64,10 +64,8 @@ class Invert(OpRule):
 
     batched = True
     names = numpy_paths("bitwise_not", "bitwise_invert")
+    any_layout = True
     examples = (example("ops.bitwise_not(i)", i=(9, "ids", 4, 6)),)
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -82,13 +80,11 @@ class View(OpRule):
     batched = True
     names = numpy_paths("view")
     signature = "x, dtype=None"
+    any_layout = True
     examples = (
         example("ops.view(ops.stop_gradient(x)) * 2.0"),
         example("ops.view(i, 'int64') + 1", i=(9, "ids", 4, 6)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)

@@ -8,7 +8,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import Sym, code_of, is_open, witness_of
 from transpiler.ir.model import Args, Lowering, Step
-from transpiler.ir.shape import Layout, Shape
+from transpiler.ir.shape import Shape
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import (
     SIZE,
@@ -183,6 +183,7 @@ class Like(OpRule):
     signature = "x, dtype=None"
     signatures = {f"{h}.full_like": "x, value, dtype=None" for h in ("ops", "ops.numpy", "tensorflow")}
     renames = {"input": "x", "tensor": "x", "fill_value": "value"}
+    any_layout = True
     examples = (
         example("tf.zeros_like(x) + 1.0"),
         example("K.ones_like(x) * x"),
@@ -191,9 +192,6 @@ class Like(OpRule):
         example("ops.full_like(x, 2.5) * x"),
         example("tf.zeros_like(i, dtype='float32') + x", i=(3, "ids", 2, 3, 4), x=(2, 3, 4)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, leaf = tensor(a), leaf_of(path).replace("empty", "zeros")

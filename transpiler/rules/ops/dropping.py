@@ -6,7 +6,6 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering
-from transpiler.ir.shape import Layout
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import OpRule, elementwise, example, is_float, operand_text, tensor
 from transpiler.rules.spatial import is_one
@@ -22,15 +21,13 @@ class DropElements(OpRule):
         "tensorflow.compat.v1.nn.dropout": "x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None"
     }
     renames = {"level": "rate"}
+    any_layout = True
     examples = (
         example("K.dropout(x, 0.0)"),
         example("K.dropout(x, level=0, noise_shape=(2, 1, 4), seed=3)"),
         example("tf.nn.dropout(x, rate=0.0, noise_shape=[tf.shape(x)[0], 1, 4])"),
         example("tf.compat.v1.nn.dropout(x, 1.0)"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, rate = tensor(a), a.rate

@@ -8,7 +8,6 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering, Step
-from transpiler.ir.shape import Layout
 from transpiler.rules.ops.base import (
     SIZE,
     Operand,
@@ -92,10 +91,8 @@ class Unary(OpRule):
     batched = True
     names = paths(*UNARY)
     renames = {"input": "x", "inputs": "x", "a": "x", "value": "x"}
+    any_layout = True
     examples = unary_examples()
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def number(self, path: str, a: Args) -> Any:
         function = NUMBERS.get(leaf_of(path))
@@ -116,10 +113,8 @@ class Identity(OpRule):
     batched = True
     names = ("tensorflow.identity", "backend.to_dense")
     renames = {"input": "x", "tensor": "x"}
+    any_layout = True
     examples = (example("tf.identity(x) * 2.0"), example("K.to_dense(tensor=x) * 2.0"))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         return Lowering([], [tensor(a).type])
@@ -130,10 +125,8 @@ class Test(OpRule):
 
     batched = True
     names = paths("isnan", "is_nan", "isinf", "is_inf", "isfinite", "is_finite", "logical_not")
+    any_layout = True
     examples = (example("ops.isnan(x)"), example("tf.math.is_finite(x)"), example("tf.logical_not(x > 0.0)"))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         leaf = leaf_of(path)
@@ -154,6 +147,7 @@ class Cast(OpRule):
     batched = True
     names = paths("cast", "saturate_cast")
     signature = "x, dtype"
+    any_layout = True
     examples = (
         example("K.cast(x > 0.0, 'float32') * x"),
         example("tf.cast(i, tf.float32) * 0.5", i=(5, "ids", 2, 3)),
@@ -162,9 +156,6 @@ class Cast(OpRule):
         example("tf.saturate_cast(300.0 * x, tf.uint8)"),
         example("ops.saturate_cast(i * 40, 'int8')", i=(9, "ids", 2, 3)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def number(self, path: str, a: Args) -> Any:
         name = dtype_name(a.const("dtype"))
@@ -194,14 +185,12 @@ class ToFloat(OpRule):
     batched = True
     names = ("tensorflow.to_float", "tensorflow.to_int32", "tensorflow.to_int64", "backend.cast_to_floatx")
     renames = {"input": "x"}
+    any_layout = True
     examples = (
         example("tf.compat.v1.to_int32(x)"),
         example("K.cast_to_floatx(i) * 0.5", i=(4, "ids", 2, 3)),
         example("K.cast_to_floatx(x > 0.0)"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         name = {"to_int32": "int32", "to_int64": "int64"}.get(leaf_of(path), "float32")
@@ -222,6 +211,7 @@ class Clip(OpRule):
         "x_max": "max_value",
         "t": "x",
     }
+    any_layout = True
     examples = (
         example("K.clip(x, -0.3, 0.4)"),
         example("tf.clip_by_value(x, 0.0, 1.0)"),
@@ -234,9 +224,6 @@ class Clip(OpRule):
             y=(3, 4),
         ),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -272,13 +259,11 @@ class NanToNum(OpRule):
     batched = True
     names = paths("nan_to_num")
     signature = "x, nan=0.0, posinf=None, neginf=None"
+    any_layout = True
     examples = (
         example("ops.nan_to_num(tf.math.log(x), nan=0.5)"),
         example("ops.nan_to_num(i)", i=(3, "ids", 2, 3)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         if not is_float(tensor(a).dtype):  # every integer is a number

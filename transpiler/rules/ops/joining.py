@@ -113,6 +113,7 @@ class Split(OpRule):
     names = paths("split")
     signature = "x, parts, axis=0, num=None"
     renames = {"value": "x", "num_or_size_splits": "parts", "indices_or_sections": "parts"}
+    any_layout = True
     examples = (
         example("tf.split(x, 2, axis=-1)[1]"),
         example("sum(tf.split(x, 2, 2))"),
@@ -121,9 +122,6 @@ class Split(OpRule):
         example("ops.split(x, 2, axis=-1)[0]"),
         example("ops.split(x, [1, 3], axis=-1)[1]"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def keeps_batch(self, path: str, a: Args) -> bool:
         return axis_of(a, tensor(a).rank) != 0

@@ -39,9 +39,7 @@ class _Activation(OpRule):
 
     batched = True
     renames = {"features": "x", "input": "x", "logits": "x"}
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
+    any_layout = True
 
     def text(self, path: str, a: Args) -> str:
         raise NotImplementedError
@@ -284,10 +282,8 @@ class Gate(OpRule):
     batched = True
     names = ("ops.glu", "ops.nn.glu", "activations.glu")
     signature = "x, axis=-1"
+    any_layout = True
     examples = (example("ops.glu(x)"), example("ops.glu(x, axis=1)", x=(2, 6, 5, 3)))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -305,10 +301,8 @@ class SparseMax(OpRule):
     batched = True
     names = ("ops.sparsemax", "ops.nn.sparsemax", "activations.sparsemax")
     signature = "x, axis=-1"
+    any_layout = True
     examples = (example("ops.sparsemax(x)"), example("ops.sparsemax(2.0 * x, axis=1)", x=(2, 6, 5, 3)))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -323,10 +317,8 @@ class Threshold(OpRule):
     batched = True
     names = ("ops.threshold", "ops.nn.threshold", "activations.threshold")
     signature = "x, threshold, default_value"
+    any_layout = True
     examples = (example("ops.threshold(x, 0.25, -1.0)"), example("ops.threshold(x, threshold=0, default_value=0)"))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, value = tensor(a), a.default_value

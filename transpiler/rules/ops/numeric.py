@@ -57,6 +57,7 @@ class Floating(OpRule):
 
     batched = True
     names = (*numpy_paths(*FLOATING), "ops.math.erfc", "ops.math.erfinv")
+    any_layout = True
     examples = (
         *(example(f"ops.{leaf}(x)") for leaf in FLOATING if leaf not in ("arccosh", "arctanh", "erfinv")),
         example("ops.arccosh(abs(x) + 1.5)"),
@@ -65,9 +66,6 @@ class Floating(OpRule):
         *(example(f"ops.{leaf}(i)", i=(5, "ids", 2, 3)) for leaf in ("arcsinh", "exp2", "fabs", "sinc", "angle")),
         example("ops.fabs(x > 0.0)"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         leaf, x = leaf_of(path), tensor(a)
@@ -82,13 +80,11 @@ class FurtherTest(OpRule):
 
     batched = True
     names = numpy_paths(*TRUTHS)
+    any_layout = True
     examples = (
         *(example(f"ops.{leaf}(tf.math.log(tf.nn.relu(x)))") for leaf in TRUTHS),
         *(example(f"ops.{leaf}(i - 2)", i=(5, "ids", 2, 3)) for leaf in TRUTHS),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         return elementwise(TRUTHS[leaf_of(path)], [tensor(a)], "bool")
@@ -99,14 +95,12 @@ class Kept(OpRule):
 
     batched = True
     names = numpy_paths("copy", "conj", "conjugate", "real", "trunc")
+    any_layout = True
     examples = (
         *(example(f"ops.{leaf}(x) * 2.0") for leaf in ("copy", "conj", "conjugate", "real")),
         example("ops.trunc(3.0 * x)"),
         example("ops.trunc(i) + 1", i=(5, "ids", 2, 3)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -120,10 +114,8 @@ class Imaginary(OpRule):
 
     batched = True
     names = numpy_paths("imag")
+    any_layout = True
     examples = (example("ops.imag(x) + x"),)
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         return elementwise("torch.zeros_like({0})", [tensor(a)])

@@ -210,10 +210,8 @@ class AddAll(OpRule):
     names = (*paths("add_n", "accumulate_n"),)
     signature, inputs = "xs", ("xs",)
     renames = {"inputs": "xs"}
+    any_layout = True
     examples = (example("tf.add_n([x, y, x])", x=(2, 3), y=(2, 3)),)
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         xs = tensor_list(a, "xs")

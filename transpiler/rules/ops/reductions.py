@@ -287,15 +287,13 @@ class L2Normalize(OpRule):
     names = ("backend.l2_normalize", *(f"tensorflow.{h}.l2_normalize" for h in ("math", "nn", "linalg")))
     signature = "x, axis=None, epsilon=1e-12"
     renames = {"dim": "axis"}
+    any_layout = True
     examples = (
         example("K.l2_normalize(x, axis=-1)"),
         example("tf.math.l2_normalize(x, axis=1, epsilon=1e-6)"),
         example("tf.nn.l2_normalize(x, axis=[1, 2])"),
         example("K.l2_normalize(x)"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x = tensor(a)
@@ -314,15 +312,13 @@ class Normalize(OpRule):
 
     names = ("ops.normalize", "ops.nn.normalize")
     signature = "x, axis=-1, order=2, epsilon=None"
+    any_layout = True
     examples = (
         example("ops.normalize(x, axis=1)"),
         example("ops.normalize(0.1 * x, order=1, epsilon=0.5)"),
         example("ops.normalize(0.1 * x, -2, 3)"),
         example("ops.normalize(0.1 * x, axis=1, epsilon=0.3)"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, order = tensor(a), a.const("order")

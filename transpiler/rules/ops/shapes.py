@@ -8,7 +8,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, same
 from transpiler.ir.model import Args, Lowering, Step
-from transpiler.ir.shape import Layout, Shape, TensorType, product
+from transpiler.ir.shape import Shape, TensorType, product
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import (
     Operand,
@@ -240,15 +240,13 @@ class Flip(OpRule):
     names = (*paths("flip", "reverse"), "tensorflow.image.flip_left_right", "tensorflow.image.flip_up_down")
     signature = "x, axis=None"
     renames = {"tensor": "x", "axes": "axis", "image": "x"}
+    any_layout = True
     examples = (
         example("tf.reverse(x, [1])"),
         example("K.reverse(x, -1)"),
         example("ops.flip(x, axis=(1, 2))"),
         example("tf.image.flip_left_right(x)", x=(2, 3, 4, 3)),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, axis, leaf = tensor(a), a.const("axis"), leaf_of(path)
@@ -268,14 +266,12 @@ class Roll(OpRule):
     names = paths("roll")
     signature = "x, shift, axis=None"
     renames = {"input": "x"}
+    any_layout = True
     examples = (
         example("tf.roll(x, 1, axis=1)"),
         example("ops.roll(x, (-1, 2), axis=(1, -1))"),
         example("tf.roll(x, shift=[-2], axis=[1])"),
     )
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, axis = tensor(a), a.const("axis")

@@ -6,7 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering, Step
-from transpiler.ir.shape import Layout, TensorType, product
+from transpiler.ir.shape import TensorType, product
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import OpRule, axis_of, example, leaf_of, numpy_paths, one, promoted, tensor, tensor_list
 from transpiler.rules.ops.joining import Concat, Split
@@ -129,10 +129,8 @@ class FlipAlong(OpRule):
     """The first or the second axis backwards."""
 
     names = numpy_paths("flipud", "fliplr")
+    any_layout = True
     examples = (example("ops.fliplr(x)"), example("ops.flipud(x)"), example("ops.fliplr(x)", x=(2, 3, 4, 5)))
-
-    def wants(self, path: str, a: Args) -> Layout | None:
-        return None
 
     def keeps_batch(self, path: str, a: Args) -> bool:
         return True
