@@ -54,8 +54,7 @@ class Window:
     def of(a: Args, ndim: int) -> Window:
         given = (a.kernel_size, a.strides, a.dilation_rate)
         kernel, stride, dilation = (per_axis(v, ndim) for v in given)
-        if any(type(s) is int and s > 1 for s in stride) and any(type(d) is int and d > 1 for d in dilation):
-            raise Declined("K2T104", "Keras does not take strides and a dilation rate above 1 together")
+        check_dilated(stride, dilation)
         return Window(ndim, kernel, stride, dilation, given)
 
     def sizes(self, sizes: Sequence[Dim], padding: Any) -> tuple[Dim, ...]:
@@ -346,6 +345,12 @@ class SeparableConv2D(_SeparableConv):
     )
 
 
+def check_dilated(strides: Sequence[Any], dilation: Sequence[Any]) -> None:
+    """Raises Declined for a known stride and a known dilation rate above 1, which Keras does not take together."""
+    if any(type(s) is int and s > 1 for s in strides) and any(type(d) is int and d > 1 for d in dilation):
+        raise Declined("K2T104", "Keras does not take strides and a dilation rate above 1 together")
+
+
 def transposed_excess(kernel: int, stride: int, dilation: int, padding: str, extra: int | None) -> int:
     """How many cells a transposed convolution without padding yields beyond Keras's output; negative if too few.
 
@@ -376,8 +381,7 @@ class _ConvTranspose(_Convolution):
             raise Declined("K2T104", f"the padding {padding!r} is unknown")
         if any(e is not None and e >= s for e, s in zip(extra, strides)):
             raise Declined("K2T102", "Keras takes an output_padding only where it is smaller than the strides")
-        if any(d > 1 for d in dilation) and any(s > 1 for s in strides):
-            raise Declined("K2T102", "Keras takes strides or a dilation_rate, not both")
+        check_dilated(strides, dilation)
         if self.ndim == 3 and a.generation == KERAS2 and any(d > 1 for d in dilation):
             raise Declined("K2T102", "legacy Keras leaves out the dilation_rate of Conv3DTranspose")
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
