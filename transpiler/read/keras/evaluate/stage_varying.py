@@ -70,9 +70,10 @@ class StagedVarying:
 
     def closure_key(self, function: Function) -> Hashable:
         """What tells closures of one function apart, other than `closed_arguments`."""
-        rest = {n: v for n, v in closed_over(function).items() if not self.is_parameter(function, n)}
+        closed = closed_over(function)
+        rest = {n: v for n, v in closed.items() if not self.is_parameter(function, n)}
         scope: Env | None = function.env
-        if closed_over(function) and not any(map(is_open, rest.values())):
+        if closed and not any(map(is_open, rest.values())):
             scope = _ended_scopes(function.env)[-1].parent
         around = id(scope) if scope is not None and scope.kind != "module" else 0
         return around, tuple((n, repr(v) if is_static(v) else id(v)) for n, v in rest.items())
@@ -132,11 +133,14 @@ def closed_over(function: Function) -> dict[str, Any]:
 
     Nothing for a function that changes such a variable or what it holds, or that reads tensors from there.
     """
-    if not isinstance(function.node, ast.FunctionDef) or any(isinstance(n, ast.Nonlocal) for n in nodes(function.node)):
+    scopes = _ended_scopes(function.env)
+    if not scopes or not isinstance(function.node, ast.FunctionDef):
+        return {}
+    if any(isinstance(n, ast.Nonlocal) for n in nodes(function.node)):
         return {}
     found: dict[str, Any] = {}
     read = sorted(free_names(function.node))
-    for scope in _ended_scopes(function.env):
+    for scope in scopes:
         found.update({n: scope.names[n] for n in read if n in scope.names and n not in found})
     kept = {n for n, v in found.items() if isinstance(v, (list, dict))}
     return {} if any(map(has_tensors, found.values())) or kept & changed_names(function.node) else found
