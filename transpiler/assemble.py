@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
-from transpiler.ir.conversion import ConvertedModule, EntryPlan, WeightUnit
+from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan, WeightUnit
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
@@ -70,6 +71,10 @@ class Assembly:
         """Functions of the file → a call of them with arguments that were made up, if it builds a model."""
         self.asked: dict[ast.AST, Activation] = {}
         """The calls that builders were converted for."""
+        self.planned: dict[str, Any] = {}
+        """The expressions of planned entries → their models."""
+        self.training: list[tuple[Model, TrainingPlan]] = []
+        """Models, and how the result trains them."""
 
     # --- what to convert -----------------------------------------------------------------------------------------
 
@@ -299,6 +304,7 @@ class Assembly:
         if receiver is not None or not isinstance(activation.result, Model) or activation.assumed:
             return None
         expression = f"{name}()"
+        self.planned[expression] = activation.result
         assert written.factory is not None
         return EntryPlan(
             expression, "", expression, "", written.factory.tier, units(activation.result, self.program.interpreter)
@@ -521,6 +527,7 @@ class Assembly:
         interpreter = self.program.interpreter
         try:
             tier = self.convert_script(models).tier
+            self.planned |= models
             return [EntryPlan(n, "", n, "", tier, units(m, interpreter)) for n, m in models.items()]
         except Declined as declined:
             shared = len(models) > 1 and share_layers(models.values(), interpreter)
@@ -569,7 +576,7 @@ class Assembly:
         written = [c for w in self.done.values() if isinstance(w, Written) for c in w.classes]
         for finding in left_out_methods(written, self.memory.visited):
             self.findings.add(finding)
-        return Rewriter(
+        rewriter = Rewriter(
             self.program,
             self.findings,
             self.allow_partial,
@@ -578,7 +585,17 @@ class Assembly:
             self.settler.printed,
             self.done,
             self.project,
-        ).write()
+        )
+        modules = rewriter.write()
+        self.training = rewriter.training
+        return modules
+
+    def with_training(self, plans: Sequence[EntryPlan]) -> list[EntryPlan]:
+        """Plans with how their models are trained, once the files are written."""
+        return [
+            replace(p, training=next((t for m, t in self.training if m is self.planned.get(p.expression)), None))
+            for p in plans
+        ]
 
 
 def script_class_name(name: str, model: Model) -> str:

@@ -107,8 +107,16 @@ def convert(
     metavar="SECONDS",
     help="How long a model may run under each framework.",
 )
+@click.option(
+    "--train",
+    "steps",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Also train both sides for N steps, where the file says how, and compare the losses and the weights.",
+)
 @click.option("--json", "json_target", metavar="FILE", help="Write the results to FILE ('-': standard output).")
-def verify(path: str, timeout: float, json_target: str | None, **reading: Any) -> int:
+def verify(path: str, timeout: float, steps: int, json_target: str | None, **reading: Any) -> int:
     """Runs the Keras source PATH and its conversion side by side, and compares what they compute.
 
     Without --entry every model-building function that can be called with its defaults, and every module-level model,
@@ -117,7 +125,7 @@ def verify(path: str, timeout: float, json_target: str | None, **reading: Any) -
     from transpiler.commands import verify as command
     from transpiler.commands.common import ReadingOptions
 
-    return command.verify(path, ReadingOptions(**reading), timeout, json_target)
+    return command.verify(path, ReadingOptions(**reading), timeout, steps, json_target)
 
 
 @app.command()

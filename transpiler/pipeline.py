@@ -59,6 +59,7 @@ def convert_file(
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     modules = assembly.write()
+    plans = assembly.with_training(plans)
     return Conversion(modules, plans, assembly.all_findings(), assumptions(program), assembly.origins())
 
 

@@ -16,7 +16,7 @@ from transpiler.class_files import (
     shared_module,
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
-from transpiler.ir.conversion import ConvertedModule
+from transpiler.ir.conversion import ConvertedModule, TrainingPlan
 from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
@@ -33,6 +33,7 @@ from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
+from transpiler.training.writer import TrainingWriter
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
@@ -99,6 +100,10 @@ class Rewriter:
         self.allow_partial, self.only_entries = allow_partial, only_entries
         self.memory, self.printed, self.done = memory, printed, done
         self.project = project
+        self.untrained: dict[ast.Call, Declined] = {}
+        """Calls on models that belong to training and are not translated, and why."""
+        self.training: list[tuple[Model, TrainingPlan]] = []
+        """Models, and how the result trains them."""
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted, or those of the project, first."""
@@ -107,6 +112,9 @@ class Rewriter:
             if isinstance(written, Written):
                 by_source.setdefault(written.source, []).append(written)
         edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS, exports=self.may_export(s)) for s in by_source}
+        if not self.only_entries:
+            for source, edit in edits.items():
+                self.write_training(source, edit)
         texts = self.write_classes(by_source)
         for source, edit in edits.items():
             items = by_source[source]
@@ -125,10 +133,47 @@ class Rewriter:
             rename_exports(edits, texts)
         for source, edit in edits.items():
             file = texts.files.get(source) or FileOfClasses()
-            edit.helpers, edit.preamble = file.helpers, [*edit.preamble, *file.preamble]
+            edit.helpers = [*file.helpers, *(h for h in edit.helpers if h not in file.helpers)]
+            edit.preamble = [*edit.preamble, *file.preamble]
             text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
             result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
         return [*result, shared] if shared is not None else result
+
+    def write_training(self, source: SourceModule, edit: FileEdit) -> None:
+        """Rewrites what a file does with its models besides building them."""
+        interpreter = self.program.interpreter
+        visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
+        moved = [s for w in self.done.values() if isinstance(w, Written) for s in w.statements]
+        gone = {n for root in (*visited, *moved) for n in nodes(root)}
+        writer = TrainingWriter(
+            source,
+            interpreter.training_calls,
+            interpreter.generation,
+            edit,
+            self.class_of_model,
+            gone,
+            self.names_of(source),
+            interpreter.history_reads,
+        )
+        writer.write()
+        self.untrained |= writer.declined
+        self.training += writer.plans
+        for node in writer.handled:
+            interpreter.left_out.pop(node, None)
+            self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
+
+    def class_of_model(self, model: Model) -> ModuleClass | None:
+        """The class that stands for a model of the program."""
+        names = [n for n, v in self.program.evaluate().names.items() if v is model]
+        made = [a.function.node for a in self.program.interpreter.activations if a.result is model]
+        for node, written in self.done.items():
+            if not isinstance(written, Written) or written.factory is None:
+                continue
+            if node in made:
+                return written.factory.root
+            if written.factory.root is not None and any(n in names for n in written.assigned):
+                return written.factory.root
+        return None
 
     def may_export(self, source: SourceModule) -> bool:
         """Whether others may import from a file what it imports itself and never used."""
@@ -217,7 +262,7 @@ class Rewriter:
             self.place_classes(source, item.classes, item.root, self.anchor(source, item), file, placed, edit)
             self.place_factory(source, item, edit, known)
         self.place_classes(source, file.classes, None, None, file, placed, edit)
-        edit.dropped_names = {c.name for c in file.classes}
+        edit.dropped_names |= {c.name for c in file.classes}
         self.place_statics(source, edit)
 
     def place_tensor_function(
@@ -349,10 +394,11 @@ class Rewriter:
         name = self.program.interpreter.left_out[call]
         span = source.span(call)
         code = "K2T403" if name in WEIGHT_METHODS else "K2T401"
+        why = f": {self.untrained[call].message}" if call in self.untrained else ""
         finding = Finding(
             code,
             Severity.ERROR,
-            f"{name}() of the model is not translated",
+            f"{name}() of the model is not translated{why}",
             "Write the training loop, or load the weights, around the converted model.",
             span,
             excerpt(span),

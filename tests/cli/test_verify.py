@@ -73,15 +73,23 @@ def test_exit_code(run, verifier, model, statuses, code):
 
 def test_options_reach_the_verifier(run, verifier, model, tmp_path):
     named = ("--entry", "a()", "--entry", "b", "--setup", "x = 1", "--keras", "keras3", "--path", tmp_path)
-    run("verify", model, *named, "--timeout", "1200")
+    run("verify", model, *named, "--timeout", "1200", "--train", "7")
     assert verifier.calls == [
         (
             model,
-            {"entries": ("a()", "b"), "setup": "x = 1", "generation": "keras3", "roots": (tmp_path,), "timeout": 1200},
+            {
+                "entries": ("a()", "b"),
+                "setup": "x = 1",
+                "generation": "keras3",
+                "roots": (tmp_path,),
+                "timeout": 1200,
+                "steps": 7,
+            },
         )
     ]
     run("verify", model)
-    assert verifier.calls[1][1] == {"entries": (), "setup": "", "generation": "auto", "roots": (), "timeout": 300}
+    defaults = {"entries": (), "setup": "", "generation": "auto", "roots": (), "timeout": 300, "steps": 0}
+    assert verifier.calls[1][1] == defaults
 
 
 def test_results_go_to_stdout(run, verifier, model):

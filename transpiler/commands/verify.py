@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from transpiler.verify import Result
 
 
-def verify(path: str, reading: ReadingOptions, timeout: float, json_target: str | None) -> int:
+def verify(path: str, reading: ReadingOptions, timeout: float, steps: int, json_target: str | None) -> int:
     """Verifies the file at `path`, prints and saves the results, and returns the exit code.
 
-    `timeout` (seconds) is what a model may take under each framework.
+    `timeout` (seconds) is what a model may take under each framework; `steps` of its training are compared.
     """
     refuse_target(json_target)
     try:
@@ -34,7 +34,7 @@ def verify(path: str, reading: ReadingOptions, timeout: float, json_target: str 
         return DONE
     plan = reading.plan(source.name)
     with _progress(f"running {path} under Keras and under torch"):
-        results = _run(source, plan, timeout)
+        results = _run(source, plan, timeout, steps)
     if results is None:
         return COULD_NOT
     if not results:
@@ -47,7 +47,7 @@ def verify(path: str, reading: ReadingOptions, timeout: float, json_target: str 
     return exit_code([result.status for result in results])
 
 
-def _run(source: Source, plan: ReadingPlan, timeout: float) -> list[Result] | None:
+def _run(source: Source, plan: ReadingPlan, timeout: float, steps: int) -> list[Result] | None:
     """The results, or None after saying why there are none."""
     try:
         from transpiler.verify import verify_file
@@ -57,6 +57,7 @@ def _run(source: Source, plan: ReadingPlan, timeout: float) -> list[Result] | No
             "setup": plan.setup,
             "generation": plan.keras,
             "timeout": timeout,
+            "steps": steps,
         }
         if plan.shapes:
             from transpiler.verify.job import InputSpec

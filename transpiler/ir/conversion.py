@@ -28,6 +28,21 @@ class WeightUnit:
 
 
 @dataclass(frozen=True)
+class TrainingPlan:
+    """How the result trains a model, for `verify`: texts in the names of the file, over `{model}`."""
+
+    epoch: str
+    """The function that runs over the data once."""
+    optimizer: str
+    schedule: str
+    """The factor of the learning rate as a function of the step; "" if it does not change."""
+    titles: tuple[str, ...]
+    """What the function returns, as Keras calls it."""
+    targets: tuple[tuple[str, tuple[int | None, ...]], ...]
+    """For each output, what its targets are (`Measure.target`), and its shape."""
+
+
+@dataclass(frozen=True)
 class EntryPlan:
     """One model of the program: how to build it on either side, and how its weights correspond.
 
@@ -46,6 +61,8 @@ class EntryPlan:
     """The shapes, batch first, of the inputs that a model was converted for which declares none."""
     ids: bool = False
     """Whether these inputs hold integers."""
+    training: TrainingPlan | None = None
+    """How it is trained, if the file says so and all of it is translated."""
 
 
 @dataclass(frozen=True)

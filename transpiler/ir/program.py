@@ -297,6 +297,8 @@ class ModuleClass:
     """Whether it stands for a whole model: inputs and outputs are then in Keras order."""
     masks: dict[Value, Any] = field(default_factory=dict)
     """The tensors that carry masks, of a whole model."""
+    logits: list[str] | None = None
+    """The activations of its outputs, over `{0}`, where what comes before them is a method of its own."""
 
 
 MODE = "self.training"

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras")
-NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch")
+NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm")
+LIBRARIES = (*NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2")
+"""These and what torch itself needs: they try what is optional and must see that it is missing."""
 
 
 class _AnyAttribute(type):
@@ -116,9 +118,9 @@ def _names_wanted() -> list[str]:
 
 
 def _asked_by_library() -> bool:
-    """Whether the import comes from inside a framework, which tries what is optional and must see that it is missing."""
+    """Whether the import comes from inside of one of the LIBRARIES."""
     frame = _importing_frame()
-    folders = [f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in NEVER_STUBBED]
+    folders = [f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in LIBRARIES]
     return frame is not None and any(folder in frame.f_code.co_filename for folder in folders)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Span
+from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan, WeightUnit
 from transpiler.ir.model import Weight
-from transpiler.pipeline import ConvertedModule, EntryPlan, WeightUnit
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Job:
     units: tuple[WeightUnit, ...] | None
     converted: tuple[ConvertedModule, ...] = ()
     inputs: InputSpec = field(default_factory=InputSpec)
+    training: TrainingPlan | None = None
+    steps: int = 0
+    """How many steps of the training are compared."""
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps(asdict(self), default=_plain), encoding="utf-8")
@@ -63,6 +66,7 @@ def job_for(
     plan: EntryPlan,
     converted: Sequence[ConvertedModule],
     inputs: InputSpec,
+    steps: int = 0,
 ) -> Job:
     """The job of one planned entry."""
     changed = tuple(m for m in converted if m.changed)
@@ -71,7 +75,7 @@ def job_for(
         inputs = replace(inputs, shapes=shapes, all_ids=inputs.all_ids or plan.ids)
     return Job(
         str(path), module, tuple(map(str, roots)), generation, plan.setup, plan.expression, plan.torch_setup,
-        plan.torch_expression, tuple(plan.units), changed, inputs,
+        plan.torch_expression, tuple(plan.units), changed, inputs, plan.training, steps,
     )  # fmt: skip
 
 
@@ -85,6 +89,9 @@ def read_job(file: Path) -> Job:
     if inputs["shapes"] is not None:
         inputs["shapes"] = tuple(map(tuple, inputs["shapes"]))
     data["inputs"] = InputSpec(**inputs)
+    if data["training"] is not None:
+        targets = tuple((kind, tuple(shape)) for kind, shape in data["training"]["targets"])
+        data["training"] = TrainingPlan(**{**data["training"], "targets": targets})
     return Job(**{**data, "roots": tuple(data["roots"])})
 
 

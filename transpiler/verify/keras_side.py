@@ -20,8 +20,9 @@ import numpy as np
 
 from transpiler.verify import live
 from transpiler.verify.draw import ATTEMPTS, acceptable, calibrate, linear_output, randomise
-from transpiler.verify.imports import StubFinder, add_roots, brief
+from transpiler.verify.imports import ConvertedSources, StubFinder, add_roots, brief
 from transpiler.verify.job import Job, read_job
+from transpiler.verify.keras_fit import fit
 from transpiler.verify.keras_model import (
     BatchStatistics,
     BuildError,
@@ -33,6 +34,7 @@ from transpiler.verify.keras_model import (
     set_floatx,
 )
 from transpiler.verify.promote import exact_constants, promote
+from transpiler.verify.scripts import building_part
 from transpiler.verify.signature import signature, trace_inputs
 
 SEED = 20240
@@ -114,6 +116,9 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     if report["promoted"]:
         promote(keras)
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
+    text = Path(job.path).read_text(encoding="utf-8", errors="replace")
+    if (part := building_part(text, job.expression)) != text:
+        ConvertedSources({job.path: part}, {}).install()
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)
     report["single"] = names_single(job)
@@ -140,6 +145,8 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     if draw is None:
         work.trace()
         work.derivatives()
+        if job.training is not None and job.steps and getattr(subject.model, "optimizer", None) is not None:
+            fit(work, job)
     arrays["meta"] = np.array(json.dumps(meta))
     np.savez(f"{out}.{floatx}.npz", **arrays)
     report |= {"stage": "done", "kappa": meta.get("kappa"), "draw": meta.get("draw")}

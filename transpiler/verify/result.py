@@ -27,6 +27,8 @@ class Result:
     forward: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     gradients: dict[str, Any] = field(default_factory=dict)
+    fitting: dict[str, Any] = field(default_factory=dict)
+    """{steps, max_rel, bound, logs, weights}: the numbers of each step of the training, and the weights after it."""
     first_divergence: dict[str, Any] | None = None
     trained_apart: list[str] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
@@ -45,7 +47,12 @@ class Result:
 
     def _mismatch(self) -> str:
         parts = []
-        for part, row in (("outputs", self.forward), ("training", self.training), ("gradients", self.gradients)):
+        for part, row in (
+            ("outputs", self.forward),
+            ("training", self.training),
+            ("gradients", self.gradients),
+            ("steps", self.fitting),
+        ):
             problem = _problem(row)
             if problem:
                 parts.append(f"{part}: {problem}")
@@ -63,6 +70,7 @@ class Result:
             "forward": _finite(self.forward),
             "training": _finite(self.training),
             "gradients": _finite(self.gradients),
+            "fitting": _finite(self.fitting),
             "first_divergence": _finite(self.first_divergence),
             "trained_apart": self.trained_apart,
             "assumptions": self.assumptions,

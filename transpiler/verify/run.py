@@ -33,6 +33,7 @@ class _Context:
     roots: tuple[Path, ...]
     inputs: InputSpec
     timeout: float
+    steps: int = 0
 
 
 def verify_file(
@@ -44,8 +45,11 @@ def verify_file(
     roots: Sequence[Path] = (),
     inputs: InputSpec | None = None,
     timeout: float = TIMEOUT,
+    steps: int = 0,
 ) -> list[Result]:
     """Converts the file at `path` and verifies each entry; `timeout` (seconds) holds for each child process.
+
+    `steps` of the training are compared as well, for models of which the file says how they are trained.
 
     `auto` takes legacy Keras for a file that names it, else Keras 3 first, and legacy Keras for the entries whose original
     does not run there.
@@ -66,7 +70,7 @@ def verify_file(
         )
 
     return verify_with(
-        convert, path, entries=entries, generation=generation, roots=roots, inputs=inputs, timeout=timeout
+        convert, path, entries=entries, generation=generation, roots=roots, inputs=inputs, timeout=timeout, steps=steps
     )
 
 
@@ -79,13 +83,14 @@ def verify_with(
     roots: Sequence[Path] = (),
     inputs: InputSpec | None = None,
     timeout: float = TIMEOUT,
+    steps: int = 0,
 ) -> list[Result]:
     """`verify_file` with any converter: `convert(generation, entries)`."""
     if generation == AUTO and generation_of([text_of(Path(path))]) == KERAS2:
         generation = KERAS2
     generations = (KERAS3, KERAS2) if generation == AUTO else (generation,)
     _require("torch", *(name for g in generations[:1] for name in PACKAGES[g]))
-    context = _Context(Path(path), tuple(map(Path, roots)), inputs or InputSpec(), timeout)
+    context = _Context(Path(path), tuple(map(Path, roots)), inputs or InputSpec(), timeout, steps)
     started = time.monotonic()
     conversion = convert(generations[0], entries)
     spent = time.monotonic() - started
@@ -159,7 +164,9 @@ def _verify(plan: EntryPlan, conversion: Conversion, generation: str, context: _
     if conversion.modules:
         name = conversion.modules[0].name
     roots = (*context.roots, *([top] if top not in context.roots else []))
-    job = job_for(context.path, name, roots, generation, plan, conversion.modules, context.inputs)
+    job = job_for(context.path, name, roots, generation, plan, conversion.modules, context.inputs, context.steps)
+    if context.steps and plan.training is None:
+        result.assumptions.append("the training was not compared: the file does not say how, or it is not translated")
     with tempfile.TemporaryDirectory(prefix="keras2torch-") as name:
         _compare(job, context, Path(name), result)
 
@@ -221,4 +228,5 @@ def _judge(verdict: dict[str, Any], result: Result) -> None:
     result.trained_apart = verdict["trained_apart"]
     result.forward, result.training = verdict["forward"], verdict["training"]
     result.gradients, result.first_divergence = verdict["gradients"], verdict.get("first_divergence")
+    result.fitting = verdict.get("fitting", {})
     result.status = PASS if verdict["same"] else FAIL

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from transpiler.verify.result import FAIL, Result
 
-HEAD = ("status", "tier", "parameters", "outputs", "training", "gradients", "seconds", "entry")
+HEAD = ("status", "tier", "parameters", "outputs", "training", "gradients", "steps", "seconds", "entry")
 
 
 def print_results(results: Sequence[Result], stream: TextIO) -> None:
@@ -22,7 +22,7 @@ def print_results(results: Sequence[Result], stream: TextIO) -> None:
 
 def _cells(result: Result) -> tuple[str, ...]:
     parameters = "-" if result.parameters is None else f"{result.parameters:,}"
-    errors = [_error(row) for row in (result.forward, result.training, result.gradients)]
+    errors = [_error(row) for row in (result.forward, result.training, result.gradients, result.fitting)]
     entry = " ".join(result.entry.split())
     return (result.status, result.tier or "-", parameters, *errors, f"{result.seconds:.1f}", entry)
 

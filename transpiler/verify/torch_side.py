@@ -20,7 +20,9 @@ from transpiler.verify.compare import Difference, all_differences, bound, differ
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
+from transpiler.verify.scripts import building_part
 from transpiler.verify.signature import trace_inputs
+from transpiler.verify.torch_fit import fitted
 from transpiler.verify.torch_model import (
     Paired,
     Recorder,
@@ -83,6 +85,9 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         second.add_precision(result)
         model.to(DTYPES[first_meta["floatx"]])
     torch.set_default_dtype(DTYPES[first_meta["floatx"]])
+    if "fit_steps" in first_meta:
+        result["fitting"], same = check.guard(lambda: fitted(check, job))
+        result["same"] = result["same"] and same
     if not result["same"]:
         load(paired, first)
         model.eval()
@@ -114,8 +119,11 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _build(job: Job) -> tuple[nn.Module, list[str]]:
+    trains = (job.training.epoch,) if job.training is not None else ()
+    needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
-        {str(m.path): m.text for m in job.converted}, {m.name: str(m.path) for m in job.converted}
+        {str(m.path): building_part(m.text, needed.format(model="model"), trains) for m in job.converted},
+        {m.name: str(m.path) for m in job.converted},
     )
     converted.install()
     frameworks, missing = StubFinder(FRAMEWORKS, converted.has), StubFinder(None, converted.has)

@@ -22,6 +22,7 @@ from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_l
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.training_calls import History, TrainingCalls
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
@@ -60,11 +61,12 @@ class Activation:
     """The calls of this kind that it made in turn."""
 
 
-class Recorder(KerasInterpreter):
+class Recorder(TrainingCalls, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
+        self.begin_training()
         self.activations: list[Activation] = []
         self.rewritten: dict[ast.Call, str] = {}
         """Calls on models that have a torch idiom → its text."""
@@ -91,7 +93,17 @@ class Recorder(KerasInterpreter):
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
             elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
+                if name in TRAINING_METHODS:
+                    self.note_training(node, model, name, args, kwargs)
+                if name in ("fit", "fit_generator"):
+                    super().model_method(model, name, args, kwargs)
+                    return History(f"the result of {name}()")
         return super().model_method(model, name, args, kwargs)
+
+    def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        result = super().call_api(api, args, kwargs)
+        self.note_object(result)
+        return result
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         before, first = len(self.models), len(self.activations)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from typing import Any
 
 from transpiler.ir.expr import code_of
 from transpiler.ir.liveness import use_counts
@@ -17,6 +18,7 @@ from transpiler.ir.program import (
     ModuleClass,
     Return,
     Value,
+    tensors,
 )
 from transpiler.write.torch.constructor import ConstructorWriter
 from transpiler.write.torch.flags import Flags, flags_of
@@ -38,7 +40,7 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         self.printed = printed or {}
         self.initial = initial or Initializers()
         self.attributes: dict[Member, str] = {}
-        self.attribute_names = Names(MODULE_NAMES)
+        self.attribute_names = Names(MODULE_NAMES | {"logits"} if cls.logits else MODULE_NAMES)
         self.helpers: list[str] = []
         self.counts: Counter[Value] = use_counts(cls.block)
         self.variables: dict[Value, ast.expr] = {}
@@ -114,7 +116,8 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
             constructor=constructor.lines,
             inputs=inputs,
             returns=annotation(returned),
-            forward=forward.lines,
+            forward=self.activated(inputs, returned) if self.cls.logits else forward.lines,
+            logits=forward.lines if self.cls.logits else [],
         )
         return self.final_names(text)
 
@@ -145,6 +148,19 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         self.variables = {v: ast.Name(n, ast.Load()) for n, v in zip(inputs, self.cls.inputs)}
         self.forward_ops(self.cls.block.ops, out, dict(zip(inputs, self.cls.inputs)), set())
         return out
+
+    def activated(self, inputs: list[str], returned: Any) -> list[str]:
+        """`forward` of a class that computes its outputs without their activations in `logits`."""
+        call = f"self.logits({', '.join(inputs)})"
+        endings, values = self.cls.logits or [], tensors(returned)
+        if len(values) == 1 and not isinstance(returned, dict):
+            return [f"return {endings[0].format(call)}"]
+        names = Names(GLOBALS | frozenset(inputs)).take_numbered([identifier(v.hint) for v in values])
+        ends = [text.format(name) for text, name in zip(endings, names)]
+        if isinstance(returned, dict):
+            items = ", ".join(f"{k!r}: {text.format(f'outputs[{k!r}]')}" for k, text in zip(returned, endings))
+            return [f"outputs = {call}", f"return {{{items}}}"]
+        return [f"{', '.join(names)} = {call}", f"return {', '.join(ends)}"]
 
     def final_names(self, text: str) -> str:
         """Static variables by the names they are printed with, and submodules that are read by their attributes."""

@@ -54,6 +54,8 @@ class FileEdit:
     """What the text reads and nothing in it binds: a star import does."""
     exported: dict[str, list[str]] = field(default_factory=dict)
     """Names that the file only imports for others → what they are called now."""
+    libraries: dict[str, str] = field(default_factory=dict)
+    """Names that the new text takes from libraries besides torch itself → their modules."""
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
@@ -160,7 +162,9 @@ class FileEdit:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
         new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
-        return insert_imports(text, [*torch_imports(needed), *new], tree, edits)
+        return insert_imports(
+            text, [*torch_imports(needed), *library_imports(self.libraries, needed), *new], tree, edits
+        )
 
     def own_imports(self, used: set[str]) -> dict[str, list[str]]:
         """What the text uses from other files of the project: `from .blocks` → names."""
@@ -333,14 +337,17 @@ def _idle(statement: ast.stmt) -> bool:
     return False
 
 
-TORCH_NAMES = ("functools", "math", "np", "torch", "F", "Tensor", "nn")
+STANDARD = ("copy", "csv", "functools", "math", "os", "random")
+"""Modules of Python's library that are imported where they are used."""
+
+TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
 """What is imported where it is used."""
 
 
 def torch_imports(used: set[str]) -> list[str]:
     """The import lines for the torch names in use."""
     found = []
-    found += [f"import {name}" for name in ("functools", "math") if name in used]
+    found += [f"import {name}" for name in STANDARD if name in used]
     if "np" in used:
         found.append("import numpy as np")
     if "torch" in used:
@@ -351,6 +358,15 @@ def torch_imports(used: set[str]) -> list[str]:
     if names:
         found.append(f"from torch import {', '.join(names)}")
     return found
+
+
+def library_imports(libraries: dict[str, str], used: set[str]) -> list[str]:
+    """The import lines for names of other libraries: name → module."""
+    names: dict[str, list[str]] = {}
+    for name, module in libraries.items():
+        if name in used:
+            names.setdefault(module, []).append(name)
+    return [f"from {module} import {', '.join(sorted(found))}" for module, found in sorted(names.items())]
 
 
 def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[Edit]) -> str:

@@ -220,7 +220,7 @@ class KerasModels:
         if name == "get_layer":
             return self.get_layer(model, *args, **kwargs)
         if name in TRAINING_METHODS:
-            model.attributes["__compiled__"] = True
+            model.attributes.setdefault("__compiled__", True)
             self.report(
                 "K2T401",
                 f"{name}() is training code, which is not translated",

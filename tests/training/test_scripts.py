@@ -1,0 +1,25 @@
+"""Whole training scripts: converted, run, and compared with the originals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import printed
+
+from transpiler.verify.run import verify_file
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_a_script_prints_what_the_original_prints(script: Path, tmp_path: Path):
+    _, keras, result = printed(script, tmp_path)
+    assert len(keras) == len(result) > 3
+    np.testing.assert_allclose(result, keras, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_steps_of_the_training_are_the_same(script: Path):
+    results = verify_file(script, generation="keras3", steps=20)
+    assert [r.reason for r in results] == [""]
+    assert results[0].fitting["steps"] == 20

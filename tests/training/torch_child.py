@@ -1,0 +1,43 @@
+"""Runs the result of a conversion without noise and shuffling, from the weights that Keras started from.
+
+`torch_child.py JOB.json WEIGHTS.npz SCRIPT.py`
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import data
+
+from transpiler.verify.job import read_job
+from transpiler.verify.torch_model import Recorder, in_source_order, load, pair, silence
+
+job = read_job(Path(sys.argv[1]))
+script = sys.argv[3]
+recorder = Recorder([script])
+weights = dict(np.load(sys.argv[2]))
+loaded: list[nn.Module] = []
+original_to, original_loader = nn.Module.to, data.DataLoader.__init__
+
+
+def to(self: nn.Module, *args, **kwargs) -> nn.Module:
+    if not loaded:
+        loaded.append(self)
+        orders = {script: next(m.source_orders for m in job.converted)}
+        made = in_source_order(self, recorder.made, orders)
+        load(pair(self, made, job.units or (), dict.fromkeys(k[2:] for k in weights)), weights)
+        silence(self)
+    return original_to(self, *args, **kwargs)
+
+
+def in_order(self, *args, **kwargs) -> None:
+    original_loader(self, *args, **{**kwargs, "shuffle": False})
+
+
+nn.Module.to, data.DataLoader.__init__ = to, in_order
+torch.set_num_threads(1)
+sys.argv = [script]
+runpy.run_path(script, run_name="__main__")

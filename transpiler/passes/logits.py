@@ -1,0 +1,101 @@
+"""Models whose outputs end in a sigmoid or a softmax: what comes before these is what a crossentropy is computed from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from transpiler.ir.liveness import use_counts
+from transpiler.ir.model import Step
+from transpiler.ir.program import Apply, Member, ModuleClass, Return, Value, replace_tensors, tensors
+
+ENDINGS = {"nn.Sigmoid": "torch.sigmoid({0})", "nn.Softmax": "F.softmax({0}, dim=-1)"}
+"""Module of an activation → what it does to an output, in the order of axes that outputs have."""
+
+
+def last_activations(cls: ModuleClass) -> list[str]:
+    """The activation that ends each output of a whole model, over `{0}`; "" where there is none to take off."""
+    return [ending.text if ending is not None else "" for ending in _endings(cls)]
+
+
+def split_logits(cls: ModuleClass) -> None:
+    """Parts the last activations of a whole model from the rest."""
+    if cls.logits is not None:
+        return
+    endings = _endings(cls)
+    returned = _returned(cls)
+    values = tensors(returned.value) if returned is not None else []
+    cls.logits = [e.text if e is not None else "{0}" for e in endings]
+    for ending in endings:
+        for change in ending.changes if ending is not None else ():
+            change()
+    if returned is not None:
+        before = {v: e.before for v, e in zip(values, endings) if e is not None}
+        returned.value = replace_tensors(returned.value, before)
+
+
+@dataclass
+class Ending:
+    """The last activation of an output: the tensor before it, its text, and what taking it off changes."""
+
+    before: Value
+    text: str
+    changes: list[Callable[[], Any]]
+
+
+def _returned(cls: ModuleClass) -> Return | None:
+    return next((op for op in cls.block.ops if isinstance(op, Return)), None)
+
+
+def _endings(cls: ModuleClass) -> list[Ending | None]:
+    returned = _returned(cls)
+    values = tensors(returned.value) if returned is not None else []
+    counts = use_counts(cls.block)
+    return [_ending(cls, v, counts) if counts[v] == 1 else None for v in values]
+
+
+def _ending(cls: ModuleClass, value: Value, counts: Counter[Value]) -> Ending | None:
+    op = next((o for o in cls.block.ops if isinstance(o, Apply) and o.results == [value]), None)
+    if op is None or op.outputs or len(op.args) != 1:
+        return None
+    if op.step.permutes is not None:  # into Keras's order of axes; activations do not mind
+        inner = _ending(cls, op.args[0], counts) if counts[op.args[0]] == 1 else None
+        return (
+            None if inner is None else Ending(value, inner.text, [*inner.changes, partial(_rewire, op, inner.before)])
+        )
+    if op.member is not None and op.member.parts:
+        *rest, last = op.member.parts
+        text = _text(last.step, value)
+        if text is None or last.shared or not rest:
+            return None
+        before = Value(value.type, value.hint)
+        return Ending(before, text, [partial(_shorten, op, rest, before)])
+    text = _text(op.step, value)
+    if text is None or op.member is not None and op.member.shared:
+        return None
+    return Ending(op.args[0], text, [partial(cls.block.ops.remove, op)])
+
+
+def _rewire(op: Apply, value: Value) -> None:
+    op.args[0] = value
+
+
+def _shorten(op: Apply, rest: list[Member], before: Value) -> None:
+    """Takes the last submodule off a chain."""
+    assert op.member is not None
+    if len(rest) == 1:
+        op.member, op.step = rest[0], rest[0].step or op.step
+    else:
+        op.member.parts = rest
+    op.results = [before]
+
+
+def _text(step: Step | None, value: Value) -> str | None:
+    """The text of an activation that Keras recovers the input of; None for others, and for other axes than the last."""
+    name, _, arguments = (step.module or "").partition("(") if step is not None else ("", "", "")
+    if arguments not in (")", f"dim={value.type.axis(-1)})", "dim=-1)"):
+        return None
+    return ENDINGS.get(name)

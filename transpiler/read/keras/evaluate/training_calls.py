@@ -1,0 +1,130 @@
+"""What a program does with its models besides building them: `compile`, `fit`, `predict` …"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.model import KERAS2, ApiObject
+from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.rules.base import parse_signature, renamed
+
+SIGNATURES = {
+    "compile": (
+        "optimizer='rmsprop', loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False, "
+        "steps_per_execution=1, jit_compile='auto', auto_scale_loss=True"
+    ),
+    "fit": (
+        "x=None, y=None, batch_size=None, epochs=1, verbose='auto', callbacks=None, validation_split=0.0, "
+        "validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, "
+        "steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1, "
+        "max_queue_size=10, workers=1, use_multiprocessing=False"
+    ),
+    "evaluate": (
+        "x=None, y=None, batch_size=None, verbose='auto', sample_weight=None, steps=None, callbacks=None, "
+        "max_queue_size=10, workers=1, use_multiprocessing=False, return_dict=False"
+    ),
+    "predict": (
+        "x, batch_size=None, verbose='auto', steps=None, callbacks=None, max_queue_size=10, workers=1, "
+        "use_multiprocessing=False"
+    ),
+    "train_on_batch": "x, y=None, sample_weight=None, class_weight=None, reset_metrics=True, return_dict=False",
+    "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
+    "predict_on_batch": "x",
+}
+"""Today's methods of a model that belong to training; legacy Keras has others between them by keyword only."""
+
+LEGACY_SIGNATURES = {
+    "compile": (
+        "optimizer='rmsprop', loss=None, metrics=None, loss_weights=None, weighted_metrics=None, run_eagerly=None, "
+        "steps_per_execution=None, jit_compile=None, pss_evaluation_shards=0, sample_weight_mode=None"
+    ),
+}
+RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers"}
+
+
+class History(Unknown):
+    """What `fit` returns."""
+
+
+class Logs(Unknown):
+    """`history.history`: the numbers of every epoch, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCall:
+    """One evaluation of a call: what its arguments were, and the `compile` that is in force for the model."""
+
+    node: ast.Call
+    method: str
+    model: Any
+    arguments: Mapping[str, Any]
+    given: frozenset[str]
+    compiled: TrainingCall | None = None
+    objects: Mapping[ApiObject, ast.Call] = field(default_factory=dict)
+    """The calls that made the objects of Keras which the program has so far."""
+
+
+def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation: str) -> dict[str, Any] | None:
+    """The arguments of a training method that were given, by name; None if they do not fit."""
+    text = (generation == KERAS2 and LEGACY_SIGNATURES.get(method)) or SIGNATURES.get(method)
+    if text is None:
+        return None
+    signature = parse_signature(text)
+    try:
+        return dict(signature.bind(*args, **renamed(kwargs, RENAMES, signature.parameters)).arguments)
+    except TypeError:
+        return None
+
+
+def argument_nodes(call: ast.Call, method: str, generation: str) -> dict[str, ast.expr] | None:
+    """The expressions of a call's arguments by name; None where `*` or `**` hides them."""
+    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        return None
+    return bound_call(method, list(call.args), {k.arg: k.value for k in call.keywords if k.arg}, generation)
+
+
+class TrainingCalls:
+    """The part of the recorder that notes what is done with models."""
+
+    generation: str
+    stack: list[Any]
+
+    def begin_training(self) -> None:
+        self.training_calls: dict[ast.Call, list[TrainingCall]] = {}
+        """Calls of training methods → their evaluations."""
+        self.object_nodes: dict[ApiObject, ast.Call] = {}
+        """Objects of Keras that are no layers → the calls that made them."""
+        self.history_reads: set[ast.Attribute] = set()
+        """Where the numbers of the epochs are taken from what `fit` returned."""
+
+    def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
+        result = super().eval_Attribute(node, env)  # type: ignore[misc]
+        if isinstance(result, Logs):
+            self.history_reads.add(node)
+        return result
+
+    def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, History) and name == "history":
+            return Logs(value.reason)
+        return super().getattr(value, name)  # type: ignore[misc]
+
+    def note_object(self, value: Any) -> None:
+        node = self.stack[-1][1] if self.stack else None
+        if isinstance(value, ApiObject) and isinstance(node, ast.Call):
+            self.object_nodes[value] = node
+
+    def note_training(self, node: ast.Call, model: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Remembers an evaluation of a training method; a `compile` is in force from here on."""
+        arguments = bound_call(name, args, kwargs, self.generation)
+        if arguments is None:
+            arguments = {"": Unknown("its arguments are not evaluated")}
+        known = model.attributes.get("__compiled__")
+        call = TrainingCall(
+            node, name, model, arguments, frozenset(arguments), known if name != "compile" else None, self.object_nodes
+        )
+        self.training_calls.setdefault(node, []).append(call)
+        if name == "compile":
+            model.attributes["__compiled__"] = call

@@ -1,0 +1,1 @@
+"""Rules for what Keras's training code names: optimizers, schedules, losses, metrics."""

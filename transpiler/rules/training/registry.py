@@ -1,0 +1,43 @@
+"""Finds the rules for training code by name."""
+
+from __future__ import annotations
+
+import functools
+from typing import TypeVar
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject, ApiValue, Args
+from transpiler.rules.base import show
+from transpiler.rules.registry import rules_by_name
+from transpiler.rules.training.base import (
+    TRAINING,
+    LossRule,
+    MetricRule,
+    OptimizerRule,
+    ScheduleRule,
+    TrainingRule,
+)
+
+Rule = TypeVar("Rule", bound=TrainingRule)
+
+
+@functools.cache
+def training_rules(base: type[Rule]) -> dict[str, Rule]:
+    """Name → rule, for all optimizers, schedules, losses or metrics."""
+    return rules_by_name(base, lambda cls: cls.__dict__.get("names", ()))
+
+
+def known(base: type[Rule], value: object, generation: str) -> tuple[Rule, Args]:
+    """The rule for a name, a function or an object of Keras, and its arguments.
+
+    Raises Declined where there is none.
+    """
+    leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    rule = training_rules(base).get(leaf) if isinstance(leaf, str) else None
+    if rule is None:
+        raise Declined(TRAINING, f"{show(leaf)} of {base.home} is not translated")
+    made = isinstance(value, ApiObject)
+    return rule, rule.bind(value.args if made else (), value.kwargs if made else {}, generation)
+
+
+__all__ = ["LossRule", "MetricRule", "OptimizerRule", "ScheduleRule", "known", "training_rules"]

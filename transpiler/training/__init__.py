@@ -1,0 +1,1 @@
+"""What a program does with its models, as PyTorch: optimizers, loops over epochs, predictions."""

@@ -1,0 +1,77 @@
+"""The text of training code: what runs over the data once, and what repeats that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transpiler.ir.naming import Names
+from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
+from transpiler.write.torch.layout import render
+
+
+@dataclass(frozen=True)
+class EpochFunction:
+    """The function that runs over the data once: its name, its text, and what it returns."""
+
+    name: str
+    text: str
+    titles: tuple[str, ...]
+
+    def variables(self, prefix: str, names: Names) -> list[str]:
+        """Variables for what it returns."""
+        return [names.take(f"{prefix}_{t}") for t in self.titles]
+
+
+def epoch_function(
+    name: str,
+    trainer: Trainer,
+    inputs: int,
+    clipping: tuple[str, ...],
+    scheduled: bool,
+    weighted: bool,
+    progress: bool,
+) -> EpochFunction:
+    """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
+    count = len(trainer.predictions)
+    xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
+    ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
+    batch = [*xs, *ys, *(["weight"] if weighted else [])]
+    numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
+    method = "model.logits" if trainer.needs_logits else "model"
+    split = [trainer.needs_logits and bool(ending) for ending in trainer.endings]
+    outs = [f"{'logits' if s else 'output'}{n}" for s, n in zip(split, numbers)]
+    measured = [m for m in (*trainer.losses, *trainer.metrics) if not m.measure.on_logits and split[m.output]]
+    ended = {m.output: f"output{numbers[m.output]}" for m in measured}
+    activations = [f"{name} = {trainer.endings[i].format(outs[i])}" for i, name in sorted(ended.items())]
+
+    def filled(text: str, part: OutputLoss | OutputMetric) -> str:
+        output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
+        return text.format(output=output, target=ys[part.output])
+
+    parts = []
+    for loss in trainer.losses:
+        text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
+        if weighted:
+            text = f"({text} * weight).mean()"
+        parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
+    metrics = [(m.name, filled(m.measure.mean, m)) for m in trainer.metrics]
+    totals = [f"total_{title}" for title in trainer.titles]
+    text = render(
+        "training/run_epoch",
+        name=name,
+        titles=trainer.titles,
+        batch=batch,
+        outs=outs,
+        call=f"{method}({', '.join(xs)})",
+        loss=" + ".join(parts),
+        activations=activations,
+        metrics=metrics,
+        clipping=[line.format(parameters="model.parameters()") for line in clipping],
+        scheduled=scheduled,
+        progress=progress,
+        size=xs[0],
+        moved=[f"{v}.to(device)" for v in batch],
+        totals=totals,
+        averages=[f"{t} / count" for t in totals],
+    )
+    return EpochFunction(name, text, tuple(trainer.titles))

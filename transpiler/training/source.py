@@ -1,0 +1,123 @@
+"""Expressions of the source as values of rules: those that read the same where the result writes them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import MISSING, Sym
+from transpiler.ir.model import ApiObject
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.read.keras.parse import SourceModule
+from transpiler.rules.base import show
+from transpiler.rules.training.base import TRAINING
+
+FILES = ("filepath", "filename", "log_dir")
+"""Arguments that name files: these stay as they are written."""
+
+Scope = ast.AST | None
+"""A function of the source; None for the top level of a file."""
+
+
+class Scopes:
+    """The scopes of a file: which statement and expression stands in which function, and how often names are bound."""
+
+    def __init__(self, source: SourceModule) -> None:
+        self.source = source
+        self.scope: dict[ast.AST, Scope] = {}
+        self.statement: dict[ast.AST, ast.stmt] = {}
+        self.bound: dict[tuple[Scope, str], int] = {}
+        for statement in source.tree.body:
+            self._enter(statement, None, statement)
+
+    def _enter(self, node: ast.AST, scope: Scope, statement: ast.stmt) -> None:
+        self.scope[node] = scope
+        self.statement[node] = statement
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            self.bound[scope, node.id] = self.bound.get((scope, node.id), 0) + 1
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            a = node.args
+            for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))):
+                self.bound[node, p.arg] = self.bound.get((node, p.arg), 0) + 1
+            scope = node
+        for child in ast.iter_child_nodes(node):
+            self._enter(child, scope, child if isinstance(child, ast.stmt) else statement)
+
+    def reads_alike(self, expression: ast.expr, place: ast.AST) -> bool:
+        """Whether an expression surely has the same value at another place: names that are bound once, no calls."""
+        scope, there = self.scope.get(expression), self.scope.get(place)
+        if scope is not None and scope is not there:
+            return False
+        for node in nodes(expression):
+            if isinstance(node, (ast.Await, ast.Lambda, ast.NamedExpr)):
+                return False
+            if isinstance(node, ast.Call) and not makes_path(node):
+                return False
+            name = node.id if isinstance(node, ast.Name) else ""
+            if self.bound.get((scope, name), 0) > 1 or there is not scope and (there, name) in self.bound:
+                return False
+        return True
+
+
+def makes_path(node: ast.Call) -> bool:
+    """Whether a call joins or formats text."""
+    text = ast.unparse(node.func)
+    return text.startswith("os.path.") or text.endswith(".format") or text in ("str", "Path", "pathlib.Path")
+
+
+def value_at(value: Any, node: ast.expr | None, place: ast.AST, scopes: Scopes, name: str = "") -> Any:
+    """A value as the result has it at a place: as it stands in the source, where that is the same; else as it is.
+
+    Raises Declined for one that is only known when the program runs and cannot be repeated there.
+    """
+    repeats = node is not None and not isinstance(node, ast.Constant) and scopes.reads_alike(node, place)
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool) or name in FILES
+    if repeats and plain and any(isinstance(n, ast.Name) for n in nodes(node)):
+        return Sym(node, value)  # type: ignore[arg-type]
+    if isinstance(value, Unknown):
+        if repeats:
+            return Sym(node, MISSING)  # type: ignore[arg-type]
+        raise Declined(TRAINING, f"{ast.unparse(node) if node is not None else 'an argument'} cannot be evaluated")
+    return value
+
+
+def object_at(value: ApiObject, place: ast.AST, scopes: Scopes, call: TrainingCall) -> ApiObject:
+    """An object of Keras with its arguments as `value_at` has them."""
+    node = call.objects.get(value)
+    if node is None or node not in scopes.scope:
+        return value
+    positional = [n for n in node.args if not isinstance(n, ast.Starred)]
+    if len(positional) != len(value.args):
+        positional = [None] * len(value.args)  # type: ignore[list-item]
+    named: Mapping[str | None, ast.expr] = {k.arg: k.value for k in node.keywords}
+    first = FILES[0] if value.leaf == "ModelCheckpoint" else FILES[1] if value.leaf == "CSVLogger" else ""
+    args = [
+        argument_at(v, n, place, scopes, call, "" if i else first)
+        for i, (v, n) in enumerate(zip(value.args, positional))
+    ]
+    kwargs = {k: argument_at(v, named.get(k), place, scopes, call, k) for k, v in value.kwargs.items()}
+    return ApiObject(value.api, tuple(args), kwargs)
+
+
+def argument_at(
+    value: Any, node: ast.expr | None, place: ast.AST, scopes: Scopes, call: TrainingCall, name: str = ""
+) -> Any:
+    """An argument as the result has it at a place; an object of Keras with its own arguments so."""
+    if isinstance(value, ApiObject):
+        return object_at(value, place, scopes, call)
+    return value_at(value, node, place, scopes, name)
+
+
+def known_here(call: TrainingCall, name: str, default: Any) -> Any:
+    """An argument that decides what is written. Raises Declined if it cannot be evaluated."""
+    value = call.arguments.get(name, default)
+    if isinstance(value, Unknown):
+        raise Declined(TRAINING, f"{call.method}({name}=…) cannot be evaluated: {value.reason}")
+    return value
+
+
+__all__ = ["Scopes", "argument_at", "known_here", "object_at", "show", "value_at"]

@@ -1,0 +1,171 @@
+"""What a `compile` says, as the PyTorch code of an optimizer, of losses and of metrics."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Function, Model, Unknown
+from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
+from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
+from transpiler.training.source import Scopes, argument_at, known_here
+
+
+@dataclass(frozen=True)
+class OutputLoss:
+    """The loss of one output, and its weight in the sum."""
+
+    output: int
+    measure: Measure
+    weight: Any = None
+
+
+@dataclass(frozen=True)
+class OutputMetric:
+    """A metric of one output, and what Keras calls it."""
+
+    output: int
+    measure: Measure
+    name: str
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How a model is trained: everything of a `compile` but the optimizer."""
+
+    compiled: TrainingCall
+    predictions: tuple[Prediction, ...]
+    losses: tuple[OutputLoss, ...]
+    metrics: tuple[OutputMetric, ...]
+    endings: tuple[str, ...] = ()
+    """The last activation of each output, over `{0}`; "" for none that can be taken off."""
+
+    @property
+    def needs_logits(self) -> bool:
+        return any(m.measure.on_logits for m in (*self.losses, *self.metrics))
+
+    @property
+    def helpers(self) -> list[str]:
+        return [h for m in (*self.losses, *self.metrics) for h in m.measure.helpers]
+
+    @property
+    def titles(self) -> list[str]:
+        """What Keras calls the numbers of an epoch."""
+        return ["loss", *(m.name for m in self.metrics)]
+
+
+def trainer_of(compiled: TrainingCall, generation: str, endings: list[str]) -> Trainer:
+    """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
+
+    Raises Declined for what is not translated.
+    """
+    if "" in compiled.arguments:
+        raise Declined(TRAINING, "the arguments of compile() cannot be evaluated")
+    for name in ("weighted_metrics", "sample_weight_mode", "loss_weights"):
+        if compiled.arguments.get(name) not in (None, []) and name != "loss_weights":
+            raise Declined(TRAINING, f"compile({name}=…) is not translated")
+    model = compiled.model
+    if not isinstance(model, Model) or model.outputs is None:
+        raise Declined(TRAINING, "training of a model without a graph is not translated")
+    shapes = [t.type.shape for t in tensors(model.outputs)]
+    losses = per_output(known_here(compiled, "loss", None), len(shapes), "loss")
+    weights = per_output(known_here(compiled, "loss_weights", None), len(shapes), "loss_weights")
+    predictions = tuple(
+        Prediction(shape, name_of_ending(ending), name_of(loss)) for shape, ending, loss in zip(shapes, endings, losses)
+    )
+    found = [
+        OutputLoss(i, measure_of(LossRule, loss, predictions[i], generation), weight)
+        for i, (loss, weight) in enumerate(zip(losses, weights))
+        if loss is not None
+    ]
+    if not found:
+        raise Declined(TRAINING, "compile() without a loss is not translated")
+    metrics = [
+        OutputMetric(i, measure_of(MetricRule, metric, predictions[i], generation), title(metric, predictions[i]))
+        for i, metric in metrics_of(known_here(compiled, "metrics", None), len(shapes))
+    ]
+    if metrics and len(shapes) > 1:
+        raise Declined(TRAINING, "metrics of several outputs are not translated")
+    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(endings))
+
+
+def name_of_ending(text: str) -> str:
+    """`softmax` of `F.softmax({0}, dim=-1)`."""
+    return text.partition("(")[0].rpartition(".")[2]
+
+
+def per_output(value: Any, count: int, what: str) -> list[Any]:
+    """A loss or a weight for each output."""
+    if isinstance(value, dict):
+        raise Declined(TRAINING, f"compile({what}={{…}}) by the names of outputs is not translated")
+    if isinstance(value, (list, tuple)):
+        if len(value) != count:
+            raise Declined(TRAINING, f"compile({what}=…) has {len(value)} items for {count} outputs")
+        return list(value)
+    return [value] * count
+
+
+def metrics_of(value: Any, count: int) -> Iterator[tuple[int, Any]]:
+    """(output, metric) for all metrics of a `compile`."""
+    if value is None:
+        return
+    if isinstance(value, dict) or isinstance(value, (list, tuple)) and any(isinstance(v, (list, dict)) for v in value):
+        raise Declined(TRAINING, "metrics by output are not translated")
+    for metric in value if isinstance(value, (list, tuple)) else [value]:
+        yield 0, metric
+
+
+def name_of(value: Any) -> str:
+    """The name of a loss or a metric."""
+    leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    if not isinstance(leaf, str):
+        return ""
+    rule = training_rules(LossRule).get(leaf)
+    return next((n for n in rule.names if n.islower()), leaf) if rule is not None else leaf
+
+
+def measure_of(base: Any, value: Any, output: Prediction, generation: str) -> Measure:
+    """The code of a loss or a metric on one output."""
+    if isinstance(value, (Unknown, Function)):
+        what = value.name if isinstance(value, Function) else "what compile() is given"
+        raise Declined(TRAINING, f"{what} as one of the {base.home} is not translated")
+    if base is MetricRule and not is_metric(value):
+        base = LossRule  # every loss is a metric as well
+    rule, arguments = known(base, value, generation)
+    return rule.lower(arguments, output)
+
+
+def is_metric(value: Any) -> bool:
+    leaf = value.leaf if isinstance(value, (ApiObject, ApiValue)) else value
+    return leaf in training_rules(MetricRule) or leaf not in training_rules(LossRule)
+
+
+def title(metric: Any, output: Prediction) -> str:
+    """What Keras calls a metric in its logs: the string it was given by, or the name of the object."""
+    if isinstance(metric, ApiObject):
+        given = metric.kwargs.get("name")
+        if isinstance(given, str):
+            return given
+        rule = training_rules(MetricRule).get(metric.leaf)
+        names = [n for n in rule.names if n.islower()] if rule is not None else []
+        return names[0] if names else metric.leaf.lower()
+    return metric.leaf if isinstance(metric, ApiValue) else str(metric)
+
+
+def optimizer_of(
+    compiled: TrainingCall, place: ast.AST, scopes: Scopes, generation: str, changing: bool
+) -> OptimizerCode:
+    """The optimizer of a `compile`, for where it is made. Raises Declined for what is not translated."""
+    value = known_here(compiled, "optimizer", "rmsprop")
+    node = (argument_nodes(compiled.node, "compile", generation) or {}).get("optimizer")
+    value = argument_at(value, node, place, scopes, compiled)
+    if not isinstance(value, (str, ApiObject)):
+        raise Declined(TRAINING, "this optimizer is not translated")
+    rule, arguments = known(OptimizerRule, value, generation)
+    return rule.lower(arguments, changing)

@@ -1,0 +1,567 @@
+"""Training code of the source, statement by statement, as PyTorch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.conversion import TrainingPlan
+from transpiler.ir.expr import code_of
+from transpiler.ir.model import ApiObject, ApiValue, Args
+from transpiler.ir.naming import Names
+from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.trees import nodes
+from transpiler.passes.logits import last_activations, split_logits
+from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.names import canonical
+from transpiler.read.keras.parse import SourceModule
+from transpiler.rules.base import Raw, call
+from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.rules.training.callbacks import CallbackRule, Loop
+from transpiler.rules.training.registry import known
+from transpiler.rules.training.utilities import UTILITIES
+from transpiler.training.edits import edited
+from transpiler.training.loops import EpochFunction, epoch_function
+from transpiler.training.source import Scopes, known_here, object_at
+from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
+from transpiler.write.torch.layout import render
+from transpiler.write.torch.module import FileEdit, used_identifiers
+
+DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
+DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
+NOT_TRANSLATED = {
+    "fit": (
+        "class_weight", "steps_per_epoch", "validation_steps", "validation_freq",
+    ),
+    "evaluate": ("steps", "callbacks"),
+    "predict": ("steps", "callbacks"),
+}  # fmt: skip
+"""Arguments of methods that are declined if they are given."""
+
+
+@dataclass
+class Training:
+    """One `compile` and what was written for it."""
+
+    trainer: Trainer
+    receiver: str
+    optimizer: str = ""
+    epoch: EpochFunction | None = None
+    code: OptimizerCode | None = None
+    first: ast.Call | None = None
+    """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
+    calls: list[TrainingCall] = field(default_factory=list)
+
+
+class TrainingWriter:
+    """Rewrites what a file does with its models, where all of it is translated."""
+
+    def __init__(
+        self,
+        source: SourceModule,
+        calls: dict[ast.Call, list[TrainingCall]],
+        generation: str,
+        edit: FileEdit,
+        roots: Callable[[Any], ModuleClass | None],
+        gone: Collection[ast.AST],
+        names_of_file: Mapping[str, Any],
+        history_reads: Collection[ast.Attribute],
+    ) -> None:
+        self.source, self.calls, self.generation, self.edit = source, calls, generation, edit
+        self.roots = roots
+        """The class of a model."""
+        self.gone = gone
+        """The nodes of what is replaced by classes and factories."""
+        self.names_of_file = names_of_file
+        self.history_reads = history_reads
+        self.scopes = Scopes(source)
+        self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
+        self.functions: dict[str, str] = {}
+        """Texts of functions that the file needs → their names."""
+        self.declined: dict[ast.Call, Declined] = {}
+        """Calls that are not translated, and why."""
+        self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
+        """Expressions that are replaced, by their statements."""
+        self.handled: set[ast.Call] = set()
+        """Calls that are translated."""
+        self.trained: set[ast.stmt] = set()
+        """The statements that they stand in."""
+        self.plans: list[tuple[Any, TrainingPlan]] = []
+        """Models, and how they are trained."""
+
+    def write(self) -> None:
+        """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
+        here = {n: c for n, c in self.calls.items() if n in self.scopes.scope and n not in self.gone}
+        by_compile: dict[ast.Call | None, list[ast.Call]] = {}
+        for node, evaluations in here.items():
+            for evaluation in evaluations:
+                owner = node if evaluation.method == "compile" else getattr(evaluation.compiled, "node", None)
+                group = by_compile.setdefault(owner, [])
+                if node not in group:
+                    group.append(node)
+        for owner, group in by_compile.items():
+            try:
+                self.write_group(owner, group)
+            except Declined as declined:
+                for node in group:
+                    self.declined[node] = declined
+        self.drop_arguments()
+        self.write_utilities()
+        for read in self.history_reads:  # the result has the numbers themselves
+            if read in self.scopes.statement and read not in self.gone and self.handled:
+                self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
+        for statement, edits in self.edits.items():
+            self.edit.replaced[statement] = edited(self.source.text, statement, edits)
+        self.place_functions()
+
+    def drop_arguments(self) -> None:
+        """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
+        found = {
+            node for n in self.handled for e in self.calls[n] for v in e.arguments.values() for node in made_by(v, e)
+        }
+        kept = [s for s in set(self.scopes.statement.values()) if isinstance(s, ast.Assign) and s not in self.gone]
+        names = {
+            t.id: s for s in kept for t in s.targets if len(s.targets) == 1 and isinstance(t, ast.Name)
+            and self.scopes.bound.get((self.scopes.scope[s], t.id)) == 1
+        }  # fmt: skip
+        candidates: dict[str, ast.Assign] = {}
+        while more := {n: s for n, s in names.items() if n not in candidates and only_of(s.value, found, candidates)}:
+            candidates |= more
+        changed = True
+        while changed:
+            gone = {*self.trained, *candidates.values()}
+            read = {
+                n.id
+                for n, statement in self.scopes.statement.items()
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and statement not in gone
+            }
+            changed = bool(candidates.keys() & read)
+            candidates = {n: s for n, s in candidates.items() if n not in read}
+        self.edit.removed |= set(candidates.values())
+
+    def write_utilities(self) -> None:
+        """Functions of Keras on data, in code that stays."""
+        for node in self.scopes.statement:
+            if not isinstance(node, (ast.Name, ast.Attribute)) or node in self.gone:
+                continue
+            path = self.path_of(node)
+            utility = UTILITIES.get(path)
+            if utility is None or isinstance(node.ctx, ast.Store):
+                continue
+            self.edits.setdefault(self.scopes.statement[node], {})[node] = utility.helper or utility.function
+            self.edit.dropped_names.add(path.rpartition(".")[2])
+            if utility.helper and utility.helper not in self.edit.helpers:
+                self.edit.helpers.append(utility.helper)
+
+    def path_of(self, node: ast.AST) -> str:
+        """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
+        if isinstance(node, ast.Name):
+            scope = self.scopes.scope[node]
+            value = self.names_of_file.get(node.id)
+            hidden = scope is not None and (scope, node.id) in self.scopes.bound
+            return value.path if isinstance(value, ApiValue) and not hidden else ""
+        if isinstance(node, ast.Attribute):
+            return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
+        return ""
+
+    def place_functions(self) -> None:
+        """Puts the functions above the first statement that does something with a model."""
+        first = next((s for s in self.source.tree.body if any(n in self.trained for n in nodes(s))), None)
+        if first is not None and self.functions:
+            self.edit.before.setdefault(first, []).extend(self.functions.values())
+
+    def write_group(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
+        """What is done with a model from one `compile` on."""
+        outer = self.functions, self.edits, dict(self.edit.replaced), set(self.edit.removed), list(self.edit.helpers)
+        self.functions, self.edits = dict(self.functions), {s: dict(e) for s, e in self.edits.items()}
+        try:
+            training = self.training_of(owner, group)
+            for node in sorted(group, key=lambda n: (n.lineno, n.col_offset)):
+                for evaluation in self.calls[node]:
+                    getattr(self, f"write_{evaluation.method}", self.write_other)(evaluation, training)
+        except Declined:
+            self.functions, self.edits, self.edit.replaced, self.edit.removed, self.edit.helpers = outer
+            raise
+        self.handled.update(group)
+        if owner is not None and owner in self.scopes.scope:
+            self.handled.add(owner)
+        if training is not None and training.epoch is not None and training.code is not None:
+            self.plans.append((training.trainer.compiled.model, self.plan_of(training)))
+        self.trained.update(self.statement_of(n) for n in group)
+
+    def training_of(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> Training | None:
+        """The losses, the optimizer and the function for an epoch, as far as the group needs them."""
+        evaluations = [
+            e for n in group for e in self.calls[n] if e.node is owner or e.compiled is not None or owner is None
+        ]
+        methods = {e.method for e in evaluations}
+        if owner is None:
+            if methods - {"predict", "predict_on_batch"}:
+                raise Declined(TRAINING, "the model is not compiled by code that could be evaluated")
+            return None
+        compiled = self.calls[owner][-1]
+        if not methods - {"compile", "predict", "predict_on_batch"}:
+            return None
+        model = compiled.model
+        root = self.roots(model)
+        if root is None:
+            raise Declined(TRAINING, "the model is not converted")
+        trainer = trainer_of(compiled, self.generation, last_activations(root))
+        if trainer.needs_logits:
+            split_logits(root)
+        if not isinstance(owner.func, ast.Attribute):
+            raise Declined(TRAINING, "this way to call compile() is not translated")
+        training = Training(trainer, ast.unparse(owner.func.value))
+        learns = methods & {"fit", "train_on_batch"}
+        if learns:
+            fitted = [e for e in evaluations if e.method == "fit"]
+            changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
+            training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
+            training.optimizer = self.names.take("optimizer")
+            if owner in self.gone:
+                training.first = self.first_learning(group)
+        fits = [e for e in evaluations if e.method == "fit"]
+        weighted = any(e.arguments.get("sample_weight") is not None for e in evaluations)
+        progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in fits)
+        inputs = len(tensors(model.inputs))
+        if methods & {"fit", "evaluate"}:
+            code = training.code
+            name = self.names.take("run_epoch")
+            training.epoch = epoch_function(
+                name, trainer, inputs, code.clipping if code else (), bool(code and code.schedule), weighted, progress
+            )
+            self.functions[name] = training.epoch.text
+            self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
+            self.takes("torch.utils.data", "DataLoader", "TensorDataset")
+            if progress:
+                self.takes("tqdm", "tqdm")
+        return training
+
+    def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
+        """The first call that trains. Raises Declined if there are others that do not surely come after it."""
+        learning = [n for n in group if any(e.method in ("fit", "train_on_batch") for e in self.calls[n])]
+        learning.sort(key=lambda n: (n.lineno, n.col_offset))
+        bodies = {id(self.body_of(self.statement_of(n))) for n in learning}
+        if len(bodies) > 1:
+            raise Declined(TRAINING, "a model that its builder compiles is trained in several places")
+        return learning[0]
+
+    def body_of(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements beside a statement."""
+        for node in (self.source.tree, *self.scopes.scope):
+            for name in ("body", "orelse", "finalbody"):
+                found = getattr(node, name, None)
+                if isinstance(found, list) and statement in found:
+                    return found
+        raise AssertionError("a statement outside of the file")
+
+    @staticmethod
+    def plan_of(training: Training) -> TrainingPlan:
+        code, epoch = training.code, training.epoch
+        assert code is not None and epoch is not None
+        kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
+        return TrainingPlan(
+            epoch.name,
+            call(code.function, Raw("{model}.parameters()"), **code.arguments),
+            code.schedule.factor if code.schedule is not None else "",
+            epoch.titles,
+            tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
+        )
+
+    def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:
+        statement = self.statement_of(evaluation.node)
+        made = [] if training is None or training.code is None else self.optimizer_lines(training, training.receiver)
+        self.replace(statement, "\n".join(made))
+
+    def optimizer_lines(self, training: Training, model: str) -> list[str]:
+        """The statements that make the optimizer of a model."""
+        assert training.code is not None
+        code = training.code
+        made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
+        self.edit.helpers += [h for h in code.helpers if h not in self.edit.helpers]
+        return [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
+
+    def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None and training.epoch is not None
+        self.check(evaluation, training)
+        arguments = argument_nodes(evaluation.node, "fit", self.generation)
+        if arguments is None:
+            raise Declined(TRAINING, "fit() with * or ** is not translated")
+        statement = self.statement_of(evaluation.node)
+        target = self.target_of(statement, evaluation.node)
+        self.replace(statement, self.fit_text(evaluation, training, arguments, target))
+
+    def fit_text(
+        self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], target: str | None
+    ) -> str:
+        epoch = training.epoch
+        assert epoch is not None
+        names = Names(frozenset(used_identifiers(self.source.tree)) | {n for _, n in self.scopes.bound})
+        model = self.receiver_of(evaluation.node)
+        columns = self.columns(evaluation, arguments, training)
+        size = self.text(arguments.get("batch_size"), "32", none="32")
+        shuffle = known_here(evaluation, "shuffle", True)
+        if not isinstance(shuffle, bool):
+            raise Declined(TRAINING, "fit(shuffle=…) with anything but True and False is not translated")
+        lines = self.optimizer_lines(training, model) if training.first is evaluation.node else []
+        split = known_here(evaluation, "validation_split", 0.0)
+        train, validation = names.take("train_loader"), ""
+        given = arguments.get("validation_data")
+        if given is not None and not is_none(given):
+            if not isinstance(given, (ast.Tuple, ast.List)) or len(given.elts) != 2:
+                raise Declined(TRAINING, "validation_data that is no pair of arrays is not translated")
+            own = dict(zip(("x", "y"), given.elts))
+            validation = names.take("val_loader")
+            held = self.columns(evaluation, own, training)
+            lines.append(f"{train} = {self.loader(columns, size, shuffle)}")
+            lines.append(f"{validation} = {self.loader(held, size)}")
+        elif split:
+            validation = names.take("val_loader")
+            first = [names.take(n) for n in self.column_names(len(columns), training)]
+            lines += [f"{n} = {c}" for n, c in zip(first, columns)]
+            cut = names.take("split")
+            lines.append(f"{cut} = int(len({first[0]}) * {self.share(arguments['validation_split'], split)})")
+            parts = [[f"{n}[:{cut}]" for n in first], [f"{n}[{cut}:]" for n in first]]
+            lines.append(f"{train} = {self.loader(parts[0], size, shuffle)}")
+            lines.append(f"{validation} = {self.loader(parts[1], size)}")
+        else:
+            lines.append(f"{train} = {self.loader(columns, size, shuffle)}")
+        verbose = known_here(evaluation, "verbose", "auto")
+        trained = epoch.variables("train", names)
+        held_out = epoch.variables("val", names) if validation else []
+        values = dict(zip((*epoch.titles, *(f"val_{t}" for t in epoch.titles)), (*trained, *held_out)))
+        history = target
+        epochs = self.text(arguments.get("epochs"), "1")
+        shown = epochs if epochs.isalnum() else f"{epochs}"
+        epoch_name = names.take("epoch")
+        rising = {m.name for m in training.trainer.metrics if m.measure.rising}
+        loop = Loop(
+            model,
+            training.optimizer,
+            epoch_name,
+            values,
+            frozenset(rising | {f"val_{n}" for n in rising}),
+            names.take,
+        )
+        acts = [rule.lower(a, loop) for rule, a in self.callbacks(evaluation)]
+        for act in acts:
+            for name, module in act.libraries.items():
+                self.takes(module, name)
+        schedule = ""
+        if training.code is not None and training.code.schedule is not None:
+            scheduler = names.take("scheduler")
+            factor = training.code.schedule.factor
+            lines.append(
+                f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, lambda step: {factor})"
+            )
+            schedule = f", {scheduler}"
+        lines += [line for act in acts for line in act.before]
+        text = render(
+            "training/fit",
+            lines=lines,
+            history=history,
+            values=values,
+            epoch=epoch_name,
+            begin=[line for act in acts for line in act.begin],
+            end=[line for act in acts for line in act.end],
+            stop=[line for act in acts for line in act.stop],
+            after=[line for act in acts for line in act.after],
+            first=self.text(arguments.get("initial_epoch"), "0"),
+            epochs=epochs,
+            shown=shown,
+            trained=trained,
+            held_out=held_out,
+            train_call=f"{epoch.name}({model}, {train}, {training.optimizer}{schedule})",
+            val_call=f"{epoch.name}({model}, {validation})",
+            prints=verbose != 0,
+        )
+        return text
+
+    def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args]]:
+        """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
+        given = known_here(evaluation, "callbacks", None)
+        found = []
+        for value in given if isinstance(given, (list, tuple)) else [] if given is None else [given]:
+            if not isinstance(value, ApiObject):
+                raise Declined(TRAINING, "a callback of the program is not translated")
+            own = object_at(value, evaluation.node, self.scopes, evaluation)
+            found.append(known(CallbackRule, own, self.generation))
+        return found
+
+    def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None and training.epoch is not None
+        self.check(evaluation, training)
+        arguments = argument_nodes(evaluation.node, "evaluate", self.generation)
+        if arguments is None or known_here(evaluation, "return_dict", False):
+            raise Declined(TRAINING, "this evaluate() is not translated")
+        size = self.text(arguments.get("batch_size"), "32", none="32")
+        loader = self.loader(self.columns(evaluation, arguments, training), size)
+        self.replace_expression(
+            evaluation.node, f"{training.epoch.name}({self.receiver_of(evaluation.node)}, {loader})"
+        )
+
+    def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
+        self.check(evaluation, training)
+        arguments = argument_nodes(evaluation.node, "predict", self.generation)
+        model = evaluation.model
+        xs, ys = tensors(model.inputs), tensors(model.outputs)
+        if arguments is None or "x" not in arguments:
+            raise Declined(TRAINING, "this predict() is not translated")
+        if len(xs) != 1 or len(ys) != 1:
+            raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
+        name = self.function("predict", dtype=DTYPES.get(xs[0].type.dtype, "torch.float32"))
+        size = self.text(arguments.get("batch_size"), "", none="")
+        given = [
+            self.receiver_of(evaluation.node),
+            ast.unparse(arguments["x"]),
+            *([f"batch_size={size}"] if size else []),
+        ]
+        self.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
+
+    def write_other(self, evaluation: TrainingCall, training: Training | None) -> None:
+        raise Declined(TRAINING, f"{evaluation.method}() is not translated")
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def check(self, evaluation: TrainingCall, training: Training | None) -> None:
+        """Raises Declined for arguments that are not translated."""
+        for name in NOT_TRANSLATED[evaluation.method]:
+            value = evaluation.arguments.get(name)
+            if value is not None and value != [] and not (name == "validation_freq" and value == 1):
+                raise Declined(TRAINING, f"{evaluation.method}({name}=…) is not translated")
+        if "" in evaluation.arguments:
+            raise Declined(TRAINING, f"the arguments of {evaluation.method}() cannot be evaluated")
+
+    def columns(self, evaluation: TrainingCall, given: dict[str, ast.expr], training: Training) -> list[str]:
+        """The data as tensors: inputs, targets and, if there are any, weights of the samples."""
+        model = evaluation.model
+        xs = tensors(model.inputs)
+        inputs = self.parts(given.get("x"), len(xs), "inputs")
+        if given.get("y") is None or is_none(given["y"]):
+            raise Declined(TRAINING, f"{evaluation.method}() without targets is not translated")
+        targets = self.parts(given["y"], len(training.trainer.predictions), "targets")
+        wanted = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
+        found = [tensor(t, DTYPES.get(x.type.dtype, "torch.float32")) for t, x in zip(inputs, xs)]
+        found += [
+            tensor(t, "torch.long" if wanted.get(i) == "classes" else "torch.float32") for i, t in enumerate(targets)
+        ]
+        weights = given.get("sample_weight")
+        if weights is not None and not is_none(weights):
+            found.append(tensor(ast.unparse(weights), "torch.float32"))
+        return found
+
+    def parts(self, node: ast.expr | None, count: int, what: str) -> list[str]:
+        """The texts of several inputs or targets, which have to be written one by one."""
+        if node is None:
+            raise Declined(TRAINING, f"there are no {what}")
+        if isinstance(node, (ast.List, ast.Tuple)) and len(node.elts) == count:
+            return [ast.unparse(n) for n in node.elts]
+        if count != 1 or isinstance(node, (ast.Dict, ast.List, ast.Tuple)):
+            raise Declined(TRAINING, f"{count} {what} have to be listed one by one")
+        return [ast.unparse(node)]
+
+    def column_names(self, count: int, training: Training) -> list[str]:
+        """Variables for `count` columns of data."""
+        targets = len(training.trainer.predictions)
+        inputs = len(tensors(training.trainer.compiled.model.inputs))
+        names = ["inputs"] if inputs == 1 else [f"inputs{i + 1}" for i in range(inputs)]
+        names += ["targets"] if targets == 1 else [f"targets{i + 1}" for i in range(targets)]
+        return [*names, *(["weights"] if count > len(names) else [])]
+
+    @staticmethod
+    def loader(columns: Sequence[str], size: str, shuffle: bool = False) -> str:
+        mixed = ", shuffle=True" if shuffle else ""
+        return f"DataLoader(TensorDataset({', '.join(columns)}), batch_size={size}{mixed})"
+
+    @staticmethod
+    def share(node: ast.expr, value: float) -> str:
+        """What is left of the data for training."""
+        return code_of(1 - value) if isinstance(node, ast.Constant) else f"(1 - {ast.unparse(node)})"
+
+    @staticmethod
+    def text(node: ast.expr | None, default: str, none: str | None = None) -> str:
+        """An argument as it stands."""
+        if node is None:
+            return default
+        if is_none(node):
+            if none is None:
+                raise Declined(TRAINING, "None is given for a number")
+            return none
+        return ast.unparse(node)
+
+    def function(self, template: str, **values: Any) -> str:
+        """The name of a function that the file needs, written once."""
+        name = next((n for n, t in self.functions.items() if t == render(f"training/{template}", name=n, **values)), "")
+        if not name:
+            name = self.names.take(template)
+            self.functions[name] = render(f"training/{template}", name=name, **values)
+        return name
+
+    @staticmethod
+    def receiver_of(node: ast.Call) -> str:
+        assert isinstance(node.func, ast.Attribute)
+        return ast.unparse(node.func.value)
+
+    def takes(self, module: str, *names: str) -> None:
+        """Notes names of a library. Raises Declined if the file means something else by one."""
+        for name in names:
+            if any(bound == name for _, bound in self.scopes.bound):
+                raise Declined(TRAINING, f"the file has a {name} of its own")
+            self.edit.libraries[name] = module
+
+    def statement_of(self, node: ast.Call) -> ast.stmt:
+        return self.scopes.statement[node]
+
+    def target_of(self, statement: ast.stmt, node: ast.Call) -> str | None:
+        """The variable that a statement puts the result of a call into, if there is one."""
+        if isinstance(statement, ast.Expr) and statement.value is node:
+            return None
+        if isinstance(statement, ast.Assign) and statement.value is node and len(statement.targets) == 1:
+            target = statement.targets[0]
+            if isinstance(target, ast.Name):
+                return target.id
+        raise Declined(TRAINING, "fit() inside of another expression is not translated")
+
+    def replace(self, statement: ast.stmt, text: str) -> None:
+        """Puts a text in the place of a statement."""
+        if self.edit.replaced.get(statement, text) != text:
+            raise Declined(TRAINING, "this statement does different things each time it runs")
+        if not text:
+            self.edit.removed.add(statement)
+        else:
+            self.edit.replaced[statement] = text
+
+    def replace_expression(self, node: ast.AST, text: str) -> None:
+        edits = self.edits.setdefault(self.scopes.statement[node], {})
+        if edits.get(node, text) != text:
+            raise Declined(TRAINING, "this expression means different things each time it is evaluated")
+        edits[node] = text
+
+
+def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:
+    """The calls that made the objects of Keras in an argument."""
+    if isinstance(value, ApiObject):
+        if value in evaluation.objects:
+            yield evaluation.objects[value]
+        value = [*value.args, *value.kwargs.values()]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    for item in items:
+        yield from made_by(item, evaluation)
+
+
+def only_of(node: ast.expr, calls: Collection[ast.AST], names: Collection[str]) -> bool:
+    """Whether an expression is nothing but such calls and variables, in lists."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return bool(node.elts) and all(only_of(n, calls, names) for n in node.elts)
+    return node in calls or isinstance(node, ast.Name) and node.id in names
+
+
+def tensor(text: str, dtype: str) -> str:
+    return f"torch.as_tensor({text}, dtype={dtype})"
+
+
+def is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None

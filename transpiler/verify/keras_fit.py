@@ -1,0 +1,71 @@
+"""The Keras side of comparing some steps of a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transpiler.verify.job import Job
+
+if TYPE_CHECKING:
+    from transpiler.verify.keras_side import Work
+
+SEED = 77
+
+
+def fit(work: Work, job: Job) -> None:
+    """Trains for `job.steps` steps as the program compiled the model; keeps batches, logs and the weights at the end.
+
+    Every batch is kept as `fitx|step|input` and `fity|step|output`, the numbers of a step as `fitlog|step`.
+    """
+    assert job.training is not None
+    model, arrays = work.subject.model, work.arrays
+    exact_schedule(model.optimizer)
+    shapes = [x.shape for x in work.cases[0]]
+    before = {id(v): v.numpy() for v in work.variables}
+    outputs = [np.asarray(y) for y in work.subject.call(work.cases[0])]
+    for step in range(job.steps):
+        rng = np.random.default_rng(SEED + step)
+        xs = work.subject.draw(shapes, rng, work.scale)
+        ys = [draw_targets(kind, y.shape, rng) for (kind, _), y in zip(job.training.targets, outputs)]
+        logs = model.train_on_batch(_one(xs), _one(ys), return_dict=True)
+        arrays[f"fitlog|{step}"] = np.array([float(logs[t]) for t in job.training.titles])
+        arrays |= {f"fitx|{step}|{k}": x for k, x in enumerate(xs)} | {f"fity|{step}|{k}": y for k, y in enumerate(ys)}
+    arrays |= {f"fitw|{key}": variable.numpy() for key, variable in work.sources.items()}
+    work.meta["fit_steps"] = job.steps
+    for v in work.variables:
+        v.assign(before[id(v)])
+
+
+def exact_schedule(optimizer: Any) -> None:
+    """Makes a schedule of the learning rate compute in float64: Keras takes its numbers for float32."""
+    import tensorflow as tf
+
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if not hasattr(schedule, "get_config"):
+        return
+    for name, value in list(vars(schedule).items()):
+        if isinstance(value, float):
+            setattr(schedule, name, tf.constant(value, tf.float64))
+        elif isinstance(value, list) and value and all(isinstance(v, float) for v in value):
+            setattr(schedule, name, [tf.constant(v, tf.float64) for v in value])
+
+
+def draw_targets(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Targets for an output of this shape."""
+    if kind == "classes":
+        return rng.integers(0, shape[-1], shape[:-1])
+    if kind == "shares":
+        return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    if kind == "truths":
+        return rng.integers(0, 2, shape).astype(np.float64)
+    if kind == "signs":
+        return rng.integers(0, 2, shape) * 2.0 - 1
+    if kind == "positive":
+        return rng.uniform(0.1, 2.0, shape)
+    return rng.normal(size=shape)
+
+
+def _one(arrays: list[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else arrays

@@ -1,0 +1,73 @@
+"""Scripts without what they do with their models: a child builds a model and leaves the rest of the program alone."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+
+METHODS = frozenset(
+    ("fit", "fit_generator", "evaluate", "evaluate_generator", "predict", "predict_generator", "predict_on_batch",
+     "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "summary")
+)  # fmt: skip
+"""Methods of models that building them does not need."""
+
+
+def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> str:
+    """A script with those of its top-level statements that the expressions `needed` depend on, on the lines they have.
+
+    Imports and definitions stay. `functions` are those that train or predict: what calls them goes. A file that
+    trains nothing at its top level is left as it is.
+    """
+    tree = ast.parse(text)
+    if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
+        return text
+    names = _read(ast.parse(needed))
+    kept: set[ast.stmt] = set()
+    while more := [s for s in tree.body if s not in kept and _stays(s, names, functions)]:
+        kept.update(more)
+        names = names.union(*map(_read, more))
+    tree.body = [s for s in tree.body if s in kept or isinstance(s, (ast.FunctionDef, ast.ClassDef))]
+    lines = text.splitlines()
+    shown = {i for s in tree.body for i in range(_start(s), (s.end_lineno or s.lineno) + 1)}
+    return "\n".join(line if i in shown else "" for i, line in enumerate(lines, start=1)) + "\n"
+
+
+def _start(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(d.lineno for d in decorators)])
+
+
+def _stays(statement: ast.stmt, names: set[str], functions: tuple[str, ...]) -> bool:
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return True
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return statement.name in names
+    return not _trains(statement, functions) and bool(_changed(statement) & names)
+
+
+def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:
+    calls = [n.func for n in ast.walk(statement) if isinstance(n, ast.Call)]
+    return any(
+        isinstance(f, ast.Attribute) and f.attr in METHODS or isinstance(f, ast.Name) and f.id in functions
+        for f in calls
+    )
+
+
+def _read(tree: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """The variables that a statement binds or may change: those whose methods it calls, or that it gives to calls."""
+    found = set()
+    for n in ast.walk(statement):
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store):
+            found.add(n.id)
+        elif isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, (ast.Store, ast.Del)):
+            found |= _read(n.value)
+    if isinstance(statement, ast.Expr) or not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        for n in ast.walk(statement):
+            if isinstance(n, ast.Call) and not (isinstance(n.func, ast.Name) and hasattr(builtins, n.func.id)):
+                receiver = n.func.value if isinstance(n.func, ast.Attribute) else None
+                found |= {name for part in (receiver, *n.args, *n.keywords) if part is not None for name in _read(part)}
+    return found

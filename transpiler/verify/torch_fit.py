@@ -1,0 +1,50 @@
+"""The torch side of comparing some steps of a training."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from transpiler.verify.compare import difference
+from transpiler.verify.job import Job
+from transpiler.verify.torch_model import load, tensors
+
+if TYPE_CHECKING:
+    from transpiler.verify.torch_side import Check
+
+LIMIT = 1e-8
+"""How far the numbers of a step and the weights at the end may be off, in float64, relative to their size."""
+
+
+def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
+    """Trains as the result does, from the same weights on the same batches, and compares."""
+    plan, arrays = job.training, check.arrays
+    assert plan is not None
+    load(check.paired, arrays)
+    names = {**vars(importlib.import_module(job.module)), "model": check.model}
+    optimizer = eval(plan.optimizer.format(model="model"), names)
+    options: list[Any] = [optimizer]
+    if plan.schedule:
+        factor = eval(f"lambda step: {plan.schedule}", names)
+        options.append(torch.optim.lr_scheduler.LambdaLR(optimizer, factor))
+    steps = int(check.meta["fit_steps"])
+    worst = 0.0
+    for step in range(steps):
+        xs = tensors([arrays[f"fitx|{step}|{k}"] for k in range(len(check.meta["cases"][0]))], check.dtype)
+        ys = tensors([arrays[f"fity|{step}|{k}"] for k in range(len(plan.targets))], check.dtype)
+        found = names[plan.epoch](check.model, [(*xs, *ys)], *options)
+        values = np.array(found if isinstance(found, tuple) else (found,), dtype=np.float64)
+        off = np.abs(values - arrays[f"fitlog|{step}"]) / np.maximum(np.abs(arrays[f"fitlog|{step}"]), 1e-3)
+        worst = max(worst, float(off.max(initial=0.0)))
+    weights, name = 0.0, ""
+    for slot in check.paired.slots:
+        if slot.is_parameter and slot.source and slot.tensor.requires_grad:
+            off_here = difference(slot.convert(arrays[f"fitw|{slot.key}"]), slot.tensor.detach().numpy()).max_rel
+            if off_here > weights:
+                weights, name = off_here, slot.name
+    limit = LIMIT * max(1.0, check.training_kappa / 100)
+    row = {"steps": steps, "max_rel": max(worst, weights), "bound": limit, "logs": worst, "weights": weights}
+    return row | {"worst": name}, max(worst, weights) <= limit
