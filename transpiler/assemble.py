@@ -258,12 +258,13 @@ class Assembly:
             self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
         )
         for part in self.program.parts():
-            if part.node in self.memory.visited or part.node in self.done:
+            measures = part.node in self.program.interpreter.measured
+            if part.node in self.memory.visited and not measures or part.node in self.done:
                 continue
             converted = lone.convert(part)
             if converted is not None:
                 self.done[part.node], finding = converted
-                self.report([finding])
+                self.report([finding] if finding is not None else [])
         return plans
 
     def inner_builders(self) -> set[ast.AST]:

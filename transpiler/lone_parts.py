@@ -29,7 +29,7 @@ class LoneParts:
     def __init__(self, program: Program, memory: Memory, findings: Findings, keep: Keep) -> None:
         self.program, self.memory, self.findings, self.keep = program, memory, findings, keep
 
-    def convert(self, part: Function | Class) -> tuple[Written, Finding] | None:
+    def convert(self, part: Function | Class) -> tuple[Written, Finding | None] | None:
         """What becomes of a part, and what there is to say of it; None where nothing that works is found."""
         for example in examples_of(part, self.program):
             visited = dict(self.memory.visited)

@@ -20,7 +20,7 @@ from transpiler.ir.conversion import ConvertedModule, TrainingPlan
 from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import Construction, ModuleClass
+from transpiler.ir.program import Construction, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
@@ -154,6 +154,7 @@ class Rewriter:
             gone,
             self.names_of(source),
             interpreter.history_reads,
+            self.rank_of_function,
         )
         writer.write()
         self.untrained |= writer.declined
@@ -161,6 +162,14 @@ class Rewriter:
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
+
+    def rank_of_function(self, function: Function) -> int | None:
+        """The rank of what a function on tensors returns, if it stays one in the result."""
+        written = self.done.get(function.node)
+        if not isinstance(written, Written) or written.function is None or written.root is None:
+            return None
+        returned = [t for op in written.root.block.ops if isinstance(op, Return) for t in tensors(op.value)]
+        return returned[0].type.rank if len(returned) == 1 else None
 
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""

@@ -54,7 +54,10 @@ def epoch_function(
         if weighted:
             text = f"({text} * weight).mean()"
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
-    metrics = [(m.name, filled(m.measure.mean, m)) for m in trainer.metrics]
+    metrics = [
+        (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})") for m in trainer.metrics
+    ]
+    whole = {m.name for m in trainer.metrics if m.measure.whole}
     totals = [f"total_{title}" for title in trainer.titles]
     text = render(
         "training/run_epoch",
@@ -72,6 +75,7 @@ def epoch_function(
         size=xs[0],
         moved=[f"{v}.to(device)" for v in batch],
         totals=totals,
-        averages=[f"{t} / count" for t in totals],
+        averages=[f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)],
+        counts_batches=bool(whole),
     )
     return EpochFunction(name, text, tuple(trainer.titles))

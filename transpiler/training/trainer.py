@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,11 @@ class Trainer:
         return ["loss", *(m.name for m in self.metrics)]
 
 
-def trainer_of(compiled: TrainingCall, generation: str, endings: list[str]) -> Trainer:
+Functions = Callable[[Function], int | None]
+"""The rank of what a function of the program returns, if it stays a function on tensors."""
+
+
+def trainer_of(compiled: TrainingCall, generation: str, endings: list[str], functions: Functions) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
     Raises Declined for what is not translated.
@@ -80,14 +84,16 @@ def trainer_of(compiled: TrainingCall, generation: str, endings: list[str]) -> T
         Prediction(shape, name_of_ending(ending), name_of(loss)) for shape, ending, loss in zip(shapes, endings, losses)
     )
     found = [
-        OutputLoss(i, measure_of(LossRule, loss, predictions[i], generation), weight)
+        OutputLoss(i, measure_of(LossRule, loss, predictions[i], generation, functions), weight)
         for i, (loss, weight) in enumerate(zip(losses, weights))
         if loss is not None
     ]
     if not found:
         raise Declined(TRAINING, "compile() without a loss is not translated")
     metrics = [
-        OutputMetric(i, measure_of(MetricRule, metric, predictions[i], generation), title(metric, predictions[i]))
+        OutputMetric(
+            i, measure_of(MetricRule, metric, predictions[i], generation, functions), title(metric, predictions[i])
+        )
         for i, metric in metrics_of(known_here(compiled, "metrics", None), len(shapes))
     ]
     if metrics and len(shapes) > 1:
@@ -130,15 +136,26 @@ def name_of(value: Any) -> str:
     return next((n for n in rule.names if n.islower()), leaf) if rule is not None else leaf
 
 
-def measure_of(base: Any, value: Any, output: Prediction, generation: str) -> Measure:
+def measure_of(base: Any, value: Any, output: Prediction, generation: str, functions: Functions) -> Measure:
     """The code of a loss or a metric on one output."""
-    if isinstance(value, (Unknown, Function)):
-        what = value.name if isinstance(value, Function) else "what compile() is given"
-        raise Declined(TRAINING, f"{what} as one of the {base.home} is not translated")
+    if isinstance(value, Function):
+        return own_measure(value, output, functions(value))
+    if isinstance(value, Unknown):
+        raise Declined(TRAINING, f"what compile() is given as one of the {base.home} cannot be evaluated")
     if base is MetricRule and not is_metric(value):
         base = LossRule  # every loss is a metric as well
     rule, arguments = known(base, value, generation)
     return rule.lower(arguments, output)
+
+
+def own_measure(function: Function, output: Prediction, rank: int | None) -> Measure:
+    """A function of the program as a loss or a metric: Keras takes the mean of what it returns."""
+    if rank is None:
+        raise Declined(TRAINING, f"{function.name}() does not become a function on tensors")
+    target = "{target}" if output.shape[-1] != 1 else "{target}.view_as({output})"
+    each = f"{function.name}({target}, {{output}})"
+    kind = {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
+    return Measure(f"{each}.mean()" if rank else each, each if rank else "", target=kind, whole=not rank)
 
 
 def is_metric(value: Any) -> bool:
@@ -155,6 +172,8 @@ def title(metric: Any, output: Prediction) -> str:
         rule = training_rules(MetricRule).get(metric.leaf)
         names = [n for n in rule.names if n.islower()] if rule is not None else []
         return names[0] if names else metric.leaf.lower()
+    if isinstance(metric, Function):
+        return metric.name
     return metric.leaf if isinstance(metric, ApiValue) else str(metric)
 
 

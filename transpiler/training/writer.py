@@ -26,7 +26,7 @@ from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.source import Scopes, known_here, object_at
-from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
+from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -69,6 +69,7 @@ class TrainingWriter:
         gone: Collection[ast.AST],
         names_of_file: Mapping[str, Any],
         history_reads: Collection[ast.Attribute],
+        functions: Functions,
     ) -> None:
         self.source, self.calls, self.generation, self.edit = source, calls, generation, edit
         self.roots = roots
@@ -77,6 +78,7 @@ class TrainingWriter:
         """The nodes of what is replaced by classes and factories."""
         self.names_of_file = names_of_file
         self.history_reads = history_reads
+        self.functions_of_program = functions
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -209,7 +211,7 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        trainer = trainer_of(compiled, self.generation, last_activations(root))
+        trainer = trainer_of(compiled, self.generation, last_activations(root), self.functions_of_program)
         if trainer.needs_logits:
             split_logits(root)
         if not isinstance(owner.func, ast.Attribute):

@@ -19,6 +19,9 @@ def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> st
     trains nothing at its top level is left as it is.
     """
     tree = ast.parse(text)
+    defined = {s.name: s for s in tree.body if isinstance(s, ast.FunctionDef)}
+    while more := [n for n, s in defined.items() if n not in functions and _trains(s, functions)]:
+        functions = (*functions, *more)
     if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
         return text
     names = _read(ast.parse(needed))

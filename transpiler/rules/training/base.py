@@ -101,6 +101,8 @@ class Measure:
     helpers: tuple[str, ...] = ()
     rising: bool = False
     """Whether more is better."""
+    whole: bool = False
+    """Whether it is one number for a batch, whatever its size: as a metric it is averaged over the batches."""
 
 
 class OptimizerRule(TrainingRule):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.model import KERAS2, ApiObject
-from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.values import Function, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
 SIGNATURES = {
@@ -99,6 +100,8 @@ class TrainingCalls:
         """Objects of Keras that are no layers → the calls that made them."""
         self.history_reads: set[ast.Attribute] = set()
         """Where the numbers of the epochs are taken from what `fit` returned."""
+        self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
+        """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
@@ -128,3 +131,17 @@ class TrainingCalls:
         self.training_calls.setdefault(node, []).append(call)
         if name == "compile":
             model.attributes["__compiled__"] = call
+            self.note_measured(call)
+
+    def note_measured(self, call: TrainingCall) -> None:
+        outputs = tensors(getattr(call.model, "outputs", None))
+        for name in ("loss", "metrics"):
+            value = call.arguments.get(name)
+            values = list(value.values()) if isinstance(value, dict) else value
+            items = values if isinstance(values, (list, tuple)) else [values]
+            for i, item in enumerate(items):
+                output = outputs[min(i, len(outputs) - 1)] if name == "loss" and outputs else outputs[:1]
+                for function in item if isinstance(item, (list, tuple)) else [item]:
+                    if isinstance(function, Function) and output:
+                        of = output[0] if isinstance(output, list) else output
+                        self.measured.setdefault(function.node, (of.type.shape, of.type.dtype))
