@@ -31,6 +31,8 @@ class WeightUnit:
 class TrainingPlan:
     """How the result trains a model, for `verify`: texts in the names of the file, over `{model}`."""
 
+    compiles: str
+    """The `compile` of the source, as a call on `{model}`."""
     epoch: str
     """The function that runs over the data once."""
     optimizer: str

@@ -30,6 +30,7 @@ def epoch_function(
     scheduled: bool,
     weighted: bool,
     progress: bool,
+    loader: str = "DataLoader",
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     count = len(trainer.predictions)
@@ -72,6 +73,7 @@ def epoch_function(
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         scheduled=scheduled,
         progress=progress,
+        loader=loader,
         size=xs[0],
         moved=[f"{v}.to(device)" for v in batch],
         totals=totals,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
-from transpiler.ir.expr import code_of
 from transpiler.ir.model import ApiObject, ApiValue, Args
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.trees import nodes
 from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Generator
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
 from transpiler.rules.base import Raw, call
@@ -23,6 +24,7 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.callbacks import CallbackRule, Loop
 from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
+from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.source import Scopes, known_here, object_at
@@ -31,12 +33,11 @@ from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
 DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
-DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
 NOT_TRANSLATED = {
     "fit": (
-        "class_weight", "steps_per_epoch", "validation_steps", "validation_freq",
+        "validation_freq",
     ),
-    "evaluate": ("steps", "callbacks"),
+    "evaluate": ("callbacks",),
     "predict": ("steps", "callbacks"),
 }  # fmt: skip
 """Arguments of methods that are declined if they are given."""
@@ -51,6 +52,9 @@ class Training:
     optimizer: str = ""
     epoch: EpochFunction | None = None
     code: OptimizerCode | None = None
+    weighted: bool = False
+    """Whether samples have weights."""
+    scheduler: str = ""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -115,8 +119,7 @@ class TrainingWriter:
         for read in self.history_reads:  # the result has the numbers themselves
             if read in self.scopes.statement and read not in self.gone and self.handled:
                 self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
-        for statement, edits in self.edits.items():
-            self.edit.replaced[statement] = edited(self.source.text, statement, edits)
+        self.apply_edits()
         self.place_functions()
 
     def drop_arguments(self) -> None:
@@ -154,6 +157,8 @@ class TrainingWriter:
             if utility is None or isinstance(node.ctx, ast.Store):
                 continue
             self.edits.setdefault(self.scopes.statement[node], {})[node] = utility.helper or utility.function
+            for name, module in utility.libraries.items():
+                self.takes(module, name)
             self.edit.dropped_names.add(path.rpartition(".")[2])
             if utility.helper and utility.helper not in self.edit.helpers:
                 self.edit.helpers.append(utility.helper)
@@ -168,6 +173,23 @@ class TrainingWriter:
         if isinstance(node, ast.Attribute):
             return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
         return ""
+
+    def apply_edits(self) -> None:
+        """Writes the statements of which expressions are replaced; those inside of others go with these."""
+        around = {
+            s: [o for o in self.edits if o is not s and s in nodes(o)] for s in (*self.edits, *self.edit.replaced)
+        }
+        for statement, edits in self.edits.items():
+            if around[statement]:
+                continue
+            inside = [s for s, outer in around.items() if statement in outer]
+            whole: dict[ast.AST, str] = dict(edits)
+            for inner in inside:
+                whole |= self.edits.get(inner, {})  # type: ignore[call-overload]
+                if inner in self.edit.replaced:
+                    indent = " " * inner.col_offset  # type: ignore[attr-defined]
+                    whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
+            self.edit.replaced[statement] = edited(self.source.text, statement, whole)
 
     def place_functions(self) -> None:
         """Puts the functions above the first statement that does something with a model."""
@@ -223,21 +245,33 @@ class TrainingWriter:
             changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
             training.optimizer = self.names.take("optimizer")
+            training.scheduler = self.names.take("scheduler") if training.code.schedule is not None else ""
             if owner in self.gone:
                 training.first = self.first_learning(group)
         fits = [e for e in evaluations if e.method == "fit"]
-        weighted = any(e.arguments.get("sample_weight") is not None for e in evaluations)
+        training.weighted = any(
+            e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
+        )
         progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in fits)
         inputs = len(tensors(model.inputs))
         if methods & {"fit", "evaluate"}:
             code = training.code
             name = self.names.take("run_epoch")
+            used = [e for e in evaluations if e.method in ("fit", "evaluate")]
+            loads = any(not isinstance(e.arguments.get("x"), Generator) for e in used)
             training.epoch = epoch_function(
-                name, trainer, inputs, code.clipping if code else (), bool(code and code.schedule), weighted, progress
+                name,
+                trainer,
+                inputs,
+                code.clipping if code else (),
+                bool(training.scheduler),
+                training.weighted,
+                progress,
+                "DataLoader" if loads else "Iterable",
             )
             self.functions[name] = training.epoch.text
+            self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
             self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
-            self.takes("torch.utils.data", "DataLoader", "TensorDataset")
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
@@ -265,7 +299,9 @@ class TrainingWriter:
         code, epoch = training.code, training.epoch
         assert code is not None and epoch is not None
         kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
+        compiling = ast.unparse(training.trainer.compiled.node).replace("{", "{{").replace("}", "}}")
         return TrainingPlan(
+            compiling.replace(f"{training.receiver}.compile", "{model}.compile", 1),
             epoch.name,
             call(code.function, Raw("{model}.parameters()"), **code.arguments),
             code.schedule.factor if code.schedule is not None else "",
@@ -284,7 +320,12 @@ class TrainingWriter:
         code = training.code
         made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
         self.edit.helpers += [h for h in code.helpers if h not in self.edit.helpers]
-        return [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
+        self.edit.dropped_names |= set(code.helpers)
+        lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
+        if code.schedule is not None:
+            factor = f"lambda step: {code.schedule.factor}"
+            lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+        return lines
 
     def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None and training.epoch is not None
@@ -303,84 +344,95 @@ class TrainingWriter:
         assert epoch is not None
         names = Names(frozenset(used_identifiers(self.source.tree)) | {n for _, n in self.scopes.bound})
         model = self.receiver_of(evaluation.node)
-        columns = self.columns(evaluation, arguments, training)
-        size = self.text(arguments.get("batch_size"), "32", none="32")
-        shuffle = known_here(evaluation, "shuffle", True)
-        if not isinstance(shuffle, bool):
-            raise Declined(TRAINING, "fit(shuffle=…) with anything but True and False is not translated")
         lines = self.optimizer_lines(training, model) if training.first is evaluation.node else []
-        split = known_here(evaluation, "validation_split", 0.0)
-        train, validation = names.take("train_loader"), ""
-        given = arguments.get("validation_data")
-        if given is not None and not is_none(given):
-            if not isinstance(given, (ast.Tuple, ast.List)) or len(given.elts) != 2:
-                raise Declined(TRAINING, "validation_data that is no pair of arrays is not translated")
-            own = dict(zip(("x", "y"), given.elts))
-            validation = names.take("val_loader")
-            held = self.columns(evaluation, own, training)
-            lines.append(f"{train} = {self.loader(columns, size, shuffle)}")
-            lines.append(f"{validation} = {self.loader(held, size)}")
-        elif split:
-            validation = names.take("val_loader")
-            first = [names.take(n) for n in self.column_names(len(columns), training)]
-            lines += [f"{n} = {c}" for n, c in zip(first, columns)]
-            cut = names.take("split")
-            lines.append(f"{cut} = int(len({first[0]}) * {self.share(arguments['validation_split'], split)})")
-            parts = [[f"{n}[:{cut}]" for n in first], [f"{n}[{cut}:]" for n in first]]
-            lines.append(f"{train} = {self.loader(parts[0], size, shuffle)}")
-            lines.append(f"{validation} = {self.loader(parts[1], size)}")
-        else:
-            lines.append(f"{train} = {self.loader(columns, size, shuffle)}")
-        verbose = known_here(evaluation, "verbose", "auto")
+        train, held = self.streams(evaluation, training, arguments, names)
         trained = epoch.variables("train", names)
-        held_out = epoch.variables("val", names) if validation else []
+        held_out = epoch.variables("val", names) if held is not None else []
         values = dict(zip((*epoch.titles, *(f"val_{t}" for t in epoch.titles)), (*trained, *held_out)))
-        history = target
-        epochs = self.text(arguments.get("epochs"), "1")
-        shown = epochs if epochs.isalnum() else f"{epochs}"
         epoch_name = names.take("epoch")
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
-        loop = Loop(
-            model,
-            training.optimizer,
-            epoch_name,
-            values,
-            frozenset(rising | {f"val_{n}" for n in rising}),
-            names.take,
-        )
+        rising |= {f"val_{n}" for n in rising}
+        loop = Loop(model, training.optimizer, epoch_name, values, frozenset(rising), names.take)
         acts = [rule.lower(a, loop) for rule, a in self.callbacks(evaluation)]
         for act in acts:
             for name, module in act.libraries.items():
                 self.takes(module, name)
-        schedule = ""
-        if training.code is not None and training.code.schedule is not None:
-            scheduler = names.take("scheduler")
-            factor = training.code.schedule.factor
-            lines.append(
-                f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, lambda step: {factor})"
-            )
-            schedule = f", {scheduler}"
-        lines += [line for act in acts for line in act.before]
-        text = render(
+        scheduled = f", {training.scheduler}" if training.scheduler else ""
+        streams = [s for s in (train, held) if s is not None]
+        return render(
             "training/fit",
-            lines=lines,
-            history=history,
+            lines=[*lines, *(n for s in streams for n in s.lines), *(n for act in acts for n in act.before)],
+            history=target,
             values=values,
             epoch=epoch_name,
             begin=[line for act in acts for line in act.begin],
-            end=[line for act in acts for line in act.end],
+            end=[*(line for act in acts for line in act.end), *(n for s in streams for n in s.end)],
             stop=[line for act in acts for line in act.stop],
             after=[line for act in acts for line in act.after],
             first=self.text(arguments.get("initial_epoch"), "0"),
-            epochs=epochs,
-            shown=shown,
+            epochs=self.text(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,
-            train_call=f"{epoch.name}({model}, {train}, {training.optimizer}{schedule})",
-            val_call=f"{epoch.name}({model}, {validation})",
-            prints=verbose != 0,
+            train_call=f"{epoch.name}({model}, {train.epoch}, {training.optimizer}{scheduled})",
+            val_call=f"{epoch.name}({model}, {held.epoch})" if held is not None else "",
+            prints=known_here(evaluation, "verbose", "auto") != 0,
         )
-        return text
+
+    def streams(
+        self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], names: Names
+    ) -> tuple[Stream, Stream | None]:
+        """The data of a `fit` to train with and, if there is any, to validate with."""
+        data = self.data_of(training)
+        shuffle = known_here(evaluation, "shuffle", True)
+        if not isinstance(shuffle, bool):
+            raise Declined(TRAINING, "fit(shuffle=…) with anything but True and False is not translated")
+        size = self.text(arguments.get("batch_size"), "32", none="32")
+        steps = self.text(arguments.get("steps_per_epoch"), "", none="")
+        train = Stream(epoch=names.take("train_loader"))
+        split = known_here(evaluation, "validation_split", 0.0)
+        held = self.validation(evaluation, data, arguments, size, names)
+        if not given(arguments, "y"):
+            if "x" not in arguments:
+                raise Declined(TRAINING, "fit() without data is not translated")
+            value = evaluation.arguments.get("x")
+            return data.batches("train_batches", arguments["x"], value, steps, shuffle, names, False), held
+        if steps:
+            raise Declined(TRAINING, "a number of steps beside arrays is not translated")
+        columns = data.columns(arguments, class_weights(evaluation, arguments.get("class_weight"), data))
+        if held is not None or not split:
+            train.lines = [f"{train.epoch} = {data.loader(columns, size, shuffle)}"]
+            return train, held
+        held = Stream(epoch=names.take("val_loader"))
+        wholes = [names.take(n) for n in data.column_names(len(columns))]
+        cut = names.take("split")
+        train.lines = [f"{n} = {c}" for n, c in zip(wholes, columns)]
+        train.lines.append(f"{cut} = int(len({wholes[0]}) * {remaining(arguments['validation_split'], split)})")
+        train.lines.append(f"{train.epoch} = {data.loader([f'{n}[:{cut}]' for n in wholes], size, shuffle)}")
+        rest = [f"{n}[{cut}:]" for n in wholes]
+        if data.weighted and not given(arguments, "sample_weight"):
+            rest[-1] = f"torch.ones(len({wholes[0]}) - {cut})"  # classes have weights in training only
+        held.lines = [f"{held.epoch} = {data.loader(rest, size)}"]
+        return train, held
+
+    def validation(
+        self, evaluation: TrainingCall, data: DataWriter, arguments: dict[str, ast.expr], size: str, names: Names
+    ) -> Stream | None:
+        """The data of a `fit` to validate with that is given by itself."""
+        if not given(arguments, "validation_data"):
+            return None
+        node = arguments["validation_data"]
+        own = self.text(arguments.get("validation_batch_size"), size, none=size)
+        if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) in (2, 3):
+            columns = data.columns(dict(zip(("x", "y", "sample_weight"), node.elts)))
+            stream = Stream(epoch=names.take("val_loader"))
+            stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
+            return stream
+        steps = self.text(arguments.get("validation_steps"), "", none="")
+        value = evaluation.arguments.get("validation_data")
+        return data.batches("val_batches", node, value, steps, False, names, False)
+
+    def data_of(self, training: Training) -> DataWriter:
+        return DataWriter(training.trainer, training.weighted, self.function, self.takes)
 
     def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args]]:
         """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
@@ -400,7 +452,13 @@ class TrainingWriter:
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, "this evaluate() is not translated")
         size = self.text(arguments.get("batch_size"), "32", none="32")
-        loader = self.loader(self.columns(evaluation, arguments, training), size)
+        data = self.data_of(training)
+        if given(arguments, "y"):
+            loader = data.loader(data.columns(arguments), size)
+        else:
+            steps = self.text(arguments.get("steps"), "", none="")
+            names = Names(frozenset())
+            loader = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True).epoch
         self.replace_expression(
             evaluation.node, f"{training.epoch.name}({self.receiver_of(evaluation.node)}, {loader})"
         )
@@ -436,52 +494,6 @@ class TrainingWriter:
                 raise Declined(TRAINING, f"{evaluation.method}({name}=…) is not translated")
         if "" in evaluation.arguments:
             raise Declined(TRAINING, f"the arguments of {evaluation.method}() cannot be evaluated")
-
-    def columns(self, evaluation: TrainingCall, given: dict[str, ast.expr], training: Training) -> list[str]:
-        """The data as tensors: inputs, targets and, if there are any, weights of the samples."""
-        model = evaluation.model
-        xs = tensors(model.inputs)
-        inputs = self.parts(given.get("x"), len(xs), "inputs")
-        if given.get("y") is None or is_none(given["y"]):
-            raise Declined(TRAINING, f"{evaluation.method}() without targets is not translated")
-        targets = self.parts(given["y"], len(training.trainer.predictions), "targets")
-        wanted = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
-        found = [tensor(t, DTYPES.get(x.type.dtype, "torch.float32")) for t, x in zip(inputs, xs)]
-        found += [
-            tensor(t, "torch.long" if wanted.get(i) == "classes" else "torch.float32") for i, t in enumerate(targets)
-        ]
-        weights = given.get("sample_weight")
-        if weights is not None and not is_none(weights):
-            found.append(tensor(ast.unparse(weights), "torch.float32"))
-        return found
-
-    def parts(self, node: ast.expr | None, count: int, what: str) -> list[str]:
-        """The texts of several inputs or targets, which have to be written one by one."""
-        if node is None:
-            raise Declined(TRAINING, f"there are no {what}")
-        if isinstance(node, (ast.List, ast.Tuple)) and len(node.elts) == count:
-            return [ast.unparse(n) for n in node.elts]
-        if count != 1 or isinstance(node, (ast.Dict, ast.List, ast.Tuple)):
-            raise Declined(TRAINING, f"{count} {what} have to be listed one by one")
-        return [ast.unparse(node)]
-
-    def column_names(self, count: int, training: Training) -> list[str]:
-        """Variables for `count` columns of data."""
-        targets = len(training.trainer.predictions)
-        inputs = len(tensors(training.trainer.compiled.model.inputs))
-        names = ["inputs"] if inputs == 1 else [f"inputs{i + 1}" for i in range(inputs)]
-        names += ["targets"] if targets == 1 else [f"targets{i + 1}" for i in range(targets)]
-        return [*names, *(["weights"] if count > len(names) else [])]
-
-    @staticmethod
-    def loader(columns: Sequence[str], size: str, shuffle: bool = False) -> str:
-        mixed = ", shuffle=True" if shuffle else ""
-        return f"DataLoader(TensorDataset({', '.join(columns)}), batch_size={size}{mixed})"
-
-    @staticmethod
-    def share(node: ast.expr, value: float) -> str:
-        """What is left of the data for training."""
-        return code_of(1 - value) if isinstance(node, ast.Constant) else f"(1 - {ast.unparse(node)})"
 
     @staticmethod
     def text(node: ast.expr | None, default: str, none: str | None = None) -> str:
@@ -561,9 +573,6 @@ def only_of(node: ast.expr, calls: Collection[ast.AST], names: Collection[str]) 
     return node in calls or isinstance(node, ast.Name) and node.id in names
 
 
-def tensor(text: str, dtype: str) -> str:
-    return f"torch.as_tensor({text}, dtype={dtype})"
-
-
-def is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def given(arguments: Mapping[str, ast.expr], name: str) -> bool:
+    """Whether an argument is there, and not None."""
+    return name in arguments and not is_none(arguments[name])

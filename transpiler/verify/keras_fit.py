@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,13 @@ def fit(work: Work, job: Job) -> None:
     """
     assert job.training is not None
     model, arrays = work.subject.model, work.arrays
+    if getattr(model, "optimizer", None) is None:
+        names = {**vars(importlib.import_module(job.module)), "model": model}
+        try:
+            exec(job.training.compiles.format(model="model"), names)
+        except NameError as error:
+            work.meta["fit_missing"] = str(error)
+            return
     exact_schedule(model.optimizer)
     shapes = [x.shape for x in work.cases[0]]
     before = {id(v): v.numpy() for v in work.variables}

@@ -117,7 +117,8 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
         promote(keras)
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
     text = Path(job.path).read_text(encoding="utf-8", errors="replace")
-    if (part := building_part(text, job.expression)) != text:
+    needed = [job.expression, *([job.training.compiles.format(model="model")] if job.training is not None else [])]
+    if (part := building_part(text, "\n".join(needed))) != text:
         ConvertedSources({job.path: part}, {}).install()
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)
@@ -145,7 +146,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     if draw is None:
         work.trace()
         work.derivatives()
-        if job.training is not None and job.steps and getattr(subject.model, "optimizer", None) is not None:
+        if job.training is not None and job.steps:
             fit(work, job)
     arrays["meta"] = np.array(json.dumps(meta))
     np.savez(f"{out}.{floatx}.npz", **arrays)

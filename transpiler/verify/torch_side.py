@@ -85,6 +85,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         second.add_precision(result)
         model.to(DTYPES[first_meta["floatx"]])
     torch.set_default_dtype(DTYPES[first_meta["floatx"]])
+    if "fit_missing" in first_meta:
+        result["notes"] = [*result["notes"], f"the training was not compared: {first_meta['fit_missing']}"]
     if "fit_steps" in first_meta:
         result["fitting"], same = check.guard(lambda: fitted(check, job))
         result["same"] = result["same"] and same
@@ -330,6 +332,7 @@ class Check:
     def gradient(self, mode: str, training: bool) -> tuple[Difference, str, int]:
         load(self.paired, self.arrays)
         parameters = {slot.name: slot for slot in self.paired.slots if slot.is_parameter}
+        frozen = [p for p in self.model.parameters() if not p.requires_grad]
         for parameter in self.model.parameters():
             parameter.requires_grad_(True)
             parameter.grad = None
@@ -345,6 +348,8 @@ class Check:
             torch.stack([t.double() for t in terms]).sum().backward()
         self.model.eval()
         pairs = self._gradient_pairs(mode, parameters, inputs)
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         largest = max((float(np.abs(e[np.isfinite(e)]).max(initial=0.0)) for _, e, _ in pairs), default=0.0)
         found, worst = Difference(), ""
         for name, expected, actual in pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import is_open
+from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import ApiObject, Args
 from transpiler.rules.base import keywords
 from transpiler.rules.training.base import TRAINING, OptimizerCode, OptimizerRule, ScheduleCode
@@ -64,16 +64,24 @@ def learning_rate(a: Args) -> tuple[Any, ScheduleCode | None]:
 
 
 def clipping(a: Args) -> tuple[str, ...]:
-    """What happens to the gradients before the update."""
+    """What happens to the gradients before the update; torch's own clipping adds 1e-6 to every norm."""
     if a.clipnorm is not None:  # of each weight by itself
+        norm = code_of(a.clipnorm)
         return (
             "for parameter in {parameters}:",
-            f"    nn.utils.clip_grad_norm_(parameter, {a.clipnorm!r})",
+            "    if parameter.grad is not None:",
+            f"        parameter.grad *= {norm} / parameter.grad.norm().clamp(min={norm})",
         )
     if a.global_clipnorm is not None:
-        return (f"nn.utils.clip_grad_norm_({{parameters}}, {a.global_clipnorm!r})",)
+        norm = code_of(a.global_clipnorm)
+        return (
+            "gradients = [p.grad for p in {parameters} if p.grad is not None]",
+            f"scale = {norm} / torch.stack([g.norm() for g in gradients]).norm().clamp(min={norm})",
+            "for gradient in gradients:",
+            "    gradient *= scale",
+        )
     if a.clipvalue is not None:
-        return (f"nn.utils.clip_grad_value_({{parameters}}, {a.clipvalue!r})",)
+        return (f"nn.utils.clip_grad_value_({{parameters}}, {code_of(a.clipvalue)})",)
     return ()
 
 

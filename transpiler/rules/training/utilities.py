@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Utility:
     names: tuple[str, ...]
     helper: str = ""
     function: str = ""
-    libraries: Mapping[str, str] | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """Names of the function that come from libraries → their modules."""
 
 
 ALL = (
@@ -28,6 +29,11 @@ ALL = (
     Utility(("keras.datasets.mnist.load_data",), "load_mnist"),
     Utility(("tensorflow.random.set_seed", "tensorflow.set_random_seed"), function="torch.manual_seed"),
     Utility(("keras.utils.set_random_seed",), "set_random_seed"),
+    Utility(
+        ("keras.utils.Sequence", "keras.utils.PyDataset"),
+        function="Dataset",
+        libraries={"Dataset": "torch.utils.data"},
+    ),
 )
 UTILITIES = {name: utility for utility in ALL for name in utility.names}
 """Every function by the names that it has today."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,9 +163,7 @@ class FileEdit:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
         new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
-        return insert_imports(
-            text, [*torch_imports(needed), *library_imports(self.libraries, needed), *new], tree, edits
-        )
+        return insert_imports(text, [*torch_imports(needed, self.libraries), *new], tree, edits)
 
     def own_imports(self, used: set[str]) -> dict[str, list[str]]:
         """What the text uses from other files of the project: `from .blocks` → names."""
@@ -344,10 +343,11 @@ TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
 """What is imported where it is used."""
 
 
-def torch_imports(used: set[str]) -> list[str]:
-    """The import lines for the torch names in use."""
-    found = []
-    found += [f"import {name}" for name in STANDARD if name in used]
+def torch_imports(used: set[str], libraries: Mapping[str, str]) -> list[str]:
+    """The import lines for the names in use of Python's library, of torch, and of other `libraries`: name → module."""
+    others = library_imports(libraries, used)
+    standard = [t for m, t in others.items() if m.partition(".")[0] in sys.stdlib_module_names]
+    found = [*(f"import {name}" for name in STANDARD if name in used), *standard]
     if "np" in used:
         found.append("import numpy as np")
     if "torch" in used:
@@ -357,16 +357,16 @@ def torch_imports(used: set[str]) -> list[str]:
     names = [n for n in ("Tensor", "nn") if n in used]
     if names:
         found.append(f"from torch import {', '.join(names)}")
-    return found
+    return [*found, *(t for t in others.values() if t not in standard)]
 
 
-def library_imports(libraries: dict[str, str], used: set[str]) -> list[str]:
-    """The import lines for names of other libraries: name → module."""
+def library_imports(libraries: Mapping[str, str], used: set[str]) -> dict[str, str]:
+    """The import lines for names of libraries, by module."""
     names: dict[str, list[str]] = {}
     for name, module in libraries.items():
         if name in used:
             names.setdefault(module, []).append(name)
-    return [f"from {module} import {', '.join(sorted(found))}" for module, found in sorted(names.items())]
+    return {module: f"from {module} import {', '.join(sorted(found))}" for module, found in sorted(names.items())}
 
 
 def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[Edit]) -> str:

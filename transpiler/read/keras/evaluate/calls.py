@@ -37,6 +37,7 @@ from transpiler.read.keras.evaluate.values import (
     Class,
     Env,
     Function,
+    Generator,
     Instance,
     Method,
     Model,
@@ -286,7 +287,7 @@ class Calls:
         if isinstance(function.node, ast.Lambda):
             return self.guarded(lambda: self.eval(function.node.body, env))  # type: ignore[union-attr,arg-type]
         if is_generator(function.node):
-            return Unknown(f"{function.name} is a generator")
+            return Generator(f"{function.name} is a generator")
         signal = self.guarded(lambda: self.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
         return signal.value if isinstance(signal, ReturnSignal) else None
 

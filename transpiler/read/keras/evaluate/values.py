@@ -27,6 +27,11 @@ class Unknown:
 
 
 @dataclass(frozen=True, eq=False)
+class Generator(Unknown):
+    """What a generator of the program returns."""
+
+
+@dataclass(frozen=True, eq=False)
 class LayerVariable(Unknown):
     """A variable of one of Keras's own layers, of which only the shape is known here."""
 

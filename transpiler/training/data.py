@@ -1,0 +1,152 @@
+"""The data that models are trained with: arrays, generators and sequences of batches, as what a loop can run over."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import code_of
+from transpiler.ir.naming import Names
+from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.read.keras.evaluate.values import Generator, Instance
+from transpiler.rules.training.base import TRAINING
+from transpiler.training.trainer import Trainer
+
+DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
+
+
+@dataclass
+class Stream:
+    """Data for every epoch: statements before the loop, what an epoch runs over, statements at the end of an epoch."""
+
+    lines: list[str] = field(default_factory=list)
+    epoch: str = ""
+    end: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DataWriter:
+    """Writes the data of one way to train a model.
+
+    `function` gives the name of a function that the file needs, from a template; `takes` notes names of a library.
+    """
+
+    trainer: Trainer
+    weighted: bool
+    function: Callable[..., str]
+    takes: Callable[..., None]
+
+    @property
+    def inputs(self) -> list[str]:
+        """The types of the inputs."""
+        xs = tensors(self.trainer.compiled.model.inputs)
+        return [DTYPES.get(x.type.dtype, "torch.float32") for x in xs]
+
+    @property
+    def targets(self) -> list[str]:
+        """The types of the targets."""
+        parts = (*self.trainer.metrics, *self.trainer.losses)
+        kinds = {m.output: m.measure.target for m in parts}
+        count = len(self.trainer.predictions)
+        return ["torch.long" if kinds.get(i) == "classes" else "torch.float32" for i in range(count)]
+
+    # --- arrays ---------------------------------------------------------------------------------------------------
+
+    def columns(self, given: Mapping[str, ast.expr], weights: str = "") -> list[str]:
+        """Arrays as tensors: inputs, targets and, where the training has them, weights of the samples."""
+        if given.get("y") is None or is_none(given["y"]):
+            raise Declined(TRAINING, "data without targets is not translated")
+        inputs = parts(given.get("x"), len(self.inputs), "inputs")
+        targets = parts(given["y"], len(self.targets), "targets")
+        found = [tensor(text, dtype) for text, dtype in zip((*inputs, *targets), (*self.inputs, *self.targets))]
+        if not self.weighted:
+            return found
+        if weights:
+            return [*found, weights.format(targets=found[len(inputs)])]
+        own = given.get("sample_weight")
+        if own is not None and not is_none(own):
+            return [*found, tensor(ast.unparse(own), "torch.float32")]
+        return [*found, f"torch.ones(len({inputs[0]}))"]
+
+    def column_names(self, count: int) -> list[str]:
+        """Variables for `count` columns of data."""
+        names = numbered("inputs", len(self.inputs)) + numbered("targets", len(self.targets))
+        return [*names, *(["weights"] if count > len(names) else [])]
+
+    def loader(self, columns: Sequence[str], size: str, shuffle: bool = False) -> str:
+        self.takes("torch.utils.data", "DataLoader", "TensorDataset")
+        mixed = ", shuffle=True" if shuffle else ""
+        return f"DataLoader(TensorDataset({', '.join(columns)}), batch_size={size}{mixed})"
+
+    # --- batches --------------------------------------------------------------------------------------------------
+
+    def batches(
+        self, name: str, node: ast.expr, value: Any, steps: str, shuffle: bool, names: Names, keeps: bool
+    ) -> Stream:
+        """A generator or a sequence of batches, for every epoch; `keeps` says whether it is used once only."""
+        if self.weighted:
+            raise Declined(TRAINING, "weights of samples beside batches are not translated")
+        to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
+        if isinstance(value, Instance):
+            if steps:
+                raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")
+            self.takes("torch.utils.data", "DataLoader")
+            source = ast.unparse(node)
+            mixed = ", shuffle=True" if shuffle else ""
+            loader = f"DataLoader({source}, batch_size=None{mixed}, collate_fn={to_tensors})"
+            end = [f"{source}.on_epoch_end()"] if value.cls.lookup("on_epoch_end") is not None and shuffle else []
+            if keeps:
+                return Stream([], loader)
+            variable = names.take(name)
+            if end and not isinstance(node, ast.Name):
+                raise Declined(TRAINING, "a sequence with on_epoch_end() has to be a variable")
+            return Stream([f"{variable} = {loader}"], variable, end)
+        if not isinstance(value, Generator) or not steps:
+            raise Declined(TRAINING, "where this data comes from cannot be told")
+        stream = Stream([], ast.unparse(node))
+        if not isinstance(node, ast.Name) and not keeps:
+            variable = names.take(name)
+            stream = Stream([f"{variable} = {ast.unparse(node)}"], variable)
+        self.takes("itertools", "islice")
+        stream.epoch = f"map({to_tensors}, islice({stream.epoch}, {steps}))"
+        return stream
+
+
+def class_weights(evaluation: TrainingCall, node: ast.expr | None, data: DataWriter) -> str:
+    """The weights of samples by their classes, over `{targets}`; "" if there are none."""
+    if node is None or is_none(node):
+        return ""
+    return f"{data.function('sample_weights')}({{targets}}, {ast.unparse(node).replace('{', '{{').replace('}', '}}')})"
+
+
+def remaining(node: ast.expr, value: Any) -> str:
+    """The share of the data that is left for training by a `validation_split`."""
+    plain = isinstance(node, ast.Constant) and isinstance(value, float)
+    return code_of(1 - value) if plain else f"(1 - {ast.unparse(node)})"
+
+
+def parts(node: ast.expr | None, count: int, what: str) -> list[str]:
+    """The texts of several inputs or targets, which have to be written one by one."""
+    if node is None:
+        raise Declined(TRAINING, f"there are no {what}")
+    if isinstance(node, (ast.List, ast.Tuple)) and len(node.elts) == count:
+        return [ast.unparse(n) for n in node.elts]
+    if count != 1 or isinstance(node, (ast.Dict, ast.List, ast.Tuple)):
+        raise Declined(TRAINING, f"{count} {what} have to be listed one by one")
+    return [ast.unparse(node)]
+
+
+def numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}{i + 1}" for i in range(count)]
+
+
+def tensor(text: str, dtype: str) -> str:
+    return f"torch.as_tensor({text}, dtype={dtype})"
+
+
+def is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
