@@ -33,6 +33,7 @@ from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
+from transpiler.training.penalties import covers
 from transpiler.training.writer import TrainingWriter
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -147,18 +148,18 @@ class Rewriter:
         gone = {n for root in (*visited, *moved) for n in nodes(root)}
         writer = TrainingWriter(
             source,
-            interpreter.training_calls,
-            interpreter.generation,
+            interpreter,
             edit,
             self.class_of_model,
             gone,
             self.names_of(source),
-            interpreter.history_reads,
             self.rank_of_function,
         )
         writer.write()
         self.untrained |= writer.declined
         self.training += writer.plans
+        for penalties in writer.penalties:
+            self.findings.items[:] = [f for f in self.findings.items if not covers(f, penalties)]
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]

@@ -31,6 +31,7 @@ def epoch_function(
     weighted: bool,
     progress: bool,
     loader: str = "DataLoader",
+    penalty: str = "",
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     count = len(trainer.predictions)
@@ -67,7 +68,7 @@ def epoch_function(
         batch=batch,
         outs=outs,
         call=f"{method}({', '.join(xs)})",
-        loss=" + ".join(parts),
+        loss=" + ".join([*parts, *([f"{penalty}(model)"] if penalty else [])]),
         activations=activations,
         metrics=metrics,
         clipping=[line.format(parameters="model.parameters()") for line in clipping],

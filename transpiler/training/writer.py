@@ -10,23 +10,29 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
+from transpiler.ir.expr import code_of
 from transpiler.ir.model import ApiObject, ApiValue, Args
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.trees import nodes
 from transpiler.passes.logits import last_activations, split_logits
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
-from transpiler.read.keras.evaluate.values import Generator
+from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import Recorder
+from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
-from transpiler.rules.training.callbacks import CallbackRule, Loop
+from transpiler.rules.training.callbacks import CallbackRule, Loop, torch_file
 from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
+from transpiler.training.penalties import Penalties, penalties_of
+from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
 from transpiler.write.torch.layout import render
@@ -55,6 +61,9 @@ class Training:
     weighted: bool = False
     """Whether samples have weights."""
     scheduler: str = ""
+    penalty: str = ""
+    """The function that adds up what is added to the loss for the weights."""
+    penalties: Penalties | None = None
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -66,22 +75,20 @@ class TrainingWriter:
     def __init__(
         self,
         source: SourceModule,
-        calls: dict[ast.Call, list[TrainingCall]],
-        generation: str,
+        interpreter: Recorder,
         edit: FileEdit,
         roots: Callable[[Any], ModuleClass | None],
         gone: Collection[ast.AST],
         names_of_file: Mapping[str, Any],
-        history_reads: Collection[ast.Attribute],
         functions: Functions,
     ) -> None:
-        self.source, self.calls, self.generation, self.edit = source, calls, generation, edit
+        self.source, self.interpreter, self.edit = source, interpreter, edit
+        self.calls, self.generation = interpreter.training_calls, interpreter.generation
         self.roots = roots
         """The class of a model."""
         self.gone = gone
         """The nodes of what is replaced by classes and factories."""
         self.names_of_file = names_of_file
-        self.history_reads = history_reads
         self.functions_of_program = functions
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
@@ -97,6 +104,8 @@ class TrainingWriter:
         """The statements that they stand in."""
         self.plans: list[tuple[Any, TrainingPlan]] = []
         """Models, and how they are trained."""
+        self.penalties: list[Penalties] = []
+        """The regularizers that are translated."""
 
     def write(self) -> None:
         """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
@@ -104,6 +113,9 @@ class TrainingWriter:
         by_compile: dict[ast.Call | None, list[ast.Call]] = {}
         for node, evaluations in here.items():
             for evaluation in evaluations:
+                if evaluation.method in WEIGHT_METHODS:
+                    self.write_alone(evaluation)
+                    continue
                 owner = node if evaluation.method == "compile" else getattr(evaluation.compiled, "node", None)
                 group = by_compile.setdefault(owner, [])
                 if node not in group:
@@ -116,7 +128,7 @@ class TrainingWriter:
                     self.declined[node] = declined
         self.drop_arguments()
         self.write_utilities()
-        for read in self.history_reads:  # the result has the numbers themselves
+        for read in self.interpreter.history_reads:  # the result has the numbers themselves
             if read in self.scopes.statement and read not in self.gone and self.handled:
                 self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
         self.apply_edits()
@@ -197,6 +209,30 @@ class TrainingWriter:
         if first is not None and self.functions:
             self.edit.before.setdefault(first, []).extend(self.functions.values())
 
+    def write_alone(self, evaluation: TrainingCall) -> None:
+        """Calls that save and load weights, which need nothing but the model."""
+        try:
+            if self.roots(evaluation.model) is None:
+                raise Declined(TRAINING, "the model is not converted")
+            arguments = argument_nodes(evaluation.node, evaluation.method, self.generation)
+            statement = self.statement_of(evaluation.node)
+            if evaluation.method != "get_weights" or not given_on(evaluation.node, statement):
+                text = weights_call(self.receiver_of(evaluation.node), evaluation, arguments)
+                self.replace_expression(evaluation.node, text)
+                self.rename_file((arguments or {}).get("filepath"))
+            self.handled.add(evaluation.node)
+            self.trained.add(self.statement_of(evaluation.node))
+        except Declined as declined:
+            self.declined[evaluation.node] = declined
+
+    def rename_file(self, node: ast.expr | None) -> None:
+        """Gives a file its new name wherever the source writes it out."""
+        old = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(old, str) and torch_file(old) != old:
+            for other, statement in self.scopes.statement.items():
+                if isinstance(other, ast.Constant) and other.value == old and other not in self.gone:
+                    self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
+
     def write_group(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
         """What is done with a model from one `compile` on."""
         outer = self.functions, self.edits, dict(self.edit.replaced), set(self.edit.removed), list(self.edit.helpers)
@@ -210,6 +246,8 @@ class TrainingWriter:
             self.functions, self.edits, self.edit.replaced, self.edit.removed, self.edit.helpers = outer
             raise
         self.handled.update(group)
+        if training is not None and training.penalties is not None:
+            self.penalties.append(training.penalties)
         if owner is not None and owner in self.scopes.scope:
             self.handled.add(owner)
         if training is not None and training.epoch is not None and training.code is not None:
@@ -256,6 +294,7 @@ class TrainingWriter:
         inputs = len(tensors(model.inputs))
         if methods & {"fit", "evaluate"}:
             code = training.code
+            training.penalty = self.penalty_of(training, model)
             name = self.names.take("run_epoch")
             used = [e for e in evaluations if e.method in ("fit", "evaluate")]
             loads = any(not isinstance(e.arguments.get("x"), Generator) for e in used)
@@ -268,6 +307,7 @@ class TrainingWriter:
                 training.weighted,
                 progress,
                 "DataLoader" if loads else "Iterable",
+                training.penalty,
             )
             self.functions[name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
@@ -275,6 +315,16 @@ class TrainingWriter:
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
+
+    def penalty_of(self, training: Training, model: Model) -> str:
+        """The function for the regularizers of a model; "" if there are none."""
+        found = penalties_of(layers_of(model, self.interpreter), self.interpreter.built, self.generation)
+        if found is None:
+            return ""
+        training.penalties = found
+        name = self.names.take("penalty")
+        self.functions[name] = found.text(name)
+        return name
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
         """The first call that trains. Raises Declined if there are others that do not surely come after it."""

@@ -93,7 +93,7 @@ class Recorder(TrainingCalls, KerasInterpreter):
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
             elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
-                if name in TRAINING_METHODS:
+                if name in TRAINING_METHODS or name in WEIGHT_METHODS:
                     self.note_training(node, model, name, args, kwargs)
                 if name in ("fit", "fit_generator"):
                     super().model_method(model, name, args, kwargs)

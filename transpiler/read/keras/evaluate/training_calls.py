@@ -34,6 +34,11 @@ SIGNATURES = {
     "train_on_batch": "x, y=None, sample_weight=None, class_weight=None, reset_metrics=True, return_dict=False",
     "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
     "predict_on_batch": "x",
+    "save": "filepath, overwrite=True, include_optimizer=True, save_format=None, signatures=None, options=None",
+    "save_weights": "filepath, overwrite=True, save_format=None, options=None",
+    "load_weights": "filepath, by_name=False, skip_mismatch=False, options=None",
+    "get_weights": "",
+    "set_weights": "weights",
 }
 """Today's methods of a model that belong to training; legacy Keras has others between them by keyword only."""
 
