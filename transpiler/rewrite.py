@@ -23,7 +23,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
-from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory, defaults_of, unchanged
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -146,6 +146,10 @@ class Rewriter:
         visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
         moved = [s for w in self.done.values() if isinstance(w, Written) for s in w.statements]
         gone = {n for root in (*visited, *moved) for n in nodes(root)}
+        for written in self.done.values():
+            constructor = written.factory.statements if isinstance(written, Written) and written.factory else None
+            if constructor is not None:  # whose other statements stay
+                gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
         writer = TrainingWriter(
             source,
             interpreter,
@@ -396,9 +400,26 @@ class Rewriter:
                 if isinstance(node, ast.Expr) and call in interpreter.rewritten:
                     edit.replaced[node] = interpreter.rewritten[call]  # type: ignore[index]
                     continue
+                self.warn_of_unseen(source, node, edit)
                 own = [n for n in expressions_of(node) if n in interpreter.left_out]
                 for n in own:
                     self.report_call(source, node, n, edit)
+
+    def warn_of_unseen(self, source: SourceModule, node: ast.stmt, edit: FileEdit) -> None:
+        """Calls that look like those on models, in code that could not be evaluated: nothing stands for them."""
+        interpreter = self.program.interpreter
+        seen = interpreter.training_calls
+        receivers = {n.func.value for n in seen if isinstance(n.func, ast.Attribute)}
+        tails = {ast.unparse(r).rpartition(".")[2] for r in receivers}
+        for call in expressions_of(node):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call in seen:
+                continue
+            name, tail = call.func.attr, ast.unparse(call.func.value).rpartition(".")[2]
+            if name in (*TRAINING_METHODS, *WEIGHT_METHODS) and tail in tails and node not in edit.replaced:
+                span = source.span(call)
+                message = f"{name}() stays as it is: it could not be evaluated what {tail} is here"
+                advice = "Translate it by hand if it is a model."
+                self.findings.add(Finding("K2T401", Severity.WARNING, message, advice, span, excerpt(span)))
 
     def report_call(self, source: SourceModule, statement: ast.stmt, call: Any, edit: FileEdit) -> None:
         name = self.program.interpreter.left_out[call]

@@ -45,6 +45,9 @@ NOT_TRANSLATED = {
     ),
     "evaluate": ("callbacks",),
     "predict": ("steps", "callbacks"),
+    "predict_on_batch": (),
+    "train_on_batch": ("class_weight",),
+    "test_on_batch": (),
 }  # fmt: skip
 """Arguments of methods that are declined if they are given."""
 
@@ -98,6 +101,8 @@ class TrainingWriter:
         """Calls that are not translated, and why."""
         self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
         """Expressions that are replaced, by their statements."""
+        self.several = False
+        """Whether the file compiles more than one model."""
         self.handled: set[ast.Call] = set()
         """Calls that are translated."""
         self.trained: set[ast.stmt] = set()
@@ -120,6 +125,7 @@ class TrainingWriter:
                 group = by_compile.setdefault(owner, [])
                 if node not in group:
                     group.append(node)
+        self.several = sum(owner is not None for owner in by_compile) > 1
         for owner, group in by_compile.items():
             try:
                 self.write_group(owner, group)
@@ -282,8 +288,9 @@ class TrainingWriter:
             fitted = [e for e in evaluations if e.method == "fit"]
             changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
-            training.optimizer = self.names.take("optimizer")
-            training.scheduler = self.names.take("scheduler") if training.code.schedule is not None else ""
+            training.optimizer = self.variable_beside(training.receiver, "optimizer")
+            if training.code.schedule is not None:
+                training.scheduler = self.variable_beside(training.receiver, "scheduler")
             if owner in self.gone:
                 training.first = self.first_learning(group)
         fits = [e for e in evaluations if e.method == "fit"]
@@ -292,10 +299,11 @@ class TrainingWriter:
         )
         progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in fits)
         inputs = len(tensors(model.inputs))
-        if methods & {"fit", "evaluate"}:
+        if methods & {"fit", "evaluate", "train_on_batch", "test_on_batch"}:
             code = training.code
             training.penalty = self.penalty_of(training, model)
-            name = self.names.take("run_epoch")
+            own = training.receiver.rpartition(".")[2] if self.several else ""
+            name = self.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
             used = [e for e in evaluations if e.method in ("fit", "evaluate")]
             loads = any(not isinstance(e.arguments.get("x"), Generator) for e in used)
             training.epoch = epoch_function(
@@ -315,6 +323,24 @@ class TrainingWriter:
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
+
+    def variable_beside(self, receiver: str, what: str) -> str:
+        """A variable for what goes with a model: an attribute of the same object where the model is one."""
+        base, _, name = receiver.rpartition(".")
+        label = f"{name}_{what}" if name.isidentifier() and (self.several or base and name != "model") else what
+        taken = {n.attr for n in self.scopes.scope if isinstance(n, ast.Attribute)}
+        while base and label in taken:
+            label += "_"
+        return f"{base}.{label}" if base else self.names.take(label)
+
+    @staticmethod
+    def optimizer_at(training: Training, node: ast.Call) -> list[str]:
+        """The optimizer, and the schedule of its learning rate if it has one, from where a call stands."""
+        assert isinstance(node.func, ast.Attribute)
+        base = ast.unparse(node.func.value).rpartition(".")[0]
+        own = training.receiver.rpartition(".")[0]
+        names = [n for n in (training.optimizer, training.scheduler) if n]
+        return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in names]
 
     def penalty_of(self, training: Training, model: Model) -> str:
         """The function for the regularizers of a model; "" if there are none."""
@@ -402,12 +428,12 @@ class TrainingWriter:
         epoch_name = names.take("epoch")
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
         rising |= {f"val_{n}" for n in rising}
-        loop = Loop(model, training.optimizer, epoch_name, values, frozenset(rising), names.take)
+        options = self.optimizer_at(training, evaluation.node)
+        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
         acts = [rule.lower(a, loop) for rule, a in self.callbacks(evaluation)]
         for act in acts:
             for name, module in act.libraries.items():
                 self.takes(module, name)
-        scheduled = f", {training.scheduler}" if training.scheduler else ""
         streams = [s for s in (train, held) if s is not None]
         return render(
             "training/fit",
@@ -423,7 +449,7 @@ class TrainingWriter:
             epochs=self.text(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,
-            train_call=f"{epoch.name}({model}, {train.epoch}, {training.optimizer}{scheduled})",
+            train_call=f"{epoch.name}({model}, {train.epoch}, {', '.join(options)})",
             val_call=f"{epoch.name}({model}, {held.epoch})" if held is not None else "",
             prints=known_here(evaluation, "verbose", "auto") != 0,
         )
@@ -515,7 +541,7 @@ class TrainingWriter:
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
         self.check(evaluation, training)
-        arguments = argument_nodes(evaluation.node, "predict", self.generation)
+        arguments = argument_nodes(evaluation.node, evaluation.method, self.generation)
         model = evaluation.model
         xs, ys = tensors(model.inputs), tensors(model.outputs)
         if arguments is None or "x" not in arguments:
@@ -530,6 +556,32 @@ class TrainingWriter:
             *([f"batch_size={size}"] if size else []),
         ]
         self.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
+
+    def write_train_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        """One step, as an epoch of one batch."""
+        assert training is not None and training.epoch is not None
+        if training.first is evaluation.node:
+            raise Declined(TRAINING, "the builder of a model that is trained batch by batch must not compile it")
+        options = self.optimizer_at(training, evaluation.node)
+        self.replace_expression(evaluation.node, self.batch_call(evaluation, training, options))
+
+    def write_test_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None and training.epoch is not None
+        self.replace_expression(evaluation.node, self.batch_call(evaluation, training, []))
+
+    def batch_call(self, evaluation: TrainingCall, training: Training, options: list[str]) -> str:
+        """A call of the function for an epoch on one batch of arrays."""
+        assert training.epoch is not None
+        self.check(evaluation, training)
+        arguments = argument_nodes(evaluation.node, evaluation.method, self.generation)
+        if arguments is None or known_here(evaluation, "return_dict", False):
+            raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
+        columns = self.data_of(training).columns(arguments)
+        batch = f"[({', '.join(columns)})]"
+        return f"{training.epoch.name}({', '.join([self.receiver_of(evaluation.node), batch, *options])})"
+
+    def write_predict_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        self.write_predict(evaluation, training)
 
     def write_other(self, evaluation: TrainingCall, training: Training | None) -> None:
         raise Declined(TRAINING, f"{evaluation.method}() is not translated")

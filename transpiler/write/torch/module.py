@@ -343,9 +343,9 @@ TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
 """What is imported where it is used."""
 
 
-def torch_imports(used: set[str], libraries: Mapping[str, str]) -> list[str]:
+def torch_imports(used: set[str], libraries: Mapping[str, str] | None = None) -> list[str]:
     """The import lines for the names in use of Python's library, of torch, and of other `libraries`: name → module."""
-    others = library_imports(libraries, used)
+    others = library_imports(libraries or {}, used)
     standard = [t for m, t in others.items() if m.partition(".")[0] in sys.stdlib_module_names]
     found = [*(f"import {name}" for name in STANDARD if name in used), *standard]
     if "np" in used:

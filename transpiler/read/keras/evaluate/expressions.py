@@ -232,6 +232,11 @@ class Expressions:
         for operand in (left, right):
             if isinstance(operand, Unknown):
                 return operand
+        if isinstance(op, ast.Mod) and isinstance(left, str):
+            shown = list(right.values()) if isinstance(right, dict) else right if isinstance(right, tuple) else ()
+            unknown = next((v for v in shown if isinstance(v, Unknown)), None)
+            if unknown is not None:
+                return unknown
         if isinstance(left, Instance):
             method = {ast.Add: "__add__", ast.Mult: "__mul__", ast.Sub: "__sub__", ast.Div: "__truediv__"}.get(type(op))
             if method and left.cls.lookup(method):
