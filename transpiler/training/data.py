@@ -11,6 +11,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Instance
 from transpiler.rules.training.base import TRAINING
@@ -91,6 +92,10 @@ class DataWriter:
         if self.weighted:
             raise Declined(TRAINING, "weights of samples beside batches are not translated")
         to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
+        if isinstance(value, Pipeline):
+            if steps or not value.batched or not value.known or len(self.inputs) + len(self.targets) > 2:
+                raise Declined(TRAINING, "this tf.data.Dataset is not translated")
+            return Stream([], f"map({to_tensors}, {ast.unparse(node)})")
         if isinstance(value, Instance):
             if steps:
                 raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")

@@ -17,6 +17,7 @@ from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.trees import nodes
 from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.names import canonical
@@ -32,6 +33,7 @@ from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, 
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.penalties import Penalties, penalties_of
+from transpiler.training.pipelines import pipeline_text
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
@@ -132,6 +134,7 @@ class TrainingWriter:
             except Declined as declined:
                 for node in group:
                     self.declined[node] = declined
+        self.write_pipelines()
         self.drop_arguments()
         self.write_utilities()
         for read in self.interpreter.history_reads:  # the result has the numbers themselves
@@ -139,6 +142,25 @@ class TrainingWriter:
                 self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
         self.apply_edits()
         self.place_functions()
+
+    def write_pipelines(self) -> None:
+        """Pipelines of `tf.data`, in code that stays."""
+        made = {n: p for n, p in self.interpreter.pipelines.items() if n in self.scopes.scope and n not in self.gone}
+        inner = {n.func.value for n in made if isinstance(n.func, ast.Attribute)}
+        for node in made:
+            if node in inner:
+                continue
+            statement = self.statement_of(node)
+            try:
+                text = pipeline_text(node, made, self.takes)
+            except Declined as declined:
+                self.declined[node] = declined
+                continue
+            targets = [ast.unparse(t) for t in statement.targets] if isinstance(statement, ast.Assign) else []
+            if targets == [text]:
+                self.edit.removed.add(statement)
+            else:
+                self.edits.setdefault(statement, {})[node] = text
 
     def drop_arguments(self) -> None:
         """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
@@ -305,7 +327,7 @@ class TrainingWriter:
             own = training.receiver.rpartition(".")[2] if self.several else ""
             name = self.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
             used = [e for e in evaluations if e.method in ("fit", "evaluate")]
-            loads = any(not isinstance(e.arguments.get("x"), Generator) for e in used)
+            loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
             training.epoch = epoch_function(
                 name,
                 trainer,
