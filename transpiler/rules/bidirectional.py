@@ -17,6 +17,14 @@ from transpiler.rules.recurrent import Recurrent, called
 SHARED = ("return_sequences", "return_state")
 """What the layers of both directions have to agree on."""
 
+MERGES = {
+    "concat": "torch.cat(({0}, {1}), dim=-1)",
+    "sum": "{0} + {1}",
+    "mul": "{0} * {1}",
+    "ave": "({0} + {1}) / 2",
+}
+"""How the outputs of two modules become one."""
+
 Direction = tuple[Recurrent, Args]
 
 

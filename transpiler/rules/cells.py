@@ -108,16 +108,10 @@ class RNN(LayerRule):
         return cell if isinstance(cell, (list, tuple)) else None
 
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
-        if self.stack(a) is not None:
-            return ()
-        rule, own = self.whole(a)
-        return rule.reads_masks(own, xs)
+        return (0,) if xs[0].masked else ()
 
     def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
-        if self.stack(a) is not None:
-            return []
-        rule, own = self.whole(a)
-        return rule.output_masks(own, xs)
+        return [MaskOf(masks=(0,))] if xs[0].masked and a.const("return_sequences") else []
 
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
         cells = self.stack(a)

@@ -112,9 +112,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "draws its own does": ("layers.RandAugment",),
     "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
     "not": ("layers.AugMix",),
-    "a cell that the program defines is run over the steps by code of Keras, which is not part of the program": (
-        "layers.AbstractRNNCell",
-    ),
     "Keras distorts as many images as its graph knows of, which is one where the size of the batch is open": (
         "layers.RandomElasticTransform",
     ),

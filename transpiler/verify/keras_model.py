@@ -149,6 +149,8 @@ def build(keras: ModuleType, job: Job, floatx: str, recorder: Recorder) -> Subje
         ids = probe_ids(model, ports, subject.shapes(2, 0), run, recorder)
         subject.ports = [replace(p, ids=n) for p, n in zip(ports, ids)]
         subject.ports = with_padding(subject)
+    if any(not layer.weights and not layer.built for layer in all_layers(model)):  # as inside a cell that RNN runs
+        subject.call(subject.draw(subject.shapes(2, 0), np.random.default_rng(0)))
     return subject
 
 
