@@ -44,7 +44,7 @@ class Initializers:
         """Decides how the layers of these classes get their initial weights."""
         found = cls()
         specs: dict[str, dict[str, Step]] = {}
-        for step in steps_of(classes):
+        for step in map(inner_step, steps_of(classes)):
             specs.setdefault(torch_class(step), {})["\n".join(found.lines(step, "layer"))] = step
         found.helpers.clear()
         if all(len(s) == 1 and not is_open_step(next(iter(s.values()))) for s in specs.values()):
@@ -181,6 +181,14 @@ def is_open_step(step: Step) -> bool:
     if any(map(is_argument, spec(step).values())):
         return True
     return bool(fan_parameters(step))
+
+
+def inner_step(step: Step) -> Step:
+    """The step of what a module wraps that holds no weights itself: `init_weights` meets both."""
+    if not (step.module or "").startswith("Stateful("):
+        return step
+    init, weights = ({k.removeprefix("rnn."): v for k, v in d.items()} for d in (step.init, step.weights))
+    return replace(step, module=(step.module or "")[len("Stateful(") : -1], init=init, weights=weights)
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:
