@@ -156,6 +156,12 @@ OUT: Transform = (("merge", 0), ("permute", (1, 0)))
 HEADS: Transform = (("merge", 0),)
 
 
+def check_dims(a: Args, *dims: Any) -> None:
+    """Raises Declined for heads of size 1, to which Keras 3 adds their biases along the steps if these are as many."""
+    if a.generation != KERAS2 and a.const("use_bias") and any(type(d) is int and d == 1 for d in dims):
+        raise Declined("K2T104", "biases of heads of size 1 are not translated")
+
+
 def projections(a: Args) -> tuple[dict[str, Weight], dict[str, Any]]:
     """The weights of the projections of queries, keys, values and the output, and how they start."""
     weights: dict[str, Weight] = {}
@@ -211,6 +217,7 @@ class MultiHeadAttention(_Attention):
         return " & ".join(parts) or None
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        check_dims(a, a.key_dim, a.value_dim)
         rank = xs[0].rank
         if len(xs) not in (2, 3) or rank < 3 or any(x.rank != rank for x in xs):
             raise Declined("K2T103", "MultiHeadAttention of tensors of these ranks is not translated")

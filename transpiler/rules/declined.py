@@ -98,9 +98,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _METRIC: ("backend.in_top_k", "ops.in_top_k"),
     _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
-    "every training step overwrites its kernel, which no parametrization of torch does": (
-        "layers.SpectralNormalization",
-    ),
     _COMPLEX: ("ops.polar", "ops.view_as_complex", "ops.view_as_real"),
     _SIGNS: ("ops.eig", "ops.eigh"),
     "the order inside of both parts is open, and differs between backends; TensorFlow's reads integers alone": (

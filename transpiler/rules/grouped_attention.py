@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Step
 from transpiler.ir.shape import Shape, TensorType
-from transpiler.rules.attention import MultiHeadAttention, projections
+from transpiler.rules.attention import MultiHeadAttention, check_dims, projections
 from transpiler.rules.base import call, keywords
 
 
@@ -22,7 +22,10 @@ class GroupQueryAttention(MultiHeadAttention):
         "use_gate=False, seed=None"
     )
 
+    takes_masks_off = False
+
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
+        check_dims(a, a.head_dim)
         if len(xs) not in (2, 3) or any(x.rank != 3 for x in xs):
             raise Declined(
                 "K2T103", "GroupQueryAttention is translated for two or three inputs (batch, steps, features)"

@@ -330,8 +330,12 @@ class Work:
                 self.arrays[f"state|{key}"] = changed[id(variable)]
                 if id(variable) in statistics.running:
                     self.arrays[f"unbiased|{key}"] = statistics.running[id(variable)]
-        last = self.cases[-1]
-        pairs = zip(self.subject.call(last, training=True), self.subject.call(last, training=True))
+        last, runs = self.cases[-1], []
+        for _ in range(2):  # from one state: a layer may change its weights in training
+            for v in self.variables:
+                v.assign(before[id(v)])
+            runs.append(self.subject.call(last, training=True))
+        pairs = zip(*runs)
         for v in self.variables:
             v.assign(before[id(v)])
         self.meta["training_random"] = not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)

@@ -6,6 +6,7 @@ otherwise is wrapped where it is constructed.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -183,12 +184,19 @@ def is_open_step(step: Step) -> bool:
     return bool(fan_parameters(step))
 
 
+WRAPPERS = {"Stateful": "rnn", "SpectralNormalization": "layer"}
+"""Modules that start no weights themselves → the attribute that holds the one they are made of: `init_weights` meets both."""
+
+
 def inner_step(step: Step) -> Step:
-    """The step of what a module wraps that holds no weights itself: `init_weights` meets both."""
-    if not (step.module or "").startswith("Stateful("):
+    """The step of what a module wraps, if it only wraps one."""
+    held = WRAPPERS.get(torch_class(step))
+    if held is None:
         return step
-    init, weights = ({k.removeprefix("rnn."): v for k, v in d.items()} for d in (step.init, step.weights))
-    return replace(step, module=(step.module or "")[len("Stateful(") : -1], init=init, weights=weights)
+    call = ast.parse(step.module or "", mode="eval").body
+    assert isinstance(call, ast.Call)
+    init, weights = ({k.removeprefix(f"{held}."): v for k, v in d.items()} for d in (step.init, step.weights))
+    return replace(step, module=ast.unparse(call.args[0]), init=init, weights=weights)
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:
