@@ -24,7 +24,7 @@ from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.ir.weights import apply_transform, find
 from transpiler.rules.registry import layer_rules
 
-tf.keras = tf_keras  # as legacy Keras calls itself in some layers
+tf.compat.v2.keras = tf_keras  # as legacy Keras calls itself in some layers
 GENERATIONS = (KERAS3, KERAS2)
 LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
 HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
