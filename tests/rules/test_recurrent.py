@@ -194,7 +194,7 @@ def products(code: str, generation: str, states: bool) -> tuple[list[float], lis
 def test_gates_drop_each_on_their_own_where_states_are_dropped(layer, states, generation):
     linear = ", dropout=0.5, recurrent_dropout=0.5, activation='linear', recurrent_activation='linear'"
     want, have = products(layer.format(linear), generation, states)
-    assert len(want) > 1 and sum(have) == 1 and np.abs(np.subtract(want, have)).max() < 0.05, (want, have)
+    assert len(want) > 1 and sum(have) > 0.999 and np.abs(np.subtract(want, have)).max() < 0.05, (want, have)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
