@@ -104,6 +104,8 @@ class CellLoops:
         cells, computed = own_cells(layer), list[Value]()
         if len(cells) > 1 and (run.states or run.return_state):
             raise self.declined("K2T103", "a stack of cells with initial states or return_state is not translated")  # type: ignore[attr-defined]
+        if layer.args.const("stateful"):
+            raise self.declined("K2T102", "stateful=True of an RNN over the program's own cells is not translated")  # type: ignore[attr-defined]
         if layer.args.get("trainable") is False:
             raise self.declined("K2T102", "RNN(trainable=False) of such cells is not translated")  # type: ignore[attr-defined]
         made = [run.x]
