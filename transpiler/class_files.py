@@ -10,18 +10,18 @@ import ast
 import itertools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.conversion import ConvertedModule
 from transpiler.ir.naming import Names
-from transpiler.ir.program import ModuleClass
+from transpiler.ir.program import Apply, ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import constructed, inner_first
 from transpiler.read.keras.parse import SourceModule
 from transpiler.write.torch.classes import ClassWriter
-from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.helpers import helper_names, helper_texts
 from transpiler.write.torch.initial import Initializers
 from transpiler.write.torch.module import FileEdit, format_all, insert_imports, torch_imports, used_identifiers
 
@@ -90,6 +90,8 @@ class ClassFiles:
         for i, cls in enumerate(classes):
             cls.name = f"{UNNAMED}{i}_"  # until it is written: classes may construct each other
         unnamed = {cls.name: cls for cls in classes}
+        for source in group:
+            taken[source].taken.update(helper_names(helpers_of(classes)))
         for cls in classes:  # those that others construct come first, so that their names are settled
             file, base, cls.name = self.files[self.homes[cls]], bases[cls], UNNAMED
             writer = ClassWriter(cls, self.printed[cls], initial)
@@ -159,6 +161,12 @@ def relative_import(source: SourceModule, module: str) -> str:
     if not common:
         return f"from {module}"
     return f"from {'.' * (len(package) - common + 1)}{'.'.join(target[common:])}"
+
+
+def helpers_of(classes: Iterable[ModuleClass]) -> list[str]:
+    """The helpers that the steps of classes may need."""
+    steps = (op.step for cls in classes for op in cls.block.walk() if isinstance(op, Apply))
+    return [h for step in steps for h in step.helpers]
 
 
 SHARED = "torch_helpers"

@@ -342,12 +342,42 @@ def recurrent(draw: Any) -> Case:
     }
     outside = {"return_state": given(draw, True)}
     shape = (draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 4)))
+    more = masked(draw)
+    if more:  # graphs of one step at a time forget the steps of a mask where they go backwards
+        outside["zero_output_for_mask"] = given(draw, True)
     if draw(st.integers(0, 2)) == 0:
         inner = constructor(kind, draw(st.integers(1, 4)), **{**options, "go_backwards": ...})
         merge = given(draw, "concat", "sum", "mul", "ave", None)
         code = f"Bidirectional({inner}{'' if merge is ... else f', merge_mode={merge!r}'})"
-        return Case(code, (shape,), draw(generations))
-    return Case(constructor(kind, draw(st.integers(1, 4)), **options, **outside), (shape,), draw(generations))
+        return Case(code, (shape,), draw(generations), more)
+    return Case(constructor(kind, draw(st.integers(1, 4)), **options, **outside), (shape,), draw(generations), more)
+
+
+def masked(draw: Any) -> dict[str, Any]:
+    """Whether the input of a layer is masked, as an option of the comparison."""
+    return {"masks": (0,)} if draw(st.booleans()) else {}
+
+
+@family
+def cells(draw: Any) -> Case:
+    def cell() -> str:
+        kind = draw(st.sampled_from(("LSTM", "GRU", "SimpleRNN")))
+        options = {"activation": given(draw, "tanh", "relu"), "use_bias": given(draw, False)}
+        if kind == "GRU":
+            options["reset_after"] = given(draw, True, False)
+        return constructor(f"{kind}Cell", draw(st.integers(1, 4)), dropout=given(draw, 0.3), **options)
+
+    several = [cell() for _ in range(draw(st.integers(1, 3)))]
+    one = several[0] if len(several) == 1 else f"[{', '.join(several)}]"
+    options = {
+        "return_sequences": given(draw, True),
+        "go_backwards": given(draw, True),
+        "return_state": given(draw, True),
+        "zero_output_for_mask": given(draw, True),
+    }
+    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 4)))
+    code = constructor("RNN", **options).replace("RNN(", f"RNN({one}, ").replace(", )", ")")
+    return Case(code, (shape,), draw(generations), {"training": False, **masked(draw)})
 
 
 @family
@@ -364,9 +394,13 @@ def convolutional_recurrent(draw: Any) -> Case:
         use_bias=given(draw, False),
         return_sequences=given(draw, True),
         go_backwards=given(draw, True),
+        return_state=given(draw, True),
+        dropout=given(draw, 0.2),
+        recurrent_dropout=given(draw, 0.2),
     )
     shape = image(draw, rank, draw(st.integers(1, 2)), 4, 6)
-    return Case(code, ((shape[0], draw(st.integers(1, 3)), *shape[1:]),), draw(generations))
+    more = {"training": False, **masked(draw)}
+    return Case(code, ((shape[0], draw(st.integers(1, 3)), *shape[1:]),), draw(generations), more)
 
 
 @family
@@ -376,8 +410,38 @@ def attention(draw: Any) -> Case:
     shapes = [(batch, steps, size), (batch, keys, draw(st.integers(1, 4)) if draw(st.integers(0, 4)) == 0 else size)]
     if draw(st.booleans()):
         shapes.append((batch, keys, size))
-    code = constructor(kind, use_scale=given(draw, True, False))
-    return Case(code, tuple(shapes), draw(generations))
+    score = given(draw, "dot", "concat") if kind == "Attention" else ...
+    code = constructor(kind, use_scale=given(draw, True, False), score_mode=score, dropout=given(draw, 0.2))
+    masks = tuple(sorted(draw(st.sets(st.integers(0, 1)))))
+    return Case(code, tuple(shapes), draw(generations), {"training": False, **({"masks": masks} if masks else {})})
+
+
+@family
+def heads(draw: Any) -> Case:
+    grouped = draw(st.booleans())
+    generation = KERAS3 if grouped else draw(generations)
+    batch, steps, keys = (draw(st.integers(1, 4)) for _ in range(3))
+    shapes = [(batch, n, draw(st.integers(1, 5))) for n in (steps, keys, keys)][: draw(st.integers(2, 3))]
+    options = {"dropout": given(draw, 0.2), "use_bias": given(draw, False)}
+    if generation == KERAS3:
+        options["sliding_window"] = given(draw, 1, 2)
+    count = draw(st.integers(1, 3))
+    if grouped:
+        code = constructor(
+            "GroupQueryAttention", draw(st.integers(1, 3)), count * draw(st.integers(1, 2)), count, **options
+        )
+    else:
+        value, output = given(draw, 2), given(draw, 3)
+        code = constructor(
+            "MultiHeadAttention", count, draw(st.integers(1, 3)), value_dim=value, output_shape=output, **options
+        )
+    named = ("query", "value", "key")[: len(shapes)]
+    more: dict[str, Any] = {"training": False, "named": named}
+    if generation == KERAS3:
+        more["masks"] = tuple(sorted(draw(st.sets(st.integers(0, len(shapes) - 1)))))
+    if draw(st.booleans()):
+        more["flags"] = {"use_causal_mask": True}
+    return Case(code, tuple(shapes), generation, more)
 
 
 @family

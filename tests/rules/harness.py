@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.ir.weights import apply_transform, find
 from transpiler.rules.registry import layer_rules
 
+tf.compat.v2.keras = tf_keras  # as legacy Keras calls itself in some layers
 GENERATIONS = (KERAS3, KERAS2)
 LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
 HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
-FLOAT32_CONSTANTS = r"[Ll]eaky|negative_slope|gelu|bilinear|Rescaling\(1"
+FLOAT32_CONSTANTS = r"MultiHeadAttention|[Ll]eaky|negative_slope|gelu|bilinear|Rescaling\(1"
 """TensorFlow computes these with constants (or wholly) in float32 even where the tensors are float64."""
 ROUNDED = 5e-7
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
@@ -104,12 +107,13 @@ class Translation:
             use_module = step.module and (step.fn is None or step.weights or "{self}" in step.fn)
             self.modules.append(eval(step.module, self.namespace) if use_module else None)
 
-    def __call__(self, *xs: Tensor) -> list[Tensor]:
-        """The outputs in Keras order, for inputs in Keras order."""
+    def __call__(self, *xs: Tensor, masks: Sequence[Tensor] = ()) -> list[Tensor]:
+        """The outputs in Keras order, for inputs in Keras order and the masks that the rule reads."""
         values: Any = [x.permute(to_first(x.dim())) if self.layout is Layout.FIRST and x.dim() > 2 else x for x in xs]
-        result, given = values[0], values
+        result, given = values[0], [*values, *masks]
         for step, module in zip(self.lowering.steps, self.modules):
-            values += [given[k] for k in step.takes if step is not self.lowering.steps[0]]
+            first = step is self.lowering.steps[0]
+            values = [*values, *(given[k] for k in step.takes if not first or k >= len(xs))]
             scope = {**self.namespace, "module": module, **{f"x{i}": v for i, v in enumerate(values)}}
             names = {str(i): f"x{i}" for i in range(len(values))}
             if module is None:
@@ -203,6 +207,25 @@ def trainable(layer: Any, weight: Any) -> Any:
     return find(layer, weight.source) if weight.source else None
 
 
+def carrying(x: Any, mask: Any) -> Any:
+    """A tensor with the mask that Keras carries along with it."""
+    y = tf.identity(x)
+    if mask is not None:
+        y._keras_mask = mask
+    return y
+
+
+def caller(
+    live: Any, xs: list[Any], named: tuple[str, ...], flags: dict[str, bool], masks: dict[int, np.ndarray] | None = None
+) -> Callable[..., Any]:
+    """How a layer of Keras is called on tensors that carry masks."""
+    given = [None if i not in (masks or {}) else tf.constant(masks[i]) for i in range(len(xs))]  # type: ignore[index]
+    if named:
+        return lambda **mode: live(**dict(zip(named, map(carrying, xs, given))), **flags, **mode)
+    mask = {"mask": given[0] if len(xs) == 1 else given} if masks else {}
+    return functools.partial(live, xs[0] if len(xs) == 1 else xs, **mask)
+
+
 def compare(
     code: str,
     *shapes: tuple[int, ...],
@@ -214,21 +237,31 @@ def compare(
     dtype: str = "float64",
     names: dict[str, Any] | None = None,
     live: Any = None,
+    masks: Sequence[int] = (),
+    named: tuple[str, ...] = (),
+    flags: dict[str, bool] | None = None,
 ) -> Translation:
     """Asserts that outputs and all gradients of `code`'s layer agree with its translation's; returns that.
 
-    `live` is that layer, if it is not to be made as `code` says.
+    `live` is that layer, if it is not to be made as `code` says. The inputs numbered in `masks` are masked. A layer whose
+    call takes its inputs one by one has their names in `named`; `flags` are further arguments of that call.
     """
+    flags = flags or {}
     rng, names = np.random.default_rng(7), names or {}
     tolerance = ROUNDED if re.search(FLOAT32_CONSTANTS, code) and dtype == "float64" else TOLERANCE[dtype]
     live = live or real(code, generation, **names)
     xs = [x if ids else x.astype(dtype) for x in draw_inputs(list(shapes), ids, rng)]
     tensors = [tf.constant(x) if ids is None else tf.constant(x, "int64") for x in xs]
-    arguments = tensors[0] if len(tensors) == 1 else tensors
-    live(arguments)
+    call = caller(live, tensors, named, flags)
+    call()
     randomise(live, rng)
+    drawn = {i: rng.random(shapes[i][:2]) < 0.6 for i in masks}
+    call = caller(live, tensors, named, flags, drawn)
     layer = read(code, generation, **names)
+    layer.args = layer.args.replace(**flags)
     xt = types or input_types(list(shapes), "float32" if ids is None else "int64")
+    masked = layer.rule.reads_masks(layer.args, [replace(x, masked=i in drawn) for i, x in enumerate(xt)])
+    xt = [replace(x, masked=i in masked) for i, x in enumerate(xt)]
     if layout:
         xt = [x.in_layout(layout) for x in xt]
     translation = translate(layer, xt)
@@ -243,12 +276,12 @@ def compare(
     with tf.GradientTape() as tape:
         for t in tensors if ids is None else ():
             tape.watch(t)
-        expected = live(arguments, **mode)
+        expected = call(**mode)
         expected = list(expected) if isinstance(expected, (list, tuple)) else [expected]
         weights = [rng.normal(0, 1, y.shape).astype(dtype) for y in expected]
         total = tf.add_n([tf.reduce_sum(y * r) for y, r in zip(expected, weights)])
     inputs = [torch.from_numpy(x).requires_grad_(ids is None) for x in xs]
-    got = translation(*inputs)
+    got = translation(*inputs, masks=[torch.from_numpy(drawn[i]) for i in masked])
     assert len(got) == len(expected), f"{len(got)} outputs, Keras has {len(expected)}"
     for i, (want, have) in enumerate(zip(expected, got)):
         assert tuple(have.shape) == tuple(want.shape), f"shape {tuple(have.shape)}, Keras has {tuple(want.shape)}"

@@ -46,6 +46,21 @@ def test_heads(code, sizes, generation):
     assert len(found.parameters()) == len(live.trainable_weights)
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("options", ["", ", attention_axes=1", ", attention_axes=(2,)", ", attention_axes=(1, 2)"])
+def test_heads_over_chosen_axes(options, generation):
+    code, rng = f"MultiHeadAttention(2, 3, value_dim=2{options})", np.random.default_rng(3)
+    live, other = real(code, generation), (2, 3, 6, 5) if "(2,)" in options else (2, 5, 4, 5)
+    xs = [rng.normal(0, 1, (2, 3, 4, 5)), rng.normal(0, 1, other if options[-4:] != "(1, 2)" else (2, 5, 6, 5))]
+    live(*map(tf.constant, xs))
+    randomise(live, rng)
+    found = translate(read(code, generation), [TensorType((None, *x.shape[1:])) for x in xs])
+    found.load(live)
+    (have,) = found(*map(torch.from_numpy, xs))
+    assert np.abs(have.detach().numpy() - live(*map(tf.constant, xs)).numpy()).max() < 1e-6
+    assert tuple(have.shape[1:]) == found.lowering.types[0].shape[1:]
+
+
 def test_one_group_of_weights_for_each_module():
     layer = read("MultiHeadAttention(2, 4)", KERAS3)
     (step,) = translate(layer, [TensorType((None, 3, 8))] * 2).lowering.steps

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import tensorflow as tf
 from drawn import FAMILIES, Case
 from drawn_ops import OPS, Drawn
-from harness import compare, input_types, read, real, translate
+from harness import caller, compare, input_types, read, real, translate
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 from test_ops import SCOPE, converted, promoted
@@ -41,6 +42,8 @@ REGRESSIONS = [
     Case("Conv1DTranspose(1, (1,), strides=(2,), output_padding=(0,), dilation_rate=2)", ((1, 2, 1),)),
     Case("Attention()", ((1, 1, 1), (1, 1, 2))),
     Case("AdditiveAttention()", ((1, 1, 2), (1, 1, 3), (1, 1, 2)), KERAS2),
+    Case("GroupQueryAttention(1, 2, 2)", ((1, 1, 1), (1, 2, 1)), options={"named": ("query", "value")}),
+    Case("LSTM(1, unroll=True, zero_output_for_mask=True)", ((1, 2, 1),), options={"masks": (0,)}),
 ]
 """What was once drawn and failed."""
 REGRESSION_CALLS: list[Drawn] = [
@@ -68,6 +71,11 @@ def live_layer(case: Case) -> object:
     return ChannelsLast(case.code, case.generation) if case.channels_first else real(case.code, case.generation)
 
 
+def masks_of(case: Case) -> dict[int, np.ndarray]:
+    """Masks that leave nothing out, to see whether Keras takes them."""
+    return {i: np.ones(case.shapes[i][:2], bool) for i in case.options.get("masks", ())}
+
+
 def outcome(case: Case) -> str:
     """What became of a case: `same`, `declined`, or `rejected` by Keras and the converter. Fails for anything else."""
     ids = case.options.get("ids")
@@ -75,13 +83,20 @@ def outcome(case: Case) -> str:
     arrays = [tf.constant(rng.integers(0, ids, s) if ids else rng.normal(size=s)) for s in case.shapes]
     try:
         arrays = [tf.cast(x, case.options.get("dtype", x.dtype)) for x in arrays]
-        live_layer(case)(arrays[0] if len(arrays) == 1 else arrays)
+        named, flags = case.options.get("named", ()), case.options.get("flags", {})
+        caller(live_layer(case), arrays, named, flags, masks_of(case))()
     except (tf.errors.UnimplementedError, tf.errors.NotFoundError):
         return "no kernel"
     except Exception as error:
         try:
-            dtype = "int64" if ids else "float32"
-            translate(read(case.code, case.generation), input_types(list(case.shapes), dtype))
+            layer, types = read(case.code, case.generation), input_types(
+                list(case.shapes), "int64" if ids else "float32"
+            )
+            layer.args = layer.args.replace(**flags)
+            masked = layer.rule.reads_masks(
+                layer.args, [replace(x, masked=i in masks_of(case)) for i, x in enumerate(types)]
+            )
+            translate(layer, [replace(x, masked=i in masked) for i, x in enumerate(types)])
         except Declined:
             return "rejected"
         raise AssertionError(f"Keras rejects what is translated: {type(error).__name__}: {error}") from None

@@ -445,7 +445,6 @@ def test_the_fans_of_an_einsum_are_those_of_each_generation():
         ("EinsumDense('abc,cde->abde', (None, 2, 5), kernel_initializer='orthogonal')", (None, 3, 4)),
         ("CenterCrop(8, 8)", (None, 6, 9, 3)),
         ("Resizing(8, 8, interpolation='bicubic')", (None, 6, 9, 3)),
-        ("ConvLSTM2D(4, 3, dropout=0.2)", (None, 3, 6, 9, 3)),
     ],
 )
 def test_layers_that_are_not_exact_are_declined(code, shape):

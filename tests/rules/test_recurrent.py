@@ -50,6 +50,7 @@ def test_recurrent(layer, sequences, state, generation):
         "LSTM(3, dropout=0.2, activation='relu'{})",
         "SimpleRNN(3, recurrent_dropout=0.2{})",
         "RNN(LSTMCell(3){})",
+        "LSTM(3, dropout=0.2, recurrent_dropout=0.2{})",
     ],
 )
 def test_bidirectional(layer, merge, generation):
@@ -166,9 +167,49 @@ def test_float_ids_are_truncated_as_in_keras():
     assert [s.fn or s.module for s in found.lowering.steps] == ["{0}.long()", "nn.Embedding(5, 4)"]
 
 
-def test_stateful_is_declined():
-    with pytest.raises(Declined, match="stateful"):
-        read("LSTM(3, stateful=True)", KERAS3)
+def products(code: str, generation: str, states: bool) -> tuple[list[float], list[float]]:
+    """The shares of the values that one step gives where weights, and inputs or states, are 1: by Keras and by torch."""
+    count, x, h = 4000, np.ones((4000, 1, 1)), np.zeros((4000, 1))
+    live, layer = real(code, generation), read(code, generation)
+    many = layer.rule.states if states else 0
+    given = {"initial_state": [tf.constant(h + 1), *[tf.constant(h)] * (many - 1)]} if states else {}
+    live(tf.constant(x))
+    for weight in live.weights:
+        weight.assign(np.full(weight.shape, 0.0 if "bias" in weight.name else 1.0))
+    x = 1 - x if states else x
+    want = live(tf.constant(x), training=True, **given).numpy()
+    found = translate(layer, [TensorType((None, 1, 1)), *[TensorType((None, 1))] * many])
+    for module in filter(None, found.modules):
+        module.double()
+    found.load(live)
+    found.train(True)
+    (have,) = found(torch.from_numpy(x), *map(torch.from_numpy, [h + 1, *[h] * (many - 1)] if states else []))
+    values = np.unique(np.round(want, 3))
+    return [[float((np.round(y, 3) == v).sum()) / count for v in values] for y in (want, have.detach().numpy())]  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("states", [False, True])
+@pytest.mark.parametrize("layer", ["LSTM(1{})", "GRU(1{})", "GRU(1{}, reset_after=False)"])
+def test_gates_drop_each_on_their_own_where_states_are_dropped(layer, states, generation):
+    linear = ", dropout=0.5, recurrent_dropout=0.5, activation='linear', recurrent_activation='linear'"
+    want, have = products(layer.format(linear), generation, states)
+    assert len(want) > 1 and sum(have) > 0.999 and np.abs(np.subtract(want, have)).max() < 0.05, (want, have)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_without_dropped_states_all_gates_see_one_input(generation):
+    linear = ", dropout=0.5, activation='linear', recurrent_activation='linear'"
+    want, have = products(f"LSTM(1{linear})", generation, False)
+    assert len(want) == 2 and np.abs(np.subtract(want, have)).max() < 0.05, (want, have)
+
+
+@pytest.mark.parametrize(
+    "code", ["LSTM(3, dropout=0.2, implementation=1)", "GRU(3, dropout=1.0)", "LSTM(3, recurrent_dropout=1.0)"]
+)
+def test_dropout_that_depends_on_how_it_is_computed_is_declined(code):
+    with pytest.raises(Declined):
+        translate(read(code, KERAS3), [TensorType((None, *SHAPE[1:]))])
 
 
 def test_masking_clears_steps():

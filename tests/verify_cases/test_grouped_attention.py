@@ -5,8 +5,6 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from transpiler.diagnostics import Severity
-from transpiler.pipeline import convert_file
 from transpiler.verify import verify_file
 
 SOURCE = """
@@ -23,7 +21,14 @@ SOURCE = """
     def masked():
         tokens = keras.Input((5,), dtype="int32")
         x = layers.Embedding(9, 6, mask_zero=True)(tokens)
-        return keras.Model(tokens, layers.GroupQueryAttention(3, 4, 2)(x, x))
+        x = layers.GroupQueryAttention(3, 4, 2, dropout=0.1)(x, x)
+        return keras.Model(tokens, layers.GroupQueryAttention(3, 2, 2)(x, x, use_causal_mask=True))
+
+    def windows():
+        x = keras.Input((7, 6))
+        y = layers.GroupQueryAttention(3, 4, 2, sliding_window=2)(x, x)
+        z = layers.MultiHeadAttention(2, 3, sliding_window=3)(x, y, use_causal_mask=True)
+        return keras.Model(x, [y, z])
 """
 
 
@@ -35,8 +40,8 @@ def test_grouped_attention_is_keras_s(tmp_path: Path):
     assert result.tier == "structure" and result.gradients["max_rel"] < 1e-9
 
 
-def test_masks_are_declined(tmp_path: Path):
+def test_masks(tmp_path: Path):
     path = tmp_path / "model.py"
     path.write_text(textwrap.dedent(SOURCE))
-    findings = convert_file(path, entries=["masked()"], generation="keras3").findings
-    assert [f.code for f in findings if f.severity is Severity.ERROR] == ["K2T105"]
+    results = verify_file(path, entries=["masked()", "windows()"], generation="keras3")
+    assert [(r.status, r.tier) for r in results] == [("pass", "structure")] * 2, results

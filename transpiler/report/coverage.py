@@ -44,6 +44,7 @@ READ = {
     "layers.InputSpec": "is read past",
     "layers.Lambda": "its function is translated as the program's own functions are",
     "layers.Layer": "classes that derive from it are translated",
+    "layers.AbstractRNNCell": "classes that derive from it are translated",
     "layers.Wrapper": "classes that derive from it are translated",
     "initializers.Initializer": "classes that derive from it are translated",
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import is_open
+from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import KERAS2, Args, MaskOf, Step, Transform, Weight
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule, call, keywords
@@ -156,6 +156,12 @@ OUT: Transform = (("merge", 0), ("permute", (1, 0)))
 HEADS: Transform = (("merge", 0),)
 
 
+def check_dims(a: Args, *dims: Any) -> None:
+    """Raises Declined for heads of size 1, to which Keras 3 adds their biases along the steps if these are as many."""
+    if a.generation != KERAS2 and a.const("use_bias") and any(type(d) is int and d == 1 for d in dims):
+        raise Declined("K2T104", "biases of heads of size 1 are not translated")
+
+
 def projections(a: Args) -> tuple[dict[str, Weight], dict[str, Any]]:
     """The weights of the projections of queries, keys, values and the output, and how they start."""
     weights: dict[str, Weight] = {}
@@ -181,7 +187,6 @@ class MultiHeadAttention(_Attention):
         "use_gate=False, softmax_robust_masking=False"
     )
     unsupported = {
-        "sliding_window": "attention to a window is not translated",
         "use_gate": "gated attention is not translated",
     }
     call_tensors = ("query", "value", "key")
@@ -205,13 +210,41 @@ class MultiHeadAttention(_Attention):
             parts.append(f"{place}[:, :, None]" if i == 0 else place if i == len(xs) else f"{place}[:, None]")
         if a.get("use_causal_mask"):
             parts.append("torch.ones({0}.shape[1], {1}.shape[1], dtype=torch.bool, device={0}.device).tril()[None]")
+        if a.sliding_window is not None:
+            near = code_of(a.const("sliding_window") - 1)
+            ones = "torch.ones({0}.shape[1], {1}.shape[1], dtype=torch.bool, device={0}.device)"
+            parts.append(f"{ones}.triu(-{near}).tril({near})[None]")
         return " & ".join(parts) or None
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
-        super().check(a, xs)
-        axes = a.const("attention_axes")
-        if axes not in (None, 1, (1,), [1]):
-            raise Declined("K2T102", f"MultiHeadAttention(attention_axes={axes}) is not translated")
+        check_dims(a, a.key_dim, a.value_dim)
+        rank = xs[0].rank
+        if len(xs) not in (2, 3) or rank < 3 or any(x.rank != rank for x in xs):
+            raise Declined("K2T103", "MultiHeadAttention of tensors of these ranks is not translated")
+        axes = self.axes(a, rank)
+        if len(axes) not in (1, rank - 2) or not all(0 < k < rank - 1 for k in axes):
+            raise Declined("K2T102", f"MultiHeadAttention(attention_axes={a.attention_axes}) is not translated")
+        if rank > 3 and (self.reads_masks(a, xs) or a.get("use_causal_mask") or a.sliding_window is not None):
+            raise Declined("K2T105", "a masked MultiHeadAttention over several axes is not translated")
+
+    @staticmethod
+    def axes(a: Args, rank: int) -> tuple[int, ...]:
+        """The axes that are attended to, as one."""
+        given = a.const("attention_axes")
+        if given is None:
+            return tuple(range(1, rank - 1))
+        return (given,) if isinstance(given, int) else tuple(given)
+
+    def over_axes(self, a: Args, xs: Sequence[TensorType]) -> str:
+        """How the module, which attends along the second of three axes, is called on tensors with more."""
+        rank, axes = xs[0].rank, self.axes(a, xs[0].rank)
+        if len(axes) == rank - 2:
+            inputs = ", ".join(f"{{{i}}}.flatten(1, {rank - 2})" for i in range(len(xs)))
+            return f"{{self}}({inputs}).unflatten(1, {{0}}.shape[1:{rank - 1}])"
+        moved = "" if axes[0] == rank - 2 else f".movedim({axes[0]}, {rank - 2})"
+        back = "" if axes[0] == rank - 2 else f".movedim({rank - 2}, {axes[0]})"
+        inputs = ", ".join(f"{{{i}}}{moved}.flatten(0, {rank - 3})" for i in range(len(xs)))
+        return f"{{self}}({inputs}).unflatten(0, {{0}}{moved}.shape[:{rank - 2}]){back}"
 
     def output_size(self, a: Args, xs: Sequence[TensorType]) -> Any:
         given = a.output_shape
@@ -222,7 +255,7 @@ class MultiHeadAttention(_Attention):
         return given[0]
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
-        return (*xs[0].shape[:2], self.output_size(a, xs))
+        return (*xs[0].shape[:-1], self.output_size(a, xs))
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         query, value, key = xs[0].channels, xs[1].channels, xs[-1].channels
@@ -258,7 +291,7 @@ class MultiHeadAttention(_Attention):
         )
         allowed = self.allowed(a, xs)
         if allowed is None:
-            return [step]
+            return [step if xs[0].rank == 3 else replace(step, fn=self.over_axes(a, xs))]
         inputs = ", ".join(f"{{{i}}}" for i in range(len(xs)))
         takes = tuple(range(len(xs), len(xs) + len(self.reads_masks(a, xs))))
         name, mask = "MaskedMultiHeadAttention", f"mask={allowed}"

@@ -12,10 +12,18 @@ from transpiler.ir.model import KERAS3, Args, Layer, MaskOf, Step, Weight
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType
 from transpiler.rules.base import LayerRule, call
 from transpiler.rules.cells import RNN
-from transpiler.rules.recurrent import Recurrent, called
+from transpiler.rules.recurrent import Recurrent, called, stateful
 
-SHARED = ("return_sequences", "return_state")
+SHARED = ("return_sequences", "return_state", "stateful")
 """What the layers of both directions have to agree on."""
+
+MERGES = {
+    "concat": "torch.cat(({0}, {1}), dim=-1)",
+    "sum": "{0} + {1}",
+    "mul": "{0} * {1}",
+    "ave": "({0} + {1}) / 2",
+}
+"""How the outputs of two modules become one."""
 
 Direction = tuple[Recurrent, Args]
 
@@ -32,7 +40,7 @@ class Way:
     @staticmethod
     def of(rule: Recurrent, a: Args, x: TensorType) -> Way:
         module, own, helpers = rule.modules(a, x)
-        if not rule.input_dropout(a):
+        if not rule.input_dropout(a) or rule.gates_drop(a):
             return Way(module, own, False, helpers)
         module = f"nn.Sequential({call('SharedDropout', p=a.dropout, axes=(1,))}, {module})"
         return Way(module, own, True, ("SharedDropout", *helpers))
@@ -123,6 +131,10 @@ class Bidirectional(LayerRule):
             module = f"{ways[0].module[:-1]}, bidirectional=True)"
         else:
             module, helpers = f"BothWays({ways[0].module}, {ways[1].module})", ("BothWays", *helpers)
+        if inner.const("stateful"):
+            if not merged:
+                raise Declined("K2T102", "a stateful Bidirectional that torch has not is not translated")
+            module, weights, init, helpers = stateful(module, weights, init, helpers)
         if len(xs) > 1 and not merged:
             raise Declined("K2T103", "initial states of a Bidirectional that torch has not are not translated")
         several = isinstance(self.output_shape(a, xs), list)

@@ -58,6 +58,10 @@ LAYERS: dict[type, Recurrent] = {LSTMCell: LSTM(), GRUCell: GRU(), SimpleRNNCell
 """Cell → the layer that runs it."""
 
 
+OPTIONS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful")
+"""The arguments of `RNN` that the layer of a cell takes as well."""
+
+
 class StackedRNNCells(_Cell):
     """Cells of which each reads what the one before gives."""
 
@@ -96,7 +100,7 @@ class RNN(LayerRule):
         rule = LAYERS.get(type(cell.rule)) if isinstance(cell, Layer) else None
         if rule is None:
             raise Declined("K2T102", f"RNN({cell!r}): only LSTMCell, GRUCell and SimpleRNNCell are translated")
-        own = {k: a.get(k) for k in ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")}
+        own = {k: a.get(k) for k in OPTIONS}
         return rule, cell.args.replace(**own)
 
     @staticmethod
@@ -108,16 +112,10 @@ class RNN(LayerRule):
         return cell if isinstance(cell, (list, tuple)) else None
 
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
-        if self.stack(a) is not None:
-            return ()
-        rule, own = self.whole(a)
-        return rule.reads_masks(own, xs)
+        return (0,) if xs[0].masked else ()
 
     def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
-        if self.stack(a) is not None:
-            return []
-        rule, own = self.whole(a)
-        return rule.output_masks(own, xs)
+        return [MaskOf(masks=(0,))] if xs[0].masked and a.const("return_sequences") else []
 
     def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
         cells = self.stack(a)
@@ -128,21 +126,24 @@ class RNN(LayerRule):
 
     def lower_stack(self, a: Args, cells: Sequence[Any], xs: Sequence[TensorType]) -> Lowering:
         """One recurrent layer after the other."""
-        if len(xs) > 1 or xs[0].masked or a.const("return_state"):
-            raise Declined("K2T103", "a stack of cells with a mask, initial states or return_state is not translated")
+        if len(xs) > 1 or a.const("return_state"):
+            raise Declined("K2T103", "a stack of cells with initial states or return_state is not translated")
+        if xs[0].masked and a.const("go_backwards"):
+            raise Declined("K2T105", "a stack of cells that goes backwards over a masked input is not translated")
+        if a.const("stateful"):
+            raise Declined("K2T102", "a stateful stack of cells is not translated")
         steps: list[Step] = []
         types = list(xs)
         for i, cell in enumerate(cells):
             last = i == len(cells) - 1
             rule, own = self.run(a, cell)
-            if rule.input_dropout(own) or rule.recurrent_dropout(own):
-                raise Declined("K2T102", "dropout in a stack of cells is not translated")
             own = own.replace(
                 return_sequences=own.const("return_sequences") if last else True,
                 go_backwards=own.const("go_backwards") if i == 0 else False,
+                zero_output_for_mask=own.get("zero_output_for_mask") if last else False,
             )
             done = rule.lower(own, types)
-            types = done.types
+            types = [replace(t, masked=xs[0].masked) for t in done.types]
             steps += [replace(s, weights=in_stack(s.weights, i)) for s in done.steps]
         return Lowering(steps, types)
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS2, Args, Step, Weight
+from transpiler.ir.model import KERAS2, Args, MaskOf, Step, Weight
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules import spatial
 from transpiler.rules.base import LayerRule, Raw, call, keywords, permute_step
 from transpiler.rules.convolution import Window, padded_conv, padding_of
 from transpiler.rules.initializers import forget_bias
-from transpiler.rules.recurrent import KERAS1_NAMES, called, function
+from transpiler.rules.recurrent import KERAS1_NAMES, called, check_recurrent, function, stateful
 from transpiler.rules.spatial import Grid
 
 
@@ -30,13 +30,12 @@ class _ConvLSTM(LayerRule):
         "return_sequences=False, return_state=False, go_backwards=False, stateful=False"
     )
     renames = {k: v for k, v in KERAS1_NAMES.items() if v not in ("units",)}
-    unsupported = {
-        "dropout": "Keras draws a mask for each gate",
-        "recurrent_dropout": "Keras draws a mask for each gate",
-        "stateful": "a state that outlives the call is not translated",
-    }
     takes_mask = True
     call_tensors = ("sequences", "initial_state")
+
+    @property
+    def mask_axes(self) -> int:  # type: ignore[override]
+        return self.ndim + 1
 
     def defaults(self, generation: str) -> dict[str, Any]:
         return {"recurrent_activation": "hard_sigmoid"} if generation == KERAS2 else {}
@@ -45,9 +44,10 @@ class _ConvLSTM(LayerRule):
         return spatial.spatial_layout(a)
 
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
-        if xs[0].masked:
-            raise Declined("K2T105", f"{self.keras[0]} of a masked input is not translated")
-        return ()
+        return (0,) if xs[0].masked else ()
+
+    def output_masks(self, a: Args, xs: Sequence[TensorType]) -> list[MaskOf | None]:
+        return [MaskOf(masks=(0,))] if xs[0].masked and a.const("return_sequences") else []
 
     def image(self, a: Args, x: TensorType) -> Grid:
         """One step of the input."""
@@ -58,6 +58,9 @@ class _ConvLSTM(LayerRule):
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
         if len(xs) not in (1, 3):
             raise Declined("K2T103", f"{self.keras[0]} with {len(xs) - 1} initial states")
+        if xs[0].masked and (len(xs) > 1 or a.const("return_state")):
+            raise Declined("K2T105", f"the states of a masked {self.keras[0]}")
+        check_recurrent(a, xs)
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
         grid, window = self.image(a, xs[0]), Window.of(a, self.ndim)
@@ -100,14 +103,25 @@ class _ConvLSTM(LayerRule):
         given = len(xs) > 1
         if given:  # the states are for the last step alone
             before = [replace(s, module=None) for s in before]
+        rates = keywords(
+            {"dropout": 0.0, "recurrent_dropout": 0.0}, dropout=a.dropout, recurrent_dropout=a.recurrent_dropout
+        )
+        name = "DroppedConvLSTM" if rates else "ConvLSTM"
+        module, helpers = call(name, Raw(conv), Raw(state), **options, **rates), (name, *helpers, *first, *second)
+        if a.const("stateful"):
+            module, weights, init, helpers = stateful(module, weights, init, helpers)
+        call_text = "{self}({0}, ({1}, {2}))" if given else None
+        if xs[0].masked:
+            call_text = f"masked_loop({{self}}, {{0}}, {{1}}{'.flip(1)' if a.const('go_backwards') else ''})"
+            result, helpers = "{0}[0]" if sequences else "{0}[0][:, -1]", (*helpers, "masked_loop")
         lstm = Step(
-            module=call("ConvLSTM", Raw(conv), Raw(state), **options),
+            module=module,
             hint="conv_lstm",
             weights=weights,
             init=init,
-            helpers=("ConvLSTM", *helpers, *first, *second),
-            takes=(1, 2) if given and before else (),
-            **called("{self}({0}, ({1}, {2}))" if given else None, result),
+            helpers=helpers,
+            takes=(1,) if xs[0].masked else (1, 2) if given and before else (),
+            **called(call_text, result),
         )
         return [*before, lstm, *(swaps if sequences and not several else [])]
 
@@ -132,6 +146,7 @@ class ConvLSTM2D(_ConvLSTM):
         ("ConvLSTM2D(3, 2, return_state=True, go_backwards=True)", (2, 3, 4, 5, 2)),
         ("ConvLSTM2D(4, (3, 2), padding='same', return_sequences=True, activation='relu')", (2, 4, 6, 7, 3)),
         ("ConvLSTM2D(3, 3, strides=2, padding='same', recurrent_activation='sigmoid')", (2, 3, 6, 7, 2)),
+        ("ConvLSTM2D(3, 3, dropout=0.2, recurrent_dropout=0.1)", (2, 3, 6, 7, 2)),
     )
 
 

@@ -98,9 +98,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _METRIC: ("backend.in_top_k", "ops.in_top_k"),
     _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
-    "every training step overwrites its kernel, which no parametrization of torch does": (
-        "layers.SpectralNormalization",
-    ),
     _COMPLEX: ("ops.polar", "ops.view_as_complex", "ops.view_as_real"),
     _SIGNS: ("ops.eig", "ops.eigh"),
     "the order inside of both parts is open, and differs between backends; TensorFlow's reads integers alone": (
@@ -112,9 +109,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "draws its own does": ("layers.RandAugment",),
     "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
     "not": ("layers.AugMix",),
-    "a cell that the program defines is run over the steps by code of Keras, which is not part of the program": (
-        "layers.AbstractRNNCell",
-    ),
     "Keras distorts as many images as its graph knows of, which is one where the size of the batch is open": (
         "layers.RandomElasticTransform",
     ),

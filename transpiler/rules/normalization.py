@@ -237,16 +237,19 @@ class UnitNormalization(LayerRule):
     keras = ("UnitNormalization",)
     signature = "axis=-1"
     mask = "keeps"
-    examples = (("UnitNormalization()", (2, 3, 4)), ("UnitNormalization(axis=1)", (2, 3, 4)))
+    examples = (
+        ("UnitNormalization()", (2, 3, 4)),
+        ("UnitNormalization(axis=1)", (2, 3, 4)),
+        ("UnitNormalization(axis=(1, 3))", (2, 3, 4, 2)),
+    )
 
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         axis = a.const("axis")
         axes = [axis] if isinstance(axis, int) else list(axis)
         dims = sorted(y.axis(k) for k in axes)
         floor = ", eps=1e-6" if a.generation == KERAS2 else ""
-        if len(dims) > 1:
-            raise Declined("K2T102", "a unit norm over several axes at once is not translated")
-        return [Step(fn=f"F.normalize({{0}}, dim={dims[0]}{floor})", hint="x")]
+        dim = dims[0] if len(dims) == 1 else tuple(dims)
+        return [Step(fn=f"F.normalize({{0}}, dim={dim}{floor})", hint="x")]
 
 
 class RMSNormalization(LayerRule):

@@ -75,11 +75,12 @@ class Recurrent(LayerRule):
     renames = KERAS1_NAMES
     takes_mask = True
     unsupported = {
-        "stateful": "a state that outlives the call is not translated",
         "time_major": "steps before the batch are not translated",
     }
     call_tensors = ("sequences", "initial_state")
     states: ClassVar[int] = 1
+    gates: ClassVar[int] = 1
+    """How many gates draw masks of their own where states are dropped."""
     exact: ClassVar[dict[str, str]] = {}
     """The activations for which torch's own layer is exact, where it cannot be told another."""
 
@@ -93,6 +94,16 @@ class Recurrent(LayerRule):
             raise Declined("K2T202", "the number of features of the steps is not known", "Give the input a shape.")
         if len(xs) not in (1, 1 + self.states):
             raise Declined("K2T103", f"{self.keras[0]} with {len(xs) - 1} initial states")
+        check_recurrent(a, xs)
+        if (
+            self.gates > 1
+            and self.input_dropout(a)
+            and not self.recurrent_dropout(a)
+            and a.const("implementation") == 1
+        ):
+            raise Declined(
+                "K2T102", "implementation=1 draws a mask for each gate, or fails, depending on the activations"
+            )
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape | list[Shape]:
         batch, steps = xs[0].shape[:2]
@@ -117,8 +128,8 @@ class Recurrent(LayerRule):
         """Whether the activations are those of torch's own layer; raises NeedsConstant where that is open."""
         return all(is_activation(a.get(name), value) for name, value in self.exact.items())
 
-    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
-        """The helper class, its positional arguments, its further ones, and the helpers its activations need."""
+    def loop(self, a: Args) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+        """The helper class, its further arguments, and the helpers its activations need."""
         raise NotImplementedError
 
     def modules(self, a: Args, x: TensorType, prefix: str = "cell.") -> tuple[str, bool, tuple[str, ...]]:
@@ -129,14 +140,26 @@ class Recurrent(LayerRule):
         if own and not self.recurrent_dropout(a):
             name, more = own
             return call(name, *sizes, **more, **bias, batch_first=True), True, ()
-        name, positional, more, helpers = self.loop(a)
-        more |= keywords({"recurrent_dropout": 0.0}, recurrent_dropout=a.recurrent_dropout)
-        return call(name, *sizes, *positional, **bias, **more), False, (name, *helpers)
+        name, more, helpers = self.loop(a)
+        if self.recurrent_dropout(a):
+            rates = {"recurrent_dropout": a.recurrent_dropout}
+            if self.gates_drop(a):
+                name, rates = name.replace("Loop", "Dropped"), {"dropout": a.dropout, **rates}
+            more |= keywords({"dropout": 0.0}, **rates)
+        return call(name, *sizes, **bias, **more), False, (name, *helpers)
 
     @staticmethod
     def recurrent_dropout(a: Args) -> bool:
         """Whether the state is dropped in training, which torch's own layers do not do."""
         return is_open(a.recurrent_dropout) or bool(a.recurrent_dropout)
+
+    def gates_drop(self, a: Args) -> bool:
+        """Whether every gate draws masks of its own, for the inputs too: Keras does where it drops states."""
+        if self.gates == 1 or not self.recurrent_dropout(a):
+            return False
+        if is_open(a.recurrent_dropout) and (is_open(a.dropout) or a.dropout):
+            a.const("recurrent_dropout")  # which decides how the inputs are dropped
+        return True
 
     @staticmethod
     def input_dropout(a: Args) -> bool:
@@ -147,7 +170,7 @@ class Recurrent(LayerRule):
         found = []
         if a.const("go_backwards"):
             found.append(Step(fn="{0}.flip(1)", hint="x"))
-        if self.input_dropout(a):  # one mask for all steps
+        if self.input_dropout(a) and not self.gates_drop(a):  # one mask for all steps
             module = call("SharedDropout", p=a.dropout, axes=(1,))
             found.append(Step(module=module, hint="dropout", stateful=True, helpers=("SharedDropout",)))
         return found
@@ -163,6 +186,10 @@ class Recurrent(LayerRule):
     def masked_call(self, a: Args, own: bool, place: int, states: str | None) -> str:
         """How the module is called with the mask that is operand `place` of the step."""
         mask = f"{{{place}}}.flip(1)" if a.const("go_backwards") else f"{{{place}}}"
+        if a.const("zero_output_for_mask") and a.const("unroll"):
+            raise Declined(
+                "K2T104", "Keras fails for unroll=True with zero_output_for_mask, or reads the mask backwards"
+            )
         zeros = ", zeros=True" if a.const("zero_output_for_mask") else ""
         if own:
             return f"masked_rnn({{self}}, {{0}}, {mask}{f', {states}' if states else ''}{zeros})"
@@ -178,6 +205,8 @@ class Recurrent(LayerRule):
             before = [replace(s, fn=s.fn or "{self}({0})") for s in before]
         module, own, helpers = self.modules(a, xs[0])
         weights, init = self.cell(a).weights(a, "cell.", "_l0" if own else "")
+        if a.const("stateful"):
+            module, weights, init, helpers = stateful(module, weights, init, helpers)
         result = None if a.const("return_state") else self.result(a)
         states = self.state_text(len(xs) - 1)
         if xs[0].masked:
@@ -205,6 +234,24 @@ class Recurrent(LayerRule):
         if self.states == 1:
             return self.result(a), "{0}[1][0]"
         return self.result(a), *(f"{{0}}[1][{k}][0]" for k in range(self.states))
+
+
+def check_recurrent(a: Args, xs: Sequence[TensorType]) -> None:
+    """Raises Declined for what no recurrent layer translates of states that outlive the call, and of dropout."""
+    if any(not is_open(rate) and not 0 <= rate < 1 for rate in (a.dropout, a.recurrent_dropout)):
+        raise Declined("K2T102", "Keras drops nothing at a rate of 1, or fails")
+    if a.const("stateful") and len(xs) > 1:
+        raise Declined("K2T103", "stateful=True with initial states is not translated")
+    if a.const("stateful") and xs[0].masked:
+        raise Declined("K2T105", "stateful=True with a masked input is not translated")
+
+
+def stateful(
+    module: str, weights: dict[str, Weight], init: dict[str, Any], helpers: tuple[str, ...]
+) -> tuple[str, dict[str, Weight], dict[str, Any], tuple[str, ...]]:
+    """A recurrent module that starts where it ended in the call before."""
+    weights, init = ({f"rnn.{k}": v for k, v in found.items()} for found in (weights, init))
+    return f"Stateful({module})", weights, init, ("Stateful", *helpers)
 
 
 def called(text: str | None, result: str | None) -> dict[str, str | None]:
@@ -236,6 +283,7 @@ class LSTM(Recurrent):
     """`nn.LSTM`: the gates stand in the same order, and Keras has one bias."""
 
     keras = ("LSTM", "CuDNNLSTM")
+    gates = 4
     signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
         extra="unit_forget_bias=True, ", more=""
     )
@@ -255,18 +303,19 @@ class LSTM(Recurrent):
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
         return ("nn.LSTM", {}) if self.is_exact(a) else None
 
-    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+    def loop(self, a: Args) -> tuple[str, dict[str, Any], tuple[str, ...]]:
         activation, first = function(a.activation, a)
         gate, second = function(a.recurrent_activation, a)
         more = {"activation": activation, "gate": gate}
         defaults = {"activation": "torch.tanh", "gate": "torch.sigmoid"}
-        return "LoopLSTM", (), keywords(defaults, **more), (*first, *second)
+        return "LoopLSTM", keywords(defaults, **more), (*first, *second)
 
 
 class GRU(Recurrent):
     """`nn.GRU` with the gates in torch's order; with `reset_after=False` a loop, which torch does not have."""
 
     keras = ("GRU", "CuDNNGRU")
+    gates = 3
     exact = EXACT
     signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
         extra="", more=", reset_after=True"
@@ -288,12 +337,12 @@ class GRU(Recurrent):
     def own(self, a: Args, *, bidirectional: bool = False) -> tuple[str, dict[str, Any]] | None:
         return ("nn.GRU", {}) if self.is_exact(a) and a.const("reset_after") else None
 
-    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+    def loop(self, a: Args) -> tuple[str, dict[str, Any], tuple[str, ...]]:
         activation, first = function(a.activation, a)
         gate, second = function(a.recurrent_activation, a)
         defaults = {"activation": "torch.tanh", "gate": "torch.sigmoid", "reset_after": True}
         more = {"activation": activation, "gate": gate, "reset_after": a.const("reset_after")}
-        return "LoopGRU", (), keywords(defaults, **more), (*first, *second)
+        return "LoopGRU", keywords(defaults, **more), (*first, *second)
 
 
 class SimpleRNN(Recurrent):
@@ -317,6 +366,6 @@ class SimpleRNN(Recurrent):
             return "nn.RNN", {}
         return ("nn.RNN", {"nonlinearity": "relu"}) if is_activation(a.activation, "relu") else None
 
-    def loop(self, a: Args) -> tuple[str, tuple[Any, ...], dict[str, Any], tuple[str, ...]]:
+    def loop(self, a: Args) -> tuple[str, dict[str, Any], tuple[str, ...]]:
         activation, helpers = function(a.activation, a)
-        return "LoopRNN", (), keywords({"activation": "torch.tanh"}, activation=activation), helpers
+        return "LoopRNN", keywords({"activation": "torch.tanh"}, activation=activation), helpers

@@ -1,15 +1,16 @@
-"""`TimeDistributed`: one layer on every step; `Pipeline`: one layer after the other."""
+"""Layers around layers: on every step, with a normalized weight, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import KERAS2, Args, Layer, Lowering, MaskOf, Step, held_at
+from transpiler.ir.model import KERAS2, Args, Layer, Lowering, MaskOf, Step, Weight, held_at
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
-from transpiler.rules.base import LayerRule, permute_step
+from transpiler.rules.base import LayerRule, Raw, call, keywords, permute_step
 
 ELEMENTWISE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianNoise", "Identity", "Rescaling")
 """Layers that act on every value alike: steps make no difference to them."""
@@ -93,6 +94,42 @@ class TimeDistributed(LayerRule):
 def below(step: Step) -> Step:
     """`step` with its weights looked up on the wrapped layer."""
     return replace(step, weights=held_at(step.weights, "layer"))
+
+
+class SpectralNormalization(LayerRule):
+    """The layer in a module that divides its weight by the largest singular value at every step of training."""
+
+    keras = ("SpectralNormalization",)
+    signature = "layer, power_iterations=1"
+    examples = (
+        ("SpectralNormalization(Dense(4, activation='relu'))", (2, 3)),
+        ("SpectralNormalization(Conv2D(4, 3, padding='same'), power_iterations=2)", (2, 5, 6, 3)),
+    )
+
+    def inner(self, a: Args) -> Layer:
+        layer = a.layer
+        known = ("Dense", "Conv1D", "Conv2D", "Conv3D")
+        if not isinstance(layer, Layer) or layer.rule.keras[0] not in known or layer.args.get("trainable") is False:
+            raise Declined("K2T102", f"SpectralNormalization({layer!r}) is not translated")
+        return layer
+
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
+        layer = self.inner(a)
+        return layer.rule.wants(layer.args, xs)
+
+    def lower(self, a: Args, xs: Sequence[TensorType]) -> Lowering:
+        layer, floor = self.inner(a), 1e-6 if a.generation == KERAS2 else 1e-7
+        lowering = layer.rule.lower(layer.args, xs)
+        options = keywords({"power_iterations": 1, "eps": 1e-7}, power_iterations=a.power_iterations, eps=floor)
+        return replace(lowering, steps=[self.around(s, options) if s.weights else s for s in lowering.steps])
+
+    @staticmethod
+    def around(step: Step, options: dict[str, Any]) -> Step:
+        weights = {f"layer.{k}": w for k, w in below(step).weights.items()} | {"u": Weight("vector_u")}
+        module = call("SpectralNormalization", Raw(step.module or ""), **options)
+        helpers = (*step.helpers, "SpectralNormalization")
+        init = {f"layer.{k}": v for k, v in step.init.items()}
+        return replace(step, module=module, fn=None, weights=weights, init=init, helpers=helpers)
 
 
 class Pipeline(LayerRule):

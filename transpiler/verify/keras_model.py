@@ -57,13 +57,24 @@ class Subject:
     def call(self, arrays: list[np.ndarray], training: bool = False) -> list[Any]:
         return self.apply(self.pack(arrays), training)
 
-    def apply(self, inputs: Any, training: bool) -> list[Any]:
-        """The outputs, flattened in Keras's order (dictionaries by sorted key)."""
+    def apply(self, inputs: Any, training: bool, go_on: bool = False) -> list[Any]:
+        """The outputs, flattened in Keras's order (dictionaries by sorted key).
+
+        Layers that keep their states go on from the call before if asked to, else start anew.
+        """
         import tensorflow as tf
 
+        for layer in [] if go_on else self.stateful:
+            layer.reset_states()
         if self.takes_training:
             return tf.nest.flatten(self.model(inputs, training=training))
         return tf.nest.flatten(self.in_training(inputs) if training else self.model(inputs))
+
+    @property
+    def stateful(self) -> list[Any]:
+        """The layers whose states outlive a call."""
+        found = (x for x in all_layers(self.model) if getattr(x, "stateful", False) and hasattr(x, "reset_states"))
+        return [x for x in found if not isinstance(x, self.keras.Model)]
 
     def in_training(self, inputs: Any) -> Any:
         """The outputs of a model whose `call` has no `training`, inside a layer that is called with training=True."""
@@ -149,6 +160,8 @@ def build(keras: ModuleType, job: Job, floatx: str, recorder: Recorder) -> Subje
         ids = probe_ids(model, ports, subject.shapes(2, 0), run, recorder)
         subject.ports = [replace(p, ids=n) for p, n in zip(ports, ids)]
         subject.ports = with_padding(subject)
+    if any(not layer.weights and not layer.built for layer in all_layers(model)):  # as inside a cell that RNN runs
+        subject.call(subject.draw(subject.shapes(2, 0), np.random.default_rng(0)))
     return subject
 
 

@@ -300,8 +300,12 @@ class Work:
                 self.cases[case].append(data[key])
 
     def forward(self) -> None:
+        self.meta["stateful"] = bool(self.subject.stateful)
         for c, case in enumerate(self.cases):
-            for k, y in enumerate(self.subject.call(case)):
+            outputs = self.subject.call(case)
+            if self.meta["stateful"]:  # whose states show in the next call
+                outputs = [*outputs, *self.subject.apply(self.subject.pack(case), False, go_on=True)]
+            for k, y in enumerate(outputs):
                 self.arrays[f"out|{c}|{k}"] = np.asarray(y)
         self.meta["cases"] = [[list(x.shape) for x in case] for case in self.cases]
         self.meta["ids"] = [p.ids is not None or self.subject.spec.all_ids for p in self.subject.ports]
@@ -334,8 +338,12 @@ class Work:
                 self.arrays[f"state|{key}"] = changed[id(variable)]
                 if id(variable) in statistics.running:
                     self.arrays[f"unbiased|{key}"] = statistics.running[id(variable)]
-        last = self.cases[-1]
-        pairs = zip(self.subject.call(last, training=True), self.subject.call(last, training=True))
+        last, runs = self.cases[-1], []
+        for _ in range(2):  # from one state: a layer may change its weights in training
+            for v in self.variables:
+                v.assign(before[id(v)])
+            runs.append(self.subject.call(last, training=True))
+        pairs = zip(*runs)
         for v in self.variables:
             v.assign(before[id(v)])
         self.meta["training_random"] = not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
@@ -390,12 +398,13 @@ class Work:
             self._note(f"tout|{n}", result)
             return result
 
+        single = self.subject.spec.code is None and not self.subject.stateful
         self.subject.recorder.observer = observer
         try:
-            self.subject.call(trace_inputs(self.cases[0], self.subject.spec.code is None))
+            self.subject.call(trace_inputs(self.cases[0], single))
         finally:
             self.subject.recorder.observer = None
-        self.meta |= {"trace": steps, "trace_single": self.subject.spec.code is None}
+        self.meta |= {"trace": steps, "trace_single": single}
 
     def _note(self, key: str, value: Any) -> None:
         first = value[0] if isinstance(value, (list, tuple)) and value else value

@@ -186,7 +186,7 @@ def unit_layers(model: Any, keras: ModuleType, log: list[Construction]) -> list[
 def is_of_program(cls: type) -> bool:
     """Whether a class derives from Keras's bare `Layer`, `Wrapper` or `Model`, and is not Keras's own."""
     known = next(c for c in cls.__mro__ if c.__module__.partition(".")[0] in ("keras", "tf_keras"))
-    return known is not cls and known.__name__ in ("Layer", "Wrapper", "Model", "Functional")
+    return known is not cls and known.__name__ in ("Layer", "AbstractRNNCell", "Wrapper", "Model", "Functional")
 
 
 def leaf(variable: Any) -> str:

@@ -187,8 +187,14 @@ def tensors(arrays: Sequence[np.ndarray], dtype: torch.dtype) -> list[Tensor]:
     return [torch.from_numpy(np.ascontiguousarray(a)).to(kinds[a.dtype.kind]) for a in arrays]
 
 
-def forward(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The outputs, flattened (dictionaries by sorted key); several inputs go one by one, or as the one list it takes."""
+def forward(model: nn.Module, inputs: Sequence[Tensor], go_on: bool = False) -> list[Tensor]:
+    """The outputs, flattened (dictionaries by sorted key); several inputs go one by one, or as the one list it takes.
+
+    Modules that keep their states go on from the call before if asked to, else start anew.
+    """
+    for module in [] if go_on else model.modules():
+        if hasattr(module, "reset_states"):
+            module.reset_states()
     result = model(list(inputs)) if len(inputs) > 1 and _takes_one(model) else model(*inputs)
     return flatten(result)
 

@@ -232,6 +232,9 @@ class Check:
             try:
                 with torch.no_grad():
                     outputs = [y.detach().numpy() for y in forward(self.model, self.inputs(c))]
+                    if self.meta["stateful"]:
+                        again = forward(self.model, self.inputs(c), go_on=True)
+                        outputs += [y.detach().numpy() for y in again]
                 found = all_differences(self.keras(f"out|{c}"), outputs)
             except Exception as error:
                 traceback.print_exc()

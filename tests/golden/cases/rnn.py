@@ -28,14 +28,12 @@ class LoopGRU(nn.Module):
         activation=torch.tanh,
         gate=torch.sigmoid,
         reset_after: bool = True,
-        recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.activation = activation
         self.gate = gate
         self.reset_after = reset_after
-        self.recurrent_dropout = recurrent_dropout
         self.weight_ih = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.weight_hh = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.bias_ih = nn.Parameter(torch.zeros(3 * hidden_size)) if bias else None
@@ -43,15 +41,13 @@ class LoopGRU(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h = x.new_zeros(len(x), self.hidden_size) if state is None else state[0]
-        kept = F.dropout(torch.ones_like(h), self.recurrent_dropout, self.training)
         outputs = []
         for step in F.linear(x, self.weight_ih, self.bias_ih).unbind(1):
             r, z, n = step.chunk(3, dim=1)
-            held = h * kept
-            hr, hz, hn = F.linear(held, self.weight_hh, self.bias_hh).chunk(3, dim=1)
+            hr, hz, hn = F.linear(h, self.weight_hh, self.bias_hh).chunk(3, dim=1)
             r, z = self.gate(r + hr), self.gate(z + hz)
             if not self.reset_after:
-                hn = F.linear(r * held, self.weight_hh.chunk(3)[2])
+                hn = F.linear(r * h, self.weight_hh.chunk(3)[2])
             n = self.activation(n + (r * hn if self.reset_after else hn))
             h = z * h + (1 - z) * n
             outputs.append(h)

@@ -44,6 +44,7 @@ from transpiler.read.keras.parse import SourceModule, parse
 
 CALLED_BY_KERAS = frozenset(
     ("call", "build", "compute_mask", "compute_output_shape", "compute_output_spec", "get_config", "from_config")
+    + ("state_size", "output_size", "get_initial_state")
 )
 """Methods of layers and models that Keras calls."""
 

@@ -17,7 +17,10 @@ from transpiler.read.keras.evaluate.stager import Stager
 from transpiler.read.keras.evaluate.staging import Frame, Memory, StageError, is_static
 from transpiler.read.keras.evaluate.values import Class, Function, Instance, Model, Origin
 
-OF_KERAS = ("__init__", "build", "call", "get_config", "from_config", "compute_output_shape", "compute_mask", "config")
+OF_KERAS = (
+    ("__init__", "build", "call", "get_config", "from_config", "compute_output_shape", "compute_mask", "config")
+    + ("state_size", "output_size", "get_initial_state")
+)  # fmt: skip
 """Methods of layers and models that have no place in torch, or their own."""
 TRAINED_BY = ("train_step", "test_step", "predict_step", "compute_loss", "metrics")
 """Methods that Keras calls in training."""

@@ -21,6 +21,15 @@ def _helper(name: str) -> tuple[str, tuple[str, ...]]:
 
 def helper_texts(names: Iterable[str]) -> list[str]:
     """The texts of helpers and of those that they need, each once, needed ones first."""
+    return list(_with_needed(names).values())
+
+
+def helper_names(names: Iterable[str]) -> list[str]:
+    """The names of helpers and of those that they need."""
+    return list(_with_needed(names))
+
+
+def _with_needed(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def add(name: str) -> None:
@@ -33,4 +42,4 @@ def helper_texts(names: Iterable[str]) -> list[str]:
 
     for name in names:
         add(name)
-    return list(found.values())
+    return found

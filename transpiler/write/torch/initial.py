@@ -6,6 +6,7 @@ otherwise is wrapped where it is constructed.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,7 @@ class Initializers:
         """Decides how the layers of these classes get their initial weights."""
         found = cls()
         specs: dict[str, dict[str, Step]] = {}
-        for step in steps_of(classes):
+        for step in map(inner_step, steps_of(classes)):
             specs.setdefault(torch_class(step), {})["\n".join(found.lines(step, "layer"))] = step
         found.helpers.clear()
         if all(len(s) == 1 and not is_open_step(next(iter(s.values()))) for s in specs.values()):
@@ -181,6 +182,21 @@ def is_open_step(step: Step) -> bool:
     if any(map(is_argument, spec(step).values())):
         return True
     return bool(fan_parameters(step))
+
+
+WRAPPERS = {"Stateful": "rnn", "SpectralNormalization": "layer"}
+"""Modules that start no weights themselves → the attribute that holds the one they are made of: `init_weights` meets both."""
+
+
+def inner_step(step: Step) -> Step:
+    """The step of what a module wraps, if it only wraps one."""
+    held = WRAPPERS.get(torch_class(step))
+    if held is None:
+        return step
+    call = ast.parse(step.module or "", mode="eval").body
+    assert isinstance(call, ast.Call)
+    init, weights = ({k.removeprefix(f"{held}."): v for k, v in d.items()} for d in (step.init, step.weights))
+    return replace(step, module=ast.unparse(call.args[0]), init=init, weights=weights)
 
 
 def steps_of(classes: Iterable[ModuleClass]) -> Iterable[Step]:

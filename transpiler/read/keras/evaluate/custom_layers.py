@@ -341,6 +341,8 @@ class CustomLayers:
                 return Native(name, lambda n, v: self.setattr(layer, n, v))
             if name == "compute_mask":
                 return Native(name, lambda inputs, mask=None: mask)
+            if name == "get_config" and "__config__" in layer.attributes:
+                return Native(name, lambda: dict(layer.attributes["__config__"]))
             if name in ("get_config", "compute_output_shape", "from_config"):
                 return Native(name, lambda *a, **k: Unknown(f"{name}() of {layer.cls.name}"))
         return super().super_of_api(value, name)

@@ -7,6 +7,7 @@ from typing import Any
 from transpiler.diagnostics import Findings
 from transpiler.read.keras.evaluate.array_calls import ArrayCalls
 from transpiler.read.keras.evaluate.array_items import ArrayItems
+from transpiler.read.keras.evaluate.cell_loops import CellLoops
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.distributed import Distributed
@@ -35,6 +36,7 @@ class KerasInterpreter(
     LayerSubclasses,
     CustomWeights,
     CustomLayers,
+    CellLoops,
     Distributed,
     KerasLayers,
     KerasModels,

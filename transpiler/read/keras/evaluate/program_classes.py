@@ -15,7 +15,7 @@ from transpiler.rules.registry import layer_rules
 
 MODEL_KINDS = ("Model", "Functional", "Sequential")
 
-OWN_KINDS = ("Layer", "Wrapper", *MODEL_KINDS)
+OWN_KINDS = ("Layer", "AbstractRNNCell", "Wrapper", *MODEL_KINDS)
 """Bases that leave everything to the program: what derives from them is what its own code says."""
 
 TRAINING = Sym.parse(MODE, False)

@@ -209,6 +209,9 @@ class StagedLayers:
                 self.visit(base.node, base.env.module)
                 self.memory.inlined += [f.node for f in base.names.values() if isinstance(f, Function)]
 
+    def visit_cell(self, cls: Class) -> None:
+        self.memory.cells.add(cls.node)
+
     def stage_custom_layer(
         self, layer: Instance, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[Staged, dict[str, Any]]:
@@ -381,7 +384,7 @@ class StagedLayers:
             if not has_tensors(result) or is_open(result):
                 raise StageError(f"{layer.cls.name} does not return tensors alone")
             self.one_rank(result)
-            places_of(result)
+            places_of(result, layer.cls.node in self.memory.cells)
             block = self.block
         except BaseException:
             frame.abandoned = True
@@ -465,7 +468,8 @@ class StagedLayers:
         self.of_layers.update(results)
         assert member.step is not None
         masks = self.masks_before(staged, given)
-        self.emit(Apply(results, xs, member.step, member, places_of(staged.whole), self.where()))
+        places = places_of(staged.whole, staged.cls.key in self.memory.cells)
+        self.emit(Apply(results, xs, member.step, member, places, self.where()))
         self.give_masks(staged, masks, results)
         self.remember(
             given,
@@ -482,7 +486,7 @@ class StagedLayers:
         member.shared = True
         assert member.step is not None
         masks = self.masks_before(staged, new)
-        self.emit(Apply(results, xs, member.step, member, places_of(staged.whole)))
+        self.emit(Apply(results, xs, member.step, member, places_of(staged.whole, staged.cls.key in self.memory.cells)))
         self.give_masks(staged, masks, results)
         return results
 

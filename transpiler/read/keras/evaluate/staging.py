@@ -165,11 +165,13 @@ def unchanged(now: Any, before: Any) -> bool:
     return same(now, before)
 
 
-def places_of(result: Any) -> tuple[str, ...]:
+def places_of(result: Any, flat: bool = False) -> tuple[str, ...]:
     """How each tensor is taken from what `forward` returns, `{0}`; () if it is the tensor itself.
 
-    Raises StageError for structures inside structures.
+    Raises StageError for structures inside structures, unless they are returned as one, `flat`.
     """
+    if flat:
+        return tuple(f"{{0}}[{i}]" for i in range(len(tensors(result))))
     if isinstance(result, Value) or isinstance(result, (list, tuple)) and len(result) == 1:
         return ()
     if not isinstance(result, (list, tuple, dict)):
@@ -287,6 +289,8 @@ class Memory:
     """Builders → sizes that the classes of their models have to show: (model, tensor of its output, axis)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
     """Submodules whose size (key of the class, attribute) a caller may read."""
+    cells: set[ast.AST] = field(default_factory=set)
+    """Classes of cells: `forward` returns the output and all states side by side."""
     mask_returns: list[ast.AST] = field(default_factory=list)
     """Functions and classes that make masks which are read outside them."""
     counter: int = 0
