@@ -44,6 +44,9 @@ def without_chance(method):
     return run
 
 
+import tensorflow as tf
+
+tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 for name in ("fit", "train_on_batch", "evaluate", "predict"):
     setattr(keras.Model, name, without_chance(getattr(keras.Model, name)))
 sys.argv = [str(script)]

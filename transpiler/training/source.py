@@ -47,6 +47,19 @@ class Scopes:
         for child in ast.iter_child_nodes(node):
             self._enter(child, scope, child if isinstance(child, ast.stmt) else statement)
 
+    def names_at(self, place: ast.AST) -> frozenset[str]:
+        """The names that mean something at a place, or would if its scope bound them."""
+        own = self.scope[place]
+        found = {name for scope, name in self.bound if scope is own or scope is None}
+        for node, scope in self.scope.items():
+            if isinstance(node, ast.Name) and (scope is own or (scope, node.id) not in self.bound):
+                found.add(node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and scope in (None, own):
+                found.add(node.name)
+            elif isinstance(node, ast.alias):
+                found.add(node.asname or node.name.partition(".")[0])
+        return frozenset(found)
+
     def reads_alike(self, expression: ast.expr, place: ast.AST) -> bool:
         """Whether an expression surely has the same value at another place: names that are bound once, no calls."""
         scope, there = self.scope.get(expression), self.scope.get(place)
@@ -94,7 +107,7 @@ def object_at(value: ApiObject, place: ast.AST, scopes: Scopes, call: TrainingCa
     if len(positional) != len(value.args):
         positional = [None] * len(value.args)  # type: ignore[list-item]
     named: Mapping[str | None, ast.expr] = {k.arg: k.value for k in node.keywords}
-    first = FILES[0] if value.leaf == "ModelCheckpoint" else FILES[1] if value.leaf == "CSVLogger" else ""
+    first = {"ModelCheckpoint": "filepath", "CSVLogger": "filename", "TensorBoard": "log_dir"}.get(value.leaf, "")
     args = [
         argument_at(v, n, place, scopes, call, "" if i else first)
         for i, (v, n) in enumerate(zip(value.args, positional))

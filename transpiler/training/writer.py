@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
-from transpiler.read.keras.evaluate.values import Generator, Model
+from transpiler.read.keras.evaluate.values import Generator, Instance, Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Recorder
@@ -32,6 +33,7 @@ from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
+from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import Penalties, penalties_of
 from transpiler.training.pipelines import pipeline_text
 from transpiler.training.saving import given_on, weights_call
@@ -111,6 +113,8 @@ class TrainingWriter:
         """The statements that they stand in."""
         self.plans: list[tuple[Any, TrainingPlan]] = []
         """Models, and how they are trained."""
+        self.own_callbacks: set[str] = set()
+        """The variables that hold callbacks of the program."""
         self.penalties: list[Penalties] = []
         """The regularizers that are translated."""
 
@@ -173,7 +177,11 @@ class TrainingWriter:
             and self.scopes.bound.get((self.scopes.scope[s], t.id)) == 1
         }  # fmt: skip
         candidates: dict[str, ast.Assign] = {}
-        while more := {n: s for n, s in names.items() if n not in candidates and only_of(s.value, found, candidates)}:
+        while more := {
+            n: s
+            for n, s in names.items()
+            if n not in candidates and only_of(s.value, found, {*candidates, *self.own_callbacks})
+        }:
             candidates |= more
         changed = True
         while changed:
@@ -195,6 +203,8 @@ class TrainingWriter:
             path = self.path_of(node)
             utility = UTILITIES.get(path)
             if utility is None or isinstance(node.ctx, ast.Store):
+                continue
+            if utility.drops and node not in getattr(self.scopes.statement[node], "bases", ()):
                 continue
             self.edits.setdefault(self.scopes.statement[node], {})[node] = utility.helper or utility.function
             for name, module in utility.libraries.items():
@@ -229,7 +239,8 @@ class TrainingWriter:
                 if inner in self.edit.replaced:
                     indent = " " * inner.col_offset  # type: ignore[attr-defined]
                     whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
-            self.edit.replaced[statement] = edited(self.source.text, statement, whole)
+            text = edited(self.source.text, statement, whole)
+            self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
 
     def place_functions(self) -> None:
         """Puts the functions above the first statement that does something with a model."""
@@ -308,7 +319,7 @@ class TrainingWriter:
         learns = methods & {"fit", "train_on_batch"}
         if learns:
             fitted = [e for e in evaluations if e.method == "fit"]
-            changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
+            changing = any(getattr(r, "changes_rate", False) for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
             if training.code.schedule is not None:
@@ -440,7 +451,7 @@ class TrainingWriter:
     ) -> str:
         epoch = training.epoch
         assert epoch is not None
-        names = Names(frozenset(used_identifiers(self.source.tree)) | {n for _, n in self.scopes.bound})
+        names = Names(self.scopes.names_at(evaluation.node) | frozenset(self.functions))
         model = self.receiver_of(evaluation.node)
         lines = self.optimizer_lines(training, model) if training.first is evaluation.node else []
         train, held = self.streams(evaluation, training, arguments, names)
@@ -452,7 +463,10 @@ class TrainingWriter:
         rising |= {f"val_{n}" for n in rising}
         options = self.optimizer_at(training, evaluation.node)
         loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
-        acts = [rule.lower(a, loop) for rule, a in self.callbacks(evaluation)]
+        acts = [
+            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop)
+            for rule, a in self.callbacks(evaluation)
+        ]
         for act in acts:
             for name, module in act.libraries.items():
                 self.takes(module, name)
@@ -532,16 +546,36 @@ class TrainingWriter:
     def data_of(self, training: Training) -> DataWriter:
         return DataWriter(training.trainer, training.weighted, self.function, self.takes)
 
-    def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args]]:
+    def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args] | tuple[Instance, ast.expr]]:
         """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
         given = known_here(evaluation, "callbacks", None)
-        found = []
-        for value in given if isinstance(given, (list, tuple)) else [] if given is None else [given]:
-            if not isinstance(value, ApiObject):
-                raise Declined(TRAINING, "a callback of the program is not translated")
-            own = object_at(value, evaluation.node, self.scopes, evaluation)
-            found.append(known(CallbackRule, own, self.generation))
+        values = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+        places = self.items_of(
+            (argument_nodes(evaluation.node, evaluation.method, self.generation) or {}).get("callbacks")
+        )
+        found: list[Any] = []
+        for i, value in enumerate(values):
+            if isinstance(value, Instance) and len(places) == len(values):
+                found.append((value, places[i]))
+                self.own_callbacks.add(ast.unparse(places[i]))
+            elif isinstance(value, ApiObject):
+                own = object_at(value, evaluation.node, self.scopes, evaluation)
+                found.append(known(CallbackRule, own, self.generation))
+            else:
+                raise Declined(TRAINING, "this callback is not translated")
         return found
+
+    def items_of(self, node: ast.expr | None) -> list[ast.expr]:
+        """The items of a list that is written out, here or where its variable is bound."""
+        if isinstance(node, ast.Name):
+            scope = self.scopes.scope[node]
+            bound = [
+                n.value
+                for n in self.scopes.scope
+                if isinstance(n, ast.Assign) and self.scopes.scope[n] is scope and ast.unparse(n.targets[0]) == node.id
+            ]
+            node = bound[0] if len(bound) == 1 and isinstance(bound[0], (ast.List, ast.Tuple)) else node
+        return list(node.elts) if isinstance(node, (ast.List, ast.Tuple)) else [] if node is None else [node]
 
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None and training.epoch is not None

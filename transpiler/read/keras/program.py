@@ -100,6 +100,7 @@ class Recorder(TrainingCalls, Pipelines, KerasInterpreter):
                     self.note_training(node, model, name, args, kwargs)
                 if name in ("fit", "fit_generator"):
                     super().model_method(model, name, args, kwargs)
+                    self.visit_callbacks(model, kwargs.get("callbacks"))
                     return History(f"the result of {name}()")
         return super().model_method(model, name, args, kwargs)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import copy
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +13,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import Args
+from transpiler.ir.trees import nodes
 from transpiler.rules.base import show
 from transpiler.rules.training.base import TRAINING, TrainingRule
 
@@ -31,6 +34,11 @@ class Loop:
     """Those of them that are better the larger they are."""
     take: Callable[[str], str]
     """An unused variable of this or a similar name."""
+
+    @property
+    def logs(self) -> str:
+        """The numbers of an epoch as a dictionary."""
+        return "{" + ", ".join(f"{title!r}: {value}" for title, value in self.values.items()) + "}"
 
     def value(self, monitor: Any) -> str:
         """The variable that a callback watches. Raises Declined if there is none."""
@@ -216,3 +224,102 @@ class History(CallbackRule):
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         return CallbackCode()
+
+
+class LearningRateScheduler(CallbackRule):
+    names = ("LearningRateScheduler",)
+    signature = "schedule, verbose=0"
+    changes_rate = True
+
+    def lower(self, a: Args, loop: Loop) -> CallbackCode:
+        call = called(a.schedule, (loop.epoch, 'group["lr"]'))
+        lines = [f"for group in {loop.optimizer}.param_groups:", f'    group["lr"] = {call}']
+        return CallbackCode(begin=lines)
+
+
+def called(function: Any, arguments: tuple[str, ...]) -> str:
+    """A call of a function of the program with as many of the arguments as it takes.
+
+    Raises Declined for what is no plain function.
+    """
+    node = getattr(function, "node", None)
+    if not isinstance(node, (ast.FunctionDef, ast.Lambda)) or getattr(function, "owner", None) is not None:
+        raise Declined(TRAINING, "a callback is given something else than a function of the program")
+    a = node.args
+    count = len(arguments) if a.vararg else len((*a.posonlyargs, *a.args))
+    name = f"({ast.unparse(node)})" if isinstance(node, ast.Lambda) else function.name
+    return f"{name}({', '.join(arguments[:count])})"
+
+
+class LambdaCallback(CallbackRule):
+    """Functions that are called at the start and at the end of epochs and of the training."""
+
+    names = ("LambdaCallback",)
+    signature = (
+        "on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None, on_train_batch_begin=None, "
+        "on_train_batch_end=None, on_batch_begin=None, on_batch_end=None"
+    )
+    unsupported = {
+        name: "nothing is called for each batch"
+        for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    }
+
+    def lower(self, a: Args, loop: Loop) -> CallbackCode:
+        return CallbackCode(
+            before=inlined(a.on_train_begin, logs="{}"),
+            begin=inlined(a.on_epoch_begin, loop.epoch, logs="{}"),
+            end=inlined(a.on_epoch_end, loop.epoch, logs=loop.logs),
+            after=inlined(a.on_train_end, logs="{}"),
+        )
+
+
+def inlined(function: Any, *arguments: str, logs: str) -> list[str]:
+    """A call of a function with the logs behind the other arguments; of a lambda, what it does."""
+    if function is None:
+        return []
+    node = getattr(function, "node", None)
+    if not isinstance(node, ast.Lambda) or node.args.vararg or len(node.args.args) != len(arguments) + 1:
+        return [called(function, (*arguments, logs))]
+    names = dict(zip((p.arg for p in node.args.args), (*arguments, "logs")))
+    body = copy.deepcopy(node.body)
+    reads = [n for n in nodes(body) if isinstance(n, ast.Name) and n.id in names]
+    lines = [f"logs = {logs}"] if any(names[n.id] == "logs" for n in reads) else []
+    for n in reads:
+        n.id = names[n.id]
+    return [*lines, ast.unparse(body)]
+
+
+class TerminateOnNaN(CallbackRule):
+    """Keras stops within the epoch; the weights are no numbers then either."""
+
+    names = ("TerminateOnNaN",)
+
+    def lower(self, a: Args, loop: Loop) -> CallbackCode:
+        return CallbackCode(stop=[f"if not math.isfinite({loop.value('loss')}):", "    break"])
+
+
+class TensorBoard(CallbackRule):
+    """`SummaryWriter`, with the numbers of each epoch."""
+
+    names = ("TensorBoard",)
+    signature = (
+        "log_dir='logs', histogram_freq=0, write_graph=True, write_images=False, write_steps_per_second=False, "
+        "update_freq='epoch', profile_batch=0, embeddings_freq=0, embeddings_metadata=None"
+    )
+    legacy = f"{signature}, batch_size=None, write_grads=False, embeddings_layer_names=None, embeddings_data=None"
+    unsupported = {
+        "histogram_freq": "no histograms are written",
+        "embeddings_freq": "no embeddings are written",
+        "update_freq": "numbers are written at the end of epochs only",
+    }
+
+    def lower(self, a: Args, loop: Loop) -> CallbackCode:
+        if not (is_open(a.log_dir) or isinstance(a.log_dir, str)):
+            raise Declined(TRAINING, "the folder cannot be evaluated")
+        writer = loop.take("writer")
+        return CallbackCode(
+            [f"{writer} = SummaryWriter({code_of(a.log_dir)})"],
+            end=[f"{writer}.add_scalar({title!r}, {value}, {loop.epoch})" for title, value in loop.values.items()],
+            after=[f"{writer}.close()"],
+            libraries={"SummaryWriter": "torch.utils.tensorboard"},
+        )

@@ -12,6 +12,8 @@ class Utility:
 
     names: tuple[str, ...]
     helper: str = ""
+    drops: bool = False
+    """Whether it is a base of classes that need none."""
     function: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """Names of the function that come from libraries → their modules."""
@@ -29,6 +31,7 @@ ALL = (
     Utility(("keras.datasets.mnist.load_data",), "load_mnist"),
     Utility(("tensorflow.random.set_seed", "tensorflow.set_random_seed"), function="torch.manual_seed"),
     Utility(("keras.utils.set_random_seed",), "set_random_seed"),
+    Utility(("keras.callbacks.Callback",), drops=True),
     Utility(
         ("keras.utils.Sequence", "keras.utils.PyDataset"),
         function="Dataset",

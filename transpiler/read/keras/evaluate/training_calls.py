@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject
 from transpiler.ir.program import tensors
-from transpiler.read.keras.evaluate.values import Function, Unknown
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
 SIGNATURES = {
@@ -137,6 +141,20 @@ class TrainingCalls:
         if name == "compile":
             model.attributes["__compiled__"] = call
             self.note_measured(call)
+
+    def visit_callbacks(self, model: Any, given: Any) -> None:
+        """Evaluates the methods of callbacks of the program, for what they do with the model."""
+        for callback in given if isinstance(given, (list, tuple)) else [given]:
+            if not isinstance(callback, Instance):
+                continue
+            callback.attributes["model"] = model
+            logs = Unknown("the numbers of an epoch")
+            for name, args in (("on_train_begin", [logs]), ("on_epoch_begin", [0, logs]), ("on_epoch_end", [0, logs]),
+                               ("on_train_end", [logs])):  # fmt: skip
+                method = callback.cls.lookup(name)
+                if isinstance(method, Function):
+                    with contextlib.suppress(Declined, ProgramError, NeedsConstant):
+                        self.call(Bound(method, callback), args, {})
 
     def note_measured(self, call: TrainingCall) -> None:
         outputs = tensors(getattr(call.model, "outputs", None))
