@@ -45,6 +45,7 @@ READ = {
     "layers.Lambda": "its function is translated as the program's own functions are",
     "layers.Layer": "classes that derive from it are translated",
     "layers.Wrapper": "classes that derive from it are translated",
+    "random.SeedGenerator": "torch has one generator for all; the seed is reported",
     "initializers.Initializer": "classes that derive from it are translated",
 }
 """Names that the reader knows without a rule."""

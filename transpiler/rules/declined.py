@@ -15,7 +15,7 @@ _FOREIGN = "runs code of another framework"
 _LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
 _METRIC = "belongs to metrics, which training code computes"
 _COUNTED = "counts what a process has made so far, which the text of a program does not say"
-_SEEDED = "draws random numbers, which cannot be compared"
+_SEEDED = "draws from a distribution for which the two sides cannot be given the same numbers, so that nothing could be proved"
 _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
@@ -82,19 +82,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         *(f"ops.{leaf}" for leaf in ("vectorize", "vectorized_map", "custom_gradient", "jvp")),
         *(f"backend.{leaf}" for leaf in ("foldl", "foldr", "map_fn", "rnn")),
     ),
-    _SEEDED: tuple(
-        f"backend.{leaf}"
-        for leaf in (
-            "random_bernoulli",
-            "random_binomial",
-            "random_normal",
-            "random_normal_variable",
-            "random_uniform",
-            "random_uniform_variable",
-            "truncated_normal",
-        )
-    ),
     "draws a random field of displacements, which cannot be compared": ("ops.image.elastic_transform",),
+    _SEEDED: tuple(f"random.{leaf}" for leaf in ("beta", "binomial", "categorical", "gamma")),
     _METRIC: ("backend.in_top_k", "ops.in_top_k"),
     _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
@@ -144,9 +133,9 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
         *("get_collection", "add_to_collection", "assign", "assign_add", "assign_sub", "control_dependencies"),
     ),
     _SEEDED: (
-        *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical", "truncated_normal")),
+        *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical")),
         *(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
-        *("random_uniform", "random_normal", "truncated_normal", "random_shuffle"),
+        "random_shuffle",
     ),
     _STRINGS: (
         "as_string",

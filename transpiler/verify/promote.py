@@ -178,7 +178,7 @@ def promote(keras: ModuleType) -> None:
         if name != "Variable":
             setattr(tf, name, _promoted(getattr(tf, name)))
     for name in ("normal", "uniform", "truncated_normal"):
-        setattr(tf.random, name, _promoted(getattr(tf.random, name)))
+        setattr(tf.random, name, _drawn(tf, getattr(tf.random, name)))
     _patch_keras(keras)
     for nn in {id(n): n for n in (tf.nn, tf.compat.v2.nn, tf.compat.v1.nn)}.values():
         nn.max_pool3d = _max_pool3d(tf, nn.max_pool3d)
@@ -209,6 +209,17 @@ def _promoted(function: Any) -> Any:
                 return function(args[0], dtype=double)
             return _cast(result)
         return result
+
+    return wrapped
+
+
+def _drawn(tf: ModuleType, function: Any) -> Any:
+    """A function of `tf.random`, which draws float32 unless a dtype is given."""
+    promoted = _promoted(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return promoted(*args, **kwargs) if len(args) > 3 else promoted(*args, **{"dtype": tf.dtypes.double, **kwargs})
 
     return wrapped
 

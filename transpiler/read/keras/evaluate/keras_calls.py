@@ -10,6 +10,7 @@ from transpiler.read.keras.evaluate.array_items import ArrayItems
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.distributed import Distributed
+from transpiler.read.keras.evaluate.drawing import Drawing
 from transpiler.read.keras.evaluate.emit import Emitter
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_clones import ModelClones
@@ -40,6 +41,7 @@ class KerasInterpreter(
     KerasModels,
     ModelClones,
     KerasTensors,
+    Drawing,
     KerasOps,
     KerasFunctions,
     Masks,
