@@ -5,6 +5,7 @@ An example is converted as it would stand in a program: a `Lambda`'s function ov
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -30,7 +31,7 @@ HEAD = {
     KERAS3: "import keras\nfrom keras import ops, backend as K\nimport tensorflow as tf\n",
     KERAS2: "import tf_keras as keras\nfrom tf_keras import backend as K\nimport tensorflow as tf\n",
 }
-FLOAT32 = r"leaky|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace|hamming|hanning|kaiser|dot_product_attention"
+FLOAT32 = r"leaky|log_cosh|ctc|alpha=|gelu|resize|erf|hard_sigmoid|hard_silu|l2_norm|axis=1, eps|linspace|hamming|hanning|kaiser|dot_product_attention"
 """TensorFlow computes these with constants of float32."""
 COARSE = r"scale_and_translate|affine_transform|perspective_transform"
 """TensorFlow computes the weights of these in float32, step by step."""
@@ -50,8 +51,14 @@ def cases() -> list[Any]:
                 continue  # TensorFlow is the same for both
             if generation == KERAS3 and not all(hasattr(backend3, leaf) for leaf in re.findall(r"\bK\.(\w+)", e.code)):
                 continue  # of legacy Keras alone
+            if not all(has(SCOPE[generation]["keras"], path) for path in re.findall(r"\bkeras\.([\w.]+)", e.code)):
+                continue  # of the other generation
             found.append(pytest.param(e, generation, id=f"{name}-{generation}-{e.code}"))
     return found
+
+
+def has(module: Any, path: str) -> bool:
+    return functools.reduce(lambda m, leaf: getattr(m, leaf, None), path.split("."), module) is not None
 
 
 def draw(shape: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,8 @@ _LOOKUP = "torch has no tensors of strings, and a vocabulary that `adapt` or a f
 _STRINGS = "torch has no tensors of strings"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
+_DECODED = "the search for the best sequences has no counterpart in torch, where torchaudio has it"
+_SPARSE = "its result is a sparse tensor, which the layers of Keras do not take"
 _GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
 _PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
 _CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
@@ -29,23 +31,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
             for leaf in ("serialize", "deserialize")
         ),
     ),
-    _LOSS: (
-        *(
-            f"{home}.{leaf}"
-            for home in ("ops", "backend")
-            for leaf in (
-                "binary_crossentropy",
-                "categorical_crossentropy",
-                "sparse_categorical_crossentropy",
-                "ctc_decode",
-            )
-        ),
-        "backend.binary_focal_crossentropy",
-        "backend.categorical_focal_crossentropy",
-        "backend.ctc_batch_cost",
-        "backend.ctc_label_dense_to_sparse",
-        "ops.ctc_loss",
-    ),
+    _DECODED: ("ops.ctc_decode", "backend.ctc_decode"),
+    _SPARSE: ("backend.ctc_label_dense_to_sparse",),
     _GRAPH: tuple(
         f"backend.{leaf}"
         for leaf in (
@@ -144,13 +131,7 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
         "strings.join",
         "strings.split",
     ),
-    _LOSS: (
-        *(
-            f"nn.{leaf}"
-            for leaf in ("softmax_cross_entropy_with_logits", "sigmoid_cross_entropy_with_logits", "nce_loss")
-        ),
-        *(f"nn.{leaf}" for leaf in ("sparse_softmax_cross_entropy_with_logits", "sampled_softmax_loss", "ctc_loss")),
-    ),
+    _LOSS: (*(f"nn.{leaf}" for leaf in ("nce_loss", "sampled_softmax_loss", "ctc_loss")),),
     _METRIC: ("nn.in_top_k", "math.in_top_k", "math.confusion_matrix"),
     "the gradient of a computation belongs to training code": ("GradientTape", "gradients", "hessians"),
     "how many boxes there are is known only from their values, which torch leaves to torchvision": (

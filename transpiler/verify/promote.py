@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from transpiler.verify.ctc import exact_ctc
+
 MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
 
 LITERALS = ("constant", "convert_to_tensor", "convert_to_tensor_v2_with_dispatch")
@@ -37,6 +39,7 @@ def exact_constants() -> None:
     for signal in {id(s): s for s in (tf.signal, tf.compat.v2.signal)}.values():
         for name in ("hann_window", "hamming_window", "kaiser_window"):
             setattr(signal, name, _window_in_float64(tf, getattr(signal, name)))
+    exact_ctc(tf)
     attention = sys.modules.get("keras.src.backend.tensorflow.nn")
     if attention is not None:
         attention.dot_product_attention = _exact_scale(attention.dot_product_attention)

@@ -20,6 +20,7 @@ from transpiler.read.keras.evaluate.keras_models import KerasModels
 from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
+from transpiler.read.keras.evaluate.logits import Logits
 from transpiler.read.keras.evaluate.masks import Masks
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.values import (
@@ -42,6 +43,7 @@ class KerasInterpreter(
     ModelClones,
     KerasTensors,
     Drawing,
+    Logits,
     KerasOps,
     KerasFunctions,
     Masks,
@@ -69,4 +71,5 @@ class KerasInterpreter(
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}
+        self.unnoted, self.graph_inputs = set(), set()
         self.array_changes = {}

@@ -107,6 +107,7 @@ class KerasLayers:
         name = given.get("name")
         value = Value(TensorType((None, *dims), dtype), name if isinstance(name, str) and name.isidentifier() else "x")
         self.origins[value] = Origin([], [value], lambda xs: None)
+        self.graph_inputs.add(value)
         return value
 
     def chosen(self, value: Alternative, why: str) -> Any:
