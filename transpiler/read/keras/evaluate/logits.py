@@ -7,6 +7,7 @@ from typing import Any
 
 from transpiler.ir.model import Args
 from transpiler.ir.program import Value
+from transpiler.read.keras.evaluate.values import Origin
 from transpiler.rules.ops.base import OpRule
 from transpiler.rules.ops.crossentropies import LOGITS, SIGMOID, SOFTMAX, CrossEntropy
 
@@ -65,4 +66,7 @@ class Logits:
                 f"Keras takes the logits of a {activation} of TensorFlow where it compiles the model, and not else",
                 "Give it logits, with from_logits=True.",
             )
-        return maker.args[0]
+        logits = maker.args[0]
+        if logits not in self.origins:  # what a layer made on the way to its result
+            self.origins[logits] = Origin([x], [logits], lambda new: [self.logits_behind(new[0], activation)])
+        return logits
