@@ -51,6 +51,19 @@ READ = {
 """Names that the reader knows without a rule."""
 
 
+_ITEMS = "over an axis whose size is known: the function is called on each item"
+UNROLLED = {
+    **{f"ops.{leaf}": _ITEMS for leaf in ("map", "scan", "vectorized_map")},
+    **{f"backend.{leaf}": _ITEMS for leaf in ("foldl", "foldr", "map_fn")},
+    "ops.fori_loop": "where the limits are known when the model is built",
+    "ops.while_loop": "where the condition is about values that are known when the model is built",
+    "ops.switch": "where the index is known when the model is built",
+    "backend.eval": "of what is known when the model is built",
+    "backend.get_value": "of what is known when the model is built",
+}
+"""Functions that call functions of the program, or read values, and what has to be known for that."""
+
+
 class State(Enum):
     """How far a public name is translated."""
 
@@ -97,6 +110,8 @@ class Coverage:
             return State.DECLINED, reason(path)
         if path in READ:
             return State.TRANSLATED, READ[path]
+        if path in UNROLLED:
+            return State.PARTLY, UNROLLED[path]
         if family == "layers":
             rule = layer_rules().get(leaf) or layer_functions().get(leaf)
             return of_rule(rule) if rule else (State.UNKNOWN, "")

@@ -15,6 +15,7 @@ _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
 _FOREIGN = "runs code of another framework"
 _LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
+_DERIVED = "derivatives of functions belong to training code"
 _METRIC = "belongs to metrics, which training code computes"
 _COUNTED = "counts what a process has made so far, which the text of a program does not say"
 _SEEDED = "draws from a distribution for which the two sides cannot be given the same numbers, so that nothing could be proved"
@@ -38,9 +39,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         for leaf in (
             "batch_get_value",
             "batch_set_value",
-            "eval",
             "function",
-            "get_value",
             "gradients",
             "placeholder",
             "set_value",
@@ -64,14 +63,13 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _MIXES: ("layers.CutMix", "layers.MixUp"),
     _BOXES: ("layers.MaxNumBoundingBoxes",),
     _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"),
-    _LOOP: (
-        *(f"ops.{leaf}" for leaf in ("associative_scan", "fori_loop", "map", "scan", "switch", "while_loop")),
-        *(f"ops.{leaf}" for leaf in ("vectorize", "vectorized_map", "custom_gradient", "jvp")),
-        *(f"backend.{leaf}" for leaf in ("foldl", "foldr", "map_fn", "rnn")),
+    _LOOP: ("backend.rnn", "ops.associative_scan"),
+    _DERIVED: ("ops.custom_gradient", "ops.jvp"),
+    "vectorizes a function by the shapes that it meets, with numpy's signatures in strings": ("ops.vectorize",),
+    "draws normal displacements, where torchvision's ElasticTransform draws even ones": (
+        "ops.image.elastic_transform",
     ),
-    "draws a random field of displacements, which cannot be compared": ("ops.image.elastic_transform",),
     _SEEDED: tuple(f"random.{leaf}" for leaf in ("beta", "binomial", "categorical", "gamma")),
-    _METRIC: ("backend.in_top_k", "ops.in_top_k"),
     _COUNTED: ("backend.get_uid", "backend.reset_uids"),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     "every training step overwrites its kernel, which no parametrization of torch does": (
@@ -83,7 +81,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ops.argpartition",
     ),
     "its answer for one tensor differs between building a model and running it": ("ops.is_tensor",),
-    "its variance depends on which of TensorFlow's kernels the shape selects": ("backend.normalize_batch_in_training",),
     "an operation that it picks twice changes the image by the same random numbers both times, which no module that "
     "draws its own does": ("layers.RandAugment",),
     "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
@@ -99,7 +96,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
-    _LOOP: ("while_loop", "map_fn", "vectorized_map", "scan", "foldl", "foldr", "TensorArray", "switch_case", "case"),
+    _LOOP: ("scan", "TensorArray", "switch_case", "case"),
     _GRAPH: (
         *(
             "Session",
@@ -132,7 +129,7 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
         "strings.split",
     ),
     _LOSS: (*(f"nn.{leaf}" for leaf in ("nce_loss", "sampled_softmax_loss", "ctc_loss")),),
-    _METRIC: ("nn.in_top_k", "math.in_top_k", "math.confusion_matrix"),
+    _METRIC: ("math.confusion_matrix",),
     "the gradient of a computation belongs to training code": ("GradientTape", "gradients", "hessians"),
     "how many boxes there are is known only from their values, which torch leaves to torchvision": (
         "image.non_max_suppression",

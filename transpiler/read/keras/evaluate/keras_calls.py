@@ -12,6 +12,7 @@ from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.distributed import Distributed
 from transpiler.read.keras.evaluate.drawing import Drawing
 from transpiler.read.keras.evaluate.emit import Emitter
+from transpiler.read.keras.evaluate.higher_order import HigherOrder
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_clones import ModelClones
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
@@ -44,6 +45,7 @@ class KerasInterpreter(
     KerasTensors,
     Drawing,
     Logits,
+    HigherOrder,
     KerasOps,
     KerasFunctions,
     Masks,
