@@ -23,7 +23,7 @@ class Steps(layers.Layer):
         self.dense = layers.Dense(3)
 
     def call(self, x):
-        x = ops.fori_loop(0, self.steps, lambda i, v: v + ops.tanh(v) * (i + 1), x)
+        x = ops.fori_loop(0, self.steps, lambda i, v: v + ops.tanh(v) * ops.cast(i + 1, v.dtype), x)
         t = ops.transpose(x, (1, 0, 2))
         total, seen = ops.scan(lambda c, v: (c + v, ops.tanh(c * v)), ops.zeros_like(t[0]), t, reverse=True)
         each = ops.map(lambda v: self.dense(v) * 2.0, t)
