@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transpiler.ir.model import KERAS3
+from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.pipeline import convert_file
 from transpiler.verify import verify_file
 
@@ -64,3 +64,36 @@ def test_what_is_open_is_declined(name: str, tmp_path: Path):
     )
     errors = [f for f in convert_file(path, entries=["build()"]).findings if f.severity.name == "ERROR"]
     assert [f.code for f in errors] == ["K2T103"], errors
+
+
+ATTENTION = """
+from tf_keras import layers, models, backend as K
+
+
+class Reader(layers.Layer):
+    def build(self, shape):
+        self.w = self.add_weight(name="w", shape=(shape[-1], shape[-1]), initializer="glorot_uniform")
+        super().build(shape)
+
+    def call(self, x):
+        whole = K.mean(x, axis=1)
+
+        def step(inputs, states):
+            state = K.tanh(K.dot(inputs, self.w) + states[0] * states[1])
+            return state * 2.0, [state]
+
+        last, seen, states = K.rnn(step, x, [K.zeros_like(x[:, 0])], go_backwards=True, constants=[whole])
+        return seen + (last * states[0])[:, None]
+
+
+def build():
+    i = layers.Input((4, 3))
+    return models.Model(i, Reader()(layers.Dense(3)(i)))
+"""
+
+
+def test_a_step_function_runs_over_the_steps(tmp_path: Path):
+    path = tmp_path / "net.py"
+    path.write_text(ATTENTION)
+    (result,) = verify_file(path, entries=["build()"], generation=KERAS2)
+    assert result.status == "pass", result.reason

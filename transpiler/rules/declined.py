@@ -4,18 +4,25 @@ from __future__ import annotations
 
 _LOOKUP = "torch has no tensors of strings, and a vocabulary that `adapt` or a file gives is data"
 _STRINGS = "torch has no tensors of strings"
+_HASHED = "torch has no tensors of strings, as which numbers are hashed as well"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
-_DECODED = "the search for the best sequences has no counterpart in torch, where torchaudio has it"
+_DECODED = "decodes by a search that torch does not have (torchaudio does)"
 _SPARSE = "its result is a sparse tensor, which the layers of Keras do not take"
 _GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
+_CHANGES = "changes a variable in the middle of a call, which this translation does not order among the reads of it"
+_FROM_OUTSIDE = "reads or sets weights from outside of the model, when the program runs (K2T403)"
 _PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
 _CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
 _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
-_FOREIGN = "runs code of another framework"
+_FOREIGN = "runs code of JAX or a saved graph of TensorFlow, which is no part of the text of the program"
 _LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
+_TREE = "combines the parts of an axis in the order of a tree: another order gives other numbers unless the function is exactly associative"
 _DERIVED = "derivatives of functions belong to training code"
+_OWN_GRADIENT = "a gradient of the program's own is an autograd.Function in torch, whose backward pass this translation does not write"
+_STEADY = "draws the same numbers in every call, by a seed that no generator of torch knows"
+_SAMPLED = "draws the classes that it compares with by a sampler that torch does not have"
 _METRIC = "belongs to metrics, which training code computes"
 _COUNTED = "counts what a process has made so far, which the text of a program does not say"
 _SEEDED = "draws from a distribution for which the two sides cannot be given the same numbers, so that nothing could be proved"
@@ -24,7 +31,7 @@ _SIGNS = "eigenvectors are determined but for their length and sign, which each 
 
 _REASONS: dict[str, tuple[str, ...]] = {
     _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
-    _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
+    _HASHED: ("layers.Hashing", "layers.HashedCrossing"),
     _CONFIG: (
         *(
             f"{home}.{leaf}"
@@ -37,17 +44,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _GRAPH: tuple(
         f"backend.{leaf}"
         for leaf in (
-            "batch_get_value",
-            "batch_set_value",
             "function",
-            "gradients",
             "placeholder",
-            "set_value",
-            "update",
-            "update_add",
-            "update_sub",
-            "moving_average_update",
-            "manual_variable_initialization",
             "learning_phase_scope",
         )
     ),
@@ -62,15 +60,21 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     _MIXES: ("layers.CutMix", "layers.MixUp"),
     _BOXES: ("layers.MaxNumBoundingBoxes",),
-    _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"),
-    _LOOP: ("backend.rnn", "ops.associative_scan"),
-    _DERIVED: ("ops.custom_gradient", "ops.jvp"),
+    _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer"),
+    "is there in the torch backend of Keras alone, not in the one that programs are compared with": (
+        "layers.TorchModuleWrapper",
+    ),
+    _CHANGES: tuple(f"backend.{leaf}" for leaf in ("update", "update_add", "update_sub", "moving_average_update")),
+    _FROM_OUTSIDE: tuple(f"backend.{leaf}" for leaf in ("batch_get_value", "batch_set_value", "set_value")),
+    _TREE: ("ops.associative_scan",),
+    _DERIVED: ("backend.gradients", "ops.jvp"),
+    _OWN_GRADIENT: ("ops.custom_gradient",),
     "vectorizes a function by the shapes that it meets, with numpy's signatures in strings": ("ops.vectorize",),
     "draws normal displacements, where torchvision's ElasticTransform draws even ones": (
         "ops.image.elastic_transform",
     ),
     _SEEDED: tuple(f"random.{leaf}" for leaf in ("beta", "binomial", "categorical", "gamma")),
-    _COUNTED: ("backend.get_uid", "backend.reset_uids"),
+    _COUNTED: ("backend.get_uid",),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     "every training step overwrites its kernel, which no parametrization of torch does": (
         "layers.SpectralNormalization",
@@ -114,13 +118,14 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
             "local_variables_initializer",
             "get_default_graph",
         ),
-        *("get_collection", "add_to_collection", "assign", "assign_add", "assign_sub", "control_dependencies"),
+        *("get_collection", "add_to_collection", "control_dependencies"),
     ),
+    _CHANGES: ("assign", "assign_add", "assign_sub"),
     _SEEDED: (
         *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical")),
-        *(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
         "random_shuffle",
     ),
+    _STEADY: tuple(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
     _STRINGS: (
         "as_string",
         "strings.to_hash_bucket_fast",
@@ -128,7 +133,8 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
         "strings.join",
         "strings.split",
     ),
-    _LOSS: (*(f"nn.{leaf}" for leaf in ("nce_loss", "sampled_softmax_loss", "ctc_loss")),),
+    _SAMPLED: ("nn.nce_loss", "nn.sampled_softmax_loss"),
+    _LOSS: ("nn.ctc_loss",),
     _METRIC: ("math.confusion_matrix",),
     "the gradient of a computation belongs to training code": ("GradientTape", "gradients", "hessians"),
     "how many boxes there are is known only from their values, which torch leaves to torchvision": (

@@ -73,6 +73,19 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
         found = found[::-1]
     return carry, STACK(found)
 """,
+    "rnn": """
+def rnn(step_function, inputs, initial_states, go_backwards=False, mask=None, constants=None, unroll=False,
+        input_length=None, time_major=False, zero_output_for_mask=False, return_all_outputs=True):
+    assert mask is None and return_all_outputs
+    turned = inputs if time_major else SWAP(inputs, 0, 1)
+    count, states, found, i = LENGTH(turned), tuple(initial_states), [], 0
+    while i < count:
+        step = turned[count - 1 - i if go_backwards else i]
+        output, states = step_function(step, tuple(states) + tuple(constants or ()))
+        found.append(output)
+        i += 1
+    return found[-1], stack(found, axis=0 if time_major else 1), states
+""",
     "switch": """
 def switch(index, branches, *operands):
     return branches[min(max(index, 0), len(branches) - 1)](*operands)
@@ -123,6 +136,12 @@ class HigherOrder:
             raise self.declined("K2T106", f"{path} on tensors is not translated", "Use a loop of Python.")
         return self.call_source("scan", args, kwargs)
 
+    def api_rnn(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`K.rnn` without a mask: a function of the program over the steps."""
+        if kwargs.get("mask") is not None or len(args) > 4 and args[4] is not None:
+            raise self.declined("K2T105", "K.rnn with a mask is not translated")
+        return self.call_source("rnn", args, kwargs)
+
     def api_switch(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """`keras.ops.switch`; that of the backend chooses between two."""
         if path != "keras.ops.switch":
@@ -133,7 +152,8 @@ class HigherOrder:
 
     def call_source(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         source = parse(HELPERS + SOURCES[name], Path("<keras>"), "<keras>")
-        names = {"stack": ApiValue("keras.ops.stack"), "LENGTH": ApiValue("keras.ops.length_of_items")}
+        names = {"stack": ApiValue("keras.ops.stack"), "SWAP": ApiValue("keras.ops.swapaxes")}
+        names["LENGTH"] = ApiValue("keras.ops.length_of_items")
         env = Env(None, "module", source, names)
         self.exec_block(source.tree.body, env)
         return self.run_function(env.names[name], args, kwargs)
