@@ -114,9 +114,14 @@ class Identity(OpRule):
     """The tensor itself."""
 
     batched = True
-    names = ("tensorflow.identity", "backend.to_dense")
+    names = ("tensorflow.identity", "tensorflow.ensure_shape", "backend.to_dense")
+    signatures = {"tensorflow.ensure_shape": "x, shape"}
     renames = {"input": "x", "tensor": "x"}
-    examples = (example("tf.identity(x) * 2.0"), example("K.to_dense(tensor=x) * 2.0"))
+    examples = (
+        example("tf.identity(x) * 2.0"),
+        example("tf.ensure_shape(x, (None, 3, 4)) * 2.0"),
+        example("K.to_dense(tensor=x) * 2.0"),
+    )
 
     def wants(self, path: str, a: Args) -> Layout | None:
         return None
