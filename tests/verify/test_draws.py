@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from verify_plans import unit
 
 from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.pipeline import convert_file
 from transpiler.verify import Result, verify_file
+from transpiler.verify.draws import numbers
 
 LAYER = """
 import keras
@@ -162,6 +164,14 @@ def test_wrong_noise_is_found(wrong: str | None, verify: Callable[..., Result]):
     torch = NOISY_TORCH.format(WRONG.get(wrong or "", right))
     result = verify(NOISY, torch, [unit("Dense")], generation=KERAS2)
     assert result.status == ("fail" if wrong else "pass"), result
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 3, 3), (2, 3, 4, 4)])
+def test_numbers_do_not_depend_on_the_layout_where_the_shape_does_not_show_it(shape: tuple[int, ...]):
+    drawn = numbers("normal", shape)
+    turned = np.moveaxis(drawn, -1, 1)
+    assert len(set(shape[1:])) > 1 or np.array_equal(turned, drawn)
+    assert len(np.unique(drawn)) > drawn.size // 4
 
 
 DRAWN_ONCE = {

@@ -27,11 +27,21 @@ def numbers(kind: str, shape: Shape) -> np.ndarray:
     """The numbers of a distribution (`normal`, `truncated`, `uniform`) in a shape, as float64 that float32 holds exactly."""
     rng = np.random.default_rng(zlib.crc32(f"{kind}{shape}".encode()))
     if kind == "uniform":
-        return rng.integers(0, GRID, shape) / GRID
+        return turnable(rng.integers(0, GRID, shape) / GRID)
     drawn = rng.normal(size=shape)
     while kind == "truncated" and (np.abs(drawn) >= 2).any():
         drawn = np.where(np.abs(drawn) >= 2, rng.normal(size=shape), drawn)
-    return np.asarray(drawn, np.float32).astype(np.float64)
+    return turnable(np.asarray(drawn, np.float32).astype(np.float64))
+
+
+def turnable(drawn: np.ndarray) -> np.ndarray:
+    """The same numbers with channels first and last, where the shape does not tell which it is: (N, 4, 4, 4)."""
+    dims = drawn.shape[1:]
+    if len(dims) < 2 or len(set(dims)) > 1 or not drawn.size:
+        return drawn
+    index = np.indices(dims).reshape(len(dims), -1)
+    turns = [np.ravel_multi_index(tuple(np.roll(index, k, axis=0)), dims) for k in range(len(dims))]
+    return drawn.reshape(len(drawn), -1)[:, np.min(turns, axis=0)].reshape(drawn.shape)
 
 
 def integers(shape: Shape, low: int, high: int) -> np.ndarray:

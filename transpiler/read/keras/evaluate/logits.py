@@ -18,7 +18,8 @@ MADE_BY = {SIGMOID: r"(torch|F)\.sigmoid\(\{0\}\)", SOFTMAX: r"(torch|F)\.softma
 class Logits:
     """The part of the interpreter that finds where probabilities come from.
 
-    Keras notes on what its sigmoid and softmax return which tensor they were given, and its crossentropies take that.
+    Keras notes on what its sigmoid and softmax return which tensor they were given, and its crossentropies take that, also
+    the one for truths where it comes from a softmax.
     What functions of TensorFlow return carries no such note, but Keras takes their argument all the same in compiled code.
     """
 
@@ -55,10 +56,11 @@ class Logits:
         if maker is None or maker.member is not None and maker.member.layer is None and maker.step.fn != "{self}":
             raise self.declined(
                 "K2T103",
-                f"whether this comes from a {activation}, whose logits Keras would take, is not known here",
+                "whether this comes from a sigmoid or softmax, whose logits Keras would take, is not known here",
                 "Give it logits, with from_logits=True.",
             )
-        if not re.fullmatch(MADE_BY[activation], maker.step.fn or ""):
+        made = next((kind for kind, text in MADE_BY.items() if re.fullmatch(text, maker.step.fn or "")), "")
+        if not made or x in self.unnoted and made != activation:
             return None
         if x in self.unnoted:
             raise self.declined(
