@@ -167,3 +167,36 @@ def contraction(draw: Any) -> Drawn:
     )
     code, x, y = draw(st.sampled_from(calls))
     return Example(code, {"x": x, "y": y}), KERAS3
+
+
+LOSSES = (
+    "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "huber", "kl_divergence", "cosine_similarity",
+    "categorical_hinge", "hinge", "squared_hinge", "binary_crossentropy", "categorical_crossentropy", "binary_focal_crossentropy",
+    "categorical_focal_crossentropy",
+)  # fmt: skip
+
+
+@family
+def losses(draw: Any) -> Drawn:
+    """Of shares that reach zero; of probabilities that come from logits or do not."""
+    rank = draw(st.integers(2, 4))
+    x, shape = tensor(draw, rank)
+    name = draw(st.sampled_from(LOSSES))
+    said = draw(
+        st.sampled_from(("abs(tf.tanh(y))", "K.sigmoid(4.0 * y)", "K.softmax(y)", "tf.nn.relu(tf.tanh(y)) + 1e-3"))
+    )
+    more = draw(st.sampled_from(("", "", ", label_smoothing=0.2", ", from_logits=True"))) if "entropy" in name else ""
+    wanted = f"K.softmax({x})" if name == "categorical_crossentropy" else f"abs(tf.tanh({x}))"
+    generation = draw(st.sampled_from((KERAS2, KERAS3)))
+    return Example(f"keras.losses.{name}({wanted}, {said}{more})", {"x": shape, "y": shape}), generation
+
+
+@family
+def draws(draw: Any) -> Drawn:
+    rank = draw(st.integers(2, 4))
+    x, shape = tensor(draw, rank)
+    name = draw(st.sampled_from(("random_normal", "random_uniform", "truncated_normal", "random_bernoulli")))
+    limits = ", p=0.25" if "bern" in name else draw(st.sampled_from(("", ", 0.5, 2.0", ", -1.0, 1.0")))
+    sizes = ", ".join(draw(st.sampled_from((f"K.shape(x)[{i}]", str(d)))) for i, d in enumerate(shape) if i)
+    whole = draw(st.sampled_from(("K.shape(x)", f"(K.shape(x)[0], {sizes})")))
+    return Example(f"{x} * K.{name}({whole}{limits})", {"x": shape}), draw(st.sampled_from((KERAS2, KERAS3)))

@@ -46,9 +46,24 @@ READ = {
     "layers.Layer": "classes that derive from it are translated",
     "layers.AbstractRNNCell": "classes that derive from it are translated",
     "layers.Wrapper": "classes that derive from it are translated",
+    "random.SeedGenerator": "torch has one generator for all; the seed is reported",
     "initializers.Initializer": "classes that derive from it are translated",
 }
 """Names that the reader knows without a rule."""
+
+
+_ITEMS = "over an axis whose size is known: the function is called on each item"
+UNROLLED = {
+    **{f"ops.{leaf}": _ITEMS for leaf in ("map", "scan", "vectorized_map")},
+    **{f"backend.{leaf}": _ITEMS for leaf in ("foldl", "foldr", "map_fn")},
+    "ops.fori_loop": "where the limits are known when the model is built",
+    "ops.while_loop": "where the condition is about values that are known when the model is built",
+    "ops.switch": "where the index is known when the model is built",
+    "backend.rnn": "over steps whose number is known, without a mask",
+    "backend.eval": "of what is known when the model is built",
+    "backend.get_value": "of what is known when the model is built",
+}
+"""Functions that call functions of the program, or read values, and what has to be known for that."""
 
 
 class State(Enum):
@@ -97,6 +112,8 @@ class Coverage:
             return State.DECLINED, reason(path)
         if path in READ:
             return State.TRANSLATED, READ[path]
+        if path in UNROLLED:
+            return State.PARTLY, UNROLLED[path]
         if family == "layers":
             rule = layer_rules().get(leaf) or layer_functions().get(leaf)
             return of_rule(rule) if rule else (State.UNKNOWN, "")
@@ -125,11 +142,19 @@ class Coverage:
         return "\n".join(parts)
 
     def _summary(self) -> Iterator[str]:
-        yield f"| family | names | {' | '.join(s.value for s in State)} |"
-        yield "|---|---|" + "---|" * len(State)
+        yield f"| family | names | {' | '.join([*(s.value for s in State), *self.generations])} |"
+        yield "|---|---|" + "---|" * (len(State) + len(self.generations))
         for family in self.families:
-            count = Counter(r.state for r in self.rows(family))
-            yield f"| `keras.{family}` | {count.total()} | {' | '.join(str(count[s]) for s in State)} |"
+            rows = list(self.rows(family))
+            count = Counter(r.state for r in rows)
+            cells = [str(count.total()), *(str(count[s]) for s in State), *(done_of(rows, g) for g in self.generations)]
+            yield f"| `keras.{family}` | {' | '.join(cells)} |"
+
+
+def done_of(rows: Iterable[Row], generation: str) -> str:
+    """How many of the names that a generation has are translated, in whole or in part."""
+    states = [r.state for r in rows if generation in r.generations]
+    return f"{sum(s in (State.TRANSLATED, State.PARTLY) for s in states)} of {len(states)}" if states else ""
 
 
 HEAD = """\
@@ -141,6 +166,8 @@ Every public name of Keras 3.15 and of tf_keras 2.21, written by `keras2torch co
 - **partly**: the remark says for which arguments or inputs the rule declines; `‹…›` stands for a value.
 - **declined**: on purpose; the remark says why.
 - **unknown**: nobody has looked at it yet; it is declined with K2T101 or K2T106.
+
+The last columns count, for each generation, the names it has and those that are translated in whole or in part.
 
 No state is silent: what is not translated is a finding with its place in your source.
 """

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 _LOOKUP = "torch has no tensors of strings, and a vocabulary that `adapt` or a file gives is data"
 _STRINGS = "torch has no tensors of strings"
+_HASHED = "torch has no tensors of strings, as which numbers are hashed as well"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
+_DECODED = "decodes by a search that torch does not have (torchaudio does)"
+_SPARSE = "its result is a sparse tensor, which the layers of Keras do not take"
 _GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
+_CHANGES = "changes a variable in the middle of a call, which this translation does not order among the reads of it"
+_FROM_OUTSIDE = "reads or sets weights from outside of the model, when the program runs (K2T403)"
 _PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
 _CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
 _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
-_FOREIGN = "runs code of another framework"
+_FOREIGN = "runs code of JAX or a saved graph of TensorFlow, which is no part of the text of the program"
 _LOOP = "runs Python functions on tensors in a loop that the program's text does not have"
+_TREE = "combines the parts of an axis in the order of a tree: another order gives other numbers unless the function is exactly associative"
+_DERIVED = "derivatives of functions belong to training code"
+_OWN_GRADIENT = "a gradient of the program's own is an autograd.Function in torch, whose backward pass this translation does not write"
+_STEADY = "draws the same numbers in every call, by a seed that no generator of torch knows"
+_SAMPLED = "draws the classes that it compares with by a sampler that torch does not have"
 _METRIC = "belongs to metrics, which training code computes"
 _COUNTED = "counts what a process has made so far, which the text of a program does not say"
-_SEEDED = "draws random numbers, which cannot be compared"
+_SEEDED = "draws from a distribution for which the two sides cannot be given the same numbers, so that nothing could be proved"
 _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
 _REASONS: dict[str, tuple[str, ...]] = {
     _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
-    _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
+    _HASHED: ("layers.Hashing", "layers.HashedCrossing"),
     _CONFIG: (
         *(
             f"{home}.{leaf}"
@@ -29,39 +39,13 @@ _REASONS: dict[str, tuple[str, ...]] = {
             for leaf in ("serialize", "deserialize")
         ),
     ),
-    _LOSS: (
-        *(
-            f"{home}.{leaf}"
-            for home in ("ops", "backend")
-            for leaf in (
-                "binary_crossentropy",
-                "categorical_crossentropy",
-                "sparse_categorical_crossentropy",
-                "ctc_decode",
-            )
-        ),
-        "backend.binary_focal_crossentropy",
-        "backend.categorical_focal_crossentropy",
-        "backend.ctc_batch_cost",
-        "backend.ctc_label_dense_to_sparse",
-        "ops.ctc_loss",
-    ),
+    _DECODED: ("ops.ctc_decode", "backend.ctc_decode"),
+    _SPARSE: ("backend.ctc_label_dense_to_sparse",),
     _GRAPH: tuple(
         f"backend.{leaf}"
         for leaf in (
-            "batch_get_value",
-            "batch_set_value",
-            "eval",
             "function",
-            "get_value",
-            "gradients",
             "placeholder",
-            "set_value",
-            "update",
-            "update_add",
-            "update_sub",
-            "moving_average_update",
-            "manual_variable_initialization",
             "learning_phase_scope",
         )
     ),
@@ -76,27 +60,21 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     _MIXES: ("layers.CutMix", "layers.MixUp"),
     _BOXES: ("layers.MaxNumBoundingBoxes",),
-    _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"),
-    _LOOP: (
-        *(f"ops.{leaf}" for leaf in ("associative_scan", "fori_loop", "map", "scan", "switch", "while_loop")),
-        *(f"ops.{leaf}" for leaf in ("vectorize", "vectorized_map", "custom_gradient", "jvp")),
-        *(f"backend.{leaf}" for leaf in ("foldl", "foldr", "map_fn", "rnn")),
+    _FOREIGN: ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer"),
+    "is there in the torch backend of Keras alone, not in the one that programs are compared with": (
+        "layers.TorchModuleWrapper",
     ),
-    _SEEDED: tuple(
-        f"backend.{leaf}"
-        for leaf in (
-            "random_bernoulli",
-            "random_binomial",
-            "random_normal",
-            "random_normal_variable",
-            "random_uniform",
-            "random_uniform_variable",
-            "truncated_normal",
-        )
+    _CHANGES: tuple(f"backend.{leaf}" for leaf in ("update", "update_add", "update_sub", "moving_average_update")),
+    _FROM_OUTSIDE: tuple(f"backend.{leaf}" for leaf in ("batch_get_value", "batch_set_value", "set_value")),
+    _TREE: ("ops.associative_scan",),
+    _DERIVED: ("backend.gradients", "ops.jvp"),
+    _OWN_GRADIENT: ("ops.custom_gradient",),
+    "vectorizes a function by the shapes that it meets, with numpy's signatures in strings": ("ops.vectorize",),
+    "draws normal displacements, where torchvision's ElasticTransform draws even ones": (
+        "ops.image.elastic_transform",
     ),
-    "draws a random field of displacements, which cannot be compared": ("ops.image.elastic_transform",),
-    _METRIC: ("backend.in_top_k", "ops.in_top_k"),
-    _COUNTED: ("backend.get_uid", "backend.reset_uids"),
+    _SEEDED: tuple(f"random.{leaf}" for leaf in ("beta", "binomial", "categorical", "gamma")),
+    _COUNTED: ("backend.get_uid",),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     _COMPLEX: ("ops.polar", "ops.view_as_complex", "ops.view_as_real"),
     _SIGNS: ("ops.eig", "ops.eigh"),
@@ -104,7 +82,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ops.argpartition",
     ),
     "its answer for one tensor differs between building a model and running it": ("ops.is_tensor",),
-    "its variance depends on which of TensorFlow's kernels the shape selects": ("backend.normalize_batch_in_training",),
     "an operation that it picks twice changes the image by the same random numbers both times, which no module that "
     "draws its own does": ("layers.RandAugment",),
     "its operations are picked by Python: once for all steps where Keras compiles the training, each time where it does "
@@ -117,7 +94,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
-    _LOOP: ("while_loop", "map_fn", "vectorized_map", "scan", "foldl", "foldr", "TensorArray", "switch_case", "case"),
+    _LOOP: ("scan", "TensorArray", "switch_case", "case"),
     _GRAPH: (
         *(
             "Session",
@@ -135,13 +112,14 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
             "local_variables_initializer",
             "get_default_graph",
         ),
-        *("get_collection", "add_to_collection", "assign", "assign_add", "assign_sub", "control_dependencies"),
+        *("get_collection", "add_to_collection", "control_dependencies"),
     ),
+    _CHANGES: ("assign", "assign_add", "assign_sub"),
     _SEEDED: (
-        *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical", "truncated_normal")),
-        *(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
-        *("random_uniform", "random_normal", "truncated_normal", "random_shuffle"),
+        *(f"random.{leaf}" for leaf in ("gamma", "poisson", "shuffle", "categorical")),
+        "random_shuffle",
     ),
+    _STEADY: tuple(f"random.stateless_{leaf}" for leaf in ("normal", "uniform", "categorical")),
     _STRINGS: (
         "as_string",
         "strings.to_hash_bucket_fast",
@@ -149,14 +127,9 @@ _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {
         "strings.join",
         "strings.split",
     ),
-    _LOSS: (
-        *(
-            f"nn.{leaf}"
-            for leaf in ("softmax_cross_entropy_with_logits", "sigmoid_cross_entropy_with_logits", "nce_loss")
-        ),
-        *(f"nn.{leaf}" for leaf in ("sparse_softmax_cross_entropy_with_logits", "sampled_softmax_loss", "ctc_loss")),
-    ),
-    _METRIC: ("nn.in_top_k", "math.in_top_k", "math.confusion_matrix"),
+    _SAMPLED: ("nn.nce_loss", "nn.sampled_softmax_loss"),
+    _LOSS: ("nn.ctc_loss",),
+    _METRIC: ("math.confusion_matrix",),
     "the gradient of a computation belongs to training code": ("GradientTape", "gradients", "hessians"),
     "how many boxes there are is known only from their values, which torch leaves to torchvision": (
         "image.non_max_suppression",

@@ -20,6 +20,7 @@ import numpy as np
 
 from transpiler.verify import live
 from transpiler.verify.draw import ATTEMPTS, acceptable, calibrate, linear_output, randomise
+from transpiler.verify.draws import Draws
 from transpiler.verify.imports import ConvertedSources, StubFinder, add_roots, brief
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.keras_fit import fit
@@ -95,7 +96,9 @@ def _forked(keras: ModuleType, job: Job, floatx: str, promoted: bool, out: str, 
     return json.loads(note.read_text(encoding="utf-8"))
 
 
-SINGLE = re.compile(r"float32|\btf\.(constant|fill|linspace|convert_to_tensor)\b")
+SINGLE = re.compile(
+    r"float32|\btf\.(constant|fill|linspace|convert_to_tensor|random\.(normal|uniform|truncated_normal))\b"
+)
 
 
 def names_single(job: Job) -> bool:
@@ -139,15 +142,17 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     meta["rates"] = sorted(v for layer, _, v in noise if _is_noise(layer) and id(layer) not in inside)
     meta["recurrent_rates"] = sorted({v for layer, attribute, v in noise if attribute == "dropout"})
     work = Work(subject, units, sources, arrays, meta)
-    work.load_draw(draw) if draw else work.make_draw()
-    work.forward()
+    with work.draws.in_tensorflow():
+        work.load_draw(draw) if draw else work.make_draw()
+        work.forward()
     work.noise_at_inference(noise)
-    work.training()
-    if draw is None:
-        work.trace()
-        work.derivatives()
-        if job.training is not None and job.steps:
-            fit(work, job)
+    with work.draws.in_tensorflow():
+        work.training()
+        if draw is None:
+            work.trace()
+            work.derivatives()
+            if job.training is not None and job.steps:
+                fit(work, job)
     arrays["meta"] = np.array(json.dumps(meta))
     np.savez(f"{out}.{floatx}.npz", **arrays)
     report |= {"stage": "done", "kappa": meta.get("kappa"), "draw": meta.get("draw")}
@@ -233,6 +238,7 @@ class Work:
         self.arrays, self.meta = arrays, meta
         self.variables = live.float_weights(subject.model)
         self.cases: list[list[np.ndarray]] = []
+        self.draws = Draws()
 
     def make_draw(self) -> None:
         """Draws weights and inputs until they can tell right from wrong; keeps the best if none can."""
@@ -301,12 +307,15 @@ class Work:
 
     def forward(self) -> None:
         self.meta["stateful"] = bool(self.subject.stateful)
+        self.draws.taken()
+        self.meta["draws"] = []
         for c, case in enumerate(self.cases):
             outputs = self.subject.call(case)
             if self.meta["stateful"]:  # whose states show in the next call
                 outputs = [*outputs, *self.subject.apply(self.subject.pack(case), False, go_on=True)]
             for k, y in enumerate(outputs):
                 self.arrays[f"out|{c}|{k}"] = np.asarray(y)
+            self.meta["draws"].append(self.draws.taken())
         self.meta["cases"] = [[list(x.shape) for x in case] for case in self.cases]
         self.meta["ids"] = [p.ids is not None or self.subject.spec.all_ids for p in self.subject.ports]
         self.meta["outputs"] = _output_names(self.subject)
@@ -332,6 +341,7 @@ class Work:
         self.subject.recorder.observer = statistics
         outputs = [np.asarray(y) for y in self.subject.call(first, training=True)]
         self.subject.recorder.observer = None
+        self.meta["training_draws"] = self.draws.taken()
         changed = {id(v): v.numpy() for v in self.variables if not np.array_equal(v.numpy(), before[id(v)])}
         for key, variable in self.sources.items():
             if id(variable) in changed:

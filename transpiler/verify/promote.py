@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from transpiler.verify.ctc import exact_ctc
+
 MAKERS = ("cast", "constant", "zeros", "ones", "fill", "eye", "range", "linspace", "convert_to_tensor", "zeros_like", "ones_like", "Variable")  # fmt: skip
 
 LITERALS = ("constant", "convert_to_tensor", "convert_to_tensor_v2_with_dispatch")
@@ -37,6 +39,7 @@ def exact_constants() -> None:
     for signal in {id(s): s for s in (tf.signal, tf.compat.v2.signal)}.values():
         for name in ("hann_window", "hamming_window", "kaiser_window"):
             setattr(signal, name, _window_in_float64(tf, getattr(signal, name)))
+    exact_ctc(tf)
     attention = sys.modules.get("keras.src.backend.tensorflow.nn")
     if attention is not None:
         attention.dot_product_attention = _exact_scale(attention.dot_product_attention)
@@ -178,7 +181,7 @@ def promote(keras: ModuleType) -> None:
         if name != "Variable":
             setattr(tf, name, _promoted(getattr(tf, name)))
     for name in ("normal", "uniform", "truncated_normal"):
-        setattr(tf.random, name, _promoted(getattr(tf.random, name)))
+        setattr(tf.random, name, _drawn(tf, getattr(tf.random, name)))
     _patch_keras(keras)
     for nn in {id(n): n for n in (tf.nn, tf.compat.v2.nn, tf.compat.v1.nn)}.values():
         nn.max_pool3d = _max_pool3d(tf, nn.max_pool3d)
@@ -209,6 +212,17 @@ def _promoted(function: Any) -> Any:
                 return function(args[0], dtype=double)
             return _cast(result)
         return result
+
+    return wrapped
+
+
+def _drawn(tf: ModuleType, function: Any) -> Any:
+    """A function of `tf.random`, which draws float32 unless a dtype is given."""
+    promoted = _promoted(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return promoted(*args, **kwargs) if len(args) > 3 else promoted(*args, **{"dtype": tf.dtypes.double, **kwargs})
 
     return wrapped
 

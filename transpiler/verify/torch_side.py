@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from transpiler.verify.compare import Difference, all_differences, bound, difference, gradient_bound
+from transpiler.verify.draws import Draws
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
@@ -96,7 +97,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
         whole = [first[f"in|0|{k}"] for k in range(len(first_meta["cases"][0]))]
         inputs = tensors(trace_inputs(whole, first_meta["trace_single"]), check.dtype)
         limit = 10 * bound(first_meta["floatx"], first_meta["kappa"])
-        found = first_divergence(model, paired, job.units or (), recorder, first_meta, first, inputs, limit)
+        with check.draws.in_torch():
+            found = first_divergence(model, paired, job.units or (), recorder, first_meta, first, inputs, limit)
         result["first_divergence"] = found if not result["forward_same"] else None
 
 
@@ -161,6 +163,7 @@ class Check:
         self.limit = bound(self.floatx, meta["kappa"])
         self.training_kappa = max(meta["kappa"], meta["training_kappa"])
         self.training_limit = bound(self.floatx, self.training_kappa)
+        self.draws = Draws({d for call in (*meta["draws"], meta["training_draws"]) for d in call})
 
     def allow_for_rounding(self, exact: Check) -> None:
         """Widens the bounds by how far this precision moves Keras itself from what `exact` has.
@@ -223,19 +226,29 @@ class Check:
             if part == "forward":
                 result["forward_same"] = result["forward_same"] and same
 
+    def outputs(self, inputs: list[Tensor], go_on: bool = False) -> list[Tensor]:
+        """What the model makes of inputs where it draws the same random numbers as Keras."""
+        with self.draws.in_torch():
+            return forward(self.model, inputs, go_on=go_on)
+
     def forward(self) -> tuple[dict[str, Any], bool]:
         load(self.paired, self.arrays)
         self.model.eval()
+        self.draws.taken()
         total, cases = Difference(), []
         for c, shapes in enumerate(self.meta["cases"]):
             row: dict[str, Any] = {"shapes": shapes}
             try:
                 with torch.no_grad():
-                    outputs = [y.detach().numpy() for y in forward(self.model, self.inputs(c))]
+                    outputs = [y.detach().numpy() for y in self.outputs(self.inputs(c))]
                     if self.meta["stateful"]:
-                        again = forward(self.model, self.inputs(c), go_on=True)
+                        again = self.outputs(self.inputs(c), go_on=True)
                         outputs += [y.detach().numpy() for y in again]
                 found = all_differences(self.keras(f"out|{c}"), outputs)
+                drawn = self.draws.taken()
+                if drawn != self.meta["draws"][c] and not found.problem:
+                    problem = f"draws {drawn or 'nothing'}, Keras {self.meta['draws'][c] or 'nothing'}"
+                    found = Difference(np.inf, np.inf, problem)
             except Exception as error:
                 traceback.print_exc()
                 found = Difference(np.inf, np.inf, f"{type(error).__name__}: {error}"[:600])
@@ -263,7 +276,7 @@ class Check:
         before = {slot.name: slot.tensor.detach().clone() for slot in self.paired.slots}
         try:
             with torch.no_grad():
-                outputs = [y.detach().numpy() for y in forward(self.model, self.inputs(0))]
+                outputs = [y.detach().numpy() for y in self.outputs(self.inputs(0))]
         finally:
             self.model.eval()
         found = all_differences(self.keras("train"), outputs)
@@ -341,7 +354,7 @@ class Check:
             parameter.grad = None
         self.model.train(training)
         inputs = self.inputs(0, grad=True)
-        outputs = forward(self.model, inputs)
+        outputs = self.outputs(inputs)
         terms = [
             (y * torch.from_numpy(r).to(y.dtype)).sum()
             for y, r in zip(outputs, self.keras("R"))

@@ -86,6 +86,8 @@ class OpRule:
     """Whether the first axis of the result is surely that of the tensors, where that is open."""
     creates: ClassVar[bool] = False
     """Whether it makes a tensor from values that are known when the model is built."""
+    draws: ClassVar[bool] = False
+    """Whether it draws random numbers, other ones in each call."""
     results: ClassVar[tuple[str, ...]] = ()
     """The names of the results, where there are several that have names."""
     any_layout: ClassVar[bool] = False

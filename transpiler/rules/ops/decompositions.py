@@ -35,11 +35,13 @@ def smaller(rows: Any, columns: Any) -> Any:
 class OfMatrix(OpRule):
     """Inverses and determinants."""
 
-    names = (*linear("inv", "det"), "ops.logdet", "ops.math.logdet")
+    renames = {"input": "x"}
+    names = (*linear("inv", "det"), "ops.logdet", "ops.math.logdet", "tensorflow.linalg.inv", "tensorflow.linalg.det")
     examples = (
         example(f"ops.inv({SQUARE})", x=(2, 3, 4)),
         example("ops.det(x)", x=(2, 3, 3)),
         example("ops.det(x)", x=(4, 4)),
+        example(f"tf.linalg.inv(input={SQUARE})", x=(2, 3, 4)),
         example(f"ops.logdet({SQUARE})", x=(2, 3, 4)),
     )
 

@@ -7,15 +7,16 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering
 from transpiler.rules.base import show
-from transpiler.rules.ops.base import OpRule, elementwise, example, is_float, operand_text, tensor
+from transpiler.rules.ops.base import elementwise, example, is_float, operand_text, tensor
+from transpiler.rules.ops.drawing import Seeded
 from transpiler.rules.spatial import is_one
 
 
-class DropElements(OpRule):
+class DropElements(Seeded):
     """Elements set to zero at random, whether the model trains or not; `noise_shape` shares the choice along axes of size 1."""
 
     batched = True
-    names = ("backend.dropout", "tensorflow.nn.dropout", "tensorflow.compat.v1.nn.dropout")
+    names = ("backend.dropout", "tensorflow.nn.dropout", "tensorflow.compat.v1.nn.dropout", "random.dropout")
     signature = "x, rate, noise_shape=None, seed=None"
     signatures = {
         "tensorflow.compat.v1.nn.dropout": "x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None"
@@ -24,12 +25,15 @@ class DropElements(OpRule):
     any_layout = True
     examples = (
         example("K.dropout(x, 0.0)"),
+        example("K.dropout(x, 0.25)"),
+        example("keras.random.dropout(x, 0.25, noise_shape=(None, 3, 1))"),
         example("K.dropout(x, level=0, noise_shape=(2, 1, 4), seed=3)"),
         example("tf.nn.dropout(x, rate=0.0, noise_shape=[tf.shape(x)[0], 1, 4])"),
         example("tf.compat.v1.nn.dropout(x, 1.0)"),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
+        self.check_seed(path, a)
         x, rate = tensor(a), a.rate
         if not is_float(x.dtype):
             raise Declined("K2T103", f"dropout of {x.dtype} is not translated")

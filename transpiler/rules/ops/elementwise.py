@@ -111,10 +111,15 @@ class Identity(OpRule):
     """The tensor itself."""
 
     batched = True
-    names = ("tensorflow.identity", "backend.to_dense")
+    names = ("tensorflow.identity", "tensorflow.ensure_shape", "backend.to_dense")
+    signatures = {"tensorflow.ensure_shape": "x, shape"}
     renames = {"input": "x", "tensor": "x"}
     any_layout = True
-    examples = (example("tf.identity(x) * 2.0"), example("K.to_dense(tensor=x) * 2.0"))
+    examples = (
+        example("tf.identity(x) * 2.0"),
+        example("tf.ensure_shape(x, (None, 3, 4)) * 2.0"),
+        example("K.to_dense(tensor=x) * 2.0"),
+    )
 
     def lower(self, path: str, a: Args) -> Lowering:
         return Lowering([], [tensor(a).type])

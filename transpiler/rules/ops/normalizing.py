@@ -6,7 +6,8 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import Args, Lowering
+from transpiler.ir.model import Args, Lowering, Step
+from transpiler.ir.shape import TensorType
 from transpiler.rules.base import show
 from transpiler.rules.ops.base import Operand, OpRule, example, is_float, leaf_of, one, operand_text, tensor
 from transpiler.rules.ops.reductions import reduced
@@ -120,3 +121,38 @@ class AttendByDots(OpRule):
         seen += [past] if causal else []
         text = f"F.softmax(torch.where({' & '.join(seen)}, {logits}, -2.372671e38), dim=-1) @ {turned[2]}"
         return one(f"({text}).transpose(1, 2)", shape, q.dtype)
+
+
+class NormalizeBatch(OpRule):
+    """`K.normalize_batch_in_training` of legacy Keras: a batch normalized by its statistics, and these."""
+
+    names = ("backend.normalize_batch_in_training",)
+    signature = "x, gamma, beta, reduction_axes, epsilon=1e-3"
+    inputs = ("x", "gamma", "beta")
+    examples = (
+        example("K.normalize_batch_in_training(x, g, b, [0])[0]", x=(5, 4), g=(4,), b=(4,)),
+        example("K.normalize_batch_in_training(x, None, b, [0, 1], 0.1)[0]", x=(5, 3, 4), b=(4,)),
+        example("K.normalize_batch_in_training(x, g, b, (0, 2))[0]", x=(5, 3, 4), g=(3,), b=(3,)),
+        example("sum(K.normalize_batch_in_training(x, None, None, [0, 1])[1:])", x=(5, 3, 4)),
+        example("K.normalize_batch_in_training(tf.cast(x, 'float32'), None, None, [0, 1, 2], 1e-6)[0]", x=(5, 3, 2, 4)),
+        example("sum(K.normalize_batch_in_training(tf.cast(x, 'float32'), None, None, [0, 1, 2])[1:])", x=(5, 3, 2, 4)),
+    )  # fmt: skip
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        x, axes, epsilon = tensor(a), list(a.const("reduction_axes")), a.const("epsilon")
+        dims = sorted(k % x.rank for k in axes)
+        kept = [i for i in range(x.rank) if i not in dims]
+        if not is_float(x.dtype) or len(kept) != 1 or 0 in kept or x.rank == 4 and axes == [0, 2, 3]:
+            raise Declined("K2T103", "statistics of a batch over these axes differ between TensorFlow's kernels")
+        fused = x.rank == 4 and axes == [0, 1, 2]  # its kernel gives the unbiased variance, and has a least epsilon
+        epsilon = max(epsilon, 1.001e-5) if fused else epsilon
+        options = "".join(f", {n}={v}" for n, v in (("weight", a.gamma), ("bias", a.beta)) if isinstance(v, Operand))
+        turned = "{0}" if kept == [1] else f"{{0}}.movedim({kept[0]}, 1)"
+        normed = f"F.batch_norm({turned}, None, None{options}, training=True, eps={epsilon!r})"
+        normed = normed if kept == [1] else f"{normed}.movedim(1, {kept[0]})"
+        over = f"dim={dims[0] if len(dims) == 1 else tuple(dims)}"
+        plain = "{0}.detach()" if fused else "{0}"  # that kernel hands no gradients on from its statistics
+        text = f"({normed}, {plain}.mean({over}), {plain}.var({over}, correction={int(fused)}))"
+        statistics = TensorType((x.shape[kept[0]],), x.dtype)
+        types = [TensorType(x.shape, x.dtype), statistics, statistics]
+        return Lowering([Step(fn=text)], types, ("{0}[0]", "{0}[1]", "{0}[2]"))

@@ -165,8 +165,10 @@ FLOAT_PAIRS = {
 class FloatPair(_Pair):
     """Functions of two tensors that give floats."""
 
-    names = numpy_paths(*FLOAT_PAIRS)
+    names = (*numpy_paths(*FLOAT_PAIRS), "tensorflow.math.atan2", "tensorflow.atan2")
+    signatures = {f"tensorflow.{home}atan2": "y, x" for home in ("", "math.")}
     examples = (
+        example("tf.math.atan2(x=x, y=y)", x=(2, 3, 4), y=(3, 4)),
         *(example(f"ops.{leaf}(x, y)", x=(2, 3, 4), y=(3, 4)) for leaf in FLOAT_PAIRS),
         *(example(f"ops.{leaf}(x, i)", x=(2, 3), i=(5, "ids", 2, 3)) for leaf in FLOAT_PAIRS),
         *(example(f"ops.{leaf}(0.5, x)") for leaf in FLOAT_PAIRS),
@@ -176,7 +178,8 @@ class FloatPair(_Pair):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, y, dtype = self.pair(path, a)
-        return elementwise(FLOAT_PAIRS[leaf_of(path)].format(x=x, y=y), operands([a.x, a.y]), dtype)
+        formula = FLOAT_PAIRS.get(leaf_of(path), "torch.atan2({y}, {x})")  # as TensorFlow names them
+        return elementwise(formula.format(x=x, y=y), operands([a.x, a.y]), dtype)
 
 
 class NumberPair(_Pair):

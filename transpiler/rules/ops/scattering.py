@@ -33,11 +33,13 @@ def places(indices: Operand) -> str:
 class Scatter(OpRule):
     """`ops.scatter`: a tensor of zeros with values summed up in places."""
 
-    names = ("ops.scatter", "ops.core.scatter")
+    names = ("ops.scatter", "ops.core.scatter", "tensorflow.scatter_nd")
     signature, inputs = "indices, values, shape", ("indices", "values")
+    renames = {"updates": "values"}
     examples = (
         example("ops.scatter(i, x, (4, 4))", i=(4, "ids", 9, 2), x=(9,)),
         example("ops.scatter(i, x, shape=(4, 3))", i=(4, "ids", 9, 1), x=(9, 3)),
+        example("tf.scatter_nd(i, updates=x, shape=[4, 3])", i=(4, "ids", 9, 1), x=(9, 3)),
     )
 
     def lower(self, path: str, a: Args) -> Lowering:
@@ -49,15 +51,21 @@ class Scatter(OpRule):
         return one(text, tuple(map(size_of, a.shape)), values.dtype)
 
 
+TENSOR_SCATTER = {
+    "tensorflow.tensor_scatter_nd_update": None,
+    **{f"tensorflow.tensor_scatter_nd_{how}": how for how in ("add", "sub", "max", "min")},
+}
+"""The functions of TensorFlow that do this, and how."""
 REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
 
 
 class ScatterUpdate(OpRule):
     """`ops.scatter_update`: values put in places, added to what is there, or compared with it."""
 
-    names = ("ops.scatter_update", "ops.core.scatter_update")
+    names = ("ops.scatter_update", "ops.core.scatter_update", *TENSOR_SCATTER)
     signature, inputs = "x, indices, updates, reduction=None", ("x", "indices", "updates")
-    renames = {"inputs": "x"}
+    signatures = {name: "x, indices, updates" for name in TENSOR_SCATTER}
+    renames = {"inputs": "x", "tensor": "x"}
     examples = (
         example("ops.scatter_update(x, [[0, 1], [2, 3], [1, 1]], y)", x=(3, 4), y=(3,)),
         example("ops.scatter_update(x, i, y, reduction='add')", x=(4, 4), i=(4, "ids", 9, 2), y=(9,)),
@@ -65,6 +73,10 @@ class ScatterUpdate(OpRule):
         example("ops.scatter_update(x, i, y, 'max')", x=(4, 3), i=(4, "ids", 9, 1), y=(9, 3)),
         example("ops.scatter_update(x, i, y, 'min')", x=(4,), i=(4, "ids", 9, 1), y=(9,)),
         example("ops.scatter_update(x, [[2], [0]], y, 'mul')", x=(4, 3), y=(2, 3)),
+        example("tf.tensor_scatter_nd_update(x, [[2], [0]], y)", x=(4, 3), y=(2, 3)),
+        example("tf.tensor_scatter_nd_sub(tensor=x, indices=i, updates=y)", x=(4, 3), i=(4, "ids", 9, 1), y=(9, 3)),
+        example("tf.tensor_scatter_nd_max(x, i, y)", x=(4, 3), i=(4, "ids", 9, 1), y=(9, 3)),
+        example("tf.tensor_scatter_nd_min(x, i, y)", x=(4, 3), i=(4, "ids", 9, 1), y=(9, 3)),
     )
 
     def keeps_batch(self, path: str, a: Args) -> bool:
@@ -72,8 +84,15 @@ class ScatterUpdate(OpRule):
 
     def lower(self, path: str, a: Args) -> Lowering:
         x, indices, updates = (tensor(a, n) for n in ("x", "indices", "updates"))
-        where, how = places(indices), None if a.reduction is None else a.lower("reduction")
-        if how not in (None, "add", *REDUCTIONS) or "bool" in (x.dtype, updates.dtype) or x.dtype != updates.dtype:
+        where = places(indices)
+        how = TENSOR_SCATTER.get(path)
+        if a.get("reduction") is not None:
+            how = a.lower("reduction")
+        if (
+            how not in (None, "add", "sub", *REDUCTIONS)
+            or "bool" in (x.dtype, updates.dtype)
+            or x.dtype != updates.dtype
+        ):
             raise Declined("K2T103", f"scatter_update(reduction={show(how)}) of these tensors is not translated")
         if how in REDUCTIONS:
             if indices.shape[-1] != 1 or indices.rank != 2:
@@ -81,8 +100,9 @@ class ScatterUpdate(OpRule):
             index = f"{as_index(indices)}"
             index += ".squeeze(-1)" if x.rank == 1 else f".view(-1{', 1' * (x.rank - 1)}).expand_as({updates})"
             return one(f"{x}.scatter_reduce(0, {index}, {updates}, '{REDUCTIONS[how]}')", x.shape, x.dtype)
-        add = ", accumulate=True" if how == "add" else ""
-        return one(f"{x}.index_put({where}, {updates}{add})", x.shape, x.dtype)
+        add = ", accumulate=True" if how in ("add", "sub") else ""
+        minus = "-" if how == "sub" else ""
+        return one(f"{x}.index_put({where}, {minus}{updates}{add})", x.shape, x.dtype)
 
 
 class SliceUpdate(OpRule):

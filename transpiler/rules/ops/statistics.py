@@ -296,8 +296,14 @@ class Trapezoid(OpRule):
 class Size(OpRule):
     """How many elements there are."""
 
-    names = numpy_paths("size")
-    examples = (example("x * ops.cast(ops.size(x), x.dtype)"),)
+    names = (*numpy_paths("size"), "tensorflow.size")
+    signatures = {"tensorflow.size": "x, out_type=None"}
+    renames = {"input": "x"}
+    examples = (
+        example("x * ops.cast(ops.size(x), x.dtype)"),
+        example("x * tf.cast(tf.size(x[0]), x.dtype)"),
+        example("x / tf.cast(tf.size(input=x), x.dtype)"),
+    )
 
     def lower(self, path: str, a: Args) -> Lowering:
         return one("{0}.numel()", (), SIZE)

@@ -49,6 +49,8 @@ CONSTANTS = {
     "set_image_data_format": None,
     "set_image_dim_ordering": None,
     "clear_session": None,
+    "reset_uids": None,
+    "manual_variable_initialization": None,
     "set_session": None,
     "set_learning_phase": None,
     "validate_activation": None,

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
-from transpiler.ir.expr import Sym, code_of
-from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Lowering, Step, Weight
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Step, Weight
 from transpiler.ir.program import Apply, Member, Value
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.program_initializers import Drawn
 from transpiler.read.keras.evaluate.values import Instance, Origin, TensorShape, Unknown
-from transpiler.rules.base import parse_signature
 from transpiler.rules.initializers import weight_code
 from transpiler.rules.ops.base import is_float
-
-RANDOM = {
-    "uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
-    "random_uniform": ("torch.rand", "shape, minval=0.0, maxval=1.0, dtype=None, seed=None, name=None"),
-    "normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
-    "random_normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
-}
-"""Functions that draw random numbers: torch's for the plain distribution, and how they are called."""
 
 
 class CustomWeights:
@@ -66,6 +55,27 @@ class CustomWeights:
         given = {"dtype": "float32", **dict(zip(("value", "dtype", "name", "constraint"), args)), **kwargs}
         return self.variable_of(path, given, given.get("value"))
 
+    def api_random_normal_variable(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`K.random_normal_variable(shape, mean, scale)`: a weight of the layer that is being made."""
+        return self.drawn_variable(path, "RandomNormal", ("mean", "stddev"), ("mean", "scale"), args, kwargs)
+
+    def api_random_uniform_variable(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        return self.drawn_variable(path, "RandomUniform", ("minval", "maxval"), ("low", "high"), args, kwargs)
+
+    def drawn_variable(
+        self,
+        path: str,
+        kind: str,
+        own: tuple[str, ...],
+        names: tuple[str, ...],
+        args: list[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        given = {"dtype": "float32", **dict(zip(("shape", *names, "dtype", "name", "seed"), args)), **kwargs}
+        values = {mine: given.get(name) for mine, name in zip(own, names)}
+        start = Drawn(ApiObject(ApiValue(f"keras.initializers.{kind}"), (), values), given.get("shape"))
+        return self.variable_of(path, {k: given[k] for k in ("dtype", "name") if k in given}, start)
+
     def variable_of(self, path: str, given: dict[str, Any], start: Any) -> Any:
         """A variable of the layer that is being made, which starts as `start`."""
         if not self.owners:
@@ -83,7 +93,7 @@ class CustomWeights:
             start = Drawn(constant, start.shape if isinstance(start, NumpyArray) else start.type.shape)
         if not isinstance(start, Drawn) or not isinstance(start.shape, (tuple, list)):
             return Unknown(f"{path}() is not evaluated")
-        if self.generation != KERAS2 and (path.startswith("tensorflow.") or path == "keras.backend.variable"):
+        if self.generation != KERAS2 and path.startswith(("tensorflow.", "keras.backend.")):
             raise self.declined(
                 "K2T107",
                 "Keras 3 does not count a tf.Variable among the weights of a layer",
@@ -104,31 +114,3 @@ class CustomWeights:
                     f"the {name} of this weight acts in training alone and is left out",
                     "Add the term to your loss, or use the optimizer's weight_decay.",
                 )
-
-    def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if api.leaf in RANDOM and "random" in api.path and self.called_on and not self.initializing:
-            return self.random_tensor(api, args, kwargs)
-        return super().call_api(api, args, kwargs)
-
-    def random_tensor(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """Random numbers that a layer draws in `call`, for every sample of its input anew."""
-        function, signature = RANDOM[api.leaf]
-        try:
-            bound = parse_signature(signature).bind(*args, **kwargs)
-        except TypeError as error:
-            raise self.declined("K2T102", f"{api}: {error}") from None
-        bound.apply_defaults()
-        shape, low, high = list(bound.arguments.values())[:3]
-        sizes = list(shape) if isinstance(shape, (list, tuple)) else []
-        numbers = all(isinstance(v, (int, float)) for v in (low, high))
-        given = self.called_on[-1][0]
-        batch = bool(sizes) and isinstance(sizes[0], Value) and self.batch_operand([given, sizes[0]], {sizes[0]: True})
-        if not batch or not numbers or not all(isinstance(d, (int, Sym)) for d in sizes[1:]):
-            raise self.declined("K2T106", f"{api} of this shape is not translated")
-        dims = "".join(f", {code_of(d)}" for d in sizes[1:])
-        step = Step(fn=f"{function}(len({{0}}){dims}, dtype={{0}}.dtype, device={{0}}.device)", hint="noise")
-        drawn = self.emit_lowering(Lowering([step], [TensorType((None, *sizes[1:]))]), [given], None)
-        self.remember([given], drawn, lambda new: self.random_tensor(api, args, kwargs))
-        shift, scale = (low, high - low) if function == "torch.rand" else (low, high)
-        scaled = drawn[0] if scale == 1 else self.binop(ast.Mult(), drawn[0], scale)
-        return scaled if shift == 0 else self.binop(ast.Add(), scaled, shift)

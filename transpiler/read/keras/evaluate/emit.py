@@ -40,6 +40,8 @@ class Emitter:
         self.input_layers: dict[Value, ApiObject] = {}
         self.around: dict[Block, Block] = {}
         """The body of a loop → the block that the loop stands in."""
+        self.makers: dict[Value, Apply] = {}
+        """A tensor → the operation that makes it."""
         self.permuted: dict[Value, Value] = {}
         """A permuted tensor → the tensor it was permuted from."""
         self.permutes: dict[tuple[Value, Layout], tuple[Block, Value]] = {}
@@ -65,6 +67,8 @@ class Emitter:
             op.args = [self.brought_here(x) if isinstance(x, Constant) else x for x in op.args]
         if isinstance(op, Apply) and self.comments:
             op.comments, self.comments = self.comments, ()
+        if isinstance(op, Apply):
+            self.makers.update(dict.fromkeys(op.results, op))
         self.block.ops.append(op)
 
     def emit_constant(self, text: str, kind: TensorType, data: Any = None, hint: str = "constant") -> Constant:

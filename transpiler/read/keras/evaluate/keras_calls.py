@@ -11,7 +11,9 @@ from transpiler.read.keras.evaluate.cell_loops import CellLoops
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
 from transpiler.read.keras.evaluate.distributed import Distributed
+from transpiler.read.keras.evaluate.drawing import Drawing
 from transpiler.read.keras.evaluate.emit import Emitter
+from transpiler.read.keras.evaluate.higher_order import HigherOrder
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_clones import ModelClones
 from transpiler.read.keras.evaluate.keras_functions import KerasFunctions
@@ -20,6 +22,7 @@ from transpiler.read.keras.evaluate.keras_models import KerasModels
 from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
+from transpiler.read.keras.evaluate.logits import Logits
 from transpiler.read.keras.evaluate.masks import Masks
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.values import (
@@ -42,6 +45,9 @@ class KerasInterpreter(
     KerasModels,
     ModelClones,
     KerasTensors,
+    Drawing,
+    Logits,
+    HigherOrder,
     KerasOps,
     KerasFunctions,
     Masks,
@@ -69,4 +75,5 @@ class KerasInterpreter(
         self.image_data_format = "channels_last"
         self.ops = op_rules()
         self.sizes = {}
+        self.unnoted, self.graph_inputs = set(), set()
         self.array_changes = {}

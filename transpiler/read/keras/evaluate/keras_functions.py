@@ -101,6 +101,14 @@ class KerasFunctions:
         size = product(value.type.shape) if isinstance(value, Value) else None
         return Unknown(f"{path}() is not evaluated") if size is None else size
 
+    def api_get_value(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`K.get_value`, `K.eval` of numbers and of tensors of known values; what a variable holds is not known here."""
+        value = args[0] if args else kwargs.get("x")
+        known = isinstance(value, (Constant, int, float, Sym))
+        return value if known else Unknown(f"{path}() of a variable is not evaluated")
+
+    api_eval = api_get_value
+
     def api_standardize_dtype(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The name of a dtype."""
         value = args[0] if args else kwargs.get("dtype")

@@ -107,6 +107,7 @@ class KerasLayers:
         name = given.get("name")
         value = Value(TensorType((None, *dims), dtype), name if isinstance(name, str) and name.isidentifier() else "x")
         self.origins[value] = Origin([], [value], lambda xs: None)
+        self.graph_inputs.add(value)
         return value
 
     def chosen(self, value: Alternative, why: str) -> Any:
@@ -343,7 +344,11 @@ class KerasLayers:
         mask = kwargs.pop("mask", None)
         if isinstance(layer.function, Function) and "mask" in [p.arg for p in layer.function.node.args.args]:
             kwargs["mask"] = self.masks_in(args[0] if args else None) if mask is None else mask
-        result = self.call(layer.function, list(args), {**layer.kwargs, **kwargs})
+        self.called_on.append(inputs)
+        try:
+            result = self.call(layer.function, list(args), {**layer.kwargs, **kwargs})
+        finally:
+            self.called_on.pop()
         if not has_tensors(result):
             raise self.declined("K2T106", "this Lambda does not return a tensor")
         outputs = tensors(result)

@@ -418,6 +418,7 @@ class StagedCalls(StagedVarying):
         self.frame, self.block, self.in_loop, self.facts = frame, Block(), 0, []
         self.own_layers = len(self.layers)
         self.active.append(function.node)
+        self.called_on.append(inputs)
         try:
             env = Env(function.env, "function", function.module)
             env.names.update({n: general(n, v) for n, v in arguments.items()})
@@ -461,6 +462,7 @@ class StagedCalls(StagedVarying):
             outer_frame.reads.update(frame.reads)
             self.last_captures, self.last_lets = frame.captures, sources_of(self.block)
             self.active.pop()
+            self.called_on.pop()
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
             self.comments = outer_comments
         block.ops.append(Return(result))
