@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from transpiler.verify import live
 from transpiler.verify.job import read_job
@@ -43,8 +44,6 @@ def without_chance(method):
 
     return run
 
-
-import tensorflow as tf
 
 tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 for name in ("fit", "train_on_batch", "evaluate", "predict"):
