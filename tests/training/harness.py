@@ -36,7 +36,7 @@ def printed(path: Path, folder: Path, generation: str = "keras3") -> tuple[Conve
 
 
 def child(script: str, folder: Path, generation: str, *arguments: Path) -> str:
-    legacy = {"TF_USE_LEGACY_KERAS": "1"} if generation == "keras2" else {}
+    legacy = {"TF_USE_LEGACY_KERAS": "1"} if generation == "tf_keras" else {}
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **legacy}
     done = subprocess.run(
         [sys.executable, HERE / script, *arguments], cwd=folder, env=environment, capture_output=True, text=True

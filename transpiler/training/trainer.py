@@ -64,8 +64,16 @@ Functions = Callable[[Function], int | None]
 """The rank of what a function of the program returns, if it stays a function on tensors."""
 
 
-def trainer_of(compiled: TrainingCall, generation: str, endings: list[str], functions: Functions) -> Trainer:
+def trainer_of(
+    compiled: TrainingCall,
+    generation: str,
+    endings: list[str],
+    functions: Functions,
+    recovers: Callable[[Any], bool],
+) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
+
+    `recovers` says whether Keras knows the logits of an output.
 
     Raises Declined for what is not translated.
     """
@@ -77,11 +85,13 @@ def trainer_of(compiled: TrainingCall, generation: str, endings: list[str], func
     model = compiled.model
     if not isinstance(model, Model) or model.outputs is None:
         raise Declined(TRAINING, "training of a model without a graph is not translated")
-    shapes = [t.type.shape for t in tensors(model.outputs)]
+    outputs = tensors(model.outputs)
+    shapes = [t.type.shape for t in outputs]
     losses = per_output(known_here(compiled, "loss", None), len(shapes), "loss")
     weights = per_output(known_here(compiled, "loss_weights", None), len(shapes), "loss_weights")
     predictions = tuple(
-        Prediction(shape, name_of_ending(ending), name_of(loss)) for shape, ending, loss in zip(shapes, endings, losses)
+        Prediction(shape, name_of_ending(ending), name_of(loss), not ending and recovers(output))
+        for shape, ending, loss, output in zip(shapes, endings, losses, outputs)
     )
     found = [
         OutputLoss(i, measure_of(LossRule, loss, predictions[i], generation, functions), weight)

@@ -14,7 +14,7 @@ from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
 from transpiler.ir.model import ApiObject, ApiValue, Args
 from transpiler.ir.naming import Names
-from transpiler.ir.program import ModuleClass, tensors
+from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
@@ -310,7 +310,9 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        trainer = trainer_of(compiled, self.generation, last_activations(root), self.functions_of_program)
+        trainer = trainer_of(
+            compiled, self.generation, last_activations(root), self.functions_of_program, self.recovers
+        )
         if trainer.needs_logits:
             split_logits(root)
         if not isinstance(owner.func, ast.Attribute):
@@ -353,6 +355,8 @@ class TrainingWriter:
             self.functions[name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
             self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
+            for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
+                self.own_function(title, text)
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
@@ -374,6 +378,21 @@ class TrainingWriter:
         own = training.receiver.rpartition(".")[0]
         names = [n for n in (training.optimizer, training.scheduler) if n]
         return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in names]
+
+    def own_function(self, name: str, text: str) -> None:
+        """Notes a function of a loss. Raises Declined if the file has another one of this name."""
+        if not name:
+            return
+        if self.functions.get(name, text) != text or name in self.scopes.names_at(self.source.tree.body[0]):
+            raise Declined(TRAINING, f"the file has two functions {name}()")
+        self.functions = {name: text, **self.functions}
+
+    def recovers(self, output: Value) -> bool:
+        """Whether Keras knows the logits of an output; also where that cannot be told."""
+        try:
+            return any(self.interpreter.logits_behind(output, kind) is not None for kind in ("sigmoid", "softmax"))
+        except Declined:
+            return True
 
     def penalty_of(self, training: Training, model: Model) -> str:
         """The function for the regularizers of a model; "" if there are none."""

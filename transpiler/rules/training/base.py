@@ -84,6 +84,8 @@ class Prediction:
     """The activation that ends the model, if what comes before it can be had: `sigmoid`, `softmax`."""
     loss: str = ""
     """The name of the loss on this output, which decides what "accuracy" means."""
+    hidden: bool = False
+    """Whether Keras recovers logits that cannot be had here."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Measure:
     helpers: tuple[str, ...] = ()
     rising: bool = False
     """Whether more is better."""
+    function: tuple[str, str] = ("", "")
+    """A function that the texts call, and its text."""
     whole: bool = False
     """Whether it is one number for a batch, whatever its size: as a metric it is averaged over the batches."""
 

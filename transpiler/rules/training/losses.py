@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transpiler.diagnostics import Declined
+from transpiler.ir.expr import code_of
 from transpiler.ir.model import Args
+from transpiler.ir.shape import TensorType
+from transpiler.rules.ops import op_rules
+from transpiler.rules.ops.base import Operand
 from transpiler.rules.training.base import TRAINING, LossRule, Measure, Prediction
 
 REDUCTIONS = ("sum_over_batch_size", "auto", "mean")
@@ -35,6 +41,170 @@ class Pointwise(Loss):
         return Measure(f"{self.function}({{output}}, {target})", each)
 
 
+def of_probabilities(name: str, a: Args, output: Prediction, target: str, **options: Any) -> Measure:
+    """A crossentropy of probabilities that Keras knows no logits of."""
+    if output.hidden or output.logits:
+        raise Declined(TRAINING, f"{name} takes logits that cannot be had outside of a layer of the result")
+    return function_measure(name, a.generation, output, target, options)
+
+
+def function_measure(
+    name: str, generation: str, output: Prediction, target: str, options: dict[str, Any], on_logits: bool = False
+) -> Measure:
+    """A loss as a function of its own, written from the rule for the function of Keras."""
+    path = f"losses.{name}"
+    rule = op_rules()[path]
+    shape = (None, *output.shape[1:])
+    kind = "int64" if target == "classes" else "float32"
+    wanted = TensorType(shape[:-1] if target == "classes" else shape, kind)
+    operands = [Operand(0, wanted), Operand(1, TensorType(shape, "float32"))]
+    lowering = rule.lower(path, rule.bind(path, operands, options, generation))
+    lines, result = [f"def {name}(target: Tensor, output: Tensor) -> Tensor:"], ""
+    for i, step in enumerate(lowering.steps):
+        names = ["target", "output"]
+        arguments = names if i == 0 else [result, *(names[k] for k in step.takes)]
+        text = (step.fn or "{0}").format(*arguments)
+        result = step.hint
+        lines.append(f"    return {text}" if i == len(lowering.steps) - 1 else f"    {result} = {text}")
+    view = "{target}.view({output}.shape[:-1])" if target == "classes" else "{target}"
+    view = "{target}.view_as({output})" if output.shape[-1] == 1 and target != "classes" else view
+    each = f"{name}({view}, {{output}})"
+    rank = len(lowering.types[0].shape)
+    helpers = tuple(h for step in lowering.steps for h in step.helpers)
+    return Measure(
+        f"{each}.mean()" if rank else each,
+        each if rank else "",
+        on_logits=on_logits,
+        target=target,
+        helpers=helpers,
+        function=(name, "\n".join(lines)),
+        whole=not rank,
+    )
+
+
+class FunctionLoss(Loss):
+    """A loss that becomes a function of its own."""
+
+    signature = "reduction='sum_over_batch_size', name=None, dtype=None"
+    function = ""
+    """The function of `keras.losses` that it is."""
+    target = "numbers"
+
+    def measure(self, a: Args, output: Prediction) -> Measure:
+        options = {n: a.const(n) for n in a if n not in ("reduction", "name", "dtype", "fn")}
+        return function_measure(self.function, a.generation, output, self.target, options)
+
+
+class MeanAbsolutePercentageError(FunctionLoss):
+    names = ("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE")
+    function = "mean_absolute_percentage_error"
+
+
+class MeanSquaredLogarithmicError(FunctionLoss):
+    names = ("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE")
+    function = "mean_squared_logarithmic_error"
+    target = "positive"
+
+
+class Poisson(FunctionLoss):
+    names = ("Poisson", "poisson")
+    function = "poisson"
+    target = "positive"
+
+
+class KLDivergence(FunctionLoss):
+    names = ("KLDivergence", "kl_divergence", "kld", "KLD", "kullback_leibler_divergence")
+    function = "kl_divergence"
+    target = "shares"
+
+
+class LogCosh(FunctionLoss):
+    names = ("LogCosh", "log_cosh", "logcosh")
+    function = "log_cosh"
+
+
+class CosineSimilarity(FunctionLoss):
+    names = ("CosineSimilarity", "cosine_similarity", "cosine_proximity", "cosine")
+    signature = "axis=-1, reduction='sum_over_batch_size', name=None, dtype=None"
+    function = "cosine_similarity"
+
+
+class Hinge(FunctionLoss):
+    names = ("Hinge", "hinge")
+    function = "hinge"
+    target = "signs"
+
+
+class SquaredHinge(FunctionLoss):
+    names = ("SquaredHinge", "squared_hinge")
+    function = "squared_hinge"
+    target = "signs"
+
+
+class CategoricalHinge(FunctionLoss):
+    names = ("CategoricalHinge", "categorical_hinge")
+    function = "categorical_hinge"
+    target = "shares"
+
+
+class Dice(FunctionLoss):
+    names = ("Dice", "dice")
+    signature = "reduction='sum_over_batch_size', name='dice', axis=None, dtype=None"
+    function = "dice"
+    target = "truths"
+
+
+class Tversky(FunctionLoss):
+    names = ("Tversky", "tversky")
+    signature = "alpha=0.5, beta=0.5, reduction='sum_over_batch_size', name='tversky', axis=None, dtype=None"
+    function = "tversky"
+    target = "truths"
+
+
+class BinaryFocalCrossentropy(FunctionLoss):
+    names = ("BinaryFocalCrossentropy", "binary_focal_crossentropy")
+    signature = (
+        "apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1, "
+        "reduction='sum_over_batch_size', name=None, dtype=None"
+    )
+    function = "binary_focal_crossentropy"
+    target = "truths"
+
+    def measure(self, a: Args, output: Prediction) -> Measure:
+        if output.logits == "sigmoid" and not a.const("from_logits"):
+            options = {n: a.const(n) for n in a if n not in ("reduction", "name", "dtype", "from_logits")}
+            options["from_logits"] = True
+            return function_measure(self.function, a.generation, output, self.target, options, on_logits=True)
+        if output.hidden:
+            raise Declined(
+                TRAINING, "the crossentropy takes logits that cannot be had outside of a layer of the result"
+            )
+        return super().measure(a, output)
+
+
+class CategoricalFocalCrossentropy(FunctionLoss):
+    names = ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy")
+    signature = (
+        "alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1, reduction='sum_over_batch_size', "
+        "name=None, dtype=None"
+    )
+    function = "categorical_focal_crossentropy"
+    target = "shares"
+
+
+class Huber(Loss):
+    """`F.huber_loss`."""
+
+    names = ("Huber", "huber", "huber_loss")
+    signature = "delta=1.0, reduction='sum_over_batch_size', name=None, dtype=None"
+
+    def measure(self, a: Args, output: Prediction) -> Measure:
+        target = "{target}" if output.shape[-1] != 1 else "{target}.view_as({output})"
+        delta = "" if a.delta == 1 else f", delta={code_of(a.delta)}"
+        each = f"F.huber_loss({{output}}, {target}{delta}, reduction='none').mean(dim=-1)"
+        return Measure(f"F.huber_loss({{output}}, {target}{delta})", each)
+
+
 class MeanSquaredError(Pointwise):
     names = ("MeanSquaredError", "mean_squared_error", "mse", "MSE")
     signature = "reduction='sum_over_batch_size', name=None, dtype=None"
@@ -61,9 +231,8 @@ class BinaryCrossentropy(Loss):
         smoothing = a.const("label_smoothing")
         if smoothing:
             target = f"{target} * {1 - smoothing!r} + {smoothing / 2!r}"
-        logits = a.const("from_logits") or output.logits == "sigmoid"
-        if not logits:
-            raise Declined(TRAINING, "crossentropy of probabilities that do not come from a sigmoid is not translated")
+        if not (a.const("from_logits") or output.logits == "sigmoid"):
+            return of_probabilities("binary_crossentropy", a, output, "truths", label_smoothing=smoothing)
         function = "F.binary_cross_entropy_with_logits"
         return Measure(
             f"{function}({{output}}, {target})",
@@ -99,7 +268,8 @@ class SparseCategoricalCrossentropy(Loss):
 def crossentropy(a: Args, output: Prediction, smoothing: float, target: str) -> Measure:
     """Crossentropy over the last axis, of targets that are numbers of classes or probabilities."""
     if not (a.const("from_logits") or output.logits == "softmax"):
-        raise Declined(TRAINING, "crossentropy of probabilities that do not come from a softmax is not translated")
+        name = "categorical_crossentropy" if target == "shares" else "sparse_categorical_crossentropy"
+        return of_probabilities(name, a, output, target, **({"label_smoothing": smoothing} if smoothing else {}))
     rank = len(output.shape)
     values, wanted = "{output}", "{target}" if target == "shares" else "{target}.flatten()"
     if rank > 2:
