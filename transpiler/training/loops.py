@@ -57,10 +57,19 @@ def epoch_function(
             text = f"({text} * weight).mean()"
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
     metrics = [
-        (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})") for m in trainer.metrics
+        (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})")
+        for m in trainer.metrics
+        if not m.measure.sums
     ]
+    sums = [(f"{m.name}_{n}", filled(text, m)) for m in trainer.metrics for n, text in m.measure.sums]
+    results = {
+        m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in m.measure.sums})}.item()"
+        for m in trainer.metrics
+        if m.measure.sums
+    }
     whole = {m.name for m in trainer.metrics if m.measure.whole}
     totals = [f"total_{title}" for title in trainer.titles]
+    means = [t for n, t in zip(trainer.titles, totals) if n not in results]
     text = render(
         "training/run_epoch",
         name=name,
@@ -77,8 +86,11 @@ def epoch_function(
         loader=loader,
         size=xs[0],
         moved=[f"{v}.to(device)" for v in batch],
-        totals=totals,
-        averages=[f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)],
+        totals=means,
+        sums=sums,
+        averages=[
+            results.get(n) or f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)
+        ],
         counts_batches=bool(whole),
     )
     return EpochFunction(name, text, tuple(trainer.titles))

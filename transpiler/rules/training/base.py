@@ -103,6 +103,10 @@ class Measure:
     helpers: tuple[str, ...] = ()
     rising: bool = False
     """Whether more is better."""
+    sums: tuple[tuple[str, str], ...] = ()
+    """Of a metric that is no mean: (variable, what each batch adds to it)."""
+    result: str = ""
+    """What it is, from these variables: a tensor without axes."""
     function: tuple[str, str] = ("", "")
     """A function that the texts call, and its text."""
     whole: bool = False
