@@ -18,6 +18,12 @@ from keras.models import Model
 """
 
 PROGRAMS = {
+    "a layer that is made between those of a chain": """
+def build():
+    i = keras.Input((6,))
+    x = Dense(6, activation="relu")(i)
+    return Model(i, Dense(6)(Dense(6, activation="tanh")(x)))
+""",
     "a layer is made before the helper that gives its size": """
 def two(x, units):
     x = Dense(units, activation="relu")(x)
