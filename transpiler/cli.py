@@ -124,8 +124,12 @@ def verify(path: str, timeout: float, json_target: str | None, **reading: Any) -
 @click.argument("path", metavar="SOURCE")
 @click.argument("file", metavar="WEIGHTS")
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: WEIGHTS with the end .safetensors.")
-@click.option("--map", "map_target", metavar="FILE", help="Write which weight goes where to FILE ('-': standard output).")
-@click.option("--reverse", metavar="STATE", help="Write the weights of STATE, a safetensors file, into a copy of WEIGHTS.")
+@click.option(
+    "--map", "map_target", metavar="FILE", help="Write which weight goes where to FILE ('-': standard output)."
+)
+@click.option(
+    "--reverse", metavar="STATE", help="Write the weights of STATE, a safetensors file, into a copy of WEIGHTS."
+)
 @reading_options
 def weights(
     path: str, file: str, output: str | None, map_target: str | None, reverse: str | None, **reading: Any

@@ -48,7 +48,9 @@ def default_output(file: Path, reverse: str | None) -> Path:
     """Beside the weights: their name, with another end. Raises Failure where that would be the file itself."""
     if reverse:
         raise Failure("--reverse needs -o: the file of Keras to write")
-    return file.with_name(file.name.removesuffix(".h5").removesuffix(".weights").removesuffix(".keras") + ".safetensors")
+    return file.with_name(
+        file.name.removesuffix(".h5").removesuffix(".weights").removesuffix(".keras") + ".safetensors"
+    )
 
 
 def run(
@@ -71,13 +73,12 @@ def run(
 
 
 def forward(target: Target, found: Found, output: Path) -> None:
-    from safetensors.numpy import save
-
+    from transpiler.weights.state import state_bytes
     from transpiler.weights.transfer import state_of
 
     if not found.failed:
         state = state_of(target, found)
-        put(output, save(state, {"format": "pt"}))
+        put(output, state_bytes(state))
         say(f"{output}: {len(state)} tensors of {target.plan.expression}")
 
 

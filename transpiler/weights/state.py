@@ -1,4 +1,4 @@
-"""Reading a state dict of the result."""
+"""Reading and writing a state dict of the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from transpiler.files import reason
 from transpiler.weights.opening import Unreadable, Unsupported
 
 ADVICE = "Save it with safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+
+
+def state_bytes(state: dict[str, Any]) -> bytes:
+    """A file of safetensors."""
+    from safetensors.numpy import save
+
+    return save(state, {"format": "pt"})
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -7,14 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import Conversion, EntryPlan
 from transpiler.verify.children import environment
-from transpiler.verify.job import InputSpec, as_tuples, job_for
+from transpiler.verify.job import InputSpec, as_tuples, job_for, module_name
 from transpiler.weights.found import Key
 
 if TYPE_CHECKING:
@@ -40,12 +40,11 @@ def target_of(path: Path, conversion: Conversion, plan: EntryPlan, generation: s
     """
     import numpy as np
 
-    name = conversion.modules[0].name
-    top = path.resolve().parents[name.count(".") + (path.name == "__init__.py")]
-    job = job_for(path, name, (*roots, top), generation, plan, conversion.modules, InputSpec())
+    top = module_name(path, roots)[1]
+    job = job_for(path, conversion.modules[0].name, (*roots, top), generation, plan, conversion.modules, InputSpec())
     with tempfile.TemporaryDirectory(prefix="keras2torch-") as folder:
         files = [str(Path(folder) / n) for n in ("job.json", "keys.json", "values.npz")]
-        replace(job, inputs=InputSpec()).write(Path(files[0]))
+        job.write(Path(files[0]))
         command = [sys.executable, "-m", "transpiler.weights.torch_keys", *files]
         try:
             done = subprocess.run(
