@@ -17,6 +17,7 @@ from transpiler.files import reason
 from transpiler.weights.stored import Group, LayersFile, LegacyFile, Stored
 
 MEMBER = "model.weights.h5"
+ARCHIVE = b"PK\x03\x04"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 OPTIMIZERS = (
     "optimizer",
@@ -95,10 +96,15 @@ def check_kind(path: Path) -> None:
         raise Unreadable(path, "the file is empty")
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":
         raise Unsupported(path, "a pickle could run anything, and is not read")
-    if head[:4] == b"PK\x03\x04":
+    if is_archive(path):
         check_archive(path)
     elif not is_hdf5(path):
         raise Unreadable(path, "neither HDF5 nor an archive of Keras")
+
+
+def is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ARCHIVE)) == ARCHIVE
 
 
 def is_hdf5(path: Path) -> bool:
@@ -128,7 +134,7 @@ def check_archive(path: Path) -> None:
 @contextmanager
 def _container(path: Path) -> Iterator[Any]:
     """The HDF5 file itself; of an archive its copy, as h5py reads here and there."""
-    if is_hdf5(path):
+    if not is_archive(path):
         yield str(path)
         return
     with tempfile.TemporaryFile() as copy:

@@ -16,7 +16,7 @@ from transpiler.ir.weights import apply_transform
 from transpiler.weights.found import Fit, Found, Key
 from transpiler.weights.layers import find_layers
 from transpiler.weights.legacy import find_legacy
-from transpiler.weights.opening import MEMBER, Unsupported, is_hdf5
+from transpiler.weights.opening import MEMBER, Unsupported, is_archive
 from transpiler.weights.stored import LayersFile, LegacyFile
 from transpiler.weights.target import Target
 
@@ -118,7 +118,7 @@ def write_keras(layout: Path, target: Path, arrays: Mapping[str, np.ndarray]) ->
     """Writes `target`: the file `layout` with other values. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="keras2torch-") as folder:
         copy = Path(folder) / "copy"
-        if is_hdf5(layout):
+        if not is_archive(layout):
             shutil.copyfile(layout, copy)
             fill_hdf5(copy, arrays)
         else:
