@@ -34,6 +34,8 @@ class SavedLayer:
     parts: tuple[tuple[str, Any], ...] = ()
     """Attribute → the layer it holds, or a list of layers and lists; in the order of assignment."""
     is_model: bool = False
+    uncertain: bool = False
+    """Whether the order of `layers` may be another one, as Keras has steps in the graph that are not known here."""
 
     def children(self) -> list[SavedLayer]:
         """What it holds directly, each once, in Keras's order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from transpiler.diagnostics import Severity
@@ -13,6 +13,8 @@ from transpiler.weights.stored import LayersFile, parts_of
 
 OLD_LAYERS = "_layer_checkpoint_dependencies"
 """What `layers` was called in TensorFlow 2.12 and 2.13."""
+
+SAVE_NAMED = "Save the weights as .h5, which has the names of layers, or give the layers names in the saved model."
 
 
 def find_layers(file: LayersFile, root: SavedLayer, fit: Fit) -> Found:
@@ -38,7 +40,8 @@ class Walk:
         old = any(p.split("/")[0] == OLD_LAYERS for p in file.variables)
         self.layers = OLD_LAYERS if old else "layers"
 
-        self.groups = {"/".join(p.split("/")[:n]) for p in file.variables for n in range(1, p.count("/") + 2)}
+        self.groups = prefixes(file.variables)
+        self.weighty = prefixes(p for p, arrays in file.variables.items() if not all(a.counts for a in arrays))
 
     @property
     def failures(self) -> int:
@@ -58,7 +61,7 @@ class Walk:
             if isinstance(value, SavedLayer):
                 self.layer(value, where)
             else:
-                self.container(value, where)
+                self.container(value, where, layer.uncertain and name == self.layers)
 
     def public(self, path: str) -> str:
         """Where a private attribute stands that a property shows as well: Keras came to prefer the public name."""
@@ -102,10 +105,10 @@ class Walk:
         for name in keys:
             yield self.layers if name == "layers" else name, held[name]
 
-    def container(self, items: Sequence[Any], path: str) -> None:
+    def container(self, items: Sequence[Any], path: str, uncertain: bool = False) -> None:
         """Layers in a list are called by their classes, with a number for each after the first of one class."""
+        classes: dict[str, list[tuple[SavedLayer, str]]] = {}
         counts: dict[str, int] = {}
-        named: list[tuple[SavedLayer, str]] = []
         lists: list[tuple[Sequence[Any], str]] = []
         for item in items:
             if self.legacy and (not isinstance(item, SavedLayer) or id(item) in self.visited):
@@ -114,54 +117,96 @@ class Walk:
             name = legacy_snake_case(cls) if self.legacy else snake_case(cls)
             number = counts[name] = counts.get(name, -1) + 1
             where = f"{path}/{name}_{number}" if number else f"{path}/{name}"
-            if isinstance(item, SavedLayer):
-                named.append((item, where))
-            else:
+            if not isinstance(item, SavedLayer):
                 lists.append((item, where))
-        for layer, where in self.by_names(named):
-            self.layer(layer, where)
+            elif self.has_weights(item):
+                classes.setdefault(name, []).append((item, where))
+            else:
+                self.layer(item, where)
+        for name, placed in classes.items():
+            for layer, where in self.assigned(f"{path}/{name}", placed, uncertain):
+                self.layer(layer, where)
         for item, where in lists:
             self.container(item, where)
 
-    def by_names(self, placed: list[tuple[SavedLayer, str]]) -> list[tuple[SavedLayer, str]]:
-        """The same layers at the same paths, checked against the names that Keras 3 notes at each."""
-        classes: dict[str, list[tuple[SavedLayer, str]]] = {}
-        for layer, where in placed:
-            classes.setdefault(parts_of(where)[0], []).append((layer, where))
-        paths: dict[int, str] = {}
-        for of_class in classes.values():
-            of_class = [(x, w) for x, w in of_class if any(x.holders(set(self.visited)))]
-            paths |= {id(x): w for x, w in of_class}
-            called = [self.file.names.get(w, "") for _, w in of_class]
-            for (layer, where), name in zip(of_class, called):
+    def has_weights(self, layer: SavedLayer) -> bool:
+        """Whether a layer that was not visited yet has variables, or holds a layer that has."""
+        chains = layer.holders(set(self.visited))
+        return any(self.fit.exists(v) for chain in chains for v in chain[-1].variables)
+
+    def assigned(
+        self, start: str, placed: list[tuple[SavedLayer, str]], uncertain: bool
+    ) -> list[tuple[SavedLayer, str]]:
+        """The layers of one class in a list with their paths, which are `start` and a number.
+
+        The n-th of those with weights is the n-th path with weights, as layers without any count in Keras too. The names that
+        Keras 3 notes at each path have to agree: the explicit ones, and the order of the automatic ones.
+        """
+        layers = [layer for layer, _ in placed]
+        held = {g for g in self.weighty if parts_of(g)[0] == start}
+        paths = sorted(held, key=lambda g: parts_of(g)[1])
+        if len(paths) != len(layers):
+            return placed
+        by_path = list(zip(layers, paths))
+        by_name = self.by_names(layers, paths)
+        if by_name is None or by_name == by_path:
+            if by_name is None and uncertain:
+                self.check_places(by_path)
+            for layer, where in by_path:
+                name = self.file.names.get(where, "")
                 if layer.name and name and name != layer.name:
                     message = f"{where} is called {name} in the file and {layer.name} in the source"
                     self.found.say(
                         "K2T708", message, "It is taken for the same layer, as Keras does.", Severity.WARNING
                     )
-            auto = [(x, w, n) for (x, w), n in zip(of_class, called) if not x.name]
-            numbers = [parts_of(n) for *_, n in auto]
-            if len({base for base, _ in numbers}) == 1 and len(set(numbers)) == len(auto):
-                by_place = sorted(auto, key=lambda a: a[0].place)
-                by_number = sorted(auto, key=lambda a: parts_of(a[2])[1])
-                self.check_order(
-                    [(x, w) for x, w, _ in auto], {id(x): w for (x, *_), (_, w, _) in zip(by_place, by_number)}
-                )
-        return [(x, paths.get(id(x), w)) for x, w in placed]
+            return by_path
+        fitting = [w for w in ((by_name,) if uncertain else (by_name, by_path)) if all(self.fits(x, p) for x, p in w)]
+        if len(fitting) == 2:
+            self.ambiguous(by_path, by_name, "the names in the file")
+        return (fitting or [by_name])[0]
 
-    def check_order(self, by_path: list[tuple[SavedLayer, str]], by_number: dict[int, str]) -> None:
-        """Says where the numbers of automatic names, which ascend as layers are constructed, contradict the paths."""
-        for layer, where in by_path:
-            other = by_number[id(layer)]
-            if other != where and self.fits(layer, where) and self.fits(layer, other):
-                message = f"{title(layer)} is {where} by its path and {other} by the number in its name, and both fit"
-                self.found.say("K2T705", message, "Give the layers names, in the source and in the saved model.")
+    def by_names(self, layers: list[SavedLayer], paths: list[str]) -> list[tuple[SavedLayer, str]] | None:
+        """Which layer is at which path by the names in the file, if these tell."""
+        named = {self.file.names.get(p, ""): p for p in paths}
+        explicit = {x.name for x in layers if x.name}
+        auto = sorted((n for n in named if n not in explicit), key=lambda n: parts_of(n)[1])
+        unnamed = sorted((x for x in layers if not x.name), key=lambda x: x.place)
+        if (
+            "" in named
+            or len(named) < len(paths)
+            or not explicit <= named.keys()
+            or len({parts_of(n) for n in auto}) < len(auto)
+        ):
+            return None
+        found = {id(x): named[n] for x, n in zip(unnamed, auto)}
+        return [(x, named[x.name] if x.name else found[id(x)]) for x in layers]
+
+    def check_places(self, by_path: list[tuple[SavedLayer, str]]) -> None:
+        """Says where an order that is uncertain decides: where another one would do as well."""
+        paths = [p for _, p in by_path]
+        by_place = list(zip(sorted((x for x, _ in by_path), key=lambda x: x.place), paths))
+        if {id(x): p for x, p in by_place} != {id(x): p for x, p in by_path} and all(
+            self.fits(x, p) for x, p in by_place
+        ):
+            self.ambiguous(by_path, by_place, "the order in which the layers are made")
+
+    def ambiguous(self, by_path: list[tuple[SavedLayer, str]], other: list[tuple[SavedLayer, str]], what: str) -> None:
+        elsewhere = {id(x): p for x, p in other}
+        for layer, path in by_path:
+            if elsewhere[id(layer)] != path:
+                message = f"{title(layer)} is {path} by its path and {elsewhere[id(layer)]} by {what}, and both fit"
+                self.found.say("K2T705", message, SAVE_NAMED)
 
     def fits(self, layer: SavedLayer, path: str) -> bool:
         trial = Walk(self.file, self.fit, self.legacy)
         trial.visited = set(self.visited)
         trial.layer(layer, path)
         return not any(f.severity is Severity.ERROR for f in trial.found.findings)
+
+
+def prefixes(paths: Iterable[str]) -> set[str]:
+    """All paths and what they lead through."""
+    return {"/".join(p.split("/")[:n]) for p in paths for n in range(1, p.count("/") + 2)}
 
 
 def direct_layers(layer: SavedLayer) -> list[SavedLayer]:

@@ -70,7 +70,7 @@ def find_legacy(file: LegacyFile, root: SavedLayer, fit: Fit) -> Found:
     found = Found()
     layers = [x for x in root.children() if holders_of(x, fit)]
     groups = [g for g in file.groups if g.weights]
-    aligned = align_groups(layers, groups, fit, file.keras1)
+    aligned = align_groups(layers, groups, fit, file.keras1, root.uncertain)
     for layer in aligned.missing:
         found.missing_layer(layer, fit)
     for i in aligned.extra:
@@ -85,13 +85,15 @@ def find_legacy(file: LegacyFile, root: SavedLayer, fit: Fit) -> Found:
     return found
 
 
-def align_groups(layers: Sequence[SavedLayer], groups: Sequence[Group], fit: Fit, keras1: bool) -> Aligned:
+def align_groups(
+    layers: Sequence[SavedLayer], groups: Sequence[Group], fit: Fit, keras1: bool, uncertain: bool
+) -> Aligned:
     def fits(layer: SavedLayer, i: int) -> bool:
         trial = Found()
         match_group(trial, holders_of(layer, fit), groups[i].weights, fit, keras1)
         return not trial.findings
 
-    return align(layers, [g.name for g in groups], fits)
+    return align(layers, [g.name for g in groups], fits, uncertain)
 
 
 def match_group(found: Found, holders: Sequence[Holder], weights: Sequence[Stored], fit: Fit, keras1: bool) -> None:

@@ -62,12 +62,14 @@ class Aligned:
     """Layers for which names and order say different things, and both fit."""
 
 
-def align(layers: Sequence[SavedLayer], names: Sequence[str], fits: Callable[[SavedLayer, int], bool]) -> Aligned:
+def align(
+    layers: Sequence[SavedLayer], names: Sequence[str], fits: Callable[[SavedLayer, int], bool], uncertain: bool = False
+) -> Aligned:
     """Pairs `layers`, in Keras's order, with what a file calls `names`, in its order.
 
     Explicit names are taken as they are. Automatic ones count what was made before them in some session: within a class,
     they ascend as the layers were constructed, and they stand in the order in which Keras lists the layers. Where the two disagree,
-    what fits in shape counts; nothing is chosen if both do.
+    what fits in shape counts; nothing is chosen if both do. An `uncertain` order says nothing.
     """
     result, used = Aligned(), set()
     places = {name: i for i, name in enumerate(names)}
@@ -92,7 +94,7 @@ def align(layers: Sequence[SavedLayer], names: Sequence[str], fits: Callable[[Sa
         if {(id(x), i) for x, i in by_order} == {(id(x), i) for x, i in by_number}:
             result.pairs += by_order
             continue
-        fitting = [p for p in (by_number, by_order) if all(fits(x, i) for x, i in p)]
+        fitting = [p for p in ((by_number,) if uncertain else (by_number, by_order)) if all(fits(x, i) for x, i in p)]
         result.pairs += (fitting or [by_number])[0]
         if len(fitting) == 2:
             other = {id(x): i for x, i in by_order}

@@ -6,7 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import WeightUnit
-from transpiler.ir.model import ApiObject, Layer
+from transpiler.ir.model import KERAS2, ApiObject, Layer
 from transpiler.ir.saved import SavedLayer, SavedVariable
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.values import Instance, LambdaLayer, Model
@@ -67,8 +67,15 @@ class _Reader:
     def fill_model(self, made: SavedLayer, model: Model) -> None:
         made.keras_class = model.cls.name if model.cls else "Sequential" if model.sequential else "Functional"
         made.name, made.place, made.is_model = model.name, model.index, True
-        layers = model.layers or [] if model.sequential else self.interpreter.graph(model).layers()
-        made.layers = [self.layer(x) for x in layers]
+        if model.sequential:
+            made.layers = [self.layer(x) for x in model.layers or []]
+        else:
+            graph = self.interpreter.graph(model)
+            made.layers = [self.layer(x) for x in graph.layers()]
+            functions = any(n.layer is None for n in graph.nodes)  # one may be several layers of legacy Keras
+            seen = {y for n in graph.nodes for y in n.outputs}
+            unchanged = not seen.isdisjoint(self.interpreter.unchanged)
+            made.uncertain = unchanged or functions and self.interpreter.generation == KERAS2
         made.parts = self.parts_of(model.attributes) if model.cls else ()
 
     def fill_own(self, made: SavedLayer, layer: Instance) -> None:
