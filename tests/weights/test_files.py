@@ -18,9 +18,11 @@ from conftest import MODELS  # noqa: E402
 KINDS = {KERAS3: 3, KERAS2: 4}
 """How many kinds of files a generation writes; legacy Keras writes no whole `.h5` of subclassed models."""
 
+QUICK = ("plain()", "out_of_order()", "nested()", "wrapped()", "custom()", "trained()", "Net()")
+
 
 @pytest.mark.parametrize("generation", KINDS)
-@pytest.mark.parametrize("entry", MODELS)
+@pytest.mark.parametrize("entry", [e if e in QUICK else pytest.param(e, marks=pytest.mark.slow) for e in MODELS])
 def test_every_file_loads_strictly_and_computes_the_same(saved, entry, generation):
     net = saved(entry, generation)
     assert len(net.files) == KINDS[generation] - (entry == "Net()" and generation == KERAS2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from transpiler.diagnostics import Declined
 from transpiler.weights.stored import Stored
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def from_keras1(holders: Sequence[Holder], weights: Sequence[Stored]) -> list[St
         if count > len(holder.variables):
             order = GATES[_recurrent(holder)]
             own = [_joined([own[3 * gate + kind] for gate in order]) for kind in range(3)]
+        own = [_kernel(holder, a) if len(a.shape) == 4 else a for a in own]
         found += [_renamed(f"{owner}/{v.names[0]}", a) for v, a in zip(holder.variables, own)]
     return found
 
@@ -54,6 +56,20 @@ def _recurrent(holder: Holder) -> str:
     """Whether it is a cell of gates, and which: by the class of the layer, or of the one that it wraps."""
     names = [holder.layer.keras_class, *(x.keras_class for x in holder.layer.children())]
     return next((n for n in names if n in GATES), "")
+
+
+def _kernel(holder: Holder, array: Stored) -> Stored:
+    """The kernel of a convolution: with an axis too many in one dimension, in Theano's order or in TensorFlow's in two."""
+    if holder.layer.keras_class == "Conv1D" and array.shape[1] == 1:
+        return _computed(array, (array.shape[0], *array.shape[2:]), lambda k: k[:, 0])
+    if holder.layer.keras_class == "Conv1D" and array.shape[3] == 1:
+        filters, inputs, length, _ = array.shape
+        return _computed(array, (length, inputs, filters), lambda k: k.transpose(2, 3, 1, 0)[:, 0])
+    filters, inputs, rows, columns = array.shape
+    if array.shape == (rows, columns, inputs, filters):
+        message = f"the shape of {array} does not tell whether it is in Theano's order"
+        raise Declined("K2T702", message, "Load it with Keras 2 and save it again.")
+    return array
 
 
 def _renamed(path: str, array: Stored) -> Stored:

@@ -15,7 +15,7 @@ from transpiler.read.keras.units import class_of
 ORDER = (
     "embeddings", "reverse_embeddings", "depthwise_kernel", "pointwise_kernel", "kernel", "left_kernel",
     "right_kernel", "recurrent_kernel", "bias", "gamma", "beta", "scale", "alpha", "concat_score_weight",
-    "moving_mean", "moving_variance", "adapt_mean", "adapt_variance", "count",
+    "real_kernel", "imag_kernel", "moving_mean", "moving_variance", "adapt_mean", "adapt_variance", "count",
 )  # fmt: skip
 """The order in which Keras's own layers make their variables, the trained ones first."""
 
