@@ -16,7 +16,7 @@ class Block(layers.Layer):
     def build(self, shape):
         self.w = self.add_weight(shape=(shape[-1],), initializer="ones", name="w")
         self.s = self.add_weight(shape=(shape[-1],), initializer="ones", trainable=False, name="s")
-        self.t = self.add_weight(shape=(shape[-1],), initializer="zeros", name="t")
+        self.t = self.add_weight(shape=(shape[-1],), initializer="zeros", name=f"{self.name}_t")
 
     def call(self, x):
         x = x * self.w + self.s * self.t

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ class SavedVariable:
     source: str
     unused: bool = False
     """Whether the result has no use for it."""
+    numbered: bool = False
+    """Whether its name is made of that which Keras gave the layer: `names` are then without numbers."""
 
 
 @dataclass(eq=False)
@@ -55,6 +58,11 @@ class SavedLayer:
         for child in self.children():
             for chain in child.holders(seen):
                 yield (self, *chain)
+
+
+def without_numbers(name: str) -> str:
+    """A name without what tells it from others of its kind: `attention_3_scale` → `attention_scale`."""
+    return re.sub(r"_\d+", "", name)
 
 
 def flat(value: Any) -> Iterator[SavedLayer]:

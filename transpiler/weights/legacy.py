@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from transpiler.ir.saved import SavedLayer, SavedVariable, flat
+from transpiler.ir.saved import SavedLayer, SavedVariable, flat, without_numbers
 from transpiler.weights.found import Fit, Found
 from transpiler.weights.keras1 import as_now
 from transpiler.weights.naming import Aligned, align, families, family_of, is_called, title
@@ -128,7 +128,9 @@ def check_shape(found: Found, variable: SavedVariable, array: Stored, fit: Fit) 
 
 def names_of(variable: SavedVariable, array: Stored) -> bool:
     """Whether an array may be called so."""
-    return array.name in variable.names if variable.names else bool(UNNAMED.fullmatch(array.name))
+    if not variable.names:
+        return bool(UNNAMED.fullmatch(array.name))
+    return (without_numbers(array.name) if variable.numbered else array.name) in variable.names
 
 
 def owners_of(holders: Sequence[Holder], weights: Sequence[Stored]) -> Iterator[tuple[Holder, list[Stored]]]:

@@ -7,7 +7,8 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import WeightUnit
 from transpiler.ir.model import KERAS2, ApiObject, Layer
-from transpiler.ir.saved import SavedLayer, SavedVariable
+from transpiler.ir.saved import SavedLayer, SavedVariable, without_numbers
+from transpiler.read.keras.evaluate.layer_names import automatic_name
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.values import Instance, LambdaLayer, Model
 from transpiler.read.keras.units import class_of
@@ -91,9 +92,14 @@ class _Reader:
             saved = layer.attributes.get("__saved__", {})
             own = list(zip(layer.attributes["__weights__"], unit.modules[0].values()))
             own.sort(key=lambda pair: not saved[pair[0]][1])  # those that are not trained come last
-            made.variables = tuple(
-                SavedVariable((saved[v][0],) if isinstance(saved[v][0], str) else (), number, w.source) for v, w in own
-            )
+            made.variables = tuple(self.variable(made, saved[v][0], number, w.source) for v, w in own)
+
+    def variable(self, layer: SavedLayer, name: Any, unit: int, source: str) -> SavedVariable:
+        """A variable that a layer of the program made under a name, or without one."""
+        if not isinstance(name, str):
+            return SavedVariable((), unit, source)
+        numbered = layer.name is None and automatic_name(layer.keras_class) in name
+        return SavedVariable((without_numbers(name) if numbered else name,), unit, source, numbered=numbered)
 
     def parts_of(self, attributes: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         named = ((n, self.part(v)) for n, v in attributes.items() if not n.startswith("__"))
