@@ -61,8 +61,8 @@ class SavedLayer:
 
 
 def without_numbers(name: str) -> str:
-    """A name without what tells it from others of its kind: `attention_3_scale` → `attention_scale`."""
-    return re.sub(r"_\d+", "", name)
+    """A name without what tells it from others of its kind, and without underscores: `attention_3_scale` → `attentionscale`."""
+    return re.sub(r"_\d+|_", "", name)
 
 
 def flat(value: Any) -> Iterator[SavedLayer]:

@@ -8,7 +8,6 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import WeightUnit
 from transpiler.ir.model import KERAS2, ApiObject, Layer
 from transpiler.ir.saved import SavedLayer, SavedVariable, without_numbers
-from transpiler.read.keras.evaluate.layer_names import automatic_name
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.values import Instance, LambdaLayer, Model
 from transpiler.read.keras.units import class_of
@@ -98,7 +97,7 @@ class _Reader:
         """A variable that a layer of the program made under a name, or without one."""
         if not isinstance(name, str):
             return SavedVariable((), unit, source)
-        numbered = layer.name is None and automatic_name(layer.keras_class) in name
+        numbered = layer.name is None and layer.keras_class.lower() in without_numbers(name).lower()
         return SavedVariable((without_numbers(name) if numbered else name,), unit, source, numbered=numbered)
 
     def parts_of(self, attributes: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
