@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
-from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan, WeightUnit
+from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
@@ -34,8 +34,9 @@ from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
+from transpiler.read.keras.saved import saved_model
 from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings
-from transpiler.read.keras.units import units
+from transpiler.read.keras.units import layers_with_units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -97,7 +98,7 @@ class Assembly:
         return self.plan_model(value, activations, expression, setup)
 
     def plan_model(self, model: Model, activations: list[Activation], expression: str, setup: str) -> EntryPlan:
-        weights = units(model, self.program.interpreter)
+        weights = self.weights_of(model)
         builder = builder_of(model, activations)
         torch_expression = torch_entry(expression, builder, self.program) if builder is not None else None
         if builder is not None and torch_expression is not None:
@@ -109,13 +110,14 @@ class Assembly:
                     torch_expression,
                     setup,
                     written.factory.tier,
-                    weights,
-                    tuple(self.all_findings()),
+                    findings=tuple(self.all_findings()),
+                    **weights,
                 )
         top = dict(models_at_top(self.program))
         if top.get(expression) is model:
             written = self.convert_script(self.script_models() or {expression: model})
-            return EntryPlan(expression, setup, expression, setup, written.tier, weights, tuple(self.all_findings()))
+            found = tuple(self.all_findings())
+            return EntryPlan(expression, setup, expression, setup, written.tier, findings=found, **weights)
         return self.plan_composed(expression, setup, weights, activations)
 
     def make_given(self, builder: Activation, activations: list[Activation]) -> bool:
@@ -131,7 +133,7 @@ class Assembly:
         """A model that is an object of a class of the program: the class is kept, for the inputs that were seen."""
         interpreter = self.program.interpreter
         graph = traced(layer, interpreter, self.inputs)
-        weights = units(graph, interpreter)
+        weights = self.weights_of(graph, layer)
         try:
             cls = root_class(interpreter, self.findings, self.memory, layer, graph)
             classes = self.settle(cls)
@@ -152,14 +154,20 @@ class Assembly:
             layer_entry(expression, cls, layer),
             setup,
             "specialised" if cls.guards else "structure",
-            weights,
-            tuple(self.all_findings()),
-            tuple(t.shape for t in inputs),
-            any(not t.dtype.startswith("float") for t in inputs),
+            findings=tuple(self.all_findings()),
+            shapes=tuple(t.shape for t in inputs),
+            ids=any(not t.dtype.startswith("float") for t in inputs),
+            **weights,
         )
 
+    def weights_of(self, model: Model, root: Any = None) -> dict[str, Any]:
+        """What a plan says of the weights of `model`; `root` is what stands for it in the program, where not itself."""
+        pairs = layers_with_units(model, self.program.interpreter)
+        saved = saved_model(model if root is None else root, pairs, self.program.interpreter)
+        return {"units": tuple(unit for _, unit in pairs), "saved": saved}
+
     def plan_composed(
-        self, expression: str, setup: str, weights: tuple[WeightUnit, ...], activations: list[Activation]
+        self, expression: str, setup: str, weights: dict[str, Any], activations: list[Activation]
     ) -> EntryPlan:
         """The entry as one class of its own, added to the file; it is given the models that builders make for it."""
         name = f"Entry{sum(1 for k in self.done if isinstance(k, str)) + 1}"
@@ -190,7 +198,7 @@ class Assembly:
             f"__import__('importlib').import_module({module!r}).{name}",
             factory.printed,
         )
-        return EntryPlan(expression, setup, torch, setup, tier, weights, tuple(self.all_findings()))
+        return EntryPlan(expression, setup, torch, setup, tier, findings=tuple(self.all_findings()), **weights)
 
     def plan_project(self, programs: Sequence[Program]) -> list[EntryPlan]:
         """What `plan_all` finds in each of the files of a project; their functions are called with what any file gives."""
@@ -307,9 +315,8 @@ class Assembly:
         expression = f"{name}()"
         self.planned[expression] = activation.result
         assert written.factory is not None
-        return EntryPlan(
-            expression, "", expression, "", written.factory.tier, units(activation.result, self.program.interpreter)
-        )
+        weights = self.weights_of(activation.result)
+        return EntryPlan(expression, "", expression, "", written.factory.tier, **weights)
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -529,7 +536,7 @@ class Assembly:
         try:
             tier = self.convert_script(models).tier
             self.planned |= models
-            return [EntryPlan(n, "", n, "", tier, units(m, interpreter)) for n, m in models.items()]
+            return [EntryPlan(n, "", n, "", tier, **self.weights_of(m)) for n, m in models.items()]
         except Declined as declined:
             shared = len(models) > 1 and share_layers(models.values(), interpreter)
             if len(models) == 1 or shared:

@@ -128,6 +128,31 @@ def verify(path: str, timeout: float, steps: int, json_target: str | None, **rea
     return command.verify(path, ReadingOptions(**reading), timeout, steps, json_target)
 
 
+@app.command(epilog="Exit codes: 0 done; 2 could not, and nothing was written.")
+@click.argument("path", metavar="SOURCE")
+@click.argument("file", metavar="WEIGHTS")
+@click.option("-o", "--output", metavar="OUT", help="The file to write; default: WEIGHTS with the end .safetensors.")
+@click.option(
+    "--map", "map_target", metavar="FILE", help="Write which weight goes where to FILE ('-': standard output)."
+)
+@click.option(
+    "--reverse", metavar="STATE", help="Write the weights of STATE, a safetensors file, into a copy of WEIGHTS."
+)
+@reading_options
+def weights(
+    path: str, file: str, output: str | None, map_target: str | None, reverse: str | None, **reading: Any
+) -> int:
+    """Brings WEIGHTS, a file that Keras has saved (.h5, .weights.h5, .keras), to the result of converting SOURCE.
+
+    Writes safetensors that load_state_dict(strict=True) takes. WEIGHTS is read without Keras, and nothing in it is run. The result is
+    built under torch to learn its keys. Needs torch, h5py and safetensors: pip install "keras2torch[weights]".
+    """
+    from transpiler.commands import weights as command
+    from transpiler.commands.common import ReadingOptions
+
+    return command.weights(path, file, ReadingOptions(**reading), output, map_target, reverse)
+
+
 @app.command()
 def coverage() -> int:
     """Prints how far each public name of Keras is translated, as Markdown."""

@@ -48,6 +48,14 @@ CODES: dict[str, str] = {
     "K2T602": "result-fails",
     "K2T603": "time-limit",
     "K2T604": "weights-not-paired",
+    "K2T701": "unreadable-weights",
+    "K2T702": "unsupported-weights",
+    "K2T703": "weights-missing",
+    "K2T704": "weights-left-over",
+    "K2T705": "weights-ambiguous",
+    "K2T706": "weights-left-out",
+    "K2T707": "weights-misfit",
+    "K2T708": "weights-renamed",
 }
 """Every stable code and its name."""
 

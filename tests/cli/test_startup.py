@@ -13,14 +13,30 @@ import pytest
 
 from transpiler import __version__
 
-HEAVY = {"libcst", "black", "jinja2", "rich", "torch", "tensorflow", "keras", "tf_keras", "numpy"}
+HEAVY = {
+    "libcst",
+    "black",
+    "jinja2",
+    "rich",
+    "torch",
+    "tensorflow",
+    "keras",
+    "tf_keras",
+    "numpy",
+    "h5py",
+    "safetensors",
+}
 
 
 def python(code: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["convert", "--help"], ["verify", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["--version"], ["convert", "--help"], ["verify", "--help"], ["weights", "--help"]],
+    ids=" ".join,
+)
 def test_help_imports_nothing_heavy(argv):
     done = python(f"""
         import sys
@@ -46,7 +62,7 @@ def test_converting_never_imports_a_framework(tmp_path, command):
     """)
     loaded = set(done.stderr.split("MODULES")[1].split())
     assert "transpiler" in loaded
-    assert not loaded & {"torch", "tensorflow", "keras", "tf_keras", "numpy"}
+    assert not loaded & {"torch", "tensorflow", "keras", "tf_keras", "numpy", "h5py", "safetensors"}
 
 
 def test_python_dash_m():

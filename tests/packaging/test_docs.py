@@ -25,7 +25,7 @@ def test_a_section_says_what_why_and_what_to_do(root: Path, code: str):
     assert re.findall(r"^\*\*(.+?)\.\*\* \S", section, flags=re.MULTILINE) == ["What", "Why", "What to do"]
 
 
-@pytest.mark.parametrize("command", ["convert", "verify"])
+@pytest.mark.parametrize("command", ["convert", "verify", "weights"])
 def test_the_readme_names_every_option(root: Path, command: str):
     readme = (root / "README.md").read_text()
     for parameter in app.commands[command].params:
@@ -52,7 +52,9 @@ def test_ci_does_what_the_readme_says(root: Path):
     readme = (root / "README.md").read_text()
     script = (root / ".ci" / "run").read_text()
     commands = re.findall(r"^(?:pip install|keras2torch convert samples)[^#\n]*$", readme, flags=re.MULTILINE)
-    steps = [part.strip() for command in commands for part in command.split("&&") if "verify" not in part]
+    steps = [
+        part.strip() for command in commands for part in command.split("&&") if not re.search("verify|weights", part)
+    ]
     assert steps == ["pip install .", "keras2torch convert samples/resnet_keras.py", 'pip install ".[test]"', "pytest"]
     for step in steps:
         assert re.search(rf"^{re.escape(step.replace('install', 'install -q'))}", script, flags=re.MULTILINE), step

@@ -135,7 +135,8 @@ def build(deep=True, units=4):
     inputs = keras.Input((8,))
     x = Dense(units)(inputs)
     if deep:
-        x = Dense(units * 2)(Dense(units)(x))
+        x = Dense(units)(x)
+        x = Dense(units * 2)(x)
     else:
         x = BatchNormalization()(x)
     return Model(inputs, Dense(2)(x))

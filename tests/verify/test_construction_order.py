@@ -18,6 +18,12 @@ from keras.models import Model
 """
 
 PROGRAMS = {
+    "a layer that is made between those of a chain": """
+def build():
+    i = keras.Input((6,))
+    x = Dense(6, activation="relu")(i)
+    return Model(i, Dense(6)(Dense(6, activation="tanh")(x)))
+""",
     "a layer is made before the helper that gives its size": """
 def two(x, units):
     x = Dense(units, activation="relu")(x)
@@ -74,6 +80,16 @@ def build(n=3):
 }
 
 
+CONDITIONAL = """
+def build(deep=True):
+    x = i = keras.Input((6,))
+    if deep:
+        x = Dense(6)(Dense(6, activation="tanh")(x))
+        x = Dense(6, activation="relu")(x)
+    return Model(i, Dense(6)(x))
+"""
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_weights_find_their_layers(name: str, tmp_path: Path):
     file = tmp_path / "prog.py"
@@ -81,6 +97,13 @@ def test_weights_find_their_layers(name: str, tmp_path: Path):
     conversion = convert_file(file, entries=["build()"])
     assert conversion.entries[0].tier == "structure"
     assert any(m.source_orders for m in conversion.modules)
+    (result,) = verify_file(file, entries=["build()"])
+    assert (result.reason, result.status) == ("", "pass")
+
+
+def test_a_conditional_chain_whose_layers_are_made_in_another_order(tmp_path: Path):
+    file = tmp_path / "prog.py"
+    file.write_text(HEAD + CONDITIONAL)
     (result,) = verify_file(file, entries=["build()"])
     assert (result.reason, result.status) == ("", "pass")
 

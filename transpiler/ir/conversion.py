@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transpiler.diagnostics import Finding, Span
 from transpiler.ir.model import Weight
+from transpiler.ir.saved import SavedLayer
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class EntryPlan:
     """Whether these inputs hold integers."""
     training: TrainingPlan | None = None
     """How it is trained, if the file says so and all of it is translated."""
+    saved: SavedLayer | None = None
+    """The model as its files have it; None where the order of its layers is not known."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ class ConvertedModule:
     text: str
     changed: bool = True
     source_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Submodules of classes that construct them in another order than the Keras program: theirs there, by class."""
+    """Submodules of classes that construct them in another order than the Keras program: theirs there, by class.
+
+    `features.1` is an item of a sequence.
+    """
 
 
 @dataclass

@@ -297,7 +297,7 @@ def _only_reader(op: Any, branch: Branch, block: Block) -> Block | None:
 
 
 def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
-    """The tensor that a side starts from and its submodules, if it is a chain of them that ends in `end`."""
+    """The tensor that a side starts from and its submodules, if it is a chain of them, made in this order, up to `end`."""
     members: list[Member] = []
     start: Value | None = None
     current: Value | None = None
@@ -320,6 +320,9 @@ def _chain(block: Block, end: Value) -> tuple[Value, list[Member]] | None:
         members.append(op.member)
     if not members:
         return end, []
+    held = [op.member.order for op in block.ops if holds_weights(op)]
+    if held != sorted(held):
+        return None  # an `nn.Sequential` would construct them in another order than the program
     return (start, members) if start is not None and current is end else None
 
 

@@ -42,7 +42,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
 
@@ -97,7 +97,8 @@ def end_workers() -> None:
         _workers.popitem()[1].end()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The environment of a child: it finds this package, and no accelerator."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -110,7 +111,7 @@ def _fresh(side: str, arguments: Sequence[str], timeout: float, log: Path) -> in
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
         try:

@@ -97,15 +97,16 @@ def read_job(file: Path) -> Job:
 
 def _unit(data: dict[str, Any]) -> WeightUnit:
     modules = tuple(
-        {name: Weight(w["source"], _tuples(w["transform"]), w["optional"]) for name, w in m.items()}
+        {name: Weight(w["source"], as_tuples(w["transform"]), w["optional"]) for name, w in m.items()}
         for m in data["modules"]
     )
     span = Span(**data["span"]) if data["span"] else None
     return WeightUnit(data["keras_class"], data["name"], modules, span, data["place"], tuple(data["unused"]))
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def as_tuples(value: Any) -> Any:
+    """What JSON made lists of."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
 def module_name(path: Path, roots: Sequence[Path] = ()) -> tuple[str, Path]:

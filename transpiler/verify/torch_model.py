@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -121,7 +122,7 @@ def in_source_order(
             continue
         groups: dict[int, int] = {}
         for place, name in enumerate(order):
-            made = getattr(module, name, None)  # a parameter is its module's own
+            made = functools.reduce(_part, name.split("."), module)  # a parameter is its module's own
             for inner in made.modules() if isinstance(made, nn.Module) else ():
                 groups.setdefault(id(inner), place)
         places = [i for i, m in enumerate(result) if id(m) in groups]
@@ -131,9 +132,17 @@ def in_source_order(
     return result
 
 
-def pair(model: nn.Module, made: Sequence[nn.Module], units: Sequence[WeightUnit], sources: Mapping[str, Any]) -> Paired:  # fmt: skip
-    """Hands the modules with weights, in construction order, to the units; `sources` are the Keras variables there are.
+def _part(holder: Any, name: str) -> Any:
+    """An attribute, or an item of a sequence."""
+    if not name.isdigit():
+        return getattr(holder, name, None)
+    return holder[int(name)] if isinstance(holder, nn.Sequential) and int(name) < len(holder) else None
 
+
+def pair(model: nn.Module, made: Sequence[nn.Module], units: Sequence[WeightUnit], sources: Mapping[str, Any] | None = None) -> Paired:  # fmt: skip
+    """Hands the modules with weights, in construction order, to the units.
+
+    `sources` are the Keras variables there are; None where that is not known, and those are that the result asks for.
     Raises WeightsError, by name, for anything left over on either side.
     """
     names = {id(m): name or "(model)" for name, m in model.named_modules()}
@@ -152,18 +161,19 @@ def pair(model: nn.Module, made: Sequence[nn.Module], units: Sequence[WeightUnit
     return paired
 
 
-def _fill(paired: Paired, index: int, unit: WeightUnit, module: nn.Module, name: str, plan: Mapping[str, Weight], sources: Mapping[str, Any]) -> None:  # fmt: skip
+def _fill(paired: Paired, index: int, unit: WeightUnit, module: nn.Module, name: str, plan: Mapping[str, Weight], sources: Mapping[str, Any] | None) -> None:  # fmt: skip
     has = owned(module)
     extra = [f"{name}.{k}" for k in has if k not in plan]
     if extra:
         raise WeightsError(f"{', '.join(extra)} ({type(module).__name__}) has no source in {_title(unit)}")
     for attribute, weight in plan.items():
-        exists = not weight.source or f"{index}|{weight.source}" in sources
+        known = sources is not None or not weight.optional
+        exists = not weight.source or sources is None or f"{index}|{weight.source}" in sources
         if attribute in has and exists:
             paired.slots.append(Slot(index, weight.source, weight, f"{name}.{attribute}", module, attribute))
         elif attribute in has:
             paired.notes.append(f"{name}.{attribute} has no Keras variable and keeps its initial value")
-        elif exists and weight.source:
+        elif exists and weight.source and known:
             raise WeightsError(
                 f"{name} ({type(module).__name__}) has no {attribute} for {weight.source} of {_title(unit)}"
             )

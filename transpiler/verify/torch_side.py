@@ -65,7 +65,7 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     first_meta, first = runs[0]
     torch.set_default_dtype(DTYPES[first_meta["floatx"]])
     recorder = Recorder([str(m.path) for m in job.converted])
-    model, stubs = _build(job)
+    model, stubs = build(job)
     result["stubs"], result["stage"] = stubs, "pairing"
     sources = {key[2:] for key in first if key.startswith("u|")}
     made = in_source_order(model, recorder.made, {str(m.path): m.source_orders for m in job.converted})
@@ -122,7 +122,8 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return json.loads(str(arrays.pop("meta"))), arrays
 
 
-def _build(job: Job) -> tuple[nn.Module, list[str]]:
+def build(job: Job) -> tuple[nn.Module, list[str]]:
+    """The model of the result, and the packages that stand-ins took the place of."""
     trains = (job.training.epoch,) if job.training is not None else ()
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(

@@ -13,13 +13,13 @@ from transpiler.ir.weights import by_module
 from transpiler.read.keras.evaluate.values import Instance, Model
 
 
-def units(model: Model, interpreter: Any) -> tuple[WeightUnit, ...]:
-    """The layers of a model that have weights, in the order in which torch constructs their modules.
+def layers_with_units(model: Model, interpreter: Any) -> list[tuple[Any, WeightUnit]]:
+    """The layers of a model that have weights, each with its unit, in the order in which torch constructs their modules.
 
     That is the order of construction in the program, but a layer that the program defines constructs all it is made
     of at once, whenever it made it under Keras.
     """
-    return tuple(_units(layers_of(model, interpreter), interpreter, set()))
+    return list(_units(layers_of(model, interpreter), interpreter, set()))
 
 
 def layers_of(model: Model, interpreter: Any) -> list[Any]:
@@ -39,7 +39,7 @@ def layers_of(model: Model, interpreter: Any) -> list[Any]:
     return list(found.values())
 
 
-def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[WeightUnit]:
+def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[tuple[Any, WeightUnit]]:
     known = [x for x in layers if isinstance(x, (Layer, Instance))]
     for layer in sorted(known, key=order_of):
         if id(layer) in seen:
@@ -50,17 +50,21 @@ def _units(layers: Iterable[Any], interpreter: Any, seen: set[int]) -> Iterator[
             modules = tuple(m for s in built.steps if s.weights for m in by_module(s.weights)) if built else ()
             unused = () if built else tuple(interpreter.variables_of(layer))
             if modules or unused:
-                name = layer.attributes.get("class_name", layer.rule.class_name or layer.rule.keras[0])
-                yield WeightUnit(name, layer.name, modules, layer.span, layer.index, unused)
+                yield layer, WeightUnit(class_of(layer), layer.name, modules, layer.span, layer.index, unused)
             continue
         own = own_weights(layer)
         common = layer.attributes["__common__"]
         if own:
             name = common.get("name")
             name = name if isinstance(name, str) else None
-            yield WeightUnit(layer.cls.name, name, (own,), common["span"], common["index"])
+            yield layer, WeightUnit(layer.cls.name, name, (own,), common["span"], common["index"])
         inner = [*layer.attributes.get("__inner__", ()), *unused_layers(layer)]
         yield from _units(inner, interpreter, seen)
+
+
+def class_of(layer: Layer) -> str:
+    """The class of one of Keras's layers, or the program's that derives from it."""
+    return layer.attributes.get("class_name", layer.rule.class_name or layer.rule.keras[0])
 
 
 def unused_layers(layer: Instance) -> list[Layer]:

@@ -50,14 +50,25 @@ class ClassWriter(ConstructorWriter, ForwardWriter):
         """Static names that `forward` reads → the attributes that hold them."""
         self.constructed: dict[str, int] = {}
         """The attributes of submodules as they are constructed → their places in the program's order of construction."""
+        self.chained: dict[str, list[int]] = {}
+        """Those that are chains → the places of what they are made of."""
         self.inner: set[str] = set()
         """Those of them that a side of a branch binds: they are stored there."""
 
     @property
     def source_order(self) -> tuple[str, ...]:
-        """The attributes of submodules in the program's order of construction; () if that is the order here."""
-        ordered = tuple(sorted(self.constructed, key=self.constructed.__getitem__))
-        return () if ordered == tuple(self.constructed) else ordered
+        """The attributes of submodules in the program's order of construction; () if that is the order here.
+
+        A chain is named part by part (`features.0`) where the program constructs something else in between.
+        """
+        parts = {name: self.chained.get(name, [place]) for name, place in self.constructed.items()}
+        places: dict[str, int] = {}
+        for name, own in parts.items():
+            others = [place for n, known in parts.items() if n != name for place in known]
+            between = any(min(own) < place < max(own) for place in others)
+            places |= {f"{name}.{i}": p for i, p in enumerate(own)} if between else {name: min(own)}
+        ordered = tuple(sorted(places, key=places.__getitem__))
+        return () if ordered == tuple(places) else ordered
 
     def as_module(self, op: Apply) -> bool:
         """Whether the step is a submodule (it has weights or a training state, or is used twice)."""

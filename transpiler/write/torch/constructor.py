@@ -102,6 +102,8 @@ class ConstructorWriter:
 
     def construct_member(self, member: Member, out: Lines) -> None:
         self.constructed.setdefault(self.attributes[member], member.order)
+        if member.parts:
+            self.chained[self.attributes[member]] = [part.order for part in member.parts]
         name = f"self.{self.attributes[member]}"
         if member.choice is not None:
             then, otherwise = (self.sequence(side) for side in (member.choice.then, member.choice.otherwise))

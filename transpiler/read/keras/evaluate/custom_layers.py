@@ -12,6 +12,7 @@ from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.layer_names import AutomaticName
 from transpiler.read.keras.evaluate.program_classes import (
     MODEL_KINDS,
     OWN_KINDS,
@@ -137,6 +138,8 @@ class CustomLayers:
             inner = self.called.pop()
             self.called_on.pop()
         layer.attributes.setdefault("__inner__", []).extend(inner)
+        for y in tensors(result):
+            self.nested.pop(y, None)  # a model inside that made it is a part of this layer
         self.remember(
             inputs,
             tensors(result),
@@ -301,6 +304,8 @@ class CustomLayers:
                 return Native("add_weight", lambda *a, **k: self.add_weight(value, list(a), k))
             if name == "build" and keras_base(value.cls) in MODEL_KINDS:
                 return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
+            if name == "__setattr__":
+                return Native(name, lambda n, v: None if isinstance(n, AutomaticName) else self.setattr(value, n, v))
             if name in ("dtype", "compute_dtype", "variable_dtype"):
                 return "float32"
             if name in ("add_loss", "add_metric"):

@@ -40,6 +40,7 @@ class CustomWeights:
         step = Step(module=code, fn="{self}", hint=hint, weights={"": Weight(hint)}, helpers=helpers)
         member = Member(code, hint, None, None, step, order=layer.attributes["__common__"]["index"])
         layer.attributes.setdefault("__weights__", {})[value] = member
+        layer.attributes.setdefault("__saved__", {})[value] = (given.get("name"), given.get("trainable") is not False)
         self.emit(Apply([value], [], step, member))
         self.origins[value] = Origin([], [value], lambda xs: None)
         return value

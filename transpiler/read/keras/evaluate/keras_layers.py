@@ -210,6 +210,8 @@ class KerasLayers:
         for y in outputs:
             if y not in inputs:
                 self.origins[y] = Origin(inputs, outputs, replay, layer)
+            elif layer is not None:
+                self.unchanged.add(y)
 
     def call_layer_function(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)

@@ -1,0 +1,72 @@
+"""Arrays as a file of Keras has them: where they stand, how large they are, and how to read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+AUTOMATIC = re.compile(r"(.*?)(?:_(\d+))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """One array of a file; `read` fetches it."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], Any] = field(repr=False)
+    computed: bool = False
+    """Whether it is made of what the file has, and cannot be written back."""
+
+    @property
+    def name(self) -> str:
+        """What the variable is called: the end of the path, without TensorFlow's `:0`."""
+        return self.path.rpartition("/")[2].removesuffix(":0")
+
+    @property
+    def counts(self) -> bool:
+        """Whether it holds integers: seeds and counters, no weights."""
+        return not self.dtype.startswith(("float", "bfloat"))
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.shape}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a legacy file has of one layer of the model."""
+
+    name: str
+    weights: Sequence[Stored]
+    """Their paths begin with the name of the group."""
+
+
+@dataclass(frozen=True)
+class LegacyFile:
+    """`.h5` as Keras 1, 2 and 3 write it: the layers of the model by name, in its order."""
+
+    groups: Sequence[Group]
+    own: Sequence[Stored]
+    """The variables of the model itself."""
+    keras1: bool = False
+    left_out: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class LayersFile:
+    """`.weights.h5`, also inside of `.keras`: a path of attributes for each object, with its variables by number."""
+
+    variables: dict[str, Sequence[Stored]]
+    """Path ("layers/dense_1"; empty for the model itself) → its variables in order."""
+    names: dict[str, str]
+    """Path → the name of the layer, where the file says it."""
+    left_out: Sequence[str] = ()
+
+
+def parts_of(name: str) -> tuple[str, int]:
+    """The parts of an automatic name: `dense_2` → ("dense", 2), `dense` → ("dense", 0)."""
+    base, number = AUTOMATIC.fullmatch(name).groups()  # type: ignore[union-attr]
+    return base, int(number or 0)
