@@ -50,11 +50,14 @@ def epoch_function(
         output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
         return text.format(output=output, target=ys[part.output])
 
-    parts = []
+    parts, named = [], []
     for loss in trainer.losses:
         text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
         if weighted:
             text = f"({text} * weight).mean()"
+        if loss.name:
+            named.append((loss.name, text))
+            text = loss.name
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
     metrics = [
         (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})")
@@ -78,8 +81,8 @@ def epoch_function(
         outs=outs,
         call=f"{method}({', '.join(xs)})",
         loss=" + ".join([*parts, *([f"{penalty}(model)"] if penalty else [])]),
-        activations=activations,
-        metrics=metrics,
+        activations=[*activations, *(f"{n} = {text}" for n, text in named)],
+        metrics=[*((n, n, f" * len({xs[0]})") for n, _ in named), *metrics],
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         scheduled=scheduled,
         progress=progress,

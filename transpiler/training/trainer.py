@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import ApiObject, ApiValue
-from transpiler.ir.program import tensors
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue
+from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
@@ -24,6 +24,8 @@ class OutputLoss:
     output: int
     measure: Measure
     weight: Any = None
+    name: str = ""
+    """What Keras calls it in its logs, where it is not the only one."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Trainer:
     @property
     def titles(self) -> list[str]:
         """What Keras calls the numbers of an epoch."""
-        return ["loss", *(m.name for m in self.metrics)]
+        return ["loss", *(n.name for n in self.losses if n.name), *(m.name for m in self.metrics)]
 
 
 Functions = Callable[[Function], int | None]
@@ -70,10 +72,11 @@ def trainer_of(
     endings: list[str],
     functions: Functions,
     recovers: Callable[[Any], bool],
+    makers: Callable[[Value], Any],
 ) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
-    `recovers` says whether Keras knows the logits of an output.
+    `recovers` says whether Keras knows the logits of an output, `makers` which layer makes it.
 
     Raises Declined for what is not translated.
     """
@@ -87,8 +90,9 @@ def trainer_of(
         raise Declined(TRAINING, "training of a model without a graph is not translated")
     outputs = tensors(model.outputs)
     shapes = [t.type.shape for t in outputs]
-    losses = per_output(known_here(compiled, "loss", None), len(shapes), "loss")
-    weights = per_output(known_here(compiled, "loss_weights", None), len(shapes), "loss_weights")
+    names = output_names(model, outputs, makers)
+    losses = per_output(known_here(compiled, "loss", None), names, "loss")
+    weights = per_output(known_here(compiled, "loss_weights", None), names, "loss_weights")
     predictions = tuple(
         Prediction(shape, name_of_ending(ending), name_of(loss), not ending and recovers(output))
         for shape, ending, loss, output in zip(shapes, endings, losses, outputs)
@@ -100,14 +104,18 @@ def trainer_of(
     ]
     if not found:
         raise Declined(TRAINING, "compile() without a loss is not translated")
+    if len(found) > 1 and not all(names):
+        raise Declined(TRAINING, "what Keras calls the losses of outputs without names depends on the session")
     metrics = [
         OutputMetric(
-            i, measure_of(MetricRule, metric, predictions[i], generation, functions), title(metric, predictions[i])
+            i,
+            measure_of(MetricRule, metric, predictions[i], generation, functions),
+            f"{names[i]}_{title(metric, predictions[i])}" if len(names) > 1 else title(metric, predictions[i]),
         )
-        for i, metric in metrics_of(known_here(compiled, "metrics", None), len(shapes))
+        for i, metric in metrics_of(known_here(compiled, "metrics", None), names, generation)
     ]
-    if metrics and len(shapes) > 1:
-        raise Declined(TRAINING, "metrics of several outputs are not translated")
+    if len(found) > 1 or len(names) > 1 and generation == KERAS2:
+        found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
     return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(endings))
 
 
@@ -116,25 +124,46 @@ def name_of_ending(text: str) -> str:
     return text.partition("(")[0].rpartition(".")[2]
 
 
-def per_output(value: Any, count: int, what: str) -> list[Any]:
+def output_names(model: Model, outputs: Sequence[Value], makers: Callable[[Value], Any]) -> list[str]:
+    """What Keras calls the outputs: after the layers that make them; "" where these have no names of their own."""
+    if isinstance(model.outputs, dict):
+        return list(model.outputs)
+    return [getattr(makers(x), "name", None) or "" for x in outputs]
+
+
+def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
     """A loss or a weight for each output."""
     if isinstance(value, dict):
-        raise Declined(TRAINING, f"compile({what}={{…}}) by the names of outputs is not translated")
+        if not set(value) <= set(names):
+            raise Declined(TRAINING, f"compile({what}={{…}}) names outputs that are not known by these names")
+        return [value.get(n) for n in names]
     if isinstance(value, (list, tuple)):
-        if len(value) != count:
-            raise Declined(TRAINING, f"compile({what}=…) has {len(value)} items for {count} outputs")
+        if len(value) != len(names):
+            raise Declined(TRAINING, f"compile({what}=…) has {len(value)} items for {len(names)} outputs")
         return list(value)
-    return [value] * count
+    return [value] * len(names)
 
 
-def metrics_of(value: Any, count: int) -> Iterator[tuple[int, Any]]:
-    """(output, metric) for all metrics of a `compile`."""
+def metrics_of(value: Any, names: Sequence[str], generation: str) -> list[tuple[int, Any]]:
+    """(output, metric) for all metrics of a `compile`, in the order in which `evaluate` gives them."""
     if value is None:
-        return
-    if isinstance(value, dict) or isinstance(value, (list, tuple)) and any(isinstance(v, (list, dict)) for v in value):
-        raise Declined(TRAINING, "metrics by output are not translated")
-    for metric in value if isinstance(value, (list, tuple)) else [value]:
-        yield 0, metric
+        return []
+    if len(names) == 1:
+        value = value.get(names[0], []) if isinstance(value, dict) else value
+        return [(0, metric) for metric in (value if isinstance(value, (list, tuple)) else [value])]
+    if not all(names):
+        raise Declined(TRAINING, "what Keras calls the metrics of outputs without names depends on the session")
+    if isinstance(value, dict):
+        each = [value.get(n) for n in names]
+    elif generation == KERAS2 and not any(isinstance(v, (list, tuple)) for v in value):
+        each = [value] * len(names)
+    elif len(value) == len(names):
+        each = list(value)
+    else:
+        raise Declined(TRAINING, f"compile(metrics=…) has {len(value)} items for {len(names)} outputs")
+    lists = [[] if m is None else list(m) if isinstance(m, (list, tuple)) else [m] for m in each]
+    order = range(len(names)) if generation == KERAS2 else sorted(range(len(names)), key=lambda i: names[i])
+    return [(i, metric) for i in order for metric in lists[i]]
 
 
 def name_of(value: Any) -> str:

@@ -311,7 +311,7 @@ class TrainingWriter:
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
         trainer = trainer_of(
-            compiled, self.generation, last_activations(root), self.functions_of_program, self.recovers
+            compiled, self.generation, last_activations(root), self.functions_of_program, self.recovers, self.maker_of
         )
         if trainer.needs_logits:
             split_logits(root)
@@ -386,6 +386,11 @@ class TrainingWriter:
         if self.functions.get(name, text) != text or name in self.scopes.names_at(self.source.tree.body[0]):
             raise Declined(TRAINING, f"the file has two functions {name}()")
         self.functions = {name: text, **self.functions}
+
+    def maker_of(self, output: Value) -> Any:
+        """The layer that makes an output."""
+        origin = self.interpreter.origins.get(output)
+        return origin.layer if origin is not None else None
 
     def recovers(self, output: Value) -> bool:
         """Whether Keras knows the logits of an output; also where that cannot be told."""
