@@ -79,7 +79,7 @@ def test_a_metric_is_keras_own(name: str, options: dict, generation: str, classe
     for p, y in batches:
         metric.update_state(y, p)
     loss = OutputLoss(0, Measure("{output}.mean()"))
-    trainer = Trainer(SimpleNamespace(), (output,), (loss,), (OutputMetric(0, measure, "metric"),), ("",))
+    trainer = Trainer(SimpleNamespace(), (output,), (loss,), (OutputMetric(0, measure, "metric"),), ("",), ("",))
     text = epoch_function("run_epoch", trainer, 1, (), False, False, False).text
     names = {"math": math, "torch": torch, "F": F, "nn": nn, "Tensor": Tensor, "DataLoader": DataLoader}
     exec(measure.function[1], names)

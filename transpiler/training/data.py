@@ -40,6 +40,8 @@ class DataWriter:
     weighted: bool
     function: Callable[..., str]
     takes: Callable[..., None]
+    input_names: Sequence[str] = ()
+    """What the program calls the inputs; "" for none."""
 
     @property
     def inputs(self) -> list[str]:
@@ -61,8 +63,8 @@ class DataWriter:
         """Arrays as tensors: inputs, targets and, where the training has them, weights of the samples."""
         if given.get("y") is None or is_none(given["y"]):
             raise Declined(TRAINING, "data without targets is not translated")
-        inputs = parts(given.get("x"), len(self.inputs), "inputs")
-        targets = parts(given["y"], len(self.targets), "targets")
+        inputs = parts(given.get("x"), len(self.inputs), "inputs", self.input_names)
+        targets = parts(given["y"], len(self.targets), "targets", self.trainer.names)
         found = [tensor(text, dtype) for text, dtype in zip((*inputs, *targets), (*self.inputs, *self.targets))]
         if not self.weighted:
             return found
@@ -134,10 +136,15 @@ def remaining(node: ast.expr, value: Any) -> str:
     return code_of(1 - value) if plain else f"(1 - {ast.unparse(node)})"
 
 
-def parts(node: ast.expr | None, count: int, what: str) -> list[str]:
-    """The texts of several inputs or targets, which have to be written one by one."""
+def parts(node: ast.expr | None, count: int, what: str, names: Sequence[str] = ()) -> list[str]:
+    """The texts of several inputs or targets, which have to be written one by one, or by `names`."""
     if node is None:
         raise Declined(TRAINING, f"there are no {what}")
+    if isinstance(node, ast.Dict):
+        keys = [k.value if isinstance(k, ast.Constant) else None for k in node.keys]
+        if not all(names) or sorted(map(str, keys)) != sorted(names):
+            raise Declined(TRAINING, f"the {what} are not given by the names that the model has for them")
+        return [ast.unparse(node.values[keys.index(n)]) for n in names]
     if isinstance(node, (ast.List, ast.Tuple)) and len(node.elts) == count:
         return [ast.unparse(n) for n in node.elts]
     if count != 1 or isinstance(node, (ast.Dict, ast.List, ast.Tuple)):

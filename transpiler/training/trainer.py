@@ -45,6 +45,8 @@ class Trainer:
     predictions: tuple[Prediction, ...]
     losses: tuple[OutputLoss, ...]
     metrics: tuple[OutputMetric, ...]
+    names: tuple[str, ...] = ()
+    """What Keras calls the outputs; "" where that is not known."""
     endings: tuple[str, ...] = ()
     """The last activation of each output, over `{0}`; "" for none that can be taken off."""
 
@@ -116,7 +118,7 @@ def trainer_of(
     ]
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
-    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(endings))
+    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(names), tuple(endings))
 
 
 def name_of_ending(text: str) -> str:

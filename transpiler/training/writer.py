@@ -568,7 +568,9 @@ class TrainingWriter:
         return data.batches("val_batches", node, value, steps, False, names, False)
 
     def data_of(self, training: Training) -> DataWriter:
-        return DataWriter(training.trainer, training.weighted, self.function, self.takes)
+        inputs = tensors(training.trainer.compiled.model.inputs)
+        names = [self.interpreter.input_names.get(x, "") for x in inputs]
+        return DataWriter(training.trainer, training.weighted, self.function, self.takes, names)
 
     def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args] | tuple[Instance, ast.expr]]:
         """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""

@@ -16,6 +16,6 @@ model.compile(opt, loss=["mse", "sparse_categorical_crossentropy"], loss_weights
 rng = np.random.default_rng(0)
 xa, xb = rng.random((100, 4)), rng.random((100, 3))
 p, k = rng.random(100), rng.integers(0, 3, 100)
-model.fit([xa, xb], [p, k], epochs=2, verbose=0, validation_split=0.2)
+model.fit({"b": xb, "a": xa}, {"kind": k, "price": p}, epochs=2, verbose=0, validation_split=0.2)
 print([float(v) for v in model.evaluate([xa, xb], [p, k], verbose=0)])
 

@@ -62,6 +62,8 @@ class KerasInterpreter(
         self.layers: list[Any] = []
         """Every layer object and model, in construction order."""
         self.models: list[Model] = []
+        self.input_names: dict[Any, str] = {}
+        """Inputs that the program names → their names."""
         self.initializing = False
         """Whether an initializer of the program is being evaluated."""
         self.owners: list[Any] = []

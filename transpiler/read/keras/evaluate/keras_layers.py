@@ -106,6 +106,8 @@ class KerasLayers:
         dtype = dtype if isinstance(dtype, str) else getattr(dtype, "leaf", None) or "float32"
         name = given.get("name")
         value = Value(TensorType((None, *dims), dtype), name if isinstance(name, str) and name.isidentifier() else "x")
+        if isinstance(name, str):
+            self.input_names[value] = name
         self.origins[value] = Origin([], [value], lambda xs: None)
         self.graph_inputs.add(value)
         return value
