@@ -92,6 +92,9 @@ def trainer_of(
         raise Declined(TRAINING, "training of a model without a graph is not translated")
     outputs = tensors(model.outputs)
     shapes = [t.type.shape for t in outputs]
+    masks = model.attributes.get("__masks__") or {}
+    if any(masks.get(x) is not None for x in outputs):
+        raise Declined(TRAINING, "Keras leaves masked steps of the outputs out of the loss")
     names = output_names(model, outputs, makers)
     losses = per_output(known_here(compiled, "loss", None), names, "loss")
     weights = per_output(known_here(compiled, "loss_weights", None), names, "loss_weights")

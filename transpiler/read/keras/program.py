@@ -92,7 +92,7 @@ class Recorder(TrainingCalls, Pipelines, KerasInterpreter):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if name == "summary":
                 self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
-            elif name == "build" and isinstance(model, Instance):
+            elif name == "build":
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
             elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
