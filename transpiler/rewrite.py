@@ -162,6 +162,8 @@ class Rewriter:
         writer.write()
         self.untrained |= writer.declined
         self.training += writer.plans
+        for finding in writer.notes:
+            self.findings.add(finding)
         for penalties in writer.penalties:
             self.findings.items[:] = [f for f in self.findings.items if not covers(f, penalties)]
         for node in writer.handled:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from transpiler.verify import live
 from transpiler.verify.job import read_job
+from transpiler.verify.keras_fit import sum_gradients
 from transpiler.verify.keras_side import in_plan_order, pair
 
 weights, script = sys.argv[2], Path(sys.argv[3])
@@ -31,6 +32,8 @@ def begin(model: object) -> None:
     if len(begun) == 1:
         np.savez(weights, **{f"u|{k}": v.numpy() for k, v in pair(units, job, model).items()})
     live.silence(model)
+    if getattr(model, "optimizer", None) is not None:
+        sum_gradients(model.optimizer)
 
 
 def without_chance(method):

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Finding, Severity, excerpt
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import ApiObject, ApiValue, Args
+from transpiler.ir.model import KERAS3, ApiObject, ApiValue, Args, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
@@ -113,6 +113,8 @@ class TrainingWriter:
         """The statements that they stand in."""
         self.plans: list[tuple[Any, TrainingPlan]] = []
         """Models, and how they are trained."""
+        self.notes: list[Finding] = []
+        """What is not quite the same in training."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
         self.penalties: list[Penalties] = []
@@ -323,6 +325,7 @@ class TrainingWriter:
             fitted = [e for e in evaluations if e.method == "fit"]
             changing = any(getattr(r, "changes_rate", False) for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
+            self.note_differences(training, compiled)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
             if training.code.schedule is not None:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
@@ -378,6 +381,19 @@ class TrainingWriter:
         own = training.receiver.rpartition(".")[0]
         names = [n for n in (training.optimizer, training.scheduler) if n]
         return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in names]
+
+    def note_differences(self, training: Training, compiled: TrainingCall) -> None:
+        """Notes what torch does in its own way when it trains a model."""
+        layers = layers_of(compiled.model, self.interpreter)
+        kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
+        found = []
+        if "BatchNormalization" in kinds:
+            found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
+        plain = training.code is not None and training.code.function == "torch.optim.SGD"
+        if "Embedding" in kinds and not plain and self.generation == KERAS3:
+            found.append("gradients of rows that are looked up twice are added up before the optimizer squares them")
+        span = self.source.span(compiled.node)
+        self.notes += [Finding("K2T501", Severity.NOTE, text, "", span, excerpt(span)) for text in found]
 
     def own_function(self, name: str, text: str) -> None:
         """Notes a function of a loss. Raises Declined if the file has another one of this name."""

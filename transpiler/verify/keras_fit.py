@@ -30,6 +30,7 @@ def fit(work: Work, job: Job) -> None:
             work.meta["fit_missing"] = str(error)
             return
     exact_schedule(model.optimizer)
+    sum_gradients(model.optimizer)
     shapes = [x.shape for x in work.cases[0]]
     before = {id(v): v.numpy() for v in work.variables}
     outputs = [np.asarray(y) for y in work.subject.call(work.cases[0])]
@@ -44,6 +45,21 @@ def fit(work: Work, job: Job) -> None:
     work.meta["fit_steps"] = job.steps
     for v in work.variables:
         v.assign(before[id(v)])
+
+
+def sum_gradients(optimizer: Any) -> None:
+    """Makes an optimizer see one gradient for each row of an embedding.
+
+    Where a row is looked up several times, Keras 3 has TensorFlow square each of its gradients by itself; legacy Keras and
+    the other backends add them up first, as torch does.
+    """
+    import tensorflow as tf
+
+    apply = getattr(optimizer, "apply", None)
+    if apply is not None:
+        optimizer.apply = lambda grads, variables=None: apply(
+            [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads], variables
+        )
 
 
 def exact_schedule(optimizer: Any) -> None:

@@ -33,7 +33,7 @@ def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
     steps = int(check.meta["fit_steps"])
     worst = 0.0
     for step in range(steps):
-        xs = tensors([arrays[f"fitx|{step}|{k}"] for k in range(len(check.meta["cases"][0]))], check.dtype)
+        xs = check.as_declared([arrays[f"fitx|{step}|{k}"] for k in range(len(check.meta["cases"][0]))])
         ys = tensors([arrays[f"fity|{step}|{k}"] for k in range(len(plan.targets))], check.dtype)
         found = names[plan.epoch](check.model, [(*xs, *ys)], *options)
         values = np.array(found if isinstance(found, tuple) else (found,), dtype=np.float64)

@@ -184,11 +184,16 @@ class Check:
 
     def inputs(self, case: int, grad: bool = False) -> list[Tensor]:
         shapes = self.meta["cases"][case]
-        found = tensors([self.arrays[f"in|{case}|{k}"] for k in range(len(shapes))], self.dtype)
+        found = self.as_declared([self.arrays[f"in|{case}|{k}"] for k in range(len(shapes))])
         for k, x in enumerate(found):
             if grad and f"gradin|{k}" in self.arrays:
                 x.requires_grad_(True)
         return found
+
+    def as_declared(self, arrays: list[np.ndarray]) -> list[Tensor]:
+        """Inputs as tensors; numbers of words are integers, for which Keras takes floats as well."""
+        ids = self.meta.get("ids") or [False] * len(arrays)
+        return tensors([a.astype(np.int64) if known else a for a, known in zip(arrays, ids)], self.dtype)
 
     def keras(self, prefix: str) -> list[np.ndarray]:
         found = []

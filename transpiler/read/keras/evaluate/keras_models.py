@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Value, replace_tensors, tensors
@@ -83,7 +84,24 @@ class KerasModels:
             if shape is not None:
                 model.inputs = model.outputs = self.make_input({"shape": shape[0], "dtype": shape[1]}, [])
         if model.outputs is not None:
-            model.outputs = self.call(layer, [model.outputs], {})
+            try:
+                model.outputs = self.call(layer, [model.outputs], {})
+            except Declined as declined:
+                if declined.code != "K2T202" or not self.takes_any_length(model.layers[0]):
+                    raise
+                model.inputs = model.outputs = None  # its shape is said later, by `build`
+
+    def takes_any_length(self, layer: Any) -> bool:
+        """Whether a layer says of its inputs no more than that they are numbers of words."""
+        return (
+            isinstance(layer, Layer)
+            and layer.rule.keras[0] == "Embedding"
+            and self.first_shape(layer)
+            == (
+                (None,),
+                "int32",
+            )
+        )
 
     def first_shape(self, layer: Any) -> tuple[Any, Any] | None:
         """The input shape (without batch) that a Sequential's first layer declares, and its dtype."""
@@ -232,9 +250,11 @@ class KerasModels:
                 "K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict / torch.save."
             )
             return Unknown(f"the result of {name}()")
+        guessed = bool(model.layers) and self.takes_any_length(model.layers[0])  # type: ignore[index]
         if name == "build" and model.sequential and model.inputs is None:
             shape = args[0] if args else kwargs.get("input_shape")
-            model.inputs = model.outputs = self.make_input({"shape": tuple(shape)[1:]}, [])
+            dtype = {"dtype": "int32"} if guessed else {}
+            model.inputs = model.outputs = self.make_input({"shape": tuple(shape)[1:], **dtype}, [])
             for layer in model.layers or []:
                 model.outputs = self.call(layer, [model.outputs], {})
             return None
