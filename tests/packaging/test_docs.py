@@ -73,3 +73,10 @@ def test_the_json_page_names_every_key(root: Path, heading: str, item: Outcome |
     section = (root / "docs" / "json.md").read_text().split(heading, 1)[1].split("\n## ")[0]
     first_cells = re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE)
     assert re.findall(r"`(\w+)`", " ".join(first_cells)) == list(item.to_json())
+
+
+def test_the_readme_shows_the_sample_of_training_code(root: Path):
+    shown = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), flags=re.S)
+    for name in ("training_keras.py", "training_torch.py"):
+        text = (root / "samples" / name).read_text()
+        assert any(part in text for part in shown if "epochs" in part), name

@@ -49,7 +49,7 @@ class SparseCategoricalAccuracy(MetricRule):
     signature = "name=None, dtype=None"
 
     def lower(self, a: Args, output: Prediction) -> Measure:
-        target = "{target}.view({output}.shape[:-1])"
+        target = "{target}.flatten()" if len(output.shape) == 2 else "{target}.view({output}.shape[:-1])"
         text = f"({{output}}.argmax(dim=-1) == {target}).float().mean()"
         return Measure(text, on_logits=output.logits == "softmax", rising=True, target="classes")
 
