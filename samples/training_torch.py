@@ -28,7 +28,7 @@ class Adam(torch.optim.Adam):
         return super().step(closure)
 
 
-def keras_file(name: str) -> str:
+def cached_file(name: str) -> str:
     """The path of a data file in the cache that Keras has; it is fetched from where Keras fetches it."""
     path = os.path.join(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "datasets", name)
     if not os.path.exists(path):
@@ -39,7 +39,7 @@ def keras_file(name: str) -> str:
 
 def load_mnist(path="mnist.npz"):
     """Digits of 28 x 28 pixels: ((images, labels) to train with, (images, labels) to test with)."""
-    with np.load(keras_file(path)) as data:
+    with np.load(cached_file(path)) as data:
         return (data["x_train"], data["y_train"]), (data["x_test"], data["y_test"])
 
 

@@ -564,7 +564,7 @@ class Build(%0: [?, 8]) of (units=4):
   return %1
 def build(odd=False, units=4):
   if odd:
-    raise NotImplementedError('K2T101: the layer HashedCrossing is not translated: torch has no tensors of strings')
+    raise NotImplementedError('K2T101: the layer HashedCrossing is not translated: torch has no tensors of strings, as which numbers are hashed as well')
   else:
   Build(units=units)
 """,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transpiler.diagnostics import Declined, Span
 
+_MODULE = re.compile(r"[\"'](keras|tensorflow|tf_keras|keras_applications)(\.\w+)*[\"']")
 _KERAS = re.compile(r"\b(keras|tensorflow|tf_keras|tf|keras_applications)\b")
 
 
@@ -87,7 +88,20 @@ class SourceModule:
 
     @property
     def mentions_keras(self) -> bool:
-        return bool(_KERAS.search(self.text))
+        """Whether the code names Keras; what comments and texts say does not count, but for names of modules."""
+        if not _KERAS.search(self.text):
+            return False
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+        except (tokenize.TokenError, IndentationError, SyntaxError):
+            return True
+        return any(
+            t.type == tokenize.NAME
+            and _KERAS.fullmatch(t.string)
+            or t.type == tokenize.STRING
+            and _MODULE.fullmatch(t.string)
+            for t in tokens
+        )
 
 
 def parse(text: str, path: Path, name: str, package: bool = False) -> SourceModule:
