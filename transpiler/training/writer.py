@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Severity, excerpt
@@ -133,7 +133,10 @@ class TrainingWriter:
                 group = by_compile.setdefault(owner, [])
                 if node not in group:
                     group.append(node)
-        self.several = sum(owner is not None for owner in by_compile) > 1
+        receivers = {
+            ast.unparse(o.func.value) for o in by_compile if o is not None and isinstance(o.func, ast.Attribute)
+        }
+        self.several = len(receivers) > 1
         for owner, group in by_compile.items():
             try:
                 self.write_group(owner, group)
@@ -286,6 +289,8 @@ class TrainingWriter:
         except Declined:
             self.functions, self.edits, self.edit.replaced, self.edit.removed, self.edit.helpers = outer
             raise
+        if training is not None and training.code is not None:
+            self.write_rates(training)
         self.handled.update(group)
         if training is not None and training.penalties is not None:
             self.penalties.append(training.penalties)
@@ -323,7 +328,9 @@ class TrainingWriter:
         learns = methods & {"fit", "train_on_batch"}
         if learns:
             fitted = [e for e in evaluations if e.method == "fit"]
-            changing = any(getattr(r, "changes_rate", False) for e in fitted for r, _ in self.callbacks(e))
+            changing = bool(rate_places(self.scopes.statement, training.receiver)) or any(
+                getattr(r, "changes_rate", False) for e in fitted for r, _ in self.callbacks(e)
+            )
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
             self.note_differences(training, compiled)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
@@ -355,7 +362,13 @@ class TrainingWriter:
                 "DataLoader" if loads else "Iterable",
                 training.penalty,
             )
-            self.functions[name] = training.epoch.text
+            same = [
+                n for n, t in self.functions.items() if t == training.epoch.text.replace(f"def {name}(", f"def {n}(", 1)
+            ]
+            if same:  # the model is compiled anew
+                training.epoch = replace(training.epoch, name=same[0])
+            else:
+                self.functions[name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
             self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
             for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
@@ -394,6 +407,18 @@ class TrainingWriter:
             found.append("gradients of rows that are looked up twice are added up before the optimizer squares them")
         span = self.source.span(compiled.node)
         self.notes += [Finding("K2T501", Severity.NOTE, text, "", span, excerpt(span)) for text in found]
+
+    def write_rates(self, training: Training) -> None:
+        """Learning rates that the program sets and reads by hand."""
+        for node, value in rate_places(self.scopes.statement, training.receiver):
+            if node in self.gone:
+                continue
+            optimizer = training.optimizer
+            if value is None:
+                self.replace_expression(node, f"{optimizer}.param_groups[0]['lr']")
+            else:
+                lines = [f"for group in {optimizer}.param_groups:", f"    group['lr'] = {ast.unparse(value)}"]
+                self.replace(self.scopes.statement[node], "\n".join(lines))
 
     def own_function(self, name: str, text: str) -> None:
         """Notes a function of a loss. Raises Declined if the file has another one of this name."""
@@ -753,6 +778,28 @@ class TrainingWriter:
         if edits.get(node, text) != text:
             raise Declined(TRAINING, "this expression means different things each time it is evaluated")
         edits[node] = text
+
+
+def rate_places(places: Iterable[ast.AST], receiver: str) -> list[tuple[ast.AST, ast.expr | None]]:
+    """Where a program sets the learning rate of the optimizer of a model (to which value), and where it reads it (None)."""
+    names = {f"{receiver}.optimizer.{n}" for n in ("lr", "learning_rate")}
+    found: list[tuple[ast.AST, ast.expr | None]] = []
+    for node in places:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and ast.unparse(node.targets[0]) in names:
+            found.append((node.targets[0], node.value))
+        if not isinstance(node, ast.Call):
+            continue
+        function = ast.unparse(node.func)
+        leaf, first = function.rpartition(".")[2], ast.unparse(node.args[0]) if node.args else ""
+        if leaf == "set_value" and first in names and len(node.args) == 2:
+            found.append((node, node.args[1]))
+        elif leaf == "assign" and function.rpartition(".")[0] in names and node.args:
+            found.append((node, node.args[0]))
+        elif (
+            leaf in ("get_value", "eval") and first in names or leaf == "numpy" and function.rpartition(".")[0] in names
+        ):
+            found.append((node, None))
+    return found
 
 
 def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:
