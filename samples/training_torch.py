@@ -16,7 +16,7 @@ epochs = 15
 
 
 class Adam(torch.optim.Adam):
-    """Adam as Keras has it: epsilon is added before the second moment is corrected for its start at zero."""
+    """Adam as Keras has it: epsilon is added before the second moment is corrected."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-7, **options):
         super().__init__(params, lr, betas, eps, **options)
@@ -24,23 +24,27 @@ class Adam(torch.optim.Adam):
     def step(self, closure=None):
         for group in self.param_groups:
             group["steps"] = group.get("steps", 0) + 1
-            group["eps"] = self.defaults["eps"] / math.sqrt(1 - group["betas"][1] ** group["steps"])
+            correction = 1 - group["betas"][1] ** group["steps"]
+            group["eps"] = self.defaults["eps"] / math.sqrt(correction)
         return super().step(closure)
 
 
 def cached_file(name: str) -> str:
-    """The path of a data file in the cache that Keras has; it is fetched from where Keras fetches it."""
-    path = os.path.join(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "datasets", name)
+    """The path of a file in Keras's cache, fetched from where Keras fetches it."""
+    home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
+    path = os.path.join(home, "datasets", name)
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        torch.hub.download_url_to_file(f"https://storage.googleapis.com/tensorflow/tf-keras-datasets/{name}", path)
+        url = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+        torch.hub.download_url_to_file(url + name, path)
     return path
 
 
 def load_mnist(path="mnist.npz"):
-    """Digits of 28 x 28 pixels: ((images, labels) to train with, (images, labels) to test with)."""
+    """Digits of 28 x 28 pixels: (images, labels) to train with, and to test with."""
     with np.load(cached_file(path)) as data:
-        return (data["x_train"], data["y_train"]), (data["x_test"], data["y_test"])
+        train = data["x_train"], data["y_train"]
+        return train, (data["x_test"], data["y_test"])
 
 
 def init_weights(module: nn.Module) -> None:

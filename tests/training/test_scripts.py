@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import printed
+from run_scripts import printed
 
 from transpiler.verify.run import verify_file
 

@@ -58,7 +58,7 @@ def test_a_right_conversion_passes(verify, generation):
     assert result.gradients["inference"]["compared"] == 7
     assert result.gradients["max_rel"] < 1e-12
     assert list(result.to_json()) == [
-        "entry", "status", "tier", "parameters", "forward", "training", "gradients", "first_divergence",
+        "entry", "status", "tier", "parameters", "forward", "training", "gradients", "fitting", "first_divergence",
         "trained_apart", "assumptions", "findings", "seconds",
     ]  # fmt: skip
 

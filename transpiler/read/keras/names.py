@@ -64,6 +64,8 @@ def canonical(path: str) -> str:
         return path  # TensorFlow 1 has another grid of pixels
     if path in ("tensorflow.compat.v1.nn", "tensorflow.compat.v1.nn.dropout"):
         return path  # which is told what to keep
+    if path.startswith("tensorflow.compat.v1.nn.") and path.endswith("cross_entropy_with_logits"):
+        return path  # which has other arguments
     for old, new in (
         ("tensorflow.python.ops.init_ops_v2.", "keras.initializers."),
         ("tensorflow.initializers.", "keras.initializers."),

@@ -6,6 +6,7 @@ Where probabilities come straight from a sigmoid or softmax, Keras goes by the l
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from transpiler.diagnostics import Declined
@@ -296,7 +297,7 @@ class OfLogits(SampleLoss):
     )
     signature = "labels, logits, axis=-1"
     signatures = {
-        f"tensorflow.compat.v1.nn.{leaf}": "_sentinel=None, labels=None, logits=None, dim=-1, name=None, axis=None"
+        f"tensorflow.compat.v1.nn.{leaf}": "labels=None, logits=None, dim=-1, name=None, axis=None"
         for leaf in (
             "sigmoid_cross_entropy_with_logits",
             "softmax_cross_entropy_with_logits",
@@ -308,6 +309,7 @@ class OfLogits(SampleLoss):
     examples = (
         example("tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.nn.sigmoid(x), logits=y)", x=(3, 4), y=(3, 4)),
         example("tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), y)", x=(3, 4), y=(3, 4)),
+        example("tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(tf.nn.softmax(x), y)", x=(3, 4), y=(3, 4)),
         example("tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x, axis=1), y, axis=1)", x=(2, 3, 4), y=(2, 3, 4)),
         example("tf.nn.sparse_softmax_cross_entropy_with_logits(labels=i, logits=y)", i=(4, "ids", 2, 3), y=(2, 3, 4)),
     )  # fmt: skip
@@ -325,4 +327,10 @@ class OfLogits(SampleLoss):
         if "sigmoid" in path:
             return Binary().lower("ops.binary_crossentropy", named)
         rule, leaf = (Sparse(), "sparse_categorical") if "sparse" in path else (Categorical(), "categorical")
-        return rule.lower(f"ops.{leaf}_crossentropy", named)
+        lowering = rule.lower(f"ops.{leaf}_crossentropy", named)
+        labels = a.labels
+        if path.endswith("compat.v1.nn.softmax_cross_entropy_with_logits") and isinstance(labels, Operand):
+            first, *rest = lowering.steps  # TensorFlow 1 takes the labels for constants
+            first = replace(first, fn=(first.fn or "").replace(str(labels), f"{labels}.detach()"))
+            lowering.steps = [first, *rest]
+        return lowering
