@@ -19,6 +19,8 @@ _SEEDED = "draws random numbers, which cannot be compared"
 _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
+_MIXED = "scales the loss for mixed precision, which is not translated"
+
 _REASONS: dict[str, tuple[str, ...]] = {
     _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
     _STRINGS: ("layers.Hashing", "layers.HashedCrossing"),
@@ -114,6 +116,12 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
+    _MIXED: ("optimizers.LossScaleOptimizer",),
+    "which weights it takes for matrices depends on their shapes and paths in Keras": ("optimizers.Muon",),
+    "gives each weight an optimizer of its own": ("optimizers.MultiOptimizer", "optimizers.OptimizerMap"),
+    "which average it goes on from depends on the backend that Keras runs on": ("optimizers.ScheduleFreeAdamW",),
+    "an optimizer of the program is not translated": ("optimizers.Optimizer", "optimizers.legacy.Optimizer"),
+    "a schedule of the program is not translated": ("optimizers.schedules.LearningRateSchedule",),
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {

@@ -37,6 +37,7 @@ from transpiler.training.pipelines import pipeline_text
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
+from transpiler.training.whole_weights import check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -310,6 +311,8 @@ class TrainingWriter:
             fitted = [e for e in evaluations if e.method == "fit"]
             changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
+            if training.code.whole:
+                check_whole(layers_of(model, self.interpreter), self.interpreter.built, training.code.whole)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
             if training.code.schedule is not None:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
@@ -417,7 +420,8 @@ class TrainingWriter:
         assert training.code is not None
         code = training.code
         made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
-        self.edit.helpers += [h for h in code.helpers if h not in self.edit.helpers]
+        helpers = (*code.helpers, *(code.schedule.helpers if code.schedule is not None else ()))
+        self.edit.helpers += [h for h in helpers if h not in self.edit.helpers]
         self.edit.dropped_names |= set(code.helpers)
         lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
         if code.schedule is not None:
