@@ -56,10 +56,10 @@ def exact_numbers(optimizer: Any) -> None:
     owners = [vars(optimizer), *([vars(schedule)] if hasattr(schedule, "get_config") else []), hyper]
     for values in owners:
         for name, value in list(values.items()):
-            if isinstance(value, float) and name != "_initial_accumulator_value":  # which fills an array
-                values[name] = tf.constant(value, tf.float64)
+            if isinstance(value, float):
+                values[name] = np.float64(value)
             elif isinstance(value, list) and value and all(isinstance(v, float) for v in value):
-                values[name] = [tf.constant(v, tf.float64) for v in value]
+                values[name] = [np.float64(v) for v in value]
     if hasattr(optimizer, "_current_learning_rate"):  # of legacy Keras, which keeps what the schedule said
         optimizer._current_learning_rate = tf.Variable(schedule(optimizer.iterations), trainable=False)
 
