@@ -11,7 +11,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import ApiObject, ApiValue, Args
+from transpiler.ir.model import ApiObject, ApiValue, Args, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.trees import nodes
@@ -29,10 +29,11 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.callbacks import CallbackRule, Loop, torch_file
 from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
+from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
-from transpiler.training.penalties import Penalties, penalties_of
+from transpiler.training.penalties import penalties_of
 from transpiler.training.pipelines import pipeline_text
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
@@ -69,7 +70,10 @@ class Training:
     scheduler: str = ""
     penalty: str = ""
     """The function that adds up what is added to the loss for the weights."""
-    penalties: Penalties | None = None
+    constrain: str = ""
+    """The function that changes the weights after every step."""
+    covered: list[Layer] = field(default_factory=list)
+    """The layers whose regularizers and constraints these are."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -112,8 +116,8 @@ class TrainingWriter:
         """The statements that they stand in."""
         self.plans: list[tuple[Any, TrainingPlan]] = []
         """Models, and how they are trained."""
-        self.penalties: list[Penalties] = []
-        """The regularizers that are translated."""
+        self.covered: list[Layer] = []
+        """The layers whose regularizers and constraints are translated."""
 
     def write(self) -> None:
         """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
@@ -275,8 +279,8 @@ class TrainingWriter:
             self.functions, self.edits, self.edit.replaced, self.edit.removed, self.edit.helpers = outer
             raise
         self.handled.update(group)
-        if training is not None and training.penalties is not None:
-            self.penalties.append(training.penalties)
+        if training is not None:
+            self.covered += training.covered
         if owner is not None and owner in self.scopes.scope:
             self.handled.add(owner)
         if training is not None and training.epoch is not None and training.code is not None:
@@ -326,7 +330,9 @@ class TrainingWriter:
         inputs = len(tensors(model.inputs))
         if methods & {"fit", "evaluate", "train_on_batch", "test_on_batch"}:
             code = training.code
-            training.penalty = self.penalty_of(training, model)
+            training.penalty = self.on_weights(training, model, penalties_of, "penalty")
+            if learns:
+                training.constrain = self.on_weights(training, model, constraints_of, "constrain")
             own = training.receiver.rpartition(".")[2] if self.several else ""
             name = self.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
             used = [e for e in evaluations if e.method in ("fit", "evaluate")]
@@ -341,6 +347,7 @@ class TrainingWriter:
                 progress,
                 "DataLoader" if loads else "Iterable",
                 training.penalty,
+                training.constrain,
             )
             self.functions[name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
@@ -367,14 +374,17 @@ class TrainingWriter:
         names = [n for n in (training.optimizer, training.scheduler) if n]
         return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in names]
 
-    def penalty_of(self, training: Training, model: Model) -> str:
-        """The function for the regularizers of a model; "" if there are none."""
-        found = penalties_of(layers_of(model, self.interpreter), self.interpreter.built, self.generation)
+    def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
+        """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
+        found = find(layers_of(model, self.interpreter), self.interpreter.built, self.generation)
         if found is None:
             return ""
-        training.penalties = found
-        name = self.names.take("penalty")
+        training.covered += found.layers
+        if not found.of_place:
+            return ""
+        name = self.names.take(name)
         self.functions[name] = found.text(name)
+        self.edit.helpers += [h for h in found.helpers if h not in self.edit.helpers]
         return name
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:

@@ -18,6 +18,7 @@ from transpiler.rules.training.base import (
     ScheduleRule,
     TrainingRule,
 )
+from transpiler.rules.training.constraints import ConstraintRule
 from transpiler.rules.training.regularizers import RegularizerRule
 
 Rule = TypeVar("Rule", bound=TrainingRule)
@@ -50,4 +51,13 @@ def known(base: type[Rule], value: object, generation: str) -> tuple[Rule, Args]
     return rule, rule.bind(value.args if made else (), value.kwargs if made else {}, generation)
 
 
-__all__ = ["LossRule", "MetricRule", "OptimizerRule", "RegularizerRule", "ScheduleRule", "known", "training_rules"]
+__all__ = [
+    "ConstraintRule",
+    "LossRule",
+    "MetricRule",
+    "OptimizerRule",
+    "RegularizerRule",
+    "ScheduleRule",
+    "known",
+    "training_rules",
+]
