@@ -10,7 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 TARGET = Path(__file__).resolve().parent.parent / "transpiler" / "rules" / "public_names.json"
-FAMILIES = ("layers", "activations", "initializers", "regularizers", "constraints", "ops", "ops.image", "backend")
+FAMILIES = (
+    *("layers", "activations", "initializers", "regularizers", "constraints", "ops", "ops.image", "backend"),
+    *("optimizers", "optimizers.schedules", "optimizers.legacy", "losses", "metrics", "callbacks"),
+)
 
 
 def exported(module: ModuleType | None) -> set[str]:

@@ -38,6 +38,7 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("CosineDecay", (0.01, 40), {"warmup_target": 0.1, "warmup_steps": 10, "alpha": 0.01}),
     ("CosineDecay", (0.1, 40), {"warmup_target": 0.1, "warmup_steps": 10}),
     ("CosineDecay", (0.2, 40), {"warmup_target": 0.1}),
+    ("CosineDecay", (0.2, 40), {"warmup_target": 0.0, "warmup_steps": 20}),
     ("CosineDecayRestarts", (0.1, 8), {}),
     ("CosineDecayRestarts", (0.1, 7), {"t_mul": 1.0, "m_mul": 0.9, "alpha": 0.01}),
     ("CosineDecayRestarts", (0.1, 7), {"t_mul": 1.5, "m_mul": 0.5}),

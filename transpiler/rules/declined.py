@@ -7,8 +7,6 @@ _STRINGS = "torch has no tensors of strings"
 _CONFIG = "saving and loading of configurations is not part of a model"
 _LOSS = "the loss belongs to training code, which is left as it is (K2T401)"
 _GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
-_PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
-_CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
 _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
 _FOREIGN = "runs code of another framework"
@@ -27,7 +25,10 @@ _REASONS: dict[str, tuple[str, ...]] = {
     _CONFIG: (
         *(
             f"{home}.{leaf}"
-            for home in ("layers", "activations", "initializers", "regularizers", "constraints")
+            for home in (
+                *("layers", "activations", "initializers", "regularizers", "constraints", "optimizers"),
+                *("optimizers.schedules", "losses", "metrics"),
+            )
             for leaf in ("serialize", "deserialize")
         ),
     ),
@@ -66,15 +67,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
             "manual_variable_initialization",
             "learning_phase_scope",
         )
-    ),
-    _PENALTY: (
-        *(f"regularizers.{leaf}" for leaf in ("L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer")),
-        *(f"regularizers.{leaf}" for leaf in ("l1", "l1_l2", "l2", "orthogonal_regularizer")),
-    ),
-    _CLIPPED: (
-        *(f"constraints.{leaf}" for leaf in ("Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "RadialConstraint")),
-        *(f"constraints.{leaf}" for leaf in ("UnitNorm", "max_norm", "min_max_norm", "non_neg", "radial_constraint")),
-        "constraints.unit_norm",
     ),
     _MIXES: ("layers.CutMix", "layers.MixUp"),
     _BOXES: ("layers.MaxNumBoundingBoxes",),
@@ -120,8 +112,10 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "which weights it takes for matrices depends on their shapes and paths in Keras": ("optimizers.Muon",),
     "gives each weight an optimizer of its own": ("optimizers.MultiOptimizer", "optimizers.OptimizerMap"),
     "which average it goes on from depends on the backend that Keras runs on": ("optimizers.ScheduleFreeAdamW",),
-    "an optimizer of the program is not translated": ("optimizers.Optimizer", "optimizers.legacy.Optimizer"),
-    "a schedule of the program is not translated": ("optimizers.schedules.LearningRateSchedule",),
+    "classes of the program that derive from it are not translated": (
+        *("optimizers.Optimizer", "optimizers.legacy.Optimizer", "optimizers.schedules.LearningRateSchedule"),
+        *("regularizers.Regularizer", "constraints.Constraint"),
+    ),
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import Args
-from transpiler.rules.base import show
 from transpiler.rules.training.base import TRAINING, TrainingRule
 from transpiler.rules.training.schedules import atom
 
@@ -22,10 +21,7 @@ class ConstraintRule(TrainingRule):
     def axes(self, a: Args) -> tuple[int, ...]:
         """The axes of Keras's weight that it takes norms over; none if it looks at numbers one by one."""
         axis = a.const("axis")
-        axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
-        if not axes or not all(isinstance(i, int) for i in axes):
-            raise Declined(TRAINING, f"the axis {show(axis)} of a constraint is not translated")
-        return axes
+        return tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
 
     def statements(self, a: Args, axes: Sequence[int]) -> list[str]:
         """What is done to the parameter `{0}`, of which `axes` are those of the norms."""

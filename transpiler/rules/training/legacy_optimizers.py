@@ -9,7 +9,7 @@ from transpiler.rules.training import optimizers
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.optimizers import Optimizer, Update
 
-MORE = "clipnorm=None, clipvalue=None, global_clipnorm=None, decay=0.0, weight_decay=None"
+MORE = "clipnorm=None, clipvalue=None, global_clipnorm=None, decay=0.0"
 AFTER = f"name=None, {MORE}"
 """The arguments that every optimizer ends with; a weight decay is none of them."""
 
@@ -17,7 +17,7 @@ AFTER = f"name=None, {MORE}"
 class LegacyOptimizer(Optimizer):
     """What these have in common: a rate that decays with time, and clipping by values before norms."""
 
-    unsupported = {"weight_decay": "legacy optimizers have none"}
+    unsupported = {}
 
     def lower(self, a: Args, changing: bool) -> OptimizerCode:
         if a.generation != KERAS2:
@@ -71,12 +71,12 @@ class LegacyAdamax(LegacyOptimizer, optimizers.Adamax):
     legacy = signature = f"learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, {AFTER}"
 
 
-class LegacyNadam(LegacyOptimizer, optimizers.Nadam):
+class LegacyNadam(LegacyOptimizer):
     """Its `schedule_decay` is about the momentum, and the rate does not decay."""
 
     names = ("legacy.Nadam",)
     legacy = signature = f"learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, schedule_decay=0.004, {AFTER}"
-    unsupported = {**LegacyOptimizer.unsupported, "decay": "Nadam has schedule_decay instead"}
+    unsupported = {"decay": "Nadam has schedule_decay instead"}
 
     def update(self, a: Args, changing: bool) -> Update:
         return optimizers.nadam(a, a.schedule_decay)

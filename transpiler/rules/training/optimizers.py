@@ -48,8 +48,7 @@ class Optimizer(OptimizerRule):
         rate, schedule = learning_rate(a)
         function, arguments = self.update(a, changing or schedule is not None)
         before = clipping(a)
-        decays = is_open(a.weight_decay) or bool(a.weight_decay)
-        if decays and not self.own_decay:
+        if decays(a) and not self.own_decay:
             before += decay(a.weight_decay)
         helpers = () if function.startswith("torch.") else (function,)
         whole = self.whole or ("norms" if a.clipnorm is not None else "")
@@ -99,6 +98,12 @@ def clipping(a: Args) -> tuple[str, ...]:
     if a.clipvalue is not None:
         return (f"nn.utils.clip_grad_value_({{parameters}}, {code_of(a.clipvalue)})",)
     return ()
+
+
+def decays(a: Args) -> bool:
+    """Whether the weights decay beside the update."""
+    weight_decay = a.get("weight_decay")
+    return is_open(weight_decay) or bool(weight_decay)
 
 
 def decay(weight_decay: Any) -> tuple[str, ...]:
@@ -155,7 +160,7 @@ class Adam(Optimizer):
         own = {"betas": (a.beta_1, a.beta_2), "eps": a.epsilon, "amsgrad": a.const("amsgrad")}
         own = keywords({"betas": (0.9, 0.999), "eps": 1e-8 if adaptive else 1e-7, "amsgrad": False}, **own)
         name = "Adam"
-        if is_open(a.weight_decay) or a.weight_decay:
+        if decays(a):
             name, own = "AdamW", {**own, "weight_decay": a.weight_decay}
         return f"torch.optim.{name}" if adaptive else name, own
 
@@ -224,7 +229,7 @@ class Nadam(Optimizer):
 def nadam(a: Args, momentum_decay: Any) -> Update:
     own = {"betas": (a.beta_1, a.beta_2), "eps": a.epsilon, "momentum_decay": momentum_decay}
     own = keywords({"betas": (0.9, 0.999), "eps": 1e-8, "momentum_decay": 0.004}, **own)
-    if is_open(a.weight_decay) or a.weight_decay:
+    if decays(a):
         own |= {"weight_decay": a.weight_decay, "decoupled_weight_decay": True}
     return "torch.optim.NAdam", own
 

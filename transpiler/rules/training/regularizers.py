@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import KERAS3, Args
-from transpiler.rules.base import show
-from transpiler.rules.training.base import TRAINING, TrainingRule
+from transpiler.rules.training.base import TrainingRule
 
 
 class RegularizerRule(TrainingRule):
@@ -67,9 +65,6 @@ class OrthogonalRegularizer(RegularizerRule):
     helpers = ("overlap",)
 
     def terms(self, a: Args) -> list[tuple[str, str]]:
-        mode = a.const("mode")
-        if mode not in ("rows", "columns"):
-            raise Declined(TRAINING, f"OrthogonalRegularizer(mode={show(mode)}) is none of Keras's")
-        weight = "{0}" if mode == "rows" else "{0}.T"
+        weight = "{0}" if a.const("mode") == "rows" else "{0}.T"
         smallest = "" if a.generation == KERAS3 else ", eps=1e-6"
         return [(code_of(a.factor), f"overlap({weight}{smallest})")]

@@ -127,8 +127,8 @@ class CosineDecay(ScheduleRule):
         if target is None:
             return ScheduleCode(first, cosine(f"min(step / {steps}, 1)", a.alpha))
         numbers(a, "warmup_target")
-        if not is_open(target) and not target:
-            raise Declined(TRAINING, "a warm-up to a learning rate of 0 is not translated")
+        if not is_open(target) and not target:  # and 0 from there on
+            return ScheduleCode(first, f"1 - step / {warmup} if step < {warmup} else 0")
         wave = cosine(f"min((step - {warmup}) / {steps}, 1)", a.alpha)
         if not is_open(a.warmup_steps) and not a.warmup_steps:
             return ScheduleCode(target, cosine(f"min(step / {steps}, 1)", a.alpha))
