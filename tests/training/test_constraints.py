@@ -146,6 +146,22 @@ model.fit(np.ones((8, 3)), np.ones((8, 2)), verbose=0)
 """
 
 
+LOOP = """
+import numpy as np
+from keras import Input, Model, layers
+
+def build(depth=3):
+    x = inputs = Input((3,))
+    for _ in range(depth):
+        x = layers.Dense(4, activation="relu")(x)
+    return Model(inputs, layers.Dense(4, kernel_regularizer="l2")(x))
+
+model = build(5)
+model.compile("sgd", "mse")
+model.fit(np.ones((8, 3)), np.ones((8, 4)), verbose=0)
+"""
+
+
 def converted(tmp_path: Path, text: str) -> tuple[str, list[str]]:
     path = tmp_path / "script.py"
     path.write_text(SCRIPT.format(layers=text))
@@ -157,6 +173,21 @@ def test_a_translated_constraint_is_no_finding(tmp_path: Path):
     text, findings = converted(tmp_path, "layers.Dense(2, input_shape=(3,), kernel_constraint='non_neg')")
     assert "m.weight.clamp_(min=0)" in text and "            constrain(model)\n" in text
     assert not [f for f in findings if "K2T402" in f]
+
+
+def test_layers_that_differ_are_told_apart_by_their_names(tmp_path: Path):
+    first = "layers.Dense(4, input_shape=(3,), kernel_regularizer='l2', kernel_constraint='max_norm')"
+    text, _ = converted(tmp_path, f"{first}, layers.ReLU(), layers.Dense(4, bias_regularizer='l1'), layers.Dense(2)")
+    assert "0.01 * model.classifier[0].weight.square().sum()" in text and "0.01 * model.classifier[2].bias.abs().sum()" in text
+    assert "    norm = model.classifier[0].weight.norm(dim=1, keepdim=True)" in text
+
+
+def test_layers_that_a_loop_makes_have_no_names(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(LOOP)
+    conversion = convert_file(path)
+    assert "def run_epoch" not in conversion.modules[0].text
+    assert any("regularized" in f.message for f in conversion.all_findings)
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,27 @@ from transpiler.ir.model import Layer, Transform
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.constraints import ConstraintRule
 from transpiler.rules.training.registry import known
-from transpiler.training.weight_arguments import Place, weight_arguments
+from transpiler.training.weight_arguments import Place, Places, WeightArgument, by_place, weight_arguments
 from transpiler.write.torch.layout import render
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """Statements over `{0}` for the parameters of all modules of a type, and the layers that ask for them."""
+    """Statements over `{0}`: for the parameters of all modules of a type, and for single ones."""
 
-    of_place: dict[Place, tuple[str, ...]]
+    of_types: dict[Place, tuple[str, ...]]
+    of_weights: dict[str, tuple[str, ...]]
     layers: tuple[Layer, ...]
+    """The layers that ask for them."""
     helpers: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.of_types or self.of_weights)
 
     def text(self, name: str) -> str:
         """The function that changes the weights."""
         by_type: dict[str, list[str]] = {}
-        for (module, parameter), lines in self.of_place.items():
+        for (module, parameter), lines in self.of_types.items():
             by_type.setdefault(module, []).extend(line.format(f"m.{parameter}") for line in lines)
         joined: dict[tuple[str, ...], list[str]] = {}
         for module, own in by_type.items():
@@ -35,16 +40,23 @@ class Constraints:
             (modules[0] if len(modules) == 1 else f"({', '.join(sorted(modules))})", list(own))
             for own, modules in joined.items()
         ]
-        return render("training/constrain", name=name, branches=branches)
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for weight, lines in self.of_weights.items():
+            alike.setdefault(lines, []).append(weight)
+        loops = [
+            (weights, [line.format("w" if len(weights) > 1 else weights[0]) for line in lines])
+            for lines, weights in alike.items()
+        ]
+        return render("training/constrain", name=name, branches=branches, loops=loops)
 
 
-def constraints_of(layers: Iterable[Any], built: Any, generation: str) -> Constraints | None:
+def constraints_of(layers: Iterable[Any], built: Any, generation: str, places: Places) -> Constraints | None:
     """The constraints of the layers of a model, None if there are none.
 
-    Raises Declined where layers of one type have different ones.
+    Raises Declined for what is not translated, and where a weight cannot be told from others.
     """
-    statements: dict[Place, set[tuple[str, ...]]] = {}
-    found: dict[int, Layer] = {}
+    found: list[tuple[WeightArgument, tuple[str, ...]]] = []
+    asking: dict[int, Layer] = {}
     helpers: dict[str, None] = {}
     for argument in weight_arguments(layers, built, "constraint"):
         lines: tuple[str, ...] = ()
@@ -52,21 +64,15 @@ def constraints_of(layers: Iterable[Any], built: Any, generation: str) -> Constr
             rule, arguments = known(ConstraintRule, argument.value, generation)
             axes = torch_axes(rule.axes(arguments), argument.weight.transform)
             if axes is None:
-                name = argument.layer.rule.keras[0]
-                raise Declined(
-                    TRAINING, f"the {rule.names[0]} of the {argument.weight.source} of {name} is not translated"
-                )
+                what = f"the {argument.weight.source} of {argument.layer.rule.keras[0]}"
+                raise Declined(TRAINING, f"the {rule.names[0]} of {what} is not translated")
             lines = tuple(rule.statements(arguments, axes))
             helpers |= dict.fromkeys(rule.helpers)
-            found[id(argument.layer)] = argument.layer
-        statements.setdefault(argument.place, set()).add(lines)
-    if not found:
+            asking[id(argument.layer)] = argument.layer
+        found.append((argument, lines))
+    if not asking:
         return None
-    for (module, _), kinds in statements.items():
-        if len(kinds) > 1:
-            raise Declined(TRAINING, f"the weights of layers that become {module} are constrained in different ways")
-    kept = {place: next(iter(kinds)) for place, kinds in statements.items() if next(iter(kinds))}
-    return Constraints(kept, tuple(found.values()), tuple(helpers))
+    return Constraints(*by_place(found, places), tuple(asking.values()), tuple(helpers))
 
 
 def torch_axes(axes: tuple[int, ...], transform: Transform) -> tuple[int, ...] | None:

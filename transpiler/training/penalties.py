@@ -10,7 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import Layer
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.registry import RegularizerRule, known
-from transpiler.training.weight_arguments import Place, WeightArgument, every_layer, weight_arguments
+from transpiler.training.weight_arguments import Place, Places, WeightArgument, by_place, every_layer, weight_arguments
 from transpiler.write.torch.layout import render
 
 Terms = tuple[tuple[str, str], ...]
@@ -19,16 +19,21 @@ Terms = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Penalties:
-    """The terms of a model for the parameters of all modules of a type, and the layers that ask for them."""
+    """The terms of a model: for the parameters of all modules of a type, and for single ones."""
 
-    of_place: dict[Place, Terms]
+    of_types: dict[Place, Terms]
+    of_weights: dict[str, Terms]
     layers: tuple[Layer, ...]
+    """The layers that ask for them."""
     helpers: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.of_types or self.of_weights)
 
     def text(self, name: str) -> str:
         """The function that adds them up."""
         by_term: dict[tuple[str, str, str], list[str]] = {}
-        for (module, parameter), terms in self.of_place.items():
+        for (module, parameter), terms in self.of_types.items():
             for factor, text in terms:
                 by_term.setdefault((factor, parameter, text), []).append(module)
         sums = []
@@ -36,36 +41,41 @@ class Penalties:
             types = modules[0] if len(modules) == 1 else f"({', '.join(sorted(modules))})"
             term = text.format(f"m.{parameter}")
             sums.append(f"{factor} * sum({term} for m in model.modules() if isinstance(m, {types}))")
+        alike: dict[tuple[str, str], list[str]] = {}
+        for weight, terms in self.of_weights.items():
+            for term in terms:
+                alike.setdefault(term, []).append(weight)
+        for (factor, text), weights in alike.items():
+            if len(weights) == 1:
+                sums.append(f"{factor} * {text.format(weights[0])}")
+            else:
+                sums.append(f"{factor} * sum({text.format('w')} for w in ({', '.join(weights)}))")
         return render("training/penalty", name=name, total=" + ".join(sums))
 
 
-def penalties_of(layers: Iterable[Any], built: Any, generation: str) -> Penalties | None:
+def penalties_of(layers: Iterable[Any], built: Any, generation: str, places: Places) -> Penalties | None:
     """The penalties of the layers of a model, None if there are none.
 
-    Raises Declined where layers of one type have different ones, and for what the layers are not asked for by weight.
+    Raises Declined for what the layers are not asked for by weight, and where a weight cannot be told from others.
     """
     layers = list(layers)
     for layer in every_layer(layers):
         if layer.args.get("activity_regularizer") is not None:
             raise Declined(TRAINING, "an activity_regularizer is not translated")
-    terms: dict[Place, set[Terms]] = {}
-    found: dict[int, Layer] = {}
+    found: list[tuple[WeightArgument, Terms]] = []
+    asking: dict[int, Layer] = {}
     helpers: dict[str, None] = {}
     for argument in weight_arguments(layers, built, "regularizer"):
-        here: Terms = ()
+        terms: Terms = ()
         if argument.value is not None:
             rule, arguments = known(RegularizerRule, argument.value, generation)
-            here = tuple((factor, in_place(text, rule, argument)) for factor, text in rule.terms(arguments))
+            terms = tuple((factor, in_place(text, rule, argument)) for factor, text in rule.terms(arguments))
             helpers |= dict.fromkeys(rule.helpers)
-            found[id(argument.layer)] = argument.layer
-        terms.setdefault(argument.place, set()).add(here)
-    if not found:
+            asking[id(argument.layer)] = argument.layer
+        found.append((argument, terms))
+    if not asking:
         return None
-    for (module, _), kinds in terms.items():
-        if len(kinds) > 1:
-            raise Declined(TRAINING, f"layers that become {module} are regularized in different ways")
-    kept = {place: next(iter(kinds)) for place, kinds in terms.items() if next(iter(kinds))}
-    return Penalties(kept, tuple(found.values()), tuple(helpers))
+    return Penalties(*by_place(found, places), tuple(asking.values()), tuple(helpers))
 
 
 def in_place(text: str, rule: RegularizerRule, argument: WeightArgument) -> str:

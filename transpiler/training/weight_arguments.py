@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from transpiler.diagnostics import Declined, Finding
 from transpiler.ir.model import Layer, Weight
@@ -17,8 +17,12 @@ PREFIXES = {
 }
 """Variables of layers → how the arguments about them begin, where these are not called after them."""
 
+T = TypeVar("T")
 Place = tuple[str, str]
 """The type of a module and one of its parameters."""
+
+Places = Callable[[], Mapping[tuple[int, int], str] | None]
+"""Finds the modules of single layers (`places_of`)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class WeightArgument:
     """What a layer says about one of its weights: a regularizer or a constraint, None if there is none."""
 
     layer: Layer
+    unit: tuple[int, int]
+    """The layer or its wrapper, by its identity, and the number of the step."""
     place: Place
     weight: Weight
     value: Any
@@ -58,17 +64,39 @@ def weight_arguments(layers: Iterable[Any], built: Any, kind: str) -> list[Weigh
         wanted = {n for n in owner.args if n.endswith(kind) and owner.args.get(n) is not None}
         used: set[str] = set()
         made = built.get(layer)
-        for step in made.steps if made is not None else ():
+        for i, step in enumerate(made.steps if made is not None else ()):
             module = (step.module or "").partition("(")[0]
             for parameter, weight in step.weights.items():
                 variable = weight.source.rpartition(".")[2]
                 argument = f"{PREFIXES.get(variable, variable)}_{kind}"
                 used |= {argument} & wanted
                 value = owner.args.get(argument) if not frozen else None
-                found.append(WeightArgument(owner, (module, parameter), weight, value))
+                found.append(WeightArgument(owner, (id(layer), i), (module, parameter), weight, value))
         if wanted - used and not frozen:
             raise Declined(TRAINING, f"the {min(wanted - used)} of this {owner.rule.keras[0]} is not translated")
     return found
+
+
+def by_place(
+    found: Iterable[tuple[WeightArgument, tuple[T, ...]]], places: Places
+) -> tuple[dict[Place, tuple[T, ...]], dict[str, tuple[T, ...]]]:
+    """What is said about the parameters of all modules of a type, and about single ones, as expressions over `model`.
+
+    Raises Declined where modules of one type have to be told apart and have no names.
+    """
+    found = list(found)
+    kinds: dict[Place, set[tuple[T, ...]]] = {}
+    for argument, said in found:
+        kinds.setdefault(argument.place, set()).add(said)
+    alike = {place: next(iter(said)) for place, said in kinds.items() if len(said) == 1 and next(iter(said))}
+    apart = [(a, said) for a, said in found if said and a.place not in alike]
+    known = places() if apart else {}
+    if known is None:
+        raise Declined(
+            TRAINING, f"some of the layers that become {apart[0][0].place[0]} are regularized or constrained"
+        )
+    apart.sort(key=lambda item: list(known).index(item[0].unit))
+    return alike, {f"{known[a.unit]}.{a.place[1]}": said for a, said in apart}
 
 
 def covers(finding: Finding, layers: Iterable[Layer]) -> bool:

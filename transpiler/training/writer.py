@@ -35,6 +35,7 @@ from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.penalties import penalties_of
 from transpiler.training.pipelines import pipeline_text
+from transpiler.training.places import places_of
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
@@ -376,11 +377,12 @@ class TrainingWriter:
 
     def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
         """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
-        found = find(layers_of(model, self.interpreter), self.interpreter.built, self.generation)
+        layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
+        found = find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
         if found is None:
             return ""
         training.covered += found.layers
-        if not found.of_place:
+        if not found:
             return ""
         name = self.names.take(name)
         self.functions[name] = found.text(name)

@@ -10,6 +10,7 @@ model = keras.Sequential(
         layers.Conv2D(4, 3, kernel_constraint=constraints.MaxNorm(0.5, axis=[0, 1, 2]), bias_constraint="non_neg"),
         layers.Reshape((-1, 4)),
         layers.LSTM(6, kernel_constraint=constraints.UnitNorm(), recurrent_constraint=constraints.MinMaxNorm(0.5, 1.0)),
+        layers.Dense(5, activation="relu", kernel_regularizer=regularizers.L1(0.01)),
         layers.Dense(
             3,
             activation="softmax",
