@@ -11,8 +11,9 @@ from types import ModuleType
 
 TARGET = Path(__file__).resolve().parent.parent / "transpiler" / "rules" / "public_names.json"
 FAMILIES = (
-    "layers", "activations", "initializers", "regularizers", "constraints", "ops", "ops.image", "random", "backend",
-)  # fmt: skip
+    *("layers", "activations", "initializers", "regularizers", "constraints", "ops", "ops.image", "random", "backend"),
+    *("optimizers", "optimizers.schedules", "optimizers.legacy", "losses", "metrics", "callbacks"),
+)
 
 
 def exported(module: ModuleType | None) -> set[str]:

@@ -33,7 +33,7 @@ from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
-from transpiler.training.penalties import covers
+from transpiler.training.weight_arguments import covers
 from transpiler.training.writer import TrainingWriter
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -164,8 +164,7 @@ class Rewriter:
         self.training += writer.plans
         for finding in writer.notes:
             self.findings.add(finding)
-        for penalties in writer.penalties:
-            self.findings.items[:] = [f for f in self.findings.items if not covers(f, penalties)]
+        self.findings.items[:] = [f for f in self.findings.items if not covers(f, writer.covered)]
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]

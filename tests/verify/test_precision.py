@@ -116,7 +116,14 @@ def test_single_precision_may_move_a_result_as_far_as_it_moves_keras():
     from transpiler.verify.torch_side import Check
 
     def check(floatx, output, trained):
-        meta = {"floatx": floatx, "kappa": 1.0, "training_kappa": 1.0, "cases": [[[2]]], "draws": [[]], "training_draws": []}
+        meta = {
+            "floatx": floatx,
+            "kappa": 1.0,
+            "training_kappa": 1.0,
+            "cases": [[[2]]],
+            "draws": [[]],
+            "training_draws": [],
+        }
         return Check(None, None, meta, {"out|0|0": np.array([1, output]), "train|0": np.array([1, trained])}, None)
 
     exact, single = check("float64", 0.5, 0.5), check("float32", 0.50002, 0.9)

@@ -28,12 +28,33 @@ from transpiler.rules.initializers import BUILDERS, VARIANCE_SCALING, canonical
 from transpiler.rules.ops import op_rules
 from transpiler.rules.ops.base import OpRule
 from transpiler.rules.registry import layer_rules
+from transpiler.rules.training.base import (
+    LossRule,
+    MetricRule,
+    OptimizerRule,
+    ScheduleRule,
+    TrainingRule,
+)
+from transpiler.rules.training.callbacks import CallbackRule
+from transpiler.rules.training.registry import ConstraintRule, RegularizerRule, training_rules
 
 NAMES = Path(transpiler.rules.__file__).parent / "public_names.json"
 """Generation → family → public names, as `benchmarks/keras_names.py` reads them from the installed libraries."""
 
-OWN_NAME = re.compile(r"‹(self\.keras\[0\]|leaf|path|op|name|method)›(?!=)")
+OWN_NAME = re.compile(r"‹(self\.keras\[0\]|self\.names\[0\]|leaf|path|op|name|method)›(?!=)")
 """How rules put the name of what is called into a message."""
+
+OF_TRAINING: dict[str, tuple[type[TrainingRule], ...]] = {
+    "optimizers": (OptimizerRule,),
+    "optimizers.legacy": (OptimizerRule,),
+    "optimizers.schedules": (ScheduleRule,),
+    "regularizers": (RegularizerRule,),
+    "constraints": (ConstraintRule,),
+    "losses": (LossRule,),
+    "metrics": (MetricRule, LossRule),
+    "callbacks": (CallbackRule,),
+}
+"""Family → what its rules derive from; every loss is a metric as well."""
 
 LIMITS = ("K2T102", "K2T103", "K2T105")
 """The codes of what a rule declines although Keras takes it."""
@@ -117,6 +138,8 @@ class Coverage:
         if family == "layers":
             rule = layer_rules().get(leaf) or layer_functions().get(leaf)
             return of_rule(rule) if rule else (State.UNKNOWN, "")
+        if family in OF_TRAINING:
+            return of_training(family, leaf)
         if family == "initializers" and canonical(leaf) in {*BUILDERS, *VARIANCE_SCALING}:
             return limited(declines(BUILDERS.get(canonical(leaf))))
         if family == "activations" and (leaf in BY_NAME or leaf in IDENTITY):
@@ -173,11 +196,20 @@ No state is silent: what is not translated is a finding with its place in your s
 """
 
 
-def of_rule(rule: LayerRule | OpRule) -> tuple[State, str]:
+def of_rule(rule: LayerRule | OpRule | TrainingRule) -> tuple[State, str]:
     """The state of what has a rule."""
     named = [f"`{name}`: {why}" for name, why in getattr(rule, "unsupported", {}).items()]
-    own = [cls for cls in type(rule).__mro__ if cls not in (LayerRule, OpRule, object)]
+    own = [cls for cls in type(rule).__mro__ if cls not in (LayerRule, OpRule, TrainingRule, object)]
     return limited([*named, *(text for cls in own for text in declines(cls))])
+
+
+def of_training(family: str, leaf: str) -> tuple[State, str]:
+    """The state of a name of training code."""
+    if leaf == "get":
+        return State.TRANSLATED, "is what it names"
+    name = f"legacy.{leaf}" if family == "optimizers.legacy" else leaf
+    rule = next((rules[name] for rules in map(training_rules, OF_TRAINING[family]) if name in rules), None)
+    return of_rule(rule) if rule is not None else (State.UNKNOWN, "")
 
 
 def limited(limits: Iterable[str]) -> tuple[State, str]:
@@ -194,7 +226,9 @@ def declines(code: Any) -> tuple[str, ...]:
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(code)))):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             code_, message = (*node.exc.args, None, None)[:2]
-            if isinstance(code_, ast.Constant) and code_.value in LIMITS and message is not None:
+            known = isinstance(code_, ast.Constant) and code_.value in LIMITS
+            known = known or isinstance(code_, ast.Name) and code_.id == "TRAINING"
+            if known and message is not None:
                 found.append(message_text(message))
     return tuple(found)
 

@@ -12,8 +12,6 @@ _SPARSE = "its result is a sparse tensor, which the layers of Keras do not take"
 _GRAPH = "variables, sessions and functions of a TensorFlow 1 graph have no counterpart in a module"
 _CHANGES = "changes a variable in the middle of a call, which this translation does not order among the reads of it"
 _FROM_OUTSIDE = "reads or sets weights from outside of the model, when the program runs (K2T403)"
-_PENALTY = "acts on the training loss alone, and is left out and reported (K2T402)"
-_CLIPPED = "acts on the weights after a training step, and is left out and reported (K2T402)"
 _MIXES = "mixes samples and their labels, which belongs to the input pipeline"
 _BOXES = "takes bounding boxes along, which belongs to the input pipeline"
 _FOREIGN = "runs code of JAX or a saved graph of TensorFlow, which is no part of the text of the program"
@@ -29,13 +27,18 @@ _SEEDED = "draws from a distribution for which the two sides cannot be given the
 _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
 
+_MIXED = "scales the loss for mixed precision, which is not translated"
+
 _REASONS: dict[str, tuple[str, ...]] = {
     _LOOKUP: ("layers.StringLookup", "layers.TextVectorization"),
     _HASHED: ("layers.Hashing", "layers.HashedCrossing"),
     _CONFIG: (
         *(
             f"{home}.{leaf}"
-            for home in ("layers", "activations", "initializers", "regularizers", "constraints")
+            for home in (
+                *("layers", "activations", "initializers", "regularizers", "constraints", "optimizers"),
+                *("optimizers.schedules", "losses", "metrics"),
+            )
             for leaf in ("serialize", "deserialize")
         ),
     ),
@@ -48,15 +51,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
             "placeholder",
             "learning_phase_scope",
         )
-    ),
-    _PENALTY: (
-        *(f"regularizers.{leaf}" for leaf in ("L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer")),
-        *(f"regularizers.{leaf}" for leaf in ("l1", "l1_l2", "l2", "orthogonal_regularizer")),
-    ),
-    _CLIPPED: (
-        *(f"constraints.{leaf}" for leaf in ("Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "RadialConstraint")),
-        *(f"constraints.{leaf}" for leaf in ("UnitNorm", "max_norm", "min_max_norm", "non_neg", "radial_constraint")),
-        "constraints.unit_norm",
     ),
     _MIXES: ("layers.CutMix", "layers.MixUp"),
     _BOXES: ("layers.MaxNumBoundingBoxes",),
@@ -91,6 +85,14 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     "the size of its result is random": ("layers.RandomHeight", "layers.RandomWidth"),
     "its result is an array of numpy, not a tensor": ("ops.convert_to_numpy",),
+    _MIXED: ("optimizers.LossScaleOptimizer",),
+    "which weights it takes for matrices depends on their shapes and paths in Keras": ("optimizers.Muon",),
+    "gives each weight an optimizer of its own": ("optimizers.MultiOptimizer", "optimizers.OptimizerMap"),
+    "which average it goes on from depends on the backend that Keras runs on": ("optimizers.ScheduleFreeAdamW",),
+    "classes of the program that derive from it are not translated": (
+        *("optimizers.Optimizer", "optimizers.legacy.Optimizer", "optimizers.schedules.LearningRateSchedule"),
+        *("regularizers.Regularizer", "constraints.Constraint"),
+    ),
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {

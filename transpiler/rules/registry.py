@@ -31,7 +31,7 @@ def rules_by_name(base: type[Rule], names: Callable[[type[Rule]], Iterable[str]]
     """Every rule below `base` by the names it goes by. Raises RuntimeError if two rules have one name."""
     _load()
     found: dict[str, Rule] = {}
-    for cls in subclasses(base):
+    for cls in dict.fromkeys(subclasses(base)):
         rule = cls()
         for name in names(cls):
             if name in found:

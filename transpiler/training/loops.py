@@ -32,6 +32,7 @@ def epoch_function(
     progress: bool,
     loader: str = "DataLoader",
     penalty: str = "",
+    constrain: str = "",
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     count = len(trainer.predictions)
@@ -84,6 +85,7 @@ def epoch_function(
         activations=[*activations, *(f"{n} = {text}" for n, text in named)],
         metrics=[*((n, n, f" * len({xs[0]})") for n, _ in named), *metrics],
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
+        constrain=constrain,
         scheduled=scheduled,
         progress=progress,
         loader=loader,

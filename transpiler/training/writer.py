@@ -30,15 +30,18 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.callbacks import CallbackRule, Loop, torch_file
 from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
+from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.own_callbacks import own_callback
-from transpiler.training.penalties import Penalties, penalties_of
+from transpiler.training.penalties import penalties_of
 from transpiler.training.pipelines import pipeline_text
+from transpiler.training.places import places_of
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
+from transpiler.training.whole_weights import check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -70,7 +73,10 @@ class Training:
     scheduler: str = ""
     penalty: str = ""
     """The function that adds up what is added to the loss for the weights."""
-    penalties: Penalties | None = None
+    constrain: str = ""
+    """The function that changes the weights after every step."""
+    covered: list[Layer] = field(default_factory=list)
+    """The layers whose regularizers and constraints these are."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -117,8 +123,8 @@ class TrainingWriter:
         """What is not quite the same in training."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
-        self.penalties: list[Penalties] = []
-        """The regularizers that are translated."""
+        self.covered: list[Layer] = []
+        """The layers whose regularizers and constraints are translated."""
 
     def write(self) -> None:
         """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
@@ -292,8 +298,8 @@ class TrainingWriter:
         if training is not None and training.code is not None:
             self.write_rates(training)
         self.handled.update(group)
-        if training is not None and training.penalties is not None:
-            self.penalties.append(training.penalties)
+        if training is not None:
+            self.covered += training.covered
         if owner is not None and owner in self.scopes.scope:
             self.handled.add(owner)
         if training is not None and training.epoch is not None and training.code is not None:
@@ -333,6 +339,8 @@ class TrainingWriter:
             )
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
             self.note_differences(training, compiled)
+            if training.code.whole:
+                check_whole(layers_of(model, self.interpreter), self.interpreter.built, training.code.whole)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
             if training.code.schedule is not None:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
@@ -346,7 +354,9 @@ class TrainingWriter:
         inputs = len(tensors(model.inputs))
         if methods & {"fit", "evaluate", "train_on_batch", "test_on_batch"}:
             code = training.code
-            training.penalty = self.penalty_of(training, model)
+            training.penalty = self.on_weights(training, model, penalties_of, "penalty")
+            if learns:
+                training.constrain = self.on_weights(training, model, constraints_of, "constrain")
             own = training.receiver.rpartition(".")[2] if self.several else ""
             name = self.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
             used = [e for e in evaluations if e.method in ("fit", "evaluate")]
@@ -361,6 +371,7 @@ class TrainingWriter:
                 progress,
                 "DataLoader" if loads else "Iterable",
                 training.penalty,
+                training.constrain,
             )
             same = [
                 n for n, t in self.functions.items() if t == training.epoch.text.replace(f"def {name}(", f"def {n}(", 1)
@@ -440,14 +451,18 @@ class TrainingWriter:
         except Declined:
             return True
 
-    def penalty_of(self, training: Training, model: Model) -> str:
-        """The function for the regularizers of a model; "" if there are none."""
-        found = penalties_of(layers_of(model, self.interpreter), self.interpreter.built, self.generation)
+    def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
+        """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
+        layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
+        found = find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
         if found is None:
             return ""
-        training.penalties = found
-        name = self.names.take("penalty")
+        training.covered += found.layers
+        if not found:
+            return ""
+        name = self.names.take(name)
         self.functions[name] = found.text(name)
+        self.edit.helpers += [h for h in found.helpers if h not in self.edit.helpers]
         return name
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
@@ -493,7 +508,8 @@ class TrainingWriter:
         assert training.code is not None
         code = training.code
         made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
-        self.edit.helpers += [h for h in code.helpers if h not in self.edit.helpers]
+        helpers = (*code.helpers, *(code.schedule.helpers if code.schedule is not None else ()))
+        self.edit.helpers += [h for h in helpers if h not in self.edit.helpers]
         self.edit.dropped_names |= set(code.helpers)
         lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
         if code.schedule is not None:

@@ -29,7 +29,7 @@ def fit(work: Work, job: Job) -> None:
         except NameError as error:
             work.meta["fit_missing"] = str(error)
             return
-    exact_schedule(model.optimizer)
+    exact_numbers(model.optimizer)
     sum_gradients(model.optimizer)
     shapes = [x.shape for x in work.cases[0]]
     before = {id(v): v.numpy() for v in work.variables}
@@ -62,18 +62,22 @@ def sum_gradients(optimizer: Any) -> None:
         )
 
 
-def exact_schedule(optimizer: Any) -> None:
-    """Makes a schedule of the learning rate compute in float64: Keras takes its numbers for float32."""
+def exact_numbers(optimizer: Any) -> None:
+    """Makes an optimizer and a schedule of its learning rate compute in float64: Keras takes their numbers for float32."""
     import tensorflow as tf
 
     schedule = getattr(optimizer, "_learning_rate", None)
-    if not hasattr(schedule, "get_config"):
-        return
-    for name, value in list(vars(schedule).items()):
-        if isinstance(value, float):
-            setattr(schedule, name, tf.constant(value, tf.float64))
-        elif isinstance(value, list) and value and all(isinstance(v, float) for v in value):
-            setattr(schedule, name, [tf.constant(v, tf.float64) for v in value])
+    hyper = getattr(optimizer, "_hyper", {})  # of legacy optimizers
+    schedule = hyper.get("learning_rate", schedule)
+    owners = [vars(optimizer), *([vars(schedule)] if hasattr(schedule, "get_config") else []), hyper]
+    for values in owners:
+        for name, value in list(values.items()):
+            if isinstance(value, float):
+                values[name] = np.float64(value)
+            elif isinstance(value, list) and value and all(isinstance(v, float) for v in value):
+                values[name] = [np.float64(v) for v in value]
+    if hasattr(optimizer, "_current_learning_rate"):  # of legacy Keras, which keeps what the schedule said
+        optimizer._current_learning_rate = tf.Variable(schedule(optimizer.iterations), trainable=False)
 
 
 def draw_targets(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

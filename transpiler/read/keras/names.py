@@ -13,7 +13,7 @@ from transpiler.files import read_source
 from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.read.keras.parse import SourceModule, parse
 
-LEGACY = re.compile(r"^\s*(?:import|from)\s+tf_keras\b|TF_USE_LEGACY_KERAS", re.M)
+LEGACY = re.compile(r"^\s*(?:import|from)\s+tf_keras\b|TF_USE_LEGACY_KERAS|\boptimizers\.legacy\b", re.M)
 """What a source says that is written for legacy Keras."""
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")
@@ -97,7 +97,8 @@ def _shorten(path: str) -> str:
         )
         and parts[-1][:1].isupper()
     ):
-        return f"keras.{parts[1]}.{parts[-1]}"
+        own = "legacy." if parts[1:3] == ["optimizers", "legacy"] else ""  # which differ from those of the same name
+        return f"keras.{parts[1]}.{own}{parts[-1]}"
     if (
         len(parts) > 2
         and parts[1] in ("engine", "models")

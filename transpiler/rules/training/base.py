@@ -72,6 +72,8 @@ class OptimizerCode:
     clipping: tuple[str, ...] = ()
     """Statements over `{parameters}` between `backward()` and `step()`."""
     schedule: ScheduleCode | None = None
+    whole: str = ""
+    """Whether each parameter has to hold one weight of Keras: `norms`, or `factors` of its last two axes, matter."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from transpiler.ir.expr import code_of
-from transpiler.ir.model import Args
+from typing import ClassVar
+
+from transpiler.ir.expr import code_of, is_open
+from transpiler.ir.model import KERAS3, Args
 from transpiler.rules.training.base import TrainingRule
 
 
@@ -11,6 +13,9 @@ class RegularizerRule(TrainingRule):
     """One regularizer."""
 
     home = "regularizers"
+    matrix: ClassVar[bool] = False
+    """Whether the order of the two axes of a weight matters: `{0}` is then as Keras has it."""
+    helpers: ClassVar[tuple[str, ...]] = ()
 
     def terms(self, a: Args) -> list[tuple[str, str]]:
         """(factor, what it multiplies over the weight `{0}`) for each term."""
@@ -23,7 +28,7 @@ class L1(RegularizerRule):
     renames = {"l": "l1"}
 
     def terms(self, a: Args) -> list[tuple[str, str]]:
-        return [(code_of(a.l1), "{0}.abs().sum()")]
+        return [(code_of(0.01 if a.l1 is None else a.l1), "{0}.abs().sum()")]
 
 
 class L2(RegularizerRule):
@@ -32,7 +37,7 @@ class L2(RegularizerRule):
     renames = {"l": "l2"}
 
     def terms(self, a: Args) -> list[tuple[str, str]]:
-        return [(code_of(a.l2), "{0}.square().sum()")]
+        return [(code_of(0.01 if a.l2 is None else a.l2), "{0}.square().sum()")]
 
 
 class L1L2(RegularizerRule):
@@ -41,7 +46,7 @@ class L1L2(RegularizerRule):
 
     def terms(self, a: Args) -> list[tuple[str, str]]:
         found = [(a.l1, "{0}.abs().sum()"), (a.l2, "{0}.square().sum()")]
-        return [(code_of(factor), text) for factor, text in found if factor]
+        return [(code_of(factor), text) for factor, text in found if is_open(factor) or factor]
 
 
 class L1L2Function(L1L2):
@@ -49,3 +54,17 @@ class L1L2Function(L1L2):
 
     names = ("l1_l2", "l1l2", "L1_L2")
     legacy = "l1=0.01, l2=0.01"
+
+
+class OrthogonalRegularizer(RegularizerRule):
+    """The mean of what its rows, or columns, have in common."""
+
+    names = ("OrthogonalRegularizer", "orthogonal_regularizer")
+    signature = "factor=0.01, mode='rows'"
+    matrix = True
+    helpers = ("overlap",)
+
+    def terms(self, a: Args) -> list[tuple[str, str]]:
+        weight = "{0}" if a.const("mode") == "rows" else "{0}.T"
+        smallest = "" if a.generation == KERAS3 else ", eps=1e-6"
+        return [(code_of(a.factor), f"overlap({weight}{smallest})")]
