@@ -164,6 +164,9 @@ class Rewriter:
         self.training += writer.plans
         for penalties in writer.penalties:
             self.findings.items[:] = [f for f in self.findings.items if not covers(f, penalties)]
+        for top in writer.handled_statements:
+            lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
+            self.findings.items[:] = [f for f in self.findings.items if not in_lines(f, source.span(top), lines)]
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
@@ -591,6 +594,11 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def in_lines(finding: Finding, around: Span, lines: range) -> bool:
+    """Whether a finding is about some lines of the file of a span."""
+    return finding.span is not None and finding.span.file == around.file and finding.span.line in lines
 
 
 def read_by_others(body: Sequence[ast.stmt], candidates: Sequence[ast.stmt], edit: FileEdit) -> set[ast.stmt]:

@@ -38,6 +38,7 @@ from transpiler.training.penalties import Penalties, penalties_of
 from transpiler.training.pipelines import pipeline_text
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
+from transpiler.training.tape import TapeWriter
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
@@ -115,6 +116,8 @@ class TrainingWriter:
         """Models, and how they are trained."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
+        self.handled_statements: set[ast.stmt] = set()
+        """Statements of the top level that train with tapes, and are translated."""
         self.penalties: list[Penalties] = []
         """The regularizers that are translated."""
 
@@ -141,6 +144,7 @@ class TrainingWriter:
         self.write_pipelines()
         self.drop_arguments()
         self.write_utilities()
+        TapeWriter(self).write()
         for read in self.interpreter.history_reads:  # the result has the numbers themselves
             if read in self.scopes.statement and read not in self.gone and self.handled:
                 self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
