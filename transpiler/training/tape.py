@@ -20,7 +20,7 @@ from transpiler.rules.training.registry import OptimizerRule, known
 from transpiler.training.blocks import BlockWriter, Changes
 from transpiler.training.penalties import penalties_of
 from transpiler.training.source import object_at
-from transpiler.training.tape_region import Region
+from transpiler.training.tape_region import Region, is_object
 from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
 
 if TYPE_CHECKING:
@@ -135,12 +135,8 @@ class TapeWriter:
             region = Region(self, key, env, roles, helper)
             for p in (*a.posonlyargs, *a.args, *a.kwonlyargs):
                 role = given.get(p.arg)
-                if (
-                    role is None
-                    and runs
-                    and (value := env.names.get(p.arg)) is not None
-                    and (kind_of(value) or isinstance(value, Model))
-                ):
+                value = env.names.get(p.arg) if runs else None
+                if not isinstance(role, (Known, Tensor, Several)) and is_object(value):
                     role = Known(value, p.arg)
                 if isinstance(role, Known):
                     env = Env(env, "function", function.module, {p.arg: role.value})
@@ -238,7 +234,12 @@ class TapeWriter:
             raise region.decline(statement, f"{text} trains different weights at different times")
         if text not in self.optimizers:
             here = TrainingCall(
-                ast.Call(ast.Name(text), [], []), "compile", None, {}, frozenset(), None, self.interpreter.object_nodes
+                ast.Call(ast.Name(text), [], []),
+                "compile",
+                None,
+                {},
+                frozenset(),
+                objects=self.interpreter.object_nodes,
             )
             own = object_at(value, statement, self.training.scopes, here)
             rule, arguments = known(OptimizerRule, own, self.generation)

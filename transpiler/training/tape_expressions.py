@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
 TARGETS = {"classes": "torch.long"}
-RANKS: tuple[Shape, ...] = ((), (None,), (None, 7), (None, 7, 9), (None, 7, 9, 5))
+RANKS: tuple[Shape, ...] = ((None,), (None, 7), (None, 7, 9), (None, 7, 9, 5))
 """Shapes that a function of a tensor of unknown rank is tried with."""
 
 

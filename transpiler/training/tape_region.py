@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.syntax import as_load, assigned_names
 from transpiler.read.keras.evaluate.tapes import is_tape, means_tape
-from transpiler.read.keras.evaluate.values import Env
+from transpiler.read.keras.evaluate.values import Env, Model
 from transpiler.rules.training.optimizers import clip_each, clip_together
 from transpiler.training.tape_expressions import Expressions
 from transpiler.training.tape_values import (
@@ -193,11 +193,13 @@ class Region(Expressions):
 
     def bind_role(self, target: ast.expr, role: Any, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
-            self.roles[target.id] = (
-                Data() if role is PLAIN or isinstance(role, Known) and not kind_of(role.value) else role
-            )
-            if isinstance(role, Known) and not kind_of(role.value):
-                del self.roles[target.id]
+            self.roles.pop(target.id, None)
+            if (
+                not isinstance(role, (Known, Data))
+                and role is not PLAIN
+                or not is_object(self.value_of(as_load(target)))
+            ):
+                self.roles[target.id] = Data() if role is PLAIN or isinstance(role, Known) else role
         elif isinstance(target, (ast.Tuple, ast.List)):
             inner = role.items if isinstance(role, Several) and len(role.items) == len(target.elts) else None
             if inner is None and isinstance(role, Tensor):
@@ -397,6 +399,11 @@ class Region(Expressions):
             loops = [s for s in c.path if isinstance(s, (ast.For, ast.While))]
             fits = [s for s in loops if s not in self.inner and not any(map(is_tape, nodes(s)))]
             self.writer.changes.around.setdefault(fits[0] if fits else c.path[-1], "with torch.no_grad():")
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value of the program is a part of a training: a model, an optimizer, a loss, a metric."""
+    return isinstance(value, Model) or bool(kind_of(value))
 
 
 def own_parameters(models: tuple[str, ...]) -> str:

@@ -16,10 +16,10 @@ from transpiler.ir.model import ApiObject, ApiValue, Args
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, tensors
 from transpiler.ir.trees import nodes
-from transpiler.passes.logits import last_activations, split_logits
+from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Generator, Instance, Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -32,6 +32,7 @@ from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
+from transpiler.training.freezing import trained_parts
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import Penalties, penalties_of
@@ -72,6 +73,10 @@ class Training:
     penalty: str = ""
     """The function that adds up what is added to the loss for the weights."""
     penalties: Penalties | None = None
+    parts: list[str] = field(default_factory=list)
+    """The variables of the models whose weights are trained, where that is not all of the model."""
+    toggles: list[Toggle] = field(default_factory=list)
+    """What was set to be trained or not for that."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -116,6 +121,8 @@ class TrainingWriter:
         """Models, and how they are trained."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
+        self.settled_toggles: list[Toggle] = []
+        """What sets `trainable`, which the optimizers of the result say."""
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
         self.penalties: list[Penalties] = []
@@ -142,6 +149,7 @@ class TrainingWriter:
                 for node in group:
                     self.declined[node] = declined
         self.write_pipelines()
+        self.drop_toggles()
         self.drop_arguments()
         self.write_utilities()
         TapeWriter(self).write()
@@ -169,6 +177,14 @@ class TrainingWriter:
                 self.edit.removed.add(statement)
             else:
                 self.edits.setdefault(statement, {})[node] = text
+
+    def drop_toggles(self) -> None:
+        """Removes what sets `trainable` of models that are compiled, where all of the training is translated."""
+        for toggle in self.settled_toggles:
+            statement = toggle.statement
+            if isinstance(statement, ast.stmt) and statement in self.scopes.scope and not self.declined:
+                self.edit.removed.add(statement)
+                self.handled_statements.add(statement)
 
     def drop_arguments(self) -> None:
         """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
@@ -293,7 +309,9 @@ class TrainingWriter:
             self.penalties.append(training.penalties)
         if owner is not None and owner in self.scopes.scope:
             self.handled.add(owner)
-        if training is not None and training.epoch is not None and training.code is not None:
+        if training is not None:
+            self.settled_toggles += training.toggles
+        if training is not None and training.epoch is not None and training.code is not None and not training.parts:
             self.plans.append((training.trainer.compiled.model, self.plan_of(training)))
         self.trained.update(self.statement_of(n) for n in group)
 
@@ -314,8 +332,15 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        trainer = trainer_of(compiled, self.generation, last_activations(root), self.functions_of_program)
-        if trainer.needs_logits:
+        endings = last_activations(root)
+        inner = self.last_model(model, root)
+        if inner is not None and endings == [""]:
+            endings = last_activations(inner)
+        trainer = trainer_of(compiled, self.generation, endings, self.functions_of_program)
+        if trainer.needs_logits and inner is not None:
+            split_logits(inner)
+            pass_logits_on(root, endings[0])
+        elif trainer.needs_logits:
             split_logits(root)
         if not isinstance(owner.func, ast.Attribute):
             raise Declined(TRAINING, "this way to call compile() is not translated")
@@ -330,6 +355,7 @@ class TrainingWriter:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
             if owner in self.gone:
                 training.first = self.first_learning(group)
+            self.note_parts(training, compiled, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
         fits = [e for e in evaluations if e.method == "fit"]
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
@@ -360,6 +386,24 @@ class TrainingWriter:
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
+
+    def last_model(self, model: Model, root: ModuleClass) -> ModuleClass | None:
+        """The class of the model that a model ends in, if it calls one last."""
+        outputs = tensors(model.outputs)
+        inner = self.interpreter.nested.get(outputs[0], (None,))[0] if len(outputs) == 1 else None
+        if not isinstance(inner, Model) or len(tensors(inner.outputs)) != 1 or last_call(root) is None:
+            return None
+        return self.roots(inner)
+
+    def note_parts(self, training: Training, compiled: TrainingCall, learning: list[TrainingCall]) -> None:
+        """Which parts of the model are trained, where some are frozen for the training alone."""
+        training.parts, training.toggles = trained_parts(compiled, learning, self.interpreter)
+        if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
+            raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
+        if training.parts and penalties_of(
+            layers_of(compiled.model, self.interpreter), self.interpreter.built, self.generation
+        ):
+            raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
 
     def variable_beside(self, receiver: str, what: str) -> str:
         """A variable for what goes with a model: an attribute of the same object where the model is one."""
@@ -431,7 +475,11 @@ class TrainingWriter:
         """The statements that make the optimizer of a model."""
         assert training.code is not None
         code = training.code
-        made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
+        parts = training.parts or [model]
+        trained = (
+            f"{parts[0]}.parameters()" if len(parts) == 1 else f"[{', '.join(f'*{p}.parameters()' for p in parts)}]"
+        )
+        made = call(code.function, Raw(trained), **code.arguments)
         self.edit.helpers += [h for h in code.helpers if h not in self.edit.helpers]
         self.edit.dropped_names |= set(code.helpers)
         lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]

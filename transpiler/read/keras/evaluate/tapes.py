@@ -31,7 +31,8 @@ class Tapes:
 
     def bind(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Env:
         env = super().bind(function, args, kwargs)  # type: ignore[misc]
-        if any(is_tape(n) for n in nodes(function.node)):
+        names = {node.name for node in self.taped if isinstance(node, ast.FunctionDef)}
+        if names and any(is_tape(n) or isinstance(n, ast.Name) and n.id in names for n in nodes(function.node)):
             self.scopes_run.setdefault(function.node, []).append(env)
         return env  # type: ignore[no-any-return]
 
