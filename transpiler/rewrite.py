@@ -20,7 +20,7 @@ from transpiler.ir.conversion import ConvertedModule, TrainingPlan
 from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import Construction, ModuleClass, Return, tensors
+from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
@@ -165,6 +165,9 @@ class Rewriter:
         for finding in writer.notes:
             self.findings.add(finding)
         self.findings.items[:] = [f for f in self.findings.items if not covers(f, writer.covered)]
+        for top in writer.handled_statements:
+            lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
+            self.findings.items[:] = [f for f in self.findings.items if not in_lines(f, source.span(top), lines)]
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
@@ -188,6 +191,11 @@ class Rewriter:
                 return written.factory.root
             if written.factory.root is not None and any(n in names for n in written.assigned):
                 return written.factory.root
+            returned = written.factory.returned
+            for name, variable in zip(written.assigned, returned if isinstance(returned, (tuple, list)) else ()):
+                cls = constructed_as(written.factory, variable) if name in names else None
+                if cls is not None:
+                    return cls
         return None
 
     def may_export(self, source: SourceModule) -> bool:
@@ -592,6 +600,19 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def constructed_as(factory: Factory, variable: Any) -> ModuleClass | None:
+    """The class of the model that a variable of a factory holds, if it is one of its own."""
+    values = [
+        op.value for op in factory.prologue.ops if isinstance(op, Let) and op.name == getattr(variable, "code", "")
+    ]
+    return values[0].cls if len(values) == 1 and isinstance(values[0], Construction) else None
+
+
+def in_lines(finding: Finding, around: Span, lines: range) -> bool:
+    """Whether a finding is about some lines of the file of a span."""
+    return finding.span is not None and finding.span.file == around.file and finding.span.line in lines
 
 
 def read_by_others(body: Sequence[ast.stmt], candidates: Sequence[ast.stmt], edit: FileEdit) -> set[ast.stmt]:

@@ -35,6 +35,24 @@ def printed(path: Path, folder: Path, generation: str = "keras3") -> tuple[Conve
     return conversion, numbers(keras), numbers(result)
 
 
+def printed_by_hand(
+    path: Path, folder: Path, generation: str = "keras3"
+) -> tuple[Conversion, list[float], list[float]]:
+    """The same for a script that makes its models at its top level, any number of them, and trains them itself."""
+    conversion = convert_file(path, generation=generation)
+    errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert not errors, errors
+    name, top = module_name(path)
+    for i, plan in enumerate(conversion.entries):
+        job = job_for(path, name, [top], generation, plan, conversion.modules, InputSpec())
+        job.write(folder / f"job{i}.json")
+    converted = folder / f"{path.stem}_torch.py"
+    converted.write_text(conversion.modules[0].text, encoding="utf-8")
+    keras = child("keras_by_hand.py", folder, generation, folder, path)
+    result = child("torch_by_hand.py", folder, generation, folder, converted)
+    return conversion, numbers(keras), numbers(result)
+
+
 def child(script: str, folder: Path, generation: str, *arguments: Path) -> str:
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if generation == "tf_keras" else {}
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **legacy}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,8 @@ ENDINGS = {"nn.Sigmoid": "torch.sigmoid({0})", "nn.Softmax": "F.softmax({0}, dim
 
 def last_activations(cls: ModuleClass) -> list[str]:
     """The activation that ends each output of a whole model, over `{0}`; "" where there is none to take off."""
+    if cls.logits is not None:
+        return ["" if text == "{0}" else text for text in cls.logits]
     return [ending.text if ending is not None else "" for ending in _endings(cls)]
 
 
@@ -35,6 +37,23 @@ def split_logits(cls: ModuleClass) -> None:
     if returned is not None:
         before = {v: e.before for v, e in zip(values, endings) if e is not None}
         returned.value = replace_tensors(returned.value, before)
+
+
+def last_call(cls: ModuleClass) -> Apply | None:
+    """The call of a submodule of one input whose result is all that a whole model returns."""
+    returned = _returned(cls)
+    values = tensors(returned.value) if returned is not None else []
+    ops = [o for o in cls.block.ops if isinstance(o, Apply) and o.results == values]
+    whole = len(ops) == 1 and ops[0].member is not None and len(ops[0].args) == 1 and not ops[0].outputs
+    return ops[0] if whole else None
+
+
+def pass_logits_on(cls: ModuleClass, ending: str) -> None:
+    """Has a model that ends in another one give that one's logits, where `ending` is the activation after these."""
+    call = last_call(cls)
+    if cls.logits is None and call is not None:
+        cls.logits = [ending]
+        call.step = replace(call.step, fn="{self}.logits({0})")
 
 
 @dataclass

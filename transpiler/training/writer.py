@@ -16,10 +16,10 @@ from transpiler.ir.model import KERAS3, ApiObject, ApiValue, Args, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
-from transpiler.passes.logits import last_activations, split_logits
+from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Generator, Instance, Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -33,6 +33,7 @@ from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
+from transpiler.training.freezing import trained_parts
 from transpiler.training.loops import EpochFunction, epoch_function
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import penalties_of
@@ -40,6 +41,7 @@ from transpiler.training.pipelines import pipeline_text
 from transpiler.training.places import places_of
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
+from transpiler.training.tape import TapeWriter
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_whole
 from transpiler.write.torch.layout import render
@@ -77,6 +79,10 @@ class Training:
     """The function that changes the weights after every step."""
     covered: list[Layer] = field(default_factory=list)
     """The layers whose regularizers and constraints these are."""
+    parts: list[str] = field(default_factory=list)
+    """The variables of the models whose weights are trained, where that is not all of the model."""
+    toggles: list[Toggle] = field(default_factory=list)
+    """What was set to be trained or not for that."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     calls: list[TrainingCall] = field(default_factory=list)
@@ -125,6 +131,10 @@ class TrainingWriter:
         """The variables that hold callbacks of the program."""
         self.covered: list[Layer] = []
         """The layers whose regularizers and constraints are translated."""
+        self.settled_toggles: list[Toggle] = []
+        """What sets `trainable`, which the optimizers of the result say."""
+        self.handled_statements: set[ast.stmt] = set()
+        """Statements of the top level that train with tapes, and are translated."""
 
     def write(self) -> None:
         """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
@@ -150,8 +160,10 @@ class TrainingWriter:
                 for node in group:
                     self.declined[node] = declined
         self.write_pipelines()
+        self.drop_toggles()
         self.drop_arguments()
         self.write_utilities()
+        TapeWriter(self).write()
         for read in self.interpreter.history_reads:  # the result has the numbers themselves
             if read in self.scopes.statement and read not in self.gone and self.handled:
                 self.edits.setdefault(self.scopes.statement[read], {})[read] = ast.unparse(read.value)
@@ -176,6 +188,14 @@ class TrainingWriter:
                 self.edit.removed.add(statement)
             else:
                 self.edits.setdefault(statement, {})[node] = text
+
+    def drop_toggles(self) -> None:
+        """Removes what sets `trainable` of models that are compiled, where all of the training is translated."""
+        for toggle in self.settled_toggles:
+            statement = toggle.statement
+            if isinstance(statement, ast.stmt) and statement in self.scopes.scope and not self.declined:
+                self.edit.removed.add(statement)
+                self.handled_statements.add(statement)
 
     def drop_arguments(self) -> None:
         """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
@@ -302,7 +322,9 @@ class TrainingWriter:
             self.covered += training.covered
         if owner is not None and owner in self.scopes.scope:
             self.handled.add(owner)
-        if training is not None and training.epoch is not None and training.code is not None:
+        if training is not None:
+            self.settled_toggles += training.toggles
+        if training is not None and training.epoch is not None and training.code is not None and not training.parts:
             self.plans.append((training.trainer.compiled.model, self.plan_of(training)))
         self.trained.update(self.statement_of(n) for n in group)
 
@@ -323,10 +345,17 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
+        endings = last_activations(root)
+        inner = self.last_model(model, root)
+        if inner is not None and endings == [""]:
+            endings = last_activations(inner)
         trainer = trainer_of(
-            compiled, self.generation, last_activations(root), self.functions_of_program, self.recovers, self.maker_of
+            compiled, self.generation, endings, self.functions_of_program, self.recovers, self.maker_of
         )
-        if trainer.needs_logits:
+        if trainer.needs_logits and inner is not None:
+            split_logits(inner)
+            pass_logits_on(root, endings[0])
+        elif trainer.needs_logits:
             split_logits(root)
         if not isinstance(owner.func, ast.Attribute):
             raise Declined(TRAINING, "this way to call compile() is not translated")
@@ -346,6 +375,7 @@ class TrainingWriter:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
             if owner in self.gone:
                 training.first = self.first_learning(group)
+            self.note_parts(training, compiled, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
         fits = [e for e in evaluations if e.method == "fit"]
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
@@ -387,6 +417,22 @@ class TrainingWriter:
             if progress:
                 self.takes("tqdm", "tqdm")
         return training
+
+    def last_model(self, model: Model, root: ModuleClass) -> ModuleClass | None:
+        """The class of the model that a model ends in, if it calls one last."""
+        outputs = tensors(model.outputs)
+        inner = self.interpreter.nested.get(outputs[0], (None,))[0] if len(outputs) == 1 else None
+        if not isinstance(inner, Model) or len(tensors(inner.outputs)) != 1 or last_call(root) is None:
+            return None
+        return self.roots(inner)
+
+    def note_parts(self, training: Training, compiled: TrainingCall, learning: list[TrainingCall]) -> None:
+        """Which parts of the model are trained, where some are frozen for the training alone."""
+        training.parts, training.toggles = trained_parts(compiled, learning, self.interpreter)
+        if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
+            raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
+        if training.parts and self.found_on_weights(compiled.model, penalties_of):
+            raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
 
     def variable_beside(self, receiver: str, what: str) -> str:
         """A variable for what goes with a model: an attribute of the same object where the model is one."""
@@ -451,10 +497,14 @@ class TrainingWriter:
         except Declined:
             return True
 
+    def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:
+        """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""
+        layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
+        return find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
+
     def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
         """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
-        layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
-        found = find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
+        found = self.found_on_weights(model, find)
         if found is None:
             return ""
         training.covered += found.layers
@@ -507,7 +557,11 @@ class TrainingWriter:
         """The statements that make the optimizer of a model."""
         assert training.code is not None
         code = training.code
-        made = call(code.function, Raw(f"{model}.parameters()"), **code.arguments)
+        parts = training.parts or [model]
+        trained = (
+            f"{parts[0]}.parameters()" if len(parts) == 1 else f"[{', '.join(f'*{p}.parameters()' for p in parts)}]"
+        )
+        made = call(code.function, Raw(trained), **code.arguments)
         helpers = (*code.helpers, *(code.schedule.helpers if code.schedule is not None else ()))
         self.edit.helpers += [h for h in helpers if h not in self.edit.helpers]
         self.edit.dropped_names |= set(code.helpers)

@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_l
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.tapes import Tapes
 from transpiler.read.keras.evaluate.training_calls import History, TrainingCalls
 from transpiler.read.keras.evaluate.values import (
     Bound,
@@ -63,13 +64,14 @@ class Activation:
     """The calls of this kind that it made in turn."""
 
 
-class Recorder(TrainingCalls, Pipelines, KerasInterpreter):
+class Recorder(TrainingCalls, Pipelines, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
         self.begin_training()
         self.begin_pipelines()
+        self.begin_tapes()
         self.activations: list[Activation] = []
         self.rewritten: dict[ast.Call, str] = {}
         """Calls on models that have a torch idiom → its text."""
@@ -330,7 +332,8 @@ class Program:
         found: list[Function | Class] = []
         for name, value in self.evaluate().names.items():
             own = isinstance(value, (Function, Class)) and value.env.module is self.source and value.name == name
-            if own and (isinstance(value, Function) or keras_base(value) is not None):
+            taped = own and value.node in self.interpreter.taped
+            if own and not taped and (isinstance(value, Function) or keras_base(value) is not None):
                 found.append(value)
         return found
 

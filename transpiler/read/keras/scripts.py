@@ -31,6 +31,8 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
             and not any(n in interpreter.left_out for n in nodes(s))
         )
     ]
+    late = {t.statement for t in interpreter.toggles if t.late}  # which belongs to the training
+    body = [s for s in body if s not in late]
     inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     read = {n for f in inner for n in free_names(f)}
     names = [n for n in assigned_names(body) if n in read]

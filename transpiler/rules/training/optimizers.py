@@ -80,21 +80,10 @@ def learning_rate(a: Args) -> tuple[Any, ScheduleCode | None]:
 
 def clipping(a: Args) -> tuple[str, ...]:
     """What happens to the gradients before the update; torch's own clipping adds 1e-6 to every norm."""
-    if a.clipnorm is not None:  # of each weight by itself
-        norm = code_of(a.clipnorm)
-        return (
-            "for parameter in {parameters}:",
-            "    if parameter.grad is not None:",
-            f"        parameter.grad *= {norm} / parameter.grad.norm().clamp(min={norm})",
-        )
+    if a.clipnorm is not None:
+        return clip_each(code_of(a.clipnorm))
     if a.global_clipnorm is not None:
-        norm = code_of(a.global_clipnorm)
-        return (
-            "gradients = [p.grad for p in {parameters} if p.grad is not None]",
-            f"scale = {norm} / torch.stack([g.norm() for g in gradients]).norm().clamp(min={norm})",
-            "for gradient in gradients:",
-            "    gradient *= scale",
-        )
+        return clip_together(code_of(a.global_clipnorm))
     if a.clipvalue is not None:
         return (f"nn.utils.clip_grad_value_({{parameters}}, {code_of(a.clipvalue)})",)
     return ()
@@ -117,6 +106,25 @@ def decay(weight_decay: Any) -> tuple[str, ...]:
 
 def moves(momentum: Any) -> bool:
     return is_open(momentum) or momentum != 0
+
+
+def clip_each(norm: str) -> tuple[str, ...]:
+    """The gradient of each weight, by itself."""
+    return (
+        "for parameter in {parameters}:",
+        "    if parameter.grad is not None:",
+        f"        parameter.grad *= {norm} / parameter.grad.norm().clamp(min={norm})",
+    )
+
+
+def clip_together(norm: str) -> tuple[str, ...]:
+    """All gradients by the norm of all."""
+    return (
+        "gradients = [p.grad for p in {parameters} if p.grad is not None]",
+        f"scale = {norm} / torch.stack([g.norm() for g in gradients]).norm().clamp(min={norm})",
+        "for gradient in gradients:",
+        "    gradient *= scale",
+    )
 
 
 class SGD(Optimizer):

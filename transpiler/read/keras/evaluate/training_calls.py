@@ -13,7 +13,7 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Unknown
+from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
 SIGNATURES = {
@@ -73,8 +73,23 @@ class TrainingCall:
     arguments: Mapping[str, Any]
     given: frozenset[str]
     compiled: TrainingCall | None = None
+    moment: int = 0
+    """How often `trainable` was set before."""
+    env: Any = None
+    """The scope of the call."""
     objects: Mapping[ApiObject, ast.Call] = field(default_factory=dict)
     """The calls that made the objects of Keras which the program has so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class Toggle:
+    """One assignment to `trainable` of a layer or a model."""
+
+    statement: ast.AST
+    target: Any
+    value: Any
+    late: bool
+    """Whether the target is a model that was compiled before."""
 
 
 def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation: str) -> dict[str, Any] | None:
@@ -107,10 +122,27 @@ class TrainingCalls:
         """Calls of training methods → their evaluations."""
         self.object_nodes: dict[ApiObject, ast.Call] = {}
         """Objects of Keras that are no layers → the calls that made them."""
+        self.toggles: list[Toggle] = []
+        """What was set to be trained or not, in order."""
+        self.calling: list[tuple[ast.Call, Any]] = []
+        """The calls under evaluation, and their scopes."""
         self.history_reads: set[ast.Attribute] = set()
         """Where the numbers of the epochs are taken from what `fit` returned."""
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
+
+    def eval_Call(self, node: ast.Call, env: Any) -> Any:
+        self.calling.append((node, env))
+        try:
+            return super().eval_Call(node, env)  # type: ignore[misc]
+        finally:
+            self.calling.pop()
+
+    def attribute_set(self, target: Any, name: str, value: Any) -> None:
+        if name == "trainable":
+            late = isinstance(target, Model) and "__compiled__" in target.attributes
+            self.toggles.append(Toggle(self.stack[-1][1], target, value, late))
+        super().attribute_set(target, name, value)  # type: ignore[misc]
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
@@ -135,7 +167,15 @@ class TrainingCalls:
             arguments = {"": Unknown("its arguments are not evaluated")}
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
-            node, name, model, arguments, frozenset(arguments), known if name != "compile" else None, self.object_nodes
+            node,
+            name,
+            model,
+            arguments,
+            frozenset(arguments),
+            known if name != "compile" else None,
+            len(self.toggles),
+            next((env for n, env in reversed(self.calling) if n is node), None),
+            self.object_nodes,
         )
         self.training_calls.setdefault(node, []).append(call)
         if name == "compile":

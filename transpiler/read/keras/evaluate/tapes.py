@@ -1,0 +1,99 @@
+"""Code that takes gradients from a tape: where it stands, and what its names mean there."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
+from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.pipelines import Pipeline
+from transpiler.read.keras.evaluate.signals import ProgramError, Signal
+from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.values import Env, Function, Unknown
+
+TAPE = "tensorflow.GradientTape"
+
+
+class Tapes:
+    """The part of the recorder that passes over code with tapes, which is rewritten and not evaluated."""
+
+    def begin_tapes(self) -> None:
+        self.tapes: set[ast.With] = set()
+        """The blocks under a tape."""
+        self.scopes_run: dict[ast.AST, list[Env]] = {}
+        """Functions of the program → the scopes of their calls."""
+        self.taped: set[ast.AST] = set()
+        """The functions of the program that hold a tape, or are called under one."""
+
+    def bind(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Env:
+        env = super().bind(function, args, kwargs)  # type: ignore[misc]
+        names = {node.name for node in self.taped if isinstance(node, ast.FunctionDef)}
+        if names and any(is_tape(n) or isinstance(n, ast.Name) and n.id in names for n in nodes(function.node)):
+            self.scopes_run.setdefault(function.node, []).append(env)
+        return env  # type: ignore[no-any-return]
+
+    def enter(self, node: ast.With, env: Env) -> list[Any]:
+        if not is_tape(node):
+            return super().enter(node, env)  # type: ignore[misc, no-any-return]
+        return [node]
+
+    def managed(self, managers: list[Any], body: list[ast.stmt], env: Env) -> Signal | None:
+        if not (managers and isinstance(managers[0], ast.With)):
+            return super().managed(managers, body, env)  # type: ignore[misc, no-any-return]
+        self.tapes.add(managers[0])
+        self.note_called(body, env)
+        for name in assigned_names([managers[0]]):
+            env.assign(name, Unknown("it is computed under a tape"))
+        return None
+
+    def note_called(self, body: list[ast.stmt], env: Env) -> None:
+        """Remembers which functions of the program are called from here, over any number of steps."""
+        for call in (n for s in body for n in nodes(s) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)):
+            scope = env.scope_of(call.func.id)  # type: ignore[attr-defined]
+            value = scope.names[call.func.id] if scope is not None else None  # type: ignore[attr-defined]
+            if isinstance(value, Function) and isinstance(value.node, ast.FunctionDef) and value.node not in self.taped:
+                self.taped.add(value.node)
+                self.note_called(value.node.body, value.env)
+
+    def exec_FunctionDef(self, node: ast.FunctionDef, env: Env) -> None:
+        super().exec_FunctionDef(node, env)  # type: ignore[misc]
+        held = [n for n in nodes(node) if is_tape(n)]
+        if held:
+            self.taped.add(node)
+            if env.kind == "module":
+                self.tapes.update(held)  # type: ignore[arg-type]
+
+    def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
+        """Runs over a pipeline once, for what the body does with models."""
+        if not isinstance(iterable, Pipeline) and not (
+            isinstance(iterable, Unknown) and any(map(is_tape, nodes(node)))
+        ):
+            return super().loop(node, iterable, env)  # type: ignore[misc, no-any-return]
+        for name in assigned_names([node]):
+            env.assign(name, Unknown("it is an item of a tf.data.Dataset"))
+        for statement in node.body:
+            with contextlib.suppress(Declined, ProgramError, NeedsConstant):
+                self.exec_block([statement], env)  # type: ignore[attr-defined]
+        return None
+
+    def call_keras(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """What objects of Keras that are no layers make of batches is not known."""
+        if isinstance(function, ApiObject) and any(isinstance(a, Unknown) for a in args):
+            return Unknown(f"what {function.leaf} makes of a batch")
+        return super().call_keras(function, args, kwargs)  # type: ignore[misc]
+
+
+def is_tape(node: ast.AST) -> bool:
+    """Whether a statement opens a tape, by the name that all programs give it."""
+    if not isinstance(node, ast.With):
+        return False
+    calls = [i.context_expr.func for i in node.items if isinstance(i.context_expr, ast.Call)]
+    return any(getattr(f, "attr", getattr(f, "id", "")) == "GradientTape" for f in calls)
+
+
+def means_tape(value: Any) -> bool:
+    return isinstance(value, ApiValue) and value.path == TAPE

@@ -1,0 +1,99 @@
+"""Models of which parts are frozen for the training of the whole: which weights each `compile` trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS2, Layer
+from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
+from transpiler.read.keras.evaluate.values import Instance, Model
+from transpiler.read.keras.units import layers_of
+from transpiler.rules.training.base import TRAINING
+
+
+def trained_parts(
+    compiled: TrainingCall, learning: Sequence[TrainingCall], interpreter: Any
+) -> tuple[list[str], list[Toggle]]:
+    """The variables of the models whose weights are trained, where these are not all; and what was set for that.
+
+    Legacy Keras looks at `trainable` when the model is compiled, Keras 3 at the first step after that. Raises Declined
+    where what is trained cannot be told.
+    """
+    model = compiled.model
+    toggles: list[Toggle] = interpreter.toggles
+    own = parts_of(model, interpreter)
+    concerned = [t for t in toggles if parts_of(t.target, interpreter) & own]
+    if not any(t.late for t in concerned) and not set_between(compiled, learning, concerned, toggles):
+        return [], []
+    if not all(t.late and isinstance(t.value, bool) for t in concerned):
+        raise Declined(TRAINING, "layers that are frozen or set free after the model was compiled are not translated")
+    moments = [c.moment for c in learning] or [compiled.moment]
+    moment = compiled.moment if interpreter.generation == KERAS2 else min(moments)
+    state = {id(t.target): t for t in concerned if toggles.index(t) < moment}
+    frozen = set().union(*(parts_of(t.target, interpreter) for t in state.values() if t.value is False))
+    touched = set().union(*(parts_of(t.target, interpreter) for t in concerned))
+    if any(normalizes(layer) for layer in layers_in(model, interpreter) if id(layer) in touched):
+        raise Declined(TRAINING, "BatchNormalization that is frozen for a part of the training is not translated")
+    if not frozen & own:
+        return [], concerned
+    if own <= frozen:
+        raise Declined(
+            TRAINING,
+            "this trains nothing: the model was frozen before the first step, which is when Keras 3 looks at it",
+        )
+    names = names_of_parts(compiled, own - frozen, interpreter)
+    return names, concerned
+
+
+def set_between(
+    compiled: TrainingCall, learning: Sequence[TrainingCall], concerned: list[Toggle], toggles: list[Toggle]
+) -> bool:
+    """Whether something of a model was set after it was compiled."""
+    return any(toggles.index(t) >= compiled.moment for t in concerned)
+
+
+def layers_in(target: Any, interpreter: Any) -> list[Any]:
+    """The layers with weights in a model, or a layer itself."""
+    if not isinstance(target, Model):
+        return [target]
+    return [x for x in layers_of(target, interpreter) if has_weights(x, interpreter)]
+
+
+def has_weights(layer: Any, interpreter: Any) -> bool:
+    built = interpreter.built.get(layer) if isinstance(layer, Layer) else None
+    return built is None or any(step.weights for step in built.steps)
+
+
+def parts_of(target: Any, interpreter: Any) -> set[int]:
+    return set(map(id, layers_in(target, interpreter)))
+
+
+def normalizes(layer: Any) -> bool:
+    return not isinstance(layer, Layer) or "Normalization" in layer.rule.keras[0] and "Layer" not in layer.rule.keras[0]
+
+
+def names_of_parts(compiled: TrainingCall, trained: set[int], interpreter: Any) -> list[str]:
+    """The variables of models that make up what is trained. Raises Declined if there are none."""
+    held: dict[str, Model] = {}
+    env = compiled.env
+    names = dict(env.top.names) | dict(env.names) if env is not None else {}
+    for name, value in names.items():
+        if isinstance(value, Model):
+            held[name] = value
+        elif isinstance(value, Instance) and name == "self":
+            held |= {f"self.{n}": v for n, v in value.attributes.items() if isinstance(v, Model)}
+    found: list[str] = []
+    rest = set(trained)
+    for name, value in sorted(held.items(), key=lambda item: -len(parts_of(item[1], interpreter))):
+        own = parts_of(value, interpreter)
+        if own and own <= rest:
+            found.append(name)
+            rest -= own
+    if rest:
+        raise Declined(TRAINING, "the part of the model that is trained has no variable of its own")
+    return found
+
+
+__all__ = ["trained_parts"]

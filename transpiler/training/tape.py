@@ -1,0 +1,380 @@
+"""Training with `tf.GradientTape`: loops and functions that the program writes itself, all of a file or nothing."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject, ApiValue, Layer
+from transpiler.ir.program import ModuleClass
+from transpiler.ir.trees import nodes
+from transpiler.passes.logits import last_activations, split_logits
+from transpiler.read.keras.evaluate.tapes import is_tape
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.read.keras.evaluate.values import Env, Function, Model
+from transpiler.rules.base import Raw, call
+from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.rules.training.registry import OptimizerRule, known
+from transpiler.training.blocks import BlockWriter, Changes
+from transpiler.training.penalties import penalties_of
+from transpiler.training.source import object_at
+from transpiler.training.tape_region import Region, is_object
+from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
+
+if TYPE_CHECKING:
+    from transpiler.training.writer import TrainingWriter
+
+DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
+
+
+class TapeWriter:
+    """Rewrites the code of one file that trains with tapes."""
+
+    def __init__(self, training: TrainingWriter) -> None:
+        self.training = training
+        self.source, self.interpreter = training.source, training.interpreter
+        self.generation, self.edit = training.generation, training.edit
+        self.changes = Changes()
+        self.blocks = BlockWriter(self.source.text, self.changes)
+        self.done_tapes: set[ast.With] = set()
+        self.results: dict[ast.AST, Result] = {}
+        self.running: list[ast.AST] = []
+        self.objects: dict[ast.stmt, tuple[Any, str]] = {}
+        """Statements that make optimizers, losses and metrics → these, and their variables."""
+        self.optimizers: dict[str, tuple[OptimizerCode, tuple[str, ...]]] = {}
+        self.helpers: list[str] = []
+        self.logits: dict[ast.Call, str] = {}
+        self.split: set[ModuleClass] = set()
+        self.ends: dict[ModuleClass, list[str]] = {}
+        self.without_gradients: set[ast.FunctionDef] = set()
+        self.penalties: dict[int, str] = {}
+        self.covered: list[Layer] = []
+        """The layers whose regularizers are translated."""
+        self.functions: dict[str, str] = {}
+        self.device = "device"
+
+    def write(self) -> None:
+        """Rewrites all that belongs to tapes, where every part of it is translated."""
+        tapes = [t for t in self.interpreter.tapes if t in self.training.scopes.scope and t not in self.training.gone]
+        if not tapes:
+            return
+        try:
+            self.device = self.training.names.take("device")
+            self.run()
+            self.place()
+        except Declined as declined:
+            for top in self.source.tree.body:
+                if any(t in tapes for t in nodes(top)):
+                    declined.span = declined.span or self.source.span(top)
+                    self.interpreter.failed[top] = declined
+
+    # --- what there is ---------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        env = Env(None, "module", self.source, self.training.names_of_file)
+        region = Region(self, self.source.tree, env, {})
+        for statement in self.source.tree.body:
+            if statement in self.training.gone or isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                continue
+            if self.concerns(statement, env):
+                region.run([statement])
+        region.finish()
+        for node in [n for n in self.source.tree.body if isinstance(n, ast.FunctionDef)]:
+            function = self.training.names_of_file.get(node.name)
+            left = isinstance(function, Function) and node not in self.results and node not in self.training.gone
+            if left and any(map(is_tape, nodes(node))):
+                self.function_result(function, {}, False, node)
+        rest = [t for t in self.interpreter.tapes if t in self.training.scopes.scope and t not in self.done_tapes]
+        if rest:
+            raise Declined(
+                TRAINING, "a tape in a place that is not evaluated is not translated", "", self.source.span(rest[0])
+            )
+
+    def concerns(self, statement: ast.stmt, env: Env) -> bool:
+        """Whether a statement of the top level has to do with training by hand."""
+        for node in nodes(statement):
+            if is_tape(node):
+                return True
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                value = env.names.get(node.id)
+                if kind_of(value) or isinstance(value, Function) and self.is_involved(value):
+                    return True
+        targets = getattr(statement, "targets", ())
+        return any(isinstance(t, ast.Name) and kind_of(env.names.get(t.id)) for t in targets)
+
+    def is_involved(self, function: Function, seen: frozenset[ast.AST] = frozenset()) -> bool:
+        """Whether a function has code of this kind."""
+        node = function.node
+        if node in self.training.gone or node in seen or node not in self.training.scopes.scope:
+            return False
+        if node in self.interpreter.taped:
+            return True
+        for n in nodes(node):
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
+                value = function.env.names.get(n.id) if (node, n.id) not in self.training.scopes.bound else None
+                if kind_of(value) or isinstance(value, Model):
+                    return True
+                if isinstance(value, Function) and self.is_involved(value, seen | {node}):
+                    return True
+        return False
+
+    def function_result(self, function: Function, given: dict[str, Any], helper: bool, node: ast.AST) -> Any:
+        """The role of what a function returns, whose statements are rewritten for what it is given."""
+        key = function.node
+        if key in self.training.gone or not isinstance(key, ast.FunctionDef) or key not in self.training.scopes.scope:
+            raise Declined(TRAINING, f"{function.name}() beside a tape is not translated", "", self.source.span(node))
+        shown = tuple((n, signature(r)) for n, r in sorted(given.items()))
+        known_result = self.results.get(key)
+        if known_result is None:
+            self.results[key] = Result(given=(shown, helper))
+            runs = self.interpreter.scopes_run.get(key, [])
+            env = runs[-1] if runs else Env(function.env, "function", function.module)
+            roles: dict[str, Any] = {}
+            a = key.args
+            region = Region(self, key, env, roles, helper)
+            for p in (*a.posonlyargs, *a.args, *a.kwonlyargs):
+                role = given.get(p.arg)
+                value = env.names.get(p.arg) if runs else None
+                if not isinstance(role, (Known, Tensor, Several)) and is_object(value):
+                    role = Known(value, p.arg)
+                if isinstance(role, Known):
+                    env = Env(env, "function", function.module, {p.arg: role.value})
+                    region.env = env
+                elif isinstance(role, (Tensor, Several)):
+                    roles[p.arg] = role
+                else:
+                    roles[p.arg] = Data(key)
+                    region.bound.append((p.arg, roles[p.arg]))
+            region.run(key.body)
+            region.finish()
+            self.results[key] = Result(region.result.roles, (shown, helper), bool(region.calls or region.inner))
+            self.drop_decorators(function)
+        elif known_result.given != (shown, helper):
+            raise Declined(TRAINING, f"{function.name}() is called in different ways", "", self.source.span(node))
+        roles_found = self.results[key].roles
+        if any(isinstance(r, Tensor) for r in roles_found) and len(set(map(signature, roles_found))) > 1:
+            raise Declined(TRAINING, f"{function.name}() returns different things", "", self.source.span(node))
+        return roles_found[0] if roles_found else PLAIN
+
+    def drop_decorators(self, function: Function) -> None:
+        node = function.node
+        assert isinstance(node, ast.FunctionDef)
+        kept = []
+        for d in node.decorator_list:
+            target = d.func if isinstance(d, ast.Call) else d
+            value = self.interpreter.eval(target, function.env)
+            if not (isinstance(value, ApiValue) and value.path.endswith(".function")):
+                kept.append(ast.unparse(d))
+        if node in self.without_gradients:
+            kept.append("torch.no_grad()")
+        self.changes.decorators[node] = kept
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def root_of(self, model: Model, node: ast.AST) -> ModuleClass:
+        root = self.training.roots(model)
+        if root is None:
+            raise Declined(TRAINING, "the model is not converted", "", self.source.span(node))
+        return root
+
+    def endings(self, root: ModuleClass) -> list[str]:
+        if root not in self.ends:
+            self.ends[root] = last_activations(root)
+        return self.ends[root]
+
+    def logits_of(self, region: Region, node: ast.expr, role: Tensor) -> str:
+        """The text of what a prediction was computed from before its last activation."""
+        if role.made is None or not isinstance(node, ast.Name):
+            raise region.decline(node, "the logits of this prediction cannot be had")
+        name = self.logits.get(role.made)
+        statement = self.training.scopes.statement[role.made]
+        if name is None:
+            direct = isinstance(statement, ast.Assign) and statement.value is role.made and len(statement.targets) == 1
+            if not direct or not isinstance(statement.targets[0], ast.Name):  # type: ignore[attr-defined]
+                raise region.decline(node, "the logits of this prediction cannot be had")
+            taken = {n.id for n in nodes(region.node) if isinstance(n, ast.Name)} | set(self.logits.values())
+            name = self.logits[role.made] = "logits" if "logits" not in taken else self.training.names.take("logits")
+            root = self.root_of(region.value_of(role.made.func), node)
+            self.split.add(root)
+            text = self.changes.texts[role.made]
+            receiver = ast.unparse(role.made.func)
+            self.changes.before.setdefault(statement, []).append(f"{name} = {receiver}.logits{text[len(receiver):]}")
+            self.changes.texts[role.made] = role.ending.format(name)
+        region.spared.setdefault(statement, set()).add(node)
+        return name
+
+    def need(self, helper: str) -> None:
+        if helper not in self.helpers:
+            self.helpers.append(helper)
+
+    def is_statement(self, node: ast.Call) -> bool:
+        statement = self.training.scopes.statement[node]
+        return isinstance(statement, ast.Expr) and statement.value is node
+
+    def penalty_of(self, model: Model) -> str:
+        if id(model) not in self.penalties:
+            found = self.training.found_on_weights(model, penalties_of)
+            name = self.training.names.take("penalty") if found else ""
+            if found:
+                self.functions[name] = found.text(name)
+            if found is not None:
+                self.covered += found.layers
+            self.penalties[id(model)] = name
+        return self.penalties[id(model)]
+
+    def note_object(self, statement: ast.Assign, value: ApiObject, text: str) -> bool:
+        self.objects[statement] = value, text
+        return True
+
+    def use_optimizer(
+        self, text: str, value: ApiObject, models: tuple[str, ...], region: Region, statement: ast.stmt
+    ) -> OptimizerCode:
+        """The code of an optimizer that trains the weights of models."""
+        if text in self.optimizers and self.optimizers[text][1] != models:
+            raise region.decline(statement, f"{text} trains different weights at different times")
+        if text not in self.optimizers:
+            here = TrainingCall(
+                ast.Call(ast.Name(text), [], []),
+                "compile",
+                None,
+                {},
+                frozenset(),
+                objects=self.interpreter.object_nodes,
+            )
+            own = object_at(value, statement, self.training.scopes, here)
+            rule, arguments = known(OptimizerRule, own, self.generation)
+            self.optimizers[text] = rule.lower(arguments, False), models
+        return self.optimizers[text][0]
+
+    def scheduler_of(self, text: str) -> str:
+        base, _, name = text.rpartition(".")
+        label = name.replace("optimizer", "scheduler") if "optimizer" in name else f"{name}_scheduler"
+        return f"{base}.{label}" if base else label
+
+    # --- placing ---------------------------------------------------------------------------------------------------
+
+    def place(self) -> None:
+        """Writes the statements that make objects, and puts all changes into the file."""
+        late: list[str] = []
+        first_use, made = self.first_use(), set[str]()
+        for statement, (value, text) in self.objects.items():
+            kind = kind_of(value)
+            if kind == "metric":
+                if value.leaf != "Mean" and not value.leaf:
+                    raise Declined(TRAINING, "this metric is not translated")
+                self.need("AverageMeter")
+                self.changes.texts[statement] = f"{text} = AverageMeter()"
+            elif kind == "loss":
+                self.changes.texts[statement] = ""
+            elif text in self.optimizers:
+                lines, waits = self.optimizer_lines(text, statement)
+                made.add(text)
+                if waits:
+                    late += lines
+                self.changes.texts[statement] = "" if waits else "\n".join(lines)
+        missing = set(self.optimizers) - made
+        if missing:
+            raise Declined(TRAINING, f"it cannot be followed where {min(missing)} is made")
+        tops = self.tops()
+        texts = self.texts_of(tops)
+        self.commit(tops, texts)
+        if late:
+            self.edit.before.setdefault(first_use, []).append("\n".join(late))
+
+    def texts_of(self, tops: list[ast.stmt]) -> dict[ast.stmt, str]:
+        """The new texts of statements, with what else is changed in them. Raises Declined for what would be lost."""
+        training = self.training
+        for top in tops:
+            for n in nodes(top):
+                if n in self.interpreter.left_out and n not in training.handled:
+                    raise Declined(
+                        TRAINING, f"{ast.unparse(n)} beside a tape is not translated", "", self.source.span(n)
+                    )
+                if n in training.edits:
+                    for node, text in training.edits[n].items():  # type: ignore[index]
+                        self.changes.texts.setdefault(node, text)
+                if n in self.edit.replaced:
+                    self.changes.texts.setdefault(n, self.edit.replaced[n])
+                if n in self.edit.removed and n is not top:
+                    self.changes.texts.setdefault(n, "")
+        return {top: "\n".join(self.blocks.statement(top)) for top in tops}
+
+    def commit(self, tops: list[ast.stmt], texts: dict[ast.stmt, str]) -> None:
+        """Puts all of it into the file."""
+        training, begin = self.training, f"{self.device} = {DEVICE}"
+        for top in tops:
+            for n in nodes(top):
+                training.edits.pop(n, None)  # type: ignore[call-overload]
+                self.edit.replaced.pop(n, None)
+            text = texts[top]
+            if begin and text.strip():
+                if isinstance(top, ast.FunctionDef):
+                    self.edit.before.setdefault(top, []).append(begin)
+                else:
+                    text = f"{begin}\n{text}"
+                begin = ""
+                self.edit.before.setdefault(top, []).extend(self.functions.values())
+            if text.strip():
+                self.edit.replaced[top] = text
+            else:
+                self.edit.removed.add(top)
+        for root in self.split:
+            split_logits(root)
+        self.edit.helpers += [h for h in self.helpers if h not in self.edit.helpers]
+        training.covered += self.covered
+        training.handled_statements.update(tops)
+
+    def tops(self) -> list[ast.stmt]:
+        """The statements of the top level that are changed, the functions with them."""
+        changed = self.changes.statements
+        return [s for s in self.source.tree.body if any(n in changed for n in nodes(s))]
+
+    def first_use(self) -> ast.stmt:
+        """The first statement of the top level that trains or calls what trains."""
+        for s in self.source.tree.body:
+            if isinstance(s, (ast.FunctionDef, ast.ClassDef)) or s in self.objects:
+                continue
+            names = {n.id for n in nodes(s) if isinstance(n, ast.Name)}
+            called = {getattr(f, "name", "") for f in self.results}
+            if any(is_tape(n) for n in nodes(s)) or names & called:
+                return s
+        return self.source.tree.body[-1]
+
+    def optimizer_lines(self, text: str, statement: ast.stmt) -> tuple[list[str], bool]:
+        """The statements that make an optimizer, and whether its models are only made after it."""
+        code, models = self.optimizers[text]
+        own = Raw(
+            f"[{', '.join(f'*{m}.parameters()' for m in models)}]" if len(models) > 1 else f"{models[0]}.parameters()"
+        )
+        for helper in code.helpers:
+            self.need(helper)
+        self.edit.dropped_names |= set(code.helpers)
+        lines = [f"{m}.to({self.device})" for m in models]
+        lines.append(f"{text} = {call(code.function, own, **code.arguments)}")
+        if code.schedule is not None:
+            factor = f"lambda step: {code.schedule.factor}"
+            lines.append(f"{self.scheduler_of(text)} = torch.optim.lr_scheduler.LambdaLR({text}, {factor})")
+        body = self.source.tree.body
+        waits = False
+        for model in models:
+            name = model.partition(".")[0]
+            binds = [
+                s
+                for s in body
+                if isinstance(s, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in s.targets)
+            ]
+            if statement in body and binds and body.index(binds[0]) > body.index(statement):
+                waits = True
+        return lines, waits
+
+
+def signature(role: Any) -> Any:
+    """What of a role a function depends on."""
+    if isinstance(role, Tensor):
+        return "tensor", role.shape, role.learns, role.ending
+    if isinstance(role, Known):
+        return "known", id(role.value)
+    if isinstance(role, Several):
+        return tuple(map(signature, role.items))
+    return "data"

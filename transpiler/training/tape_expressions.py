@@ -1,0 +1,544 @@
+"""The expressions of code with tapes, as PyTorch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
+from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.program import tensors
+from transpiler.ir.shape import Shape, TensorType
+from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.values import Function, Model, Unknown
+from transpiler.rules.ops import op_rules
+from transpiler.rules.ops.base import Operand
+from transpiler.rules.training.base import TRAINING, Measure, Prediction
+from transpiler.rules.training.registry import LossRule, MetricRule, known
+from transpiler.training.data import DTYPES
+from transpiler.training.tape_values import (
+    NUMBER,
+    PLAIN,
+    Data,
+    Gradients,
+    Known,
+    Several,
+    Tape,
+    Tensor,
+    Variables,
+    joined,
+    kind_of,
+)
+from transpiler.training.trainer import name_of, name_of_ending
+
+if TYPE_CHECKING:
+    from transpiler.training.tape import TapeWriter
+
+TARGETS = {"classes": "torch.long"}
+RANKS: tuple[Shape, ...] = ((None,), (None, 7), (None, 7, 9), (None, 7, 9, 5))
+"""Shapes that a function of a tensor of unknown rank is tried with."""
+
+
+class Expressions:
+    """The part of a region that rewrites expressions; each has a role, and its text changes as that needs it."""
+
+    writer: TapeWriter
+    roles: dict[str, Any]
+    env: Any
+    node: ast.AST
+    under: list[ast.With]
+    helper: bool
+
+    def decline(self, node: ast.AST, why: str) -> Declined:
+        return Declined(TRAINING, why, "", self.writer.source.span(node))
+
+    def text(self, node: ast.AST) -> str:
+        return self.writer.blocks.text_of(node)
+
+    def become(self, node: ast.AST, text: str) -> None:
+        """Puts a text in the place of an expression. A loop or function that is read twice has to say the same."""
+        if self.writer.changes.texts.get(node, text) != text:
+            raise self.decline(node, "this expression means different things each time it is evaluated")
+        self.writer.changes.texts[node] = text
+
+    # --- names -----------------------------------------------------------------------------------------------------
+
+    def value_of(self, node: ast.expr) -> Any:
+        """What a name or an attribute means in the program; None if that is not known."""
+        if any(isinstance(n, (ast.Call, ast.NamedExpr, ast.Lambda)) for n in ast.walk(node)):
+            return None
+        first = next(n for n in ast.walk(node) if isinstance(n, (ast.Name, ast.Constant)))
+        if isinstance(first, ast.Name) and isinstance(self.roles.get(first.id), (Data, Tensor)):
+            return None
+        try:
+            return self.writer.interpreter.eval(node, self.env)
+        except (Declined, ProgramError, NeedsConstant):
+            return None
+
+    def see(self, node: ast.expr) -> Any:
+        """The role of an expression, after those in it."""
+        method = getattr(self, f"see_{type(node).__name__}", None)
+        if method is not None:
+            return method(node)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.leave(child)
+            elif isinstance(child, ast.comprehension):
+                self.leave(child.iter)
+                for test in child.ifs:
+                    self.leave(test)
+        return PLAIN
+
+    def leave(self, node: ast.expr) -> None:
+        """An expression whose value goes to code that knows nothing of tensors with gradients."""
+        role = self.see(node)
+        self.let_go(node, role)
+
+    def let_go(self, node: ast.expr, role: Any) -> None:
+        if isinstance(role, Several):
+            for item, inner in zip(getattr(node, "elts", ()), role.items):
+                self.let_go(item, inner)
+        elif isinstance(role, Tensor):
+            if role.scalar:
+                self.become(node, f"{self.atom(node)}.item()")
+            else:
+                self.become(node, f"{self.atom(node)}{'.detach()' if role.learns else ''}.cpu()")
+        elif isinstance(role, (Gradients, Variables, Tape)) or isinstance(role, Known) and kind_of(role.value):
+            raise self.decline(node, f"{ast.unparse(node)} goes where it cannot be followed")
+
+    def atom(self, node: ast.expr) -> str:
+        """The text of an expression as something a method can be called on."""
+        text = self.text(node)
+        plain = isinstance(ast.parse(text, mode="eval").body, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+        return text if plain else f"({text})"
+
+    def see_Name(self, node: ast.Name) -> Any:
+        if node.id in self.roles:
+            return self.roles[node.id]
+        value = self.value_of(node)
+        if value is None or isinstance(value, Unknown) or type(value).__name__ in ("NumpyArray", "Array"):
+            return Data()
+        return Known(value, node.id)
+
+    def see_Constant(self, node: ast.Constant) -> Any:
+        return PLAIN
+
+    def see_Attribute(self, node: ast.Attribute) -> Any:
+        role = self.see(node.value)
+        if isinstance(role, Known):
+            if isinstance(role.value, Model):
+                if node.attr in ("trainable_variables", "trainable_weights"):
+                    return Variables((self.text(node.value),))
+                raise self.decline(node, f"{node.attr} of a model beside a tape is not translated")
+            if kind_of(role.value):
+                raise self.decline(node, f"{node.attr} of this {kind_of(role.value)} is not translated")
+            value = self.value_of(node)
+            return PLAIN if value is None else Known(value, ast.unparse(node))
+        if isinstance(role, Tensor):
+            if node.attr == "shape":
+                return PLAIN
+            raise self.decline(node, f"{node.attr} of a tensor is not translated here")
+        return PLAIN if not isinstance(role, (Gradients, Variables, Tape)) else self.decline_use(node)
+
+    def decline_use(self, node: ast.expr) -> Any:
+        raise self.decline(node, f"{ast.unparse(node)} is not translated")
+
+    # --- operators -------------------------------------------------------------------------------------------------
+
+    def see_BinOp(self, node: ast.BinOp) -> Any:
+        if isinstance(node.op, ast.Mod) and isinstance(node.left, (ast.Constant, ast.JoinedStr)):
+            items = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
+            for item in items:
+                self.leave(item)
+            return PLAIN
+        roles = [self.see(node.left), self.see(node.right)]
+        if all(isinstance(r, Variables) for r in roles) and isinstance(node.op, ast.Add):
+            return Variables((*roles[0].models, *roles[1].models))
+        return self.operator(node, [node.left, node.right], roles)
+
+    def operator(self, node: ast.expr, parts: Sequence[ast.expr], roles: list[Any]) -> Any:
+        if not any(isinstance(r, Tensor) for r in roles):
+            return PLAIN if NUMBER not in roles else NUMBER
+        for part, role in zip(parts, roles):
+            if isinstance(role, Data):
+                self.want(part, role, "torch.float32")
+            elif role is not NUMBER and not isinstance(role, Tensor) and not self.is_number(part):
+                raise self.decline(node, f"{ast.unparse(part)} beside a tensor is not translated")
+        return joined(roles)
+
+    def is_number(self, node: ast.expr) -> bool:
+        return isinstance(self.value_of(node), (int, float))
+
+    def see_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        role = self.see(node.operand)
+        return joined([role]) if isinstance(role, Tensor) and isinstance(node.op, ast.USub) else PLAIN
+
+    def see_Compare(self, node: ast.Compare) -> Any:
+        for part in (node.left, *node.comparators):
+            self.leave(part)
+        return PLAIN
+
+    def see_Subscript(self, node: ast.Subscript) -> Any:
+        role = self.see(node.value)
+        if isinstance(role, Tensor):
+            self.leave(node.slice)
+            return Tensor(None, role.learns)
+        if isinstance(role, Several) and isinstance(node.slice, ast.Constant) and type(node.slice.value) is int:
+            return role.items[node.slice.value]
+        self.leave(node.slice)
+        if isinstance(role, Known):
+            value = self.value_of(node)
+            return Data() if value is None or isinstance(value, Unknown) else Known(value, ast.unparse(node))
+        return Data() if isinstance(role, Data) else PLAIN
+
+    def see_Tuple(self, node: ast.Tuple | ast.List) -> Any:
+        roles = tuple(map(self.see, node.elts))
+        return Several(roles) if any(not isinstance(r, (Known, type(PLAIN))) or _is_model(r) for r in roles) else PLAIN
+
+    see_List = see_Tuple
+
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    def see_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Attribute):
+            base = self.see(node.func.value)
+            method = node.func.attr
+            if isinstance(base, Known) and kind_of(base.value) == "metric":
+                return self.metric_method(node, base, method)
+            if isinstance(base, Known) and kind_of(base.value) or isinstance(base, (Tape, Gradients, Variables)):
+                raise self.decline(node, f"{ast.unparse(node.func)}() is not translated here")
+            if isinstance(base, Tensor):
+                return self.tensor_method(node, base, method)
+            if base is NUMBER and method == "numpy":
+                self.become(node, self.text(node.func.value))
+                return NUMBER
+        callee = self.see(node.func) if not isinstance(node.func, ast.Call) else self.see_Call(node.func)
+        value = callee.value if isinstance(callee, Known) else None
+        if isinstance(value, Model):
+            return self.model_call(node, callee)
+        if kind_of(value) == "loss":
+            return self.loss_call(node, value)
+        if kind_of(value) == "metric":
+            return self.update(node, callee)
+        if isinstance(value, Function):
+            return self.function_call(node, value)
+        if isinstance(value, ApiValue):
+            return self.api_call(node, value)
+        if value is float or value is int:
+            role = self.see(node.args[0]) if len(node.args) == 1 else PLAIN
+            if isinstance(role, Tensor):
+                self.become(node, f"{self.atom(node.args[0])}.item()")
+            return PLAIN
+        if value is sum and len(node.args) == 1 and (found := self.losses_of(node.args[0])):
+            return self.penalty(node, found)
+        for argument in (*node.args, *(k.value for k in node.keywords)):
+            role = self.see(argument)
+            if value is not len:
+                self.let_go(argument, role)
+        return Data() if not isinstance(value, type) else PLAIN
+
+    def tensor_method(self, node: ast.Call, base: Tensor, method: str) -> Any:
+        assert isinstance(node.func, ast.Attribute)
+        if method != "numpy" or node.args or node.keywords:
+            raise self.decline(node, f"{method}() of a tensor is not translated here")
+        text = self.atom(node.func.value)
+        self.become(
+            node, f"{text}.item()" if base.scalar else f"{text}{'.detach()' if base.learns else ''}.cpu().numpy()"
+        )
+        return PLAIN
+
+    def arguments(self, node: ast.Call, names: Sequence[str]) -> dict[str, ast.expr]:
+        """The arguments of a call by name."""
+        if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
+            raise self.decline(node, "* and ** beside a tape are not translated")
+        found = dict(zip(names, node.args)) | {str(k.arg): k.value for k in node.keywords}
+        if len(node.args) > len(names) or set(found) - set(names):
+            raise self.decline(node, f"these arguments of {ast.unparse(node.func)}() are not translated")
+        return found
+
+    def model_call(self, node: ast.Call, callee: Known) -> Any:
+        model, text = callee.value, self.text(node.func)
+        given = self.arguments(node, ("inputs", "training"))
+        root = self.writer.root_of(model, node)
+        mode = self.value_of(given["training"]) if "training" in given else False
+        if not isinstance(mode, (bool, type(None))):
+            raise self.decline(node, f"it is not known whether {text} is called for training")
+        xs = tensors(model.inputs)
+        whole = given.get("inputs")
+        items = whole.elts if isinstance(whole, (ast.List, ast.Tuple)) else [] if whole is None else [whole]
+        if len(items) != len(xs):
+            raise self.decline(node, "the inputs of a model have to be listed one by one")
+        learns = bool(self.under or self.helper)
+        texts = []
+        for item, x in zip(items, xs):
+            role = self.see(item)
+            if isinstance(role, Data):
+                texts.append(self.want(item, role, DTYPES.get(x.type.dtype, "torch.float32")))
+            elif isinstance(role, Tensor):
+                texts.append(self.text(item))
+            else:
+                raise self.decline(item, f"{ast.unparse(item)} is no input that can be followed")
+        self.become(node, f"{text}({', '.join(texts)})")
+        self.note_call(node, text, bool(mode))
+        outputs = tensors(model.outputs)
+        endings = self.writer.endings(root)
+        found = tuple(
+            Tensor(y.type.shape, learns, endings[i] if i < len(endings) and len(outputs) == 1 else "", node)
+            for i, y in enumerate(outputs)
+        )
+        return found[0] if len(found) == 1 else Several(found)
+
+    def want(self, node: ast.expr, data: Data, dtype: str) -> str:
+        """Has an array become a tensor of a type, where it is bound or here; its text."""
+        if data.place is not None:
+            if data.dtype not in ("", dtype):
+                raise self.decline(node, f"{ast.unparse(node)} is used as a tensor of two types")
+            data.dtype = dtype
+            return self.text(node)
+        text = f"torch.as_tensor({ast.unparse(node)}, dtype={dtype}, device={self.writer.device})"
+        self.become(node, text)
+        return text
+
+    def note_call(self, node: ast.Call, text: str, mode: bool) -> None:
+        raise NotImplementedError
+
+    def function_call(self, node: ast.Call, function: Function) -> Any:
+        roles = {}
+        a = function.node.args
+        names = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+        inputs = (*node.args, *(k.value for k in node.keywords))
+        seen = {n: self.see(n) for n in inputs}
+        if not self.writer.is_involved(function) and not any(_is_model(r) or _is_object(r) for r in seen.values()):
+            for argument, role in seen.items():
+                self.let_go(argument, role)
+            return Data()
+        given = self.arguments(node, names)
+        roles = {name: seen[argument] for name, argument in given.items()}
+        for name in given:
+            if isinstance(roles[name], Tensor) and not self.under and not self.helper:
+                roles[name] = Data()
+        result = self.writer.function_result(function, roles, bool(self.under or self.helper), node)
+        if self.writer.results[function.node].calls:
+            self.note_inner(node)
+        return result
+
+    def note_inner(self, node: ast.Call) -> None:
+        raise NotImplementedError
+
+    # --- losses and metrics ----------------------------------------------------------------------------------------
+
+    def prediction(self, node: ast.expr, role: Any, loss: str = "") -> Prediction:
+        if not isinstance(role, Tensor) or role.shape is None:
+            raise self.decline(node, f"the shape of {ast.unparse(node)} is not known")
+        return Prediction(role.shape, name_of_ending(role.ending), loss)
+
+    def measured(self, node: ast.Call, measure: Measure, template: str, given: Mapping[str, ast.expr]) -> str:
+        """The text of a loss or a metric of what it is given."""
+        target, output = given["y_true"], given["y_pred"]
+        wanted, role = self.see(target), self.see(output)
+        assert isinstance(role, Tensor)
+        for helper in measure.helpers:
+            self.writer.need(helper)
+        text = self.text(output)
+        if measure.on_logits:
+            text = self.writer.logits_of(self, output, role)
+        if isinstance(wanted, Data):
+            own = self.want(target, wanted, TARGETS.get(measure.target, "torch.float32"))
+        elif isinstance(wanted, Tensor):
+            own = self.text(target)
+            if wanted.shape == role.shape:
+                template = template.replace("{target}.view_as({output})", "{target}")
+        else:
+            raise self.decline(target, f"{ast.unparse(target)} as targets is not translated")
+        return template.format(output=text, target=own)
+
+    def loss_call(self, node: ast.Call, value: ApiObject) -> Any:
+        given = self.arguments(node, ("y_true", "y_pred"))
+        if len(given) != 2:
+            raise self.decline(node, "this call of a loss is not translated")
+        role = self.see(given["y_pred"])
+        measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
+        self.become(node, self.measured(node, measure, measure.mean, given))
+        return Tensor((), role.learns)
+
+    def loss_of(self, value: Any, prediction: Prediction, node: ast.AST) -> Measure:
+        rule, arguments = known(LossRule, value, self.writer.generation)
+        return rule.lower(arguments, prediction)
+
+    def metric_method(self, node: ast.Call, base: Known, method: str) -> Any:
+        assert isinstance(node.func, ast.Attribute)
+        text = self.text(node.func.value)
+        if method == "update_state":
+            return self.update(node, base)
+        if method in ("reset_state", "reset_states") and not node.args:
+            self.become(node, f"{text}.reset()")
+            return PLAIN
+        if method == "result" and not node.args:
+            self.become(node, f"{text}.average")
+            return NUMBER
+        raise self.decline(node, f"{method}() of a metric is not translated")
+
+    def update(self, node: ast.Call, base: Known) -> Any:
+        """A metric that is told of a batch."""
+        func = node.func
+        own = node.func.value if isinstance(func, ast.Attribute) and func.attr == "update_state" else node.func
+        text = self.text(own)  # type: ignore[arg-type]
+        if not self.writer.is_statement(node):
+            raise self.decline(node, "what a metric returns for a batch is not translated")
+        if base.value.leaf == "Mean":
+            given = self.arguments(node, ("values",))
+            role = self.see(given["values"])
+            if not isinstance(role, Tensor):
+                self.let_go(given["values"], role)
+                self.become(node, f"{text}.update({self.text(given['values'])})")
+                return PLAIN
+            value = self.atom(given["values"])
+            mean = f"{value}.item()" if role.scalar else f"{value}.mean().item(), {value}.numel()"
+            self.become(node, f"{text}.update({mean})")
+            return PLAIN
+        given = self.arguments(node, ("y_true", "y_pred"))
+        role = self.see(given["y_pred"])
+        if len(given) != 2:
+            raise self.decline(node, "this call of a metric is not translated")
+        prediction = self.prediction(given["y_pred"], role)
+        rule, arguments = known(MetricRule, base.value, self.writer.generation)
+        measure = rule.lower(arguments, prediction)
+        if measure.whole:
+            raise self.decline(node, f"{base.value.leaf} beside a tape is not translated")
+        value = self.measured(node, measure, measure.mean, given)
+        counted = (
+            self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
+        )
+        self.become(node, f"{text}.update({value}.item(), len({counted}))")
+        return PLAIN
+
+    def losses_of(self, node: ast.expr) -> str:
+        """The text of the model whose `losses` an expression is."""
+        if isinstance(node, ast.Attribute) and node.attr == "losses" and isinstance(self.value_of(node.value), Model):
+            return ast.unparse(node.value)
+        return ""
+
+    def penalty(self, node: ast.Call, text: str) -> Any:
+        """What the regularizers of a model add to the loss."""
+        model = self.value_of(ast.parse(text, mode="eval").body)
+        name = self.writer.penalty_of(model)
+        self.become(node, f"{name}({text})" if name else "0")
+        return Tensor((), True)
+
+    # --- functions on tensors --------------------------------------------------------------------------------------
+
+    def api_call(self, node: ast.Call, value: ApiValue) -> Any:
+        path = value.path.removeprefix("keras.")
+        if path in SUMS and len(node.args) == 1 and (found := self.losses_of(node.args[0])):
+            return self.penalty(node, found)
+        arguments = [*node.args, *(k.value for k in node.keywords)]
+        roles = [self.see(a) for a in arguments]
+        if path in ("tensorflow.print", "print"):
+            for argument, role in zip(arguments, roles):
+                self.let_go(argument, role)
+            self.become(node.func, "print")
+            return PLAIN
+        if path in DRAWS and not any(isinstance(r, Tensor) for r in roles):
+            return self.drawn(node, DRAWS[path])
+        leaf = path.rpartition(".")[2]
+        rule = op_rules().get(path)
+        if not any(isinstance(r, Tensor) for r in roles) or rule is None:
+            if any(isinstance(r, Tensor) for r in roles) or leaf[:1].isupper() or path.startswith("tensorflow."):
+                raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
+            return Data()
+        places: list[ast.expr] = []
+        items: dict[ast.expr, Any] = {}
+        for argument, role in zip(arguments, roles):
+            if isinstance(role, (Tensor, Data)):
+                if isinstance(role, Data):
+                    self.want(argument, role, "torch.float32")
+                places.append(argument)
+                items[argument] = role
+            elif isinstance(role, Several):
+                raise self.decline(argument, "lists of tensors beside a tape are not translated")
+        shapes = [items[p].shape if isinstance(items[p], Tensor) else None for p in places]
+        texts = [self.text(p) for p in places]
+        kinds: set[tuple[str, Any]] = set()
+        known_shapes = [s for s in shapes if s is not None]
+        for rank in RANKS if None in shapes else ((),):
+            tried = [rank if s is None else s for s in shapes]
+            if None in shapes and known_shapes and len(rank) < max(map(len, known_shapes)):
+                continue
+            kinds.add(self.lowered(node, rule, path, places, tried, texts))
+        if len({text for text, _ in kinds}) != 1:
+            raise self.decline(node, f"{ast.unparse(node.func)}() of a tensor of unknown shape is not translated")
+        text = next(iter(kinds))[0]
+        results = {shape for _, shape in kinds}
+        self.become(node, text)
+        learns = any(isinstance(r, Tensor) and r.learns for r in roles)
+        return Tensor(results.pop() if len(results) == 1 else None, learns)
+
+    def lowered(
+        self, node: ast.Call, rule: Any, path: str, places: list[ast.expr], shapes: list[Any], texts: list[str]
+    ) -> tuple[str, Shape]:
+        """The text of a function on tensors of these shapes, and the shape of its result."""
+
+        def taken(argument: ast.expr) -> Any:
+            if argument in places:
+                i = places.index(argument)
+                return Operand(i, TensorType(tuple(shapes[i]), "float32"))
+            value = argument.value if isinstance(argument, ast.Constant) else self.value_of(argument)
+            if value is None and not isinstance(argument, ast.Constant) or isinstance(value, Unknown):
+                raise self.decline(argument, f"{ast.unparse(argument)} has to be known here")
+            return value
+
+        positional = [taken(a) for a in node.args]
+        named = {str(k.arg): taken(k.value) for k in node.keywords}
+        try:
+            lowering = rule.lower(path, rule.bind(path, positional, named, self.writer.generation))
+        except (Declined, TypeError, AttributeError, KeyError, IndexError) as error:
+            raise self.decline(node, f"{ast.unparse(node.func)}(): {error}") from None
+        text = "{0}"
+        for i, step in enumerate(lowering.steps):
+            if step.fn is None or "{self}" in step.fn or i and step.takes:
+                raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
+            for helper in step.helpers:
+                self.writer.need(helper)
+            text = step.fn.format(*([text.format(*texts)] if i else texts))
+        if lowering.outputs or len(lowering.types) != 1:
+            raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
+        return text, lowering.types[0].shape
+
+    def drawn(self, node: ast.Call, function: str) -> Any:
+        """Random numbers of a shape."""
+        given = self.arguments(node, ("shape",))
+        shape = given.get("shape")
+        sizes = shape.elts if isinstance(shape, (ast.List, ast.Tuple)) else []
+        if not sizes:
+            raise self.decline(node, "the shape of what is drawn has to be written out")
+        self.become(node, f"{function}({', '.join(map(ast.unparse, sizes))}, device={self.writer.device})")
+        values = [self.value_of(s) for s in sizes]
+        return Tensor(tuple(v if type(v) is int else None for v in values))
+
+    def see_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        inside = set(ast.walk(node)) - {node}
+        self.writer.blocks.formatted |= inside
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                role = self.see(part.value)
+                self.let_go(part.value, role)
+        if any(n in self.writer.changes.texts for n in inside):
+            self.become(node, ast.unparse(self.writer.blocks.substituted(node)))
+        return PLAIN
+
+
+SUMS = ("tensorflow.add_n", "tensorflow.reduce_sum", "tensorflow.math.add_n")
+DRAWS = {
+    "tensorflow.random.normal": "torch.randn",
+    "random.normal": "torch.randn",
+}
+
+
+def _is_model(role: Any) -> bool:
+    return isinstance(role, Known) and isinstance(role.value, Model)
+
+
+def _is_object(role: Any) -> bool:
+    return isinstance(role, Known) and bool(kind_of(role.value))

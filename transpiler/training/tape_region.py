@@ -1,0 +1,428 @@
+"""The statements of one function, or of the top level of a file, that train with tapes, as PyTorch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.syntax import as_load, assigned_names
+from transpiler.read.keras.evaluate.tapes import is_tape, means_tape
+from transpiler.read.keras.evaluate.values import Env, Model
+from transpiler.rules.training.optimizers import clip_each, clip_together
+from transpiler.training.tape_expressions import Expressions
+from transpiler.training.tape_values import (
+    NUMBER,
+    PLAIN,
+    Data,
+    Gradients,
+    Known,
+    Result,
+    Several,
+    Tape,
+    Tensor,
+    Variables,
+    kind_of,
+)
+
+if TYPE_CHECKING:
+    from transpiler.training.tape import TapeWriter
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """A call of a model: its text, whether it is for training, and the statements around it, the outermost first."""
+
+    text: str
+    mode: bool
+    path: tuple[ast.stmt, ...]
+    taped: bool
+
+
+class Region(Expressions):
+    """One run over the statements of a scope, in order."""
+
+    def __init__(
+        self, writer: TapeWriter, node: ast.AST, env: Env, roles: dict[str, Any], helper: bool = False
+    ) -> None:
+        self.writer, self.node, self.env, self.roles, self.helper = writer, node, env, roles, helper
+        self.under: list[ast.With] = []
+        """The tapes that record."""
+        self.path: list[ast.stmt] = []
+        self.calls: list[ModelCall] = []
+        self.inner: set[ast.stmt] = set()
+        """Statements that call functions with code of this kind."""
+        self.bound: list[tuple[str, Data]] = []
+        """What loops and the function bind, in order."""
+        self.result = Result()
+        self.called_under: dict[ast.With, set[str]] = {}
+        """The models that are called under a tape."""
+        self.spared: dict[ast.stmt, set[ast.AST]] = {}
+        """Statements that bind predictions → the places that read their logits instead."""
+
+    # --- statements ------------------------------------------------------------------------------------------------
+
+    def run(self, body: Iterable[ast.stmt]) -> None:
+        for statement in body:
+            self.path.append(statement)
+            self.do(statement)
+            self.path.pop()
+
+    def do(self, statement: ast.stmt) -> None:
+        method = getattr(self, f"do_{type(statement).__name__}", None)
+        if method is None:
+            raise self.decline(statement, f"{type(statement).__name__} statements beside a tape are not translated")
+        method(statement)
+
+    def do_nothing(self, statement: ast.stmt) -> None:
+        """Nothing of the training can be in it."""
+
+    do_Pass = do_Break = do_Continue = do_Import = do_ImportFrom = do_Global = do_nothing
+
+    def do_FunctionDef(self, statement: ast.FunctionDef) -> None:
+        if any(map(is_tape, nodes(statement))):
+            raise self.decline(statement, "a function with a tape inside of another function is not translated")
+
+    def do_With(self, statement: ast.With) -> None:
+        if not is_tape(statement):
+            for item in statement.items:
+                self.leave(item.context_expr)
+            self.run(statement.body)
+            return
+        for item in statement.items:
+            call = item.context_expr
+            if not (isinstance(call, ast.Call) and means_tape(self.value_of(call.func))):
+                raise self.decline(statement, "another context beside a tape is not translated")
+            options = {k.arg: self.value_of(k.value) for k in call.keywords}
+            if call.args or set(options) - {"persistent"} or not isinstance(item.optional_vars, ast.Name):
+                raise self.decline(statement, "this way to open a tape is not translated")
+            self.roles[item.optional_vars.id] = Tape(statement)
+        self.writer.changes.opened.add(statement)
+        self.writer.done_tapes.add(statement)
+        self.under.append(statement)
+        self.called_under[statement] = set()
+        self.run(statement.body)
+        self.under.pop()
+
+    def do_For(self, statement: ast.For) -> None:
+        role = self.see(statement.iter)
+        items = role.items if isinstance(role, Several) else ()
+        if items:
+            raise self.decline(statement, "a loop over tensors beside a tape is not translated")
+        self.let_go(statement.iter, role)
+        self.bind_data(statement.target, statement)
+        self.run(statement.body)
+        self.run(statement.orelse)
+
+    def bind_data(self, target: ast.expr, place: ast.stmt) -> None:
+        for name in [n for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]:
+            data = Data(place)
+            self.roles[name.id] = data
+            self.bound.append((name.id, data))
+
+    def do_While(self, statement: ast.While) -> None:
+        self.leave(statement.test)
+        self.run(statement.body)
+        self.run(statement.orelse)
+
+    def do_If(self, statement: ast.If) -> None:
+        self.leave(statement.test)
+        before = dict(self.roles)
+        self.run(statement.body)
+        then, self.roles = self.roles, dict(before)
+        self.run(statement.orelse)
+        for name in {*then, *self.roles}:
+            one, other = then.get(name), self.roles.get(name)
+            if one != other and (isinstance(one, (Tensor, Gradients)) or isinstance(other, (Tensor, Gradients))):
+                self.roles[name] = Data() if not isinstance(before.get(name), (Tensor, Gradients)) else before[name]
+                if isinstance(before.get(name), (Tensor, Gradients)):
+                    raise self.decline(statement, f"{name} is one tensor or another after this branch")
+
+    def do_Try(self, statement: ast.Try) -> None:
+        self.run(statement.body)
+        for handler in statement.handlers:
+            self.run(handler.body)
+        self.run([*statement.orelse, *statement.finalbody])
+
+    def do_Assign(self, statement: ast.Assign) -> None:
+        value = statement.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and len(statement.targets) == 1:
+            target = statement.targets[0]
+            if value.func.attr == "gradient" and isinstance(self.see(value.func.value), Tape):
+                self.gradient(statement, target, value)
+                return
+        if len(statement.targets) == 1 and (self.makes_object(statement) or self.clips(statement)):
+            return
+        role = self.see(value)
+        for target in statement.targets:
+            self.bind_role(target, role, value)
+
+    def makes_object(self, statement: ast.Assign) -> bool:
+        """Whether a statement makes an optimizer, a loss or a metric, which is translated where it is used."""
+        target = statement.targets[0]
+        if not isinstance(target, (ast.Name, ast.Attribute)) or not isinstance(statement.value, ast.Call):
+            return False
+        value = self.value_of(ast.parse(ast.unparse(target), mode="eval").body)
+        return bool(kind_of(value)) and self.writer.note_object(statement, value, ast.unparse(target))
+
+    def clips(self, statement: ast.Assign) -> bool:
+        """Whether a statement clips gradients, which it then does where they are held."""
+        target, value = statement.targets[0], statement.value
+        whole = isinstance(value, ast.Call) and isinstance(target, ast.Tuple) and len(target.elts) == 2
+        call = value if whole else value.elt if isinstance(value, ast.ListComp) else None
+        name = target.elts[0] if isinstance(target, ast.Tuple) and whole else target
+        if not isinstance(call, ast.Call) or not isinstance(name, ast.Name) or not call.args:
+            return False
+        source = call.args[0] if whole else value.generators[0].iter  # type: ignore[attr-defined]
+        role = self.roles.get(source.id) if isinstance(source, ast.Name) else None
+        if not isinstance(role, Gradients):
+            return False
+        clipping = clipping_of(getattr(self.value_of(call.func), "path", ""), call.args[1:], whole)
+        if clipping is None or call.keywords:
+            raise self.decline(statement, "this change of gradients is not translated")
+        if isinstance(value, ast.ListComp):
+            own = value.generators[0]
+            if own.ifs or len(value.generators) > 1 or ast.unparse(own.target) != ast.unparse(call.args[0]):
+                raise self.decline(statement, "this change of gradients is not translated")
+        parameters = own_parameters(role.models)
+        self.writer.changes.texts[statement] = "\n".join(line.format(parameters=parameters) for line in clipping)
+        self.roles[name.id] = role
+        return True
+
+    def bind_role(self, target: ast.expr, role: Any, value: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            self.roles.pop(target.id, None)
+            if (
+                not isinstance(role, (Known, Data))
+                and role is not PLAIN
+                or not is_object(self.value_of(as_load(target)))
+            ):
+                self.roles[target.id] = Data() if role is PLAIN or isinstance(role, Known) else role
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            inner = role.items if isinstance(role, Several) and len(role.items) == len(target.elts) else None
+            if inner is None and isinstance(role, Tensor):
+                raise self.decline(target, "a tensor taken apart is not translated")
+            for i, item in enumerate(target.elts):
+                self.bind_role(item, inner[i] if inner is not None else Data(), value)
+        else:
+            self.let_go(value, role)
+
+    def do_AnnAssign(self, statement: ast.AnnAssign) -> None:
+        if statement.value is not None:
+            self.bind_role(statement.target, self.see(statement.value), statement.value)
+
+    def do_AugAssign(self, statement: ast.AugAssign) -> None:
+        role = self.see(statement.value)
+        name = statement.target.id if isinstance(statement.target, ast.Name) else ""
+        current = self.roles.get(name)
+        if isinstance(current, Tensor):
+            self.roles[name] = self.operator(statement, [statement.target, statement.value], [current, role])
+        else:
+            self.let_go(statement.value, role)
+
+    def do_Expr(self, statement: ast.Expr) -> None:
+        call = statement.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            role = self.see(call.func.value)
+            if isinstance(role, Known) and kind_of(role.value) == "optimizer" and call.func.attr == "apply_gradients":
+                self.step(statement, call, role)
+                return
+        self.see(call)
+
+    def do_Return(self, statement: ast.Return) -> None:
+        role = self.see(statement.value) if statement.value is not None else PLAIN
+        if isinstance(role, Several):
+            items = tuple(self.give(n, r) for n, r in zip(statement.value.elts, role.items))  # type: ignore[union-attr]
+            self.result.roles.append(Several(items))
+        elif statement.value is not None:
+            self.result.roles.append(self.give(statement.value, role))
+
+    def give(self, node: ast.expr, role: Any) -> Any:
+        """What a function hands on to its caller: tensors with gradients to code under a tape alone."""
+        if isinstance(role, Tensor) and not self.helper:
+            self.let_go(node, role)
+            return NUMBER if role.scalar else Data()
+        if not isinstance(role, Tensor):
+            self.let_go(node, role)
+        return role
+
+    def do_Delete(self, statement: ast.Delete) -> None:
+        if any(isinstance(self.roles.get(n), Tape) for n in map(ast.unparse, statement.targets)):
+            self.writer.changes.texts[statement] = ""
+
+    # --- gradients -------------------------------------------------------------------------------------------------
+
+    def gradient(self, statement: ast.Assign, target: ast.expr, call: ast.Call) -> None:
+        """The gradients of a loss, which an optimizer is given later."""
+        assert isinstance(call.func, ast.Attribute)
+        tape = self.see(call.func.value)
+        given = self.arguments(call, ("target", "sources"))
+        role = self.see(given["target"]) if "target" in given else None
+        variables = self.see(given["sources"]) if "sources" in given else None
+        models = variables.models if isinstance(variables, Variables) else ()
+        if isinstance(variables, Several) and all(isinstance(v, Variables) for v in variables.items):
+            models = tuple(m for v in variables.items for m in v.models)
+        if not isinstance(role, Tensor) or not role.learns or not models:
+            raise self.decline(call, "gradients of anything but the weights of models are not translated")
+        if self.under:
+            raise self.decline(call, "gradients that are taken under another tape are not translated")
+        if not isinstance(target, ast.Name):
+            raise self.decline(call, "gradients have to be one variable")
+        loss = self.atom(given["target"]) if role.scalar else f"{self.atom(given['target'])}.sum()"
+        optimizer = self.taker_of(target.id, statement)
+        rest = self.later_gradients(statement, tape)
+        options = []
+        called = self.called_under[tape.opened]
+        if called - set(models):
+            own = own_parameters(models)
+            options.append(f"inputs={own if len(models) > 1 else f'list({own})'}")
+        if rest:
+            options.append("retain_graph=True")
+        lines = [f"{optimizer}.zero_grad()", f"{loss}.backward({', '.join(options)})"]
+        self.writer.changes.texts[statement] = "\n".join(lines)
+        self.roles[target.id] = Gradients(models, optimizer)
+
+    def taker_of(self, name: str, after: ast.stmt) -> str:
+        """The optimizer that is given the gradients of this name next."""
+        own = [n for n in nodes(self.node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        found = [
+            n
+            for n in own
+            if n.func.attr == "apply_gradients"  # type: ignore[attr-defined]
+            and n.lineno > after.lineno
+            and any(isinstance(i, ast.Name) and i.id == name for i in ast.walk(n))
+        ]
+        found.sort(key=lambda n: n.lineno)
+        if not found:
+            raise self.decline(after, "gradients that no optimizer is given are not translated")
+        return ast.unparse(found[0].func.value)  # type: ignore[attr-defined]
+
+    def later_gradients(self, statement: ast.stmt, tape: Tape) -> bool:
+        """Whether more gradients are taken from what was recorded together."""
+        names = {n for n, r in self.roles.items() if isinstance(r, Tape) and r.opened is tape.opened}
+        block = self.path[-2] if len(self.path) > 1 else self.node
+        return any(
+            isinstance(n, ast.Call)
+            and isinstance(n.func, ast.Attribute)
+            and n.func.attr == "gradient"
+            and ast.unparse(n.func.value) in names
+            and n.lineno > statement.lineno
+            for n in nodes(block)
+        )
+
+    def step(self, statement: ast.Expr, call: ast.Call, optimizer: Known) -> None:
+        """`optimizer.apply_gradients(zip(gradients, weights))`"""
+        assert isinstance(call.func, ast.Attribute)
+        text = ast.unparse(call.func.value)
+        pairs = call.args[0] if len(call.args) == 1 and not call.keywords else None
+        if not (isinstance(pairs, ast.Call) and ast.unparse(pairs.func) == "zip" and len(pairs.args) == 2):
+            raise self.decline(call, "this way to apply gradients is not translated")
+        gradients, variables = self.see(pairs.args[0]), self.see(pairs.args[1])
+        if isinstance(variables, Several):
+            variables = Variables(tuple(m for v in variables.items if isinstance(v, Variables) for m in v.models))
+        if not isinstance(gradients, Gradients) or not isinstance(variables, Variables):
+            raise self.decline(call, "what is applied here is not the gradients of the weights of models")
+        if gradients.models != variables.models or gradients.optimizer != text:
+            raise self.decline(call, "gradients are applied to other weights than they were taken of")
+        code = self.writer.use_optimizer(text, optimizer.value, variables.models, self, statement)
+        lines = [line.format(parameters=own_parameters(variables.models)) for line in code.clipping]
+        lines.append(f"{text}.step()")
+        if code.schedule is not None:
+            lines.append(f"{self.writer.scheduler_of(text)}.step()")
+        self.writer.changes.texts[statement] = "\n".join(lines)
+
+    # --- modes -----------------------------------------------------------------------------------------------------
+
+    def note_call(self, node: ast.Call, text: str, mode: bool) -> None:
+        self.calls.append(ModelCall(text, mode, tuple(self.path), bool(self.under or self.helper)))
+        for tape in self.under:
+            self.called_under[tape].add(text)
+
+    def note_inner(self, node: ast.Call) -> None:
+        self.inner.update(self.path)
+
+    def finish(self) -> None:
+        """Writes what depends on all of the region: the types of data, modes, where no gradients are kept."""
+        for name, data in self.bound:
+            if data.dtype and data.place is not None:
+                line = f"{name} = torch.as_tensor({name}, dtype={data.dtype}, device={self.writer.device})"
+                heads = self.writer.changes.heads.setdefault(data.place, [])
+                if line not in heads:
+                    heads.append(line)
+        for statement, read in self.spared.items():
+            name = ast.unparse(statement.targets[0])  # type: ignore[attr-defined]
+            if not any(
+                isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load) and n not in read
+                for n in nodes(self.node)
+            ):
+                self.writer.changes.texts[statement] = ""
+        self.set_modes()
+        self.keep_no_gradients()
+
+    def set_modes(self) -> None:
+        for text in dict.fromkeys(c.text for c in self.calls):
+            own = [c for c in self.calls if c.text == text]
+            modes = {c.mode for c in own}
+            base = text.partition(".")[0]
+            if isinstance(self.node, ast.FunctionDef) and len(modes) == 1 and not self.inner:
+                local = base in assigned_names(self.node.body)
+                if not local:
+                    self.writer.changes.heads.setdefault(self.node, []).append(mode_line(text, own[0].mode))
+                    continue
+            placed: dict[ast.stmt, bool] = {}
+            for c in own:
+                loops = [s for s in c.path if isinstance(s, (ast.For, ast.While))]
+                loop = loops[-1] if loops else None
+                inside = {o.mode for o in own if loop in o.path}
+                whole = loop is not None and len(inside) == 1 and loop not in self.inner
+                where = (
+                    loop
+                    if whole and loop is not None
+                    else next(s for s in reversed(c.path) if s not in self.writer.changes.opened or s is c.path[-1])
+                )
+                if placed.setdefault(where, c.mode) != c.mode:
+                    raise self.decline(where, "a statement calls a model for training and for its results")
+            for where, mode in placed.items():
+                self.writer.changes.before.setdefault(where, []).append(mode_line(text, mode))
+
+    def keep_no_gradients(self) -> None:
+        plain = [c for c in self.calls if not c.taped]
+        if not plain:
+            return
+        taped = any(is_tape(n) for n in nodes(self.node)) or self.inner
+        if isinstance(self.node, ast.FunctionDef) and not taped:
+            self.writer.without_gradients.add(self.node)
+            return
+        for c in plain:
+            loops = [s for s in c.path if isinstance(s, (ast.For, ast.While))]
+            fits = [s for s in loops if s not in self.inner and not any(map(is_tape, nodes(s)))]
+            self.writer.changes.around.setdefault(fits[0] if fits else c.path[-1], "with torch.no_grad():")
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value of the program is a part of a training: a model, an optimizer, a loss, a metric."""
+    return isinstance(value, Model) or bool(kind_of(value))
+
+
+def own_parameters(models: tuple[str, ...]) -> str:
+    """The parameters of models, to run over."""
+    one = f"{models[0]}.parameters()"
+    return one if len(models) == 1 else f"[{', '.join(f'*{m}.parameters()' for m in models)}]"
+
+
+def clipping_of(path: str, limits: list[ast.expr], whole: bool) -> tuple[str, ...] | None:
+    """The statements that clip gradients as a function of TensorFlow does; None for another function."""
+    texts = [ast.unparse(n).replace("{", "{{").replace("}", "}}") for n in limits]
+    if path == "tensorflow.clip_by_global_norm" and whole and len(texts) == 1:
+        return clip_together(texts[0])
+    if path == "tensorflow.clip_by_norm" and not whole and len(texts) == 1:
+        return clip_each(texts[0])
+    if path == "tensorflow.clip_by_value" and not whole and len(texts) == 2 and texts[0] == f"-{texts[1]}":
+        return (f"nn.utils.clip_grad_value_({{parameters}}, {texts[1]})",)
+    return None
+
+
+def mode_line(text: str, mode: bool) -> str:
+    return f"{text}.{'train' if mode else 'eval'}()"

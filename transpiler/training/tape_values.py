@@ -1,0 +1,123 @@
+"""What the expressions of code with tapes stand for."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.model import ApiObject
+from transpiler.ir.shape import Shape
+from transpiler.rules.ops.base import broadcast
+from transpiler.rules.training.base import MetricRule, OptimizerRule
+from transpiler.rules.training.registry import LossRule, training_rules
+
+
+class Plain:
+    """Nothing of the training: the text stays."""
+
+
+PLAIN = Plain()
+
+
+class Number:
+    """A number of Python that stands for a scalar tensor of the source."""
+
+
+NUMBER = Number()
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value of the program: a model, an optimizer, a loss, a function."""
+
+    value: Any
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of torch."""
+
+    shape: Shape | None = None
+    """None where not even the rank is known."""
+    learns: bool = False
+    """Whether it has a gradient."""
+    ending: str = ""
+    """The last activation of the model whose output it is, over `{0}`, if it can be taken off."""
+    made: ast.Call | None = None
+    """The call of the model that it comes from."""
+
+    @property
+    def scalar(self) -> bool:
+        return self.shape == ()
+
+
+@dataclass(eq=False)
+class Data:
+    """An array or a tensor of the program's, which may have to become a tensor of a type where it is bound."""
+
+    place: ast.stmt | None = None
+    """The loop or the function that binds it; None if it is converted where it is used."""
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class Variables:
+    """The weights that models train: their texts."""
+
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of the weights of models, which backward() left at these, for an optimizer."""
+
+    models: tuple[str, ...]
+    optimizer: str
+
+
+@dataclass(eq=False)
+class Tape:
+    """A tape, and the statement that opened it."""
+
+    opened: ast.With
+
+
+@dataclass(frozen=True)
+class Several:
+    """A tuple or a list of these."""
+
+    items: tuple[Any, ...]
+
+
+@dataclass(eq=False)
+class Result:
+    """What became of a function: the role of what it returns."""
+
+    roles: list[Any] = field(default_factory=list)
+    given: tuple[Any, ...] = ()
+    calls: bool = False
+    """Whether it calls models."""
+
+
+def joined(roles: list[Any]) -> Tensor:
+    """The tensor that an operator makes of tensors and numbers."""
+    tensors = [r for r in roles if isinstance(r, Tensor)]
+    shapes = [r.shape for r in tensors if r.shape is not None]
+    open_shape = len(shapes) < len(tensors) or any(isinstance(r, Data) for r in roles)
+    return Tensor(None if open_shape else broadcast(shapes), any(t.learns for t in tensors))
+
+
+def kind_of(value: Any) -> str:
+    """What an object of Keras is for the training; "" for others."""
+    if not isinstance(value, ApiObject):
+        return ""
+    home = value.api.path.split(".")[1:2]
+    if home == ["optimizers"] or value.leaf in training_rules(OptimizerRule):
+        return "optimizer"
+    if home == ["metrics"]:
+        return "metric"
+    if home == ["losses"] or value.leaf in training_rules(LossRule):
+        return "loss"
+    return "metric" if value.leaf in training_rules(MetricRule) else ""
