@@ -178,7 +178,10 @@ def test_a_translated_constraint_is_no_finding(tmp_path: Path):
 def test_layers_that_differ_are_told_apart_by_their_names(tmp_path: Path):
     first = "layers.Dense(4, input_shape=(3,), kernel_regularizer='l2', kernel_constraint='max_norm')"
     text, _ = converted(tmp_path, f"{first}, layers.ReLU(), layers.Dense(4, bias_regularizer='l1'), layers.Dense(2)")
-    assert "0.01 * model.classifier[0].weight.square().sum()" in text and "0.01 * model.classifier[2].bias.abs().sum()" in text
+    assert (
+        "0.01 * model.classifier[0].weight.square().sum()" in text
+        and "0.01 * model.classifier[2].bias.abs().sum()" in text
+    )
     assert "    norm = model.classifier[0].weight.norm(dim=1, keepdim=True)" in text
 
 
