@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2, KERAS3, ApiObject, ApiValue
+from transpiler.pipeline import convert_file
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import OptimizerCode, OptimizerRule
 from transpiler.rules.training.registry import known, training_rules
@@ -257,3 +259,44 @@ def test_a_decay_with_time_is_what_old_keras_makes_of_it():
 def test_what_is_declined(generation: str, name: str, arguments: dict[str, Any], why: str):
     with pytest.raises(Declined, match=why):
         code_for(name, arguments, generation)
+
+
+SCRIPT = """
+import numpy as np
+from keras import Sequential, layers, optimizers
+model = Sequential([layers.Input((4, 3)), {layers}])
+model.compile(optimizers.{optimizer}, "mse")
+model.fit(np.ones((8, 4, 3)), np.ones((8, 2)), verbose=0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("layers", "optimizer", "whole"),
+    [
+        ("layers.LSTM(2)", "Adam(clipnorm=1.0)", True),
+        ("layers.GRU(2)", "Adam(clipnorm=1.0)", False),  # one bias of Keras is two of torch
+        ("layers.GRU(2)", "Adam(global_clipnorm=1.0)", True),
+        ("layers.GRU(2)", "Adam(0.01)", True),
+        ("layers.GRU(2)", "Lamb(0.01)", False),
+        ("layers.Conv1D(4, 3), layers.Flatten(), layers.Dense(2)", "Adafactor(0.01)", True),
+        ("layers.SeparableConv1D(4, 3), layers.Flatten(), layers.Dense(2)", "Adafactor(0.01)", False),
+        ("layers.SeparableConv1D(4, 3), layers.Flatten(), layers.Dense(2)", "Lamb(0.01)", True),
+    ],
+)
+def test_optimizers_that_need_whole_weights(tmp_path: Path, layers: str, optimizer: str, whole: bool):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT.format(layers=layers, optimizer=optimizer))
+    conversion = convert_file(path)
+    assert ("def run_epoch" in conversion.modules[0].text) == whole
+    assert any("in one piece" in f.message for f in conversion.all_findings) != whole
+
+
+def test_momentum_under_a_schedule_is_keras_s_own(tmp_path: Path):
+    path = tmp_path / "script.py"
+    schedule = "optimizers.schedules.ExponentialDecay(0.1, 100, 0.9)"
+    path.write_text(SCRIPT.format(layers="layers.LSTM(2)", optimizer=f"SGD({schedule}, momentum=0.9)"))
+    text = convert_file(path).modules[0].text
+    assert "class SGD(EachWeight):" in text and "optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)" in text
+    path.write_text(SCRIPT.format(layers="layers.LSTM(2)", optimizer="SGD(0.1, momentum=0.9)"))
+    text = convert_file(path).modules[0].text
+    assert "optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)" in text and "class SGD" not in text

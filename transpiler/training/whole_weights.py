@@ -9,7 +9,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import Layer, Transform
 from transpiler.rules.training.base import TRAINING
 
-REORDERING = ("permute", "reshape", "gates", "flip", "expand")
+REORDERING = ("permute", "reshape", "gates", "flip", "expand", "merge")
 """Steps of a transform that keep all numbers of a weight."""
 ONE_AXIS = ("nn.BatchNorm", "nn.GroupNorm")
 """Modules whose weights have one axis."""

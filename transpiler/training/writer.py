@@ -385,7 +385,7 @@ class TrainingWriter:
         if methods & {"fit", "evaluate", "train_on_batch", "test_on_batch"}:
             code = training.code
             training.penalty = self.on_weights(training, model, penalties_of, "penalty")
-            if learns:
+            if code is not None and code.constrains:
                 training.constrain = self.on_weights(training, model, constraints_of, "constrain")
             own = training.receiver.rpartition(".")[2] if self.several else ""
             name = self.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")

@@ -70,6 +70,8 @@ def exact_numbers(optimizer: Any) -> None:
     hyper = getattr(optimizer, "_hyper", {})  # of legacy optimizers
     schedule = hyper.get("learning_rate", schedule)
     owners = [vars(optimizer), *([vars(schedule)] if hasattr(schedule, "get_config") else []), hyper]
+    if hasattr(optimizer, "optimizer"):  # of TensorFlow 1
+        owners.append(vars(optimizer.optimizer))
     for values in owners:
         for name, value in list(values.items()):
             if isinstance(value, float):

@@ -74,6 +74,8 @@ class OptimizerCode:
     schedule: ScheduleCode | None = None
     whole: str = ""
     """Whether each parameter has to hold one weight of Keras: `norms`, or `factors` of its last two axes, matter."""
+    constrains: bool = True
+    """Whether Keras applies constraints of weights after its steps."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2, Args
 from transpiler.rules.base import keywords
@@ -95,6 +97,9 @@ class TensorFlowOptimizer(LegacyOptimizer):
     """An optimizer of TensorFlow 1, which legacy Keras takes as it is."""
 
     ignored = (*LegacyOptimizer.ignored, "use_locking")
+
+    def lower(self, a: Args, changing: bool) -> OptimizerCode:
+        return replace(super().lower(a, changing), constrains=False)
 
 
 class GradientDescentOptimizer(TensorFlowOptimizer):
