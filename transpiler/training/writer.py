@@ -310,6 +310,8 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
+        if any(y in self.interpreter.masks for y in tensors(model.outputs)):
+            raise Declined(TRAINING, "an output carries a mask, whose steps Keras leaves out of losses and metrics")
         trainer = trainer_of(
             compiled, self.generation, last_activations(root), self.functions_of_program, self.recovers
         )
