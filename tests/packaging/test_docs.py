@@ -37,6 +37,17 @@ SHORT = {"--output", "--quiet"}
 """Spellings that the README gives another form of."""
 
 
+def test_the_layer_shown_to_contributors_is_the_real_one(root: Path):
+    section = (root / "CONTRIBUTING.md").read_text().split("## Adding a layer", 1)[1].split("\n## ")[0]
+    shown = re.search(r"```python\n(.*?)\n```", section, flags=re.DOTALL)[1]
+    file = (root / "transpiler" / "rules" / "normalization.py").read_text()
+    assert shown == next(
+        part.rstrip() for part in re.split(r"\n(?=class )", file) if part.startswith(shown.split("(")[0])
+    )
+    rows = re.findall(r"^ *`(\| `.*\|)`", section, flags=re.MULTILINE)
+    assert len(rows) == 1 and rows[0] in (root / "docs" / "coverage.md").read_text().splitlines()
+
+
 def test_links_of_the_documentation_lead_somewhere(root: Path):
     pages = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
     broken = [

@@ -28,7 +28,7 @@ tf.compat.v2.keras = tf_keras  # as legacy Keras calls itself in some layers
 GENERATIONS = (KERAS3, KERAS2)
 LIBRARY = {KERAS3: keras, KERAS2: tf_keras}
 HELPERS = Path(__file__).parents[2] / "templates" / "torch" / "helpers"
-FLOAT32_CONSTANTS = r"MultiHeadAttention|[Ll]eaky|negative_slope|gelu|bilinear|Rescaling\(1"
+FLOAT32_CONSTANTS = r"MultiHeadAttention|GroupQueryAttention|[Ll]eaky|negative_slope|gelu|bilinear|Rescaling\(1"
 """TensorFlow computes these with constants (or wholly) in float32 even where the tensors are float64."""
 ROUNDED = 5e-7
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}

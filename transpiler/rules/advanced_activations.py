@@ -163,6 +163,9 @@ class Softmax(LayerRule):
     takes_mask, mask_axes = True, 0
     examples = (("Softmax()", (2, 3)), ("Softmax(axis=1)", (2, 3, 4)), ("Softmax(axis=[1, 2])", (2, 3, 4, 5)))
 
+    def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout | None:
+        return Layout.KERAS if xs[0].masked else None  # the mask is in Keras's order
+
     def reads_masks(self, a: Args, xs: Sequence[TensorType]) -> tuple[int, ...]:
         return (0,) if xs[0].masked else ()
 

@@ -168,6 +168,8 @@ class Bidirectional(LayerRule):
         """As for one direction; what stands at masked steps is always 0."""
         if inner.const("return_state") and inner.generation == KERAS3:
             raise Declined("K2T104", "Keras 3 fails for Bidirectional with return_state and a mask")
+        if inner.const("return_sequences") and inner.get("unroll"):
+            raise Declined("K2T104", "Keras reads the mask backwards in a Bidirectional with unroll=True")
         if own:
             return f"masked_rnn({{self}}, {{0}}, {{{place}}}, {f'{states}, ' if states else ''}zeros=True)"
         if states or inner.const("return_state"):

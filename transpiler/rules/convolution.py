@@ -132,14 +132,16 @@ class _Convolution(LayerRule):
     """What all convolutions share."""
 
     ndim: ClassVar[int]
+    causal: ClassVar[tuple[str, ...]] = ()
+    """The generations in which it takes causal padding."""
     renames = KERAS1_NAMES
 
     def wants(self, a: Args, xs: Sequence[TensorType]) -> Layout:
         return spatial.spatial_layout(a)
 
     def check(self, a: Args, xs: Sequence[TensorType]) -> None:
-        if self.ndim > 1 and not is_open(a.padding) and a.lower("padding") == "causal":
-            raise Declined("K2T104", "causal padding exists for one axis only")
+        if not is_open(a.padding) and a.lower("padding") == "causal" and a.generation not in self.causal:
+            raise Declined("K2T104", f"Keras has no causal padding for {self.keras[0]}")
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any], generation: str = KERAS3) -> Args:
         """As in `LayerRule`; Keras 1's `nb_row, nb_col` become one `kernel_size`."""
@@ -183,7 +185,7 @@ class _Conv(_Convolution):
 class Conv1D(_Conv):
     """`nn.Conv1d`; `same` and `causal` pad as Keras does."""
 
-    ndim = 1
+    ndim, causal = 1, (KERAS3, KERAS2)
     keras = ("Conv1D", "Convolution1D")
     examples = (
         ("Conv1D(4, 3)", (2, 9, 3)),
@@ -329,7 +331,7 @@ class _SeparableConv(_Convolution):
 class SeparableConv1D(_SeparableConv):
     """A depthwise and a pointwise `nn.Conv1d`."""
 
-    ndim = 1
+    ndim, causal = 1, (KERAS2,)
     keras = ("SeparableConv1D", "SeparableConvolution1D")
     examples = (("SeparableConv1D(4, 3, padding='same')", (2, 8, 3)),)
 

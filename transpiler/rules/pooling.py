@@ -188,9 +188,10 @@ class GlobalAveragePooling1D(_GlobalPool):
             return super().steps(a, xs, y)
         if spatial.channels_first(a) or a.const("keepdims"):
             raise Declined("K2T105", "a masked GlobalAveragePooling1D with data_format or keepdims")
-        fn = "({0} * {1}[..., None]).sum(dim=1) / {1}.sum(dim=1, keepdim=True)"
-        if a.generation != KERAS2:
-            fn = "{0}.masked_fill(~{1}[..., None], 0).sum(dim=1) / {1}.sum(dim=1, keepdim=True)"
+        time = xs[0].axis(1)
+        kept = "{1}[..., None]" if time == 1 else "{1}[:, None]"
+        clear = f"({{0}} * {kept})" if a.generation == KERAS2 else f"{{0}}.masked_fill(~{kept}, 0)"
+        fn = f"{clear}.sum(dim={time}) / {{1}}.sum(dim=1, keepdim=True)"
         return [Step(fn=fn, hint="pool", takes=(1,))]
 
 

@@ -186,7 +186,7 @@ class Recurrent(LayerRule):
     def masked_call(self, a: Args, own: bool, place: int, states: str | None) -> str:
         """How the module is called with the mask that is operand `place` of the step."""
         mask = f"{{{place}}}.flip(1)" if a.const("go_backwards") else f"{{{place}}}"
-        if a.const("zero_output_for_mask") and "unroll" in a and a.const("unroll"):
+        if a.const("zero_output_for_mask") and a.get("unroll"):
             raise Declined(
                 "K2T104", "Keras fails for unroll=True with zero_output_for_mask, or reads the mask backwards"
             )

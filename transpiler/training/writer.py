@@ -345,6 +345,8 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
+        if any(y in self.interpreter.masks for y in tensors(model.outputs)):
+            raise Declined(TRAINING, "an output carries a mask, whose steps Keras leaves out of losses and metrics")
         endings = last_activations(root)
         inner = self.last_model(model, root)
         if inner is not None and endings == [""]:

@@ -48,6 +48,13 @@ def of_probabilities(name: str, a: Args, output: Prediction, target: str, **opti
     return function_measure(name, a.generation, output, target, options)
 
 
+def takes_logits(a: Args, output: Prediction, activation: str) -> bool:
+    """Whether a crossentropy is computed from logits: where they are known, Keras takes them whatever it is told."""
+    if a.const("from_logits") and output.hidden:
+        raise Declined(TRAINING, "from_logits=True on probabilities, whose logits Keras takes, is not translated")
+    return bool(a.const("from_logits")) or output.logits == activation
+
+
 def function_measure(
     name: str, generation: str, output: Prediction, target: str, options: dict[str, Any], on_logits: bool = False
 ) -> Measure:
@@ -231,13 +238,13 @@ class BinaryCrossentropy(Loss):
         smoothing = a.const("label_smoothing")
         if smoothing:
             target = f"{target} * {1 - smoothing!r} + {smoothing / 2!r}"
-        if not (a.const("from_logits") or output.logits == "sigmoid"):
+        if not takes_logits(a, output, "sigmoid"):
             return of_probabilities("binary_crossentropy", a, output, "truths", label_smoothing=smoothing)
         function = "F.binary_cross_entropy_with_logits"
         return Measure(
             f"{function}({{output}}, {target})",
             f"{function}({{output}}, {target}, reduction='none').mean(dim=-1)",
-            on_logits=not a.const("from_logits"),
+            on_logits=bool(output.logits),
             target="truths",
         )
 
@@ -267,7 +274,7 @@ class SparseCategoricalCrossentropy(Loss):
 
 def crossentropy(a: Args, output: Prediction, smoothing: float, target: str) -> Measure:
     """Crossentropy over the last axis, of targets that are numbers of classes or probabilities."""
-    if not (a.const("from_logits") or output.logits == "softmax"):
+    if not takes_logits(a, output, "softmax"):
         name = "categorical_crossentropy" if target == "shares" else "sparse_categorical_crossentropy"
         return of_probabilities(name, a, output, target, **({"label_smoothing": smoothing} if smoothing else {}))
     rank = len(output.shape)
@@ -279,5 +286,5 @@ def crossentropy(a: Args, output: Prediction, smoothing: float, target: str) -> 
     if rank > 2:
         each += ".view({output}.shape[:-1])"
     return Measure(
-        f"F.cross_entropy({values}, {wanted}{smooth})", each, on_logits=not a.const("from_logits"), target=target
+        f"F.cross_entropy({values}, {wanted}{smooth})", each, on_logits=bool(output.logits), target=target
     )

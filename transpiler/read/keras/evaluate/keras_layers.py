@@ -302,7 +302,7 @@ class KerasLayers:
         flags = {**self.mode_of(layer), **how.flags}
         args = layer.args.replace(**flags) if flags else layer.args
         masks, planned = self.masks_for(rule, xs, how)
-        wanted = rule.wants(args, types_of(xs))
+        wanted = rule.wants(args, self.mask_kinds(xs, masks) if how.heard else types_of(xs))
         xs = self.to_layouts(xs, wanted)
         types, read = self.mask_operands(rule, args, xs, masks, how.heard)
         lowering = rule.lower(args, types)

@@ -37,12 +37,23 @@ class Logits:
     def prepared(self, rule: OpRule, path: str, bound: Args) -> Args:
         bound = super().prepared(rule, path, bound)  # type: ignore[misc]
         activation = rule.recovers(path, bound) if isinstance(rule, CrossEntropy) else ""
+        if isinstance(rule, CrossEntropy) and bound.const("from_logits") and self.is_activated(bound.y_pred):
+            raise self.declined(
+                "K2T103",
+                "Keras takes the logits of a sigmoid or softmax also where it is told from_logits=True",
+                "Leave from_logits out, or give it logits.",
+            )
         if not activation or not isinstance(bound.y_pred, Value):
             return bound
         logits = self.logits_behind(bound.y_pred, activation)
         if logits is None:
             return bound
         return bound.replace(**{LOGITS: logits} if rule.both else {"y_pred": logits, "from_logits": True})
+
+    def is_activated(self, x: Any) -> bool:
+        """Whether `x` is surely what a sigmoid or softmax has returned."""
+        maker = self.makers.get(self.permuted.get(x, x)) if isinstance(x, Value) else None
+        return maker is not None and any(re.fullmatch(text, maker.step.fn or "") for text in MADE_BY.values())
 
     def logits_behind(self, x: Value, activation: str) -> Value | None:
         """What the activation that returned `x` was given; None if it comes from something else.
