@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Span
 from transpiler.ir.model import KERAS2, Layer
 from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Instance, Model
@@ -14,18 +14,20 @@ from transpiler.rules.training.base import TRAINING
 
 
 def trained_parts(
-    compiled: TrainingCall, learning: Sequence[TrainingCall], interpreter: Any
+    compiled: TrainingCall, learning: Sequence[TrainingCall], interpreter: Any, settled: Collection[Span]
 ) -> tuple[list[str], list[Toggle]]:
     """The variables of the models whose weights are trained, where these are not all; and what was set for that.
 
     Legacy Keras looks at `trainable` when the model is compiled, Keras 3 at the first step after that. Raises Declined
-    where what is trained cannot be told.
+    where what is trained cannot be told. `settled` is where the classes of the result have what the source sets.
     """
     model = compiled.model
     toggles: list[Toggle] = interpreter.toggles
     own = parts_of(model, interpreter)
     concerned = [t for t in toggles if parts_of(t.target, interpreter) & own]
-    if not any(t.late for t in concerned) and not set_between(compiled, learning, concerned, toggles):
+    if not any(t.late or toggles.index(t) >= compiled.moment for t in concerned):
+        if any(t.span not in settled for t in concerned):
+            raise Declined(TRAINING, "what is frozen here is not frozen in the result")
         return [], []
     if not all(t.late and isinstance(t.value, bool) for t in concerned):
         raise Declined(TRAINING, "layers that are frozen or set free after the model was compiled are not translated")
@@ -45,13 +47,6 @@ def trained_parts(
         )
     names = names_of_parts(compiled, own - frozen, interpreter)
     return names, concerned
-
-
-def set_between(
-    compiled: TrainingCall, learning: Sequence[TrainingCall], concerned: list[Toggle], toggles: list[Toggle]
-) -> bool:
-    """Whether something of a model was set after it was compiled."""
-    return any(toggles.index(t) >= compiled.moment for t in concerned)
 
 
 def layers_in(target: Any, interpreter: Any) -> list[Any]:
@@ -94,6 +89,3 @@ def names_of_parts(compiled: TrainingCall, trained: set[int], interpreter: Any) 
     if rest:
         raise Declined(TRAINING, "the part of the model that is trained has no variable of its own")
     return found
-
-
-__all__ = ["trained_parts"]

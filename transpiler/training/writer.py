@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Span
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
 from transpiler.ir.model import ApiObject, ApiValue, Args
@@ -94,6 +94,7 @@ class TrainingWriter:
         gone: Collection[ast.AST],
         names_of_file: Mapping[str, Any],
         functions: Functions,
+        frozen: Collection[Span] = (),
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
         self.calls, self.generation = interpreter.training_calls, interpreter.generation
@@ -103,6 +104,8 @@ class TrainingWriter:
         """The nodes of what is replaced by classes and factories."""
         self.names_of_file = names_of_file
         self.functions_of_program = functions
+        self.frozen = frozen
+        """Where the source sets `trainable` so that the classes of the result have it."""
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -355,7 +358,7 @@ class TrainingWriter:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
             if owner in self.gone:
                 training.first = self.first_learning(group)
-            self.note_parts(training, compiled, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
+            self.note_parts(training, owner, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
         fits = [e for e in evaluations if e.method == "fit"]
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
@@ -395,9 +398,16 @@ class TrainingWriter:
             return None
         return self.roots(inner)
 
-    def note_parts(self, training: Training, compiled: TrainingCall, learning: list[TrainingCall]) -> None:
+    def note_parts(self, training: Training, owner: ast.Call, learning: list[TrainingCall]) -> None:
         """Which parts of the model are trained, where some are frozen for the training alone."""
-        training.parts, training.toggles = trained_parts(compiled, learning, self.interpreter)
+        compiled = training.trainer.compiled
+        taken = [c for c in self.calls[owner] if any(e.compiled is c for e in learning)] or [compiled]
+        found = [
+            trained_parts(c, [e for e in learning if e.compiled is c], self.interpreter, self.frozen) for c in taken
+        ]
+        if any(parts != found[0][0] for parts, _ in found):
+            raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
+        training.parts, training.toggles = found[0]
         if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
             raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
         if training.parts and penalties_of(
