@@ -47,7 +47,7 @@ def beginning(method, **fixed):
     return run
 
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
 tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 tf.GradientTape.__init__ = beginning(tf.GradientTape.__init__)

@@ -182,12 +182,18 @@ class TrainingWriter:
                 self.edits.setdefault(statement, {})[node] = text
 
     def drop_toggles(self) -> None:
-        """Removes what sets `trainable` of models that are compiled, where all of the training is translated."""
+        """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
         for toggle in self.settled_toggles:
             statement = toggle.statement
-            if isinstance(statement, ast.stmt) and statement in self.scopes.scope and not self.declined:
+            if not isinstance(statement, ast.Assign) or statement not in self.scopes.scope or self.declined:
+                continue
+            self.handled_statements.add(statement)
+            if toggle.late:
                 self.edit.removed.add(statement)
-                self.handled_statements.add(statement)
+            else:
+                target = statement.targets[0]
+                assert isinstance(target, ast.Attribute)
+                self.edit.replaced[statement] = f"{ast.unparse(target.value)}.requires_grad_({toggle.value})"
 
     def drop_arguments(self) -> None:
         """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
@@ -314,7 +320,7 @@ class TrainingWriter:
             self.handled.add(owner)
         if training is not None:
             self.settled_toggles += training.toggles
-        if training is not None and training.epoch is not None and training.code is not None and not training.parts:
+        if training is not None and training.epoch is not None and training.code is not None and not training.toggles:
             self.plans.append((training.trainer.compiled.model, self.plan_of(training)))
         self.trained.update(self.statement_of(n) for n in group)
 

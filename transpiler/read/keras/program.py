@@ -152,7 +152,9 @@ class Recorder(TrainingCalls, Pipelines, Tapes, KerasInterpreter):
             state = self.before
             super().exec_module_body([statement], env)
             self.before = outer
-            if self._made() > before or any(not t.late for t in self.toggles[toggles:]):
+            called = {id(inner) for inner, _, _ in self.nested.values()}
+            freezes = any(not t.late and id(t.target) not in called for t in self.toggles[toggles:])
+            if self._made() > before or freezes:
                 self.statement_marks.add(id(statement))
                 if state is not None:
                     self.starts.setdefault(env.module, state)
