@@ -35,7 +35,7 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.saved import saved_model
-from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings
+from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings, toggles_of_training
 from transpiler.read.keras.units import layers_with_units
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
@@ -553,10 +553,12 @@ class Assembly:
         renamed = renamings(self.program, models)
         names = self.program.evaluate().names
         models |= {n: names[n] for n in assigned_names(renamed)}
+        left = toggles_of_training(self.program)
         statements = [
             s
             for s in source.tree.body
-            if (id(s) in interpreter.statement_marks or s in renamed)
+            if s not in left
+            and (id(s) in interpreter.statement_marks or s in renamed)
             and not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
         ]
         first, model = next(iter(models.items()))

@@ -17,7 +17,7 @@ from transpiler.class_files import (
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, TrainingPlan
-from transpiler.ir.expr import MISSING, code_of
+from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
@@ -27,7 +27,7 @@ from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory, defaults_of, unchanged
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Function, Model, Module, Partial, Unknown, has_tensors
+from transpiler.read.keras.evaluate.values import Function, Instance, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
@@ -158,6 +158,7 @@ class Rewriter:
             gone,
             self.names_of(source),
             self.rank_of_function,
+            self.memory.frozen_here,
         )
         writer.write()
         self.untrained |= writer.declined
@@ -196,7 +197,20 @@ class Rewriter:
                 cls = constructed_as(written.factory, variable) if name in names else None
                 if cls is not None:
                     return cls
+            if written.factory.statements is not None:
+                held = self.attributes_of(model, written.factory.function.owner)
+                found = [v for own in written.factory.statements.assigned.values() for n, v in own if n in held]
+                cls = constructed_as(written.factory, Sym(ast.Name(found[0]))) if found else None
+                if cls is not None:
+                    return cls
         return None
+
+    def attributes_of(self, model: Model, owner: Any) -> set[str]:
+        """The attributes of objects of a class that hold a model, `self.combined`, as its methods name them."""
+        calls = [c for evaluations in self.program.interpreter.training_calls.values() for c in evaluations]
+        holders = [c.env.names.get("self") for c in calls if c.model is model and c.env is not None]
+        objects = [h for h in holders if isinstance(h, Instance) and h.cls is owner]
+        return {f"self.{n}" for h in objects for n, v in h.attributes.items() if v is model}
 
     def may_export(self, source: SourceModule) -> bool:
         """Whether others may import from a file what it imports itself and never used."""

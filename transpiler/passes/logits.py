@@ -93,7 +93,7 @@ def _ending(cls: ModuleClass, value: Value, counts: Counter[Value]) -> Ending | 
         before = Value(value.type, value.hint)
         return Ending(before, text, [partial(_shorten, op, rest, before)])
     text = _text(op.step, value)
-    if text is None or op.member is not None and op.member.shared:
+    if text is None:
         return None
     return Ending(op.args[0], text, [partial(cls.block.ops.remove, op)])
 

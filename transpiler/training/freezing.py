@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Span
 from transpiler.ir.model import KERAS2, Layer
 from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Instance, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.penalties import penalties_of
 
 
 def trained_parts(
-    compiled: TrainingCall, learning: Sequence[TrainingCall], interpreter: Any
+    compiled: TrainingCall, learning: Sequence[TrainingCall], interpreter: Any, settled: Collection[Span]
 ) -> tuple[list[str], list[Toggle]]:
     """The variables of the models whose weights are trained, where these are not all; and what was set for that.
 
     Legacy Keras looks at `trainable` when the model is compiled, Keras 3 at the first step after that. Raises Declined
-    where what is trained cannot be told.
+    where what is trained cannot be told. `settled` is where the classes of the result have what the source sets.
     """
     model = compiled.model
     toggles: list[Toggle] = interpreter.toggles
     own = parts_of(model, interpreter)
     concerned = [t for t in toggles if parts_of(t.target, interpreter) & own]
-    if not any(t.late for t in concerned) and not set_between(compiled, learning, concerned, toggles):
-        return [], []
+    if not any(t.late or toggles.index(t) >= compiled.moment for t in concerned):
+        open_toggles = [t for t in concerned if t.span not in settled]
+        check_in_place(open_toggles, model, interpreter)
+        return [], open_toggles
+    in_force = [c.moment for c in learning]
+    if not any(t.late or compiled.moment <= toggles.index(t) < max(in_force, default=0) for t in concerned):
+        check_in_place(concerned, model, interpreter)
+        return [], concerned
     if not all(t.late and isinstance(t.value, bool) for t in concerned):
         raise Declined(TRAINING, "layers that are frozen or set free after the model was compiled are not translated")
     moments = [c.moment for c in learning] or [compiled.moment]
@@ -47,11 +55,18 @@ def trained_parts(
     return names, concerned
 
 
-def set_between(
-    compiled: TrainingCall, learning: Sequence[TrainingCall], concerned: list[Toggle], toggles: list[Toggle]
-) -> bool:
-    """Whether something of a model was set after it was compiled."""
-    return any(toggles.index(t) >= compiled.moment for t in concerned)
+def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> None:
+    """Raises Declined for what cannot be done where the source does it, by `requires_grad_`."""
+    for toggle in toggles:
+        whole = isinstance(toggle.target, Model) and isinstance(toggle.value, bool)
+        target = toggle.statement.targets[0] if isinstance(toggle.statement, ast.Assign) else None
+        if not whole or not isinstance(target, ast.Attribute) or isinstance(target.value, ast.Call):
+            raise Declined(TRAINING, "layers that are frozen or set free beside the training are not translated")
+        if any(normalizes(layer) for layer in layers_in(toggle.target, interpreter)):
+            raise Declined(TRAINING, "BatchNormalization that is frozen for a part of the training is not translated")
+    regularized = penalties_of(layers_of(model, interpreter), interpreter.built, interpreter.generation)
+    if toggles and regularized:
+        raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
 
 
 def layers_in(target: Any, interpreter: Any) -> list[Any]:
@@ -94,6 +109,3 @@ def names_of_parts(compiled: TrainingCall, trained: set[int], interpreter: Any) 
     if rest:
         raise Declined(TRAINING, "the part of the model that is trained has no variable of its own")
     return found
-
-
-__all__ = ["trained_parts"]

@@ -110,9 +110,7 @@ class Expressions:
 
     def atom(self, node: ast.expr) -> str:
         """The text of an expression as something a method can be called on."""
-        text = self.text(node)
-        plain = isinstance(ast.parse(text, mode="eval").body, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
-        return text if plain else f"({text})"
+        return enclosed(self.text(node))
 
     def see_Name(self, node: ast.Name) -> Any:
         if node.id in self.roles:
@@ -209,6 +207,8 @@ class Expressions:
                 return self.metric_method(node, base, method)
             if isinstance(base, Known) and kind_of(base.value) or isinstance(base, (Tape, Gradients, Variables)):
                 raise self.decline(node, f"{ast.unparse(node.func)}() is not translated here")
+            if isinstance(base, Known) and isinstance(base.value, Model) and self.is_method(node):
+                return Data()
             if isinstance(base, Tensor):
                 return self.tensor_method(node, base, method)
             if base is NUMBER and method == "numpy":
@@ -238,6 +238,14 @@ class Expressions:
             if value is not len:
                 self.let_go(argument, role)
         return Data() if not isinstance(value, type) else PLAIN
+
+    def is_method(self, node: ast.Call) -> bool:
+        """Whether a call of a method of a model is translated by itself."""
+        interpreter = self.writer.interpreter
+        if interpreter.rewritten.get(node):
+            self.become(node, interpreter.rewritten[node])
+        self.note_inner(node)  # it may leave the model in another mode
+        return node in interpreter.rewritten or node in interpreter.left_out
 
     def tensor_method(self, node: ast.Call, base: Tensor, method: str) -> Any:
         assert isinstance(node.func, ast.Attribute)
@@ -352,7 +360,7 @@ class Expressions:
                 template = template.replace("{target}.view_as({output})", "{target}")
         else:
             raise self.decline(target, f"{ast.unparse(target)} as targets is not translated")
-        return template.format(output=text, target=own)
+        return tidy(template.format(output=enclosed(text), target=enclosed(own)))
 
     def loss_call(self, node: ast.Call, value: ApiObject) -> Any:
         given = self.arguments(node, ("y_true", "y_pred"))
@@ -501,10 +509,11 @@ class Expressions:
                 raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
             for helper in step.helpers:
                 self.writer.need(helper)
-            text = step.fn.format(*([text.format(*texts)] if i else texts))
+            given = [text] if i else texts
+            text = without_all_axes(step.fn.format(*map(enclosed, given)), len(shapes[0]))
         if lowering.outputs or len(lowering.types) != 1:
             raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-        return text, lowering.types[0].shape
+        return tidy(text), lowering.types[0].shape
 
     def drawn(self, node: ast.Call, function: str) -> Any:
         """Random numbers of a shape."""
@@ -527,6 +536,25 @@ class Expressions:
         if any(n in self.writer.changes.texts for n in inside):
             self.become(node, ast.unparse(self.writer.blocks.substituted(node)))
         return PLAIN
+
+
+ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
+
+
+def enclosed(text: str) -> str:
+    """An expression in brackets, where it needs them to be a part of another one."""
+    return text if isinstance(ast.parse(text, mode="eval").body, ATOMS) else f"({text})"
+
+
+def tidy(text: str) -> str:
+    """An expression without brackets that say nothing."""
+    return ast.unparse(ast.parse(text, mode="eval"))
+
+
+def without_all_axes(text: str, rank: int) -> str:
+    """A reduction over all axes of a tensor, without their list."""
+    axes = "0" if rank == 1 else f"({', '.join(map(str, range(rank)))})"
+    return text.replace(f"(dim={axes})", "()") if rank else text
 
 
 SUMS = ("tensorflow.add_n", "tensorflow.reduce_sum", "tensorflow.math.add_n")

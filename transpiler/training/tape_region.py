@@ -207,6 +207,10 @@ class Region(Expressions):
             for i, item in enumerate(target.elts):
                 self.bind_role(item, inner[i] if inner is not None else Data(), value)
         else:
+            for part in ast.iter_child_nodes(target):
+                held = self.see(part) if isinstance(part, ast.expr) else PLAIN
+                if isinstance(held, (Tensor, Gradients)) or isinstance(held, Known) and is_object(held.value):
+                    raise self.decline(target, f"{ast.unparse(target)} = … beside a tape is not translated")
             self.let_go(value, role)
 
     def do_AnnAssign(self, statement: ast.AnnAssign) -> None:

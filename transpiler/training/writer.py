@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transpiler.diagnostics import Declined, Finding, Severity, excerpt
+from transpiler.diagnostics import Declined, Finding, Severity, Span, excerpt
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
 from transpiler.ir.model import KERAS3, ApiObject, ApiValue, Args, Layer
@@ -100,6 +100,7 @@ class TrainingWriter:
         gone: Collection[ast.AST],
         names_of_file: Mapping[str, Any],
         functions: Functions,
+        frozen: Collection[Span] = (),
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
         self.calls, self.generation = interpreter.training_calls, interpreter.generation
@@ -109,6 +110,8 @@ class TrainingWriter:
         """The nodes of what is replaced by classes and factories."""
         self.names_of_file = names_of_file
         self.functions_of_program = functions
+        self.frozen = frozen
+        """Where the source sets `trainable` so that the classes of the result have it."""
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -190,12 +193,18 @@ class TrainingWriter:
                 self.edits.setdefault(statement, {})[node] = text
 
     def drop_toggles(self) -> None:
-        """Removes what sets `trainable` of models that are compiled, where all of the training is translated."""
+        """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
         for toggle in self.settled_toggles:
             statement = toggle.statement
-            if isinstance(statement, ast.stmt) and statement in self.scopes.scope and not self.declined:
+            if not isinstance(statement, ast.Assign) or statement not in self.scopes.scope or self.declined:
+                continue
+            self.handled_statements.add(statement)
+            if toggle.late:
                 self.edit.removed.add(statement)
-                self.handled_statements.add(statement)
+            else:
+                target = statement.targets[0]
+                assert isinstance(target, ast.Attribute)
+                self.edit.replaced[statement] = f"{ast.unparse(target.value)}.requires_grad_({toggle.value})"
 
     def drop_arguments(self) -> None:
         """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
@@ -324,7 +333,7 @@ class TrainingWriter:
             self.handled.add(owner)
         if training is not None:
             self.settled_toggles += training.toggles
-        if training is not None and training.epoch is not None and training.code is not None and not training.parts:
+        if training is not None and training.epoch is not None and training.code is not None and not training.toggles:
             self.plans.append((training.trainer.compiled.model, self.plan_of(training)))
         self.trained.update(self.statement_of(n) for n in group)
 
@@ -345,8 +354,6 @@ class TrainingWriter:
         root = self.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        if any(y in self.interpreter.masks for y in tensors(model.outputs)):
-            raise Declined(TRAINING, "an output carries a mask, whose steps Keras leaves out of losses and metrics")
         endings = last_activations(root)
         inner = self.last_model(model, root)
         if inner is not None and endings == [""]:
@@ -377,7 +384,7 @@ class TrainingWriter:
                 training.scheduler = self.variable_beside(training.receiver, "scheduler")
             if owner in self.gone:
                 training.first = self.first_learning(group)
-            self.note_parts(training, compiled, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
+            self.note_parts(training, owner, [e for e in evaluations if e.method in ("fit", "train_on_batch")])
         fits = [e for e in evaluations if e.method == "fit"]
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
@@ -428,9 +435,16 @@ class TrainingWriter:
             return None
         return self.roots(inner)
 
-    def note_parts(self, training: Training, compiled: TrainingCall, learning: list[TrainingCall]) -> None:
+    def note_parts(self, training: Training, owner: ast.Call, learning: list[TrainingCall]) -> None:
         """Which parts of the model are trained, where some are frozen for the training alone."""
-        training.parts, training.toggles = trained_parts(compiled, learning, self.interpreter)
+        compiled = training.trainer.compiled
+        taken = [c for c in self.calls[owner] if any(e.compiled is c for e in learning)] or [compiled]
+        found = [
+            trained_parts(c, [e for e in learning if e.compiled is c], self.interpreter, self.frozen) for c in taken
+        ]
+        if any(parts != found[0][0] for parts, _ in found):
+            raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
+        training.parts, training.toggles = found[0]
         if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
             raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
         if training.parts and self.found_on_weights(compiled.model, penalties_of):

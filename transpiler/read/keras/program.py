@@ -145,14 +145,16 @@ class Recorder(TrainingCalls, Pipelines, Tapes, KerasInterpreter):
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
-            before, outer = self._made(), self.before
+            before, outer, toggles = self._made(), self.before, len(self.toggles)
             calls = calls_of(statement)
             if calls and uses_keras_or_program(calls, env, self.about, env.module not in self.starts):
                 self.before = Snapshot(env)
             state = self.before
             super().exec_module_body([statement], env)
             self.before = outer
-            if self._made() > before:
+            called = {id(inner) for inner, _, _ in self.nested.values()}
+            freezes = any(not t.late and id(t.target) not in called for t in self.toggles[toggles:])
+            if self._made() > before or freezes:
                 self.statement_marks.add(id(statement))
                 if state is not None:
                     self.starts.setdefault(env.module, state)

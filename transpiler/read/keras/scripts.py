@@ -31,14 +31,22 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
             and not any(n in interpreter.left_out for n in nodes(s))
         )
     ]
-    late = {t.statement for t in interpreter.toggles if t.late}  # which belongs to the training
-    body = [s for s in body if s not in late]
+    left = toggles_of_training(program)
+    body = [s for s in body if s not in left]
     inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     read = {n for f in inner for n in free_names(f)}
     names = [n for n in assigned_names(body) if n in read]
     results: list[ast.expr] = [ast.Name(name, ast.Load()) for name in models]
     returned = results[0] if len(results) == 1 else ast.Tuple(results, ast.Load())
     return [*([ast.Global(names)] if names else []), *body, ast.Return(returned)]
+
+
+def toggles_of_training(program: Program) -> set[ast.AST]:
+    """The statements that set `trainable` and stay, as the training code does it: of models that were compiled, and of
+    models that others call, whose classes do not know of it."""
+    interpreter = program.interpreter
+    called = {id(inner) for inner, _, _ in interpreter.nested.values() if isinstance(inner, Model)}
+    return {t.statement for t in interpreter.toggles if t.late or id(t.target) in called}
 
 
 def renamings(program: Program, models: dict[str, Model]) -> list[ast.stmt]:

@@ -67,6 +67,15 @@ class Tapes:
             if env.kind == "module":
                 self.tapes.update(held)  # type: ignore[arg-type]
 
+    def exec_For(self, node: ast.For, env: Env) -> Signal | None:
+        """A loop with a tape inside runs over anything: what it runs over need not be evaluated."""
+        try:
+            return super().exec_For(node, env)  # type: ignore[misc, no-any-return]
+        except (Declined, ProgramError, NeedsConstant):
+            if not any(map(is_tape, nodes(node))):
+                raise
+            return self.loop(node, Unknown("what a loop with a tape runs over"), env)
+
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         """Runs over a pipeline once, for what the body does with models."""
         if not isinstance(iterable, Pipeline) and not (
@@ -76,7 +85,7 @@ class Tapes:
         for name in assigned_names([node]):
             env.assign(name, Unknown("it is an item of a tf.data.Dataset"))
         for statement in node.body:
-            with contextlib.suppress(Declined, ProgramError, NeedsConstant):
+            with contextlib.suppress(Declined, ProgramError, NeedsConstant, TypeError):
                 self.exec_block([statement], env)  # type: ignore[attr-defined]
         return None
 

@@ -90,6 +90,7 @@ class Toggle:
     value: Any
     late: bool
     """Whether the target is a model that was compiled before."""
+    span: Any = None
 
 
 def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation: str) -> dict[str, Any] | None:
@@ -141,7 +142,7 @@ class TrainingCalls:
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
             late = isinstance(target, Model) and "__compiled__" in target.attributes
-            self.toggles.append(Toggle(self.stack[-1][1], target, value, late))
+            self.toggles.append(Toggle(self.stack[-1][1], target, value, late, self.where()))  # type: ignore[attr-defined]
         super().attribute_set(target, name, value)  # type: ignore[misc]
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
