@@ -64,8 +64,10 @@ def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> Non
             raise Declined(TRAINING, "layers that are frozen or set free beside the training are not translated")
         if any(normalizes(layer) for layer in layers_in(toggle.target, interpreter)):
             raise Declined(TRAINING, "BatchNormalization that is frozen for a part of the training is not translated")
-    regularized = penalties_of(layers_of(model, interpreter), interpreter.built, interpreter.generation)
-    if toggles and regularized:
+    if not toggles:
+        return
+    layers = layers_of(model, interpreter)
+    if penalties_of(layers, interpreter.built, interpreter.generation, lambda: None):
         raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
 
 
