@@ -285,6 +285,4 @@ def crossentropy(a: Args, output: Prediction, smoothing: float, target: str) -> 
     each = f"F.cross_entropy({values}, {wanted}{smooth}, reduction='none')"
     if rank > 2:
         each += ".view({output}.shape[:-1])"
-    return Measure(
-        f"F.cross_entropy({values}, {wanted}{smooth})", each, on_logits=bool(output.logits), target=target
-    )
+    return Measure(f"F.cross_entropy({values}, {wanted}{smooth})", each, on_logits=bool(output.logits), target=target)
