@@ -6,7 +6,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Span
@@ -389,7 +389,11 @@ class TrainingWriter:
                 "DataLoader" if loads else "Iterable",
                 training.penalty,
             )
-            self.functions[name] = training.epoch.text
+            texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in self.functions.items()}
+            same = next((n for n, text in texts.items() if text == training.epoch.text), "")
+            if same:
+                training.epoch = replace(training.epoch, name=same, text=self.functions[same])
+            self.functions[training.epoch.name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
             self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
             if progress:
