@@ -44,7 +44,7 @@ def without_chance(method):
     return run
 
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
 tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 for name in ("fit", "train_on_batch", "evaluate", "predict"):

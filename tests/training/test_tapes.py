@@ -82,3 +82,9 @@ def test_what_cannot_be_followed_leaves_all_as_it_is(between: str, tmp_path: Pat
 
 def test_a_loss_of_each_sample_alone_is_declined(tmp_path: Path):
     assert converted(tmp_path, loss="tf.reduce_sum(y - prediction, axis=1)[0]")[1]
+
+
+def test_what_one_tape_recorded_is_declined_under_the_next(tmp_path: Path):
+    again = "with tf.GradientTape() as tape:\n        loss = loss + tf.reduce_mean(model(x))"
+    _, errors = converted(tmp_path, between=again)
+    assert any("another tape recorded" in e for e in errors)

@@ -43,6 +43,7 @@ class Expressions(Measures, Functions):
     env: Any
     node: ast.AST
     under: list[ast.With]
+    stale: set[str]
     helper: bool
 
     def decline(self, node: ast.AST, why: str) -> Declined:
@@ -107,6 +108,8 @@ class Expressions(Measures, Functions):
         return enclosed(self.text(node))
 
     def see_Name(self, node: ast.Name) -> Any:
+        if self.under and node.id in self.stale:
+            raise self.decline(node, f"{node.id}, which another tape recorded, is not translated under this one")
         if node.id in self.roles:
             return self.roles[node.id]
         value = self.value_of(node)

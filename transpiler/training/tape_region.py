@@ -56,6 +56,8 @@ class Region(Gradient, Expressions):
         self.bound: list[tuple[str, Data]] = []
         """What loops and the function bind, in order."""
         self.result = Result()
+        self.stale: set[str] = set()
+        """Variables of what another tape recorded, which is constant under the next one."""
         self.called_under: dict[ast.With, set[str]] = {}
         """The models that are called under a tape."""
         self.spared: dict[ast.stmt, set[ast.AST]] = {}
@@ -100,6 +102,10 @@ class Region(Gradient, Expressions):
             self.roles[item.optional_vars.id] = Tape(statement)
         self.writer.changes.opened.add(statement)
         self.writer.done_tapes.add(statement)
+        if not self.under:
+            self.stale = {
+                n for n, r in self.roles.items() if isinstance(r, Tensor) and r.learns or isinstance(r, Several)
+            }
         self.under.append(statement)
         self.called_under[statement] = set()
         self.run(statement.body)
@@ -169,6 +175,7 @@ class Region(Gradient, Expressions):
     def bind_role(self, target: ast.expr, role: Any, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
             self.roles.pop(target.id, None)
+            self.stale.discard(target.id)
             if (
                 not isinstance(role, (Known, Data))
                 and role is not PLAIN
