@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
-from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.model import ApiValue
 from transpiler.ir.program import tensors
-from transpiler.ir.shape import Shape, TensorType
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
-from transpiler.rules.ops import op_rules
-from transpiler.rules.ops.base import Operand
-from transpiler.rules.training.base import TRAINING, Measure, Prediction
-from transpiler.rules.training.registry import LossRule, MetricRule, known
+from transpiler.rules.training.base import TRAINING
 from transpiler.training.data import DTYPES
+from transpiler.training.tape_functions import Functions
+from transpiler.training.tape_measures import Measures
 from transpiler.training.tape_values import (
     NUMBER,
     PLAIN,
@@ -28,20 +26,16 @@ from transpiler.training.tape_values import (
     Tape,
     Tensor,
     Variables,
+    enclosed,
     joined,
     kind_of,
 )
-from transpiler.training.trainer import name_of, name_of_ending
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
-TARGETS = {"classes": "torch.long"}
-RANKS: tuple[Shape, ...] = ((None,), (None, 7), (None, 7, 9), (None, 7, 9, 5))
-"""Shapes that a function of a tensor of unknown rank is tried with."""
 
-
-class Expressions:
+class Expressions(Measures, Functions):
     """The part of a region that rewrites expressions; each has a role, and its text changes as that needs it."""
 
     writer: TapeWriter
@@ -49,6 +43,7 @@ class Expressions:
     env: Any
     node: ast.AST
     under: list[ast.With]
+    stale: set[str]
     helper: bool
 
     def decline(self, node: ast.AST, why: str) -> Declined:
@@ -113,6 +108,8 @@ class Expressions:
         return enclosed(self.text(node))
 
     def see_Name(self, node: ast.Name) -> Any:
+        if self.under and node.id in self.stale:
+            raise self.decline(node, f"{node.id}, which another tape recorded, is not translated under this one")
         if node.id in self.roles:
             return self.roles[node.id]
         value = self.value_of(node)
@@ -335,197 +332,6 @@ class Expressions:
     def note_inner(self, node: ast.Call) -> None:
         raise NotImplementedError
 
-    # --- losses and metrics ----------------------------------------------------------------------------------------
-
-    def prediction(self, node: ast.expr, role: Any, loss: str = "") -> Prediction:
-        if not isinstance(role, Tensor) or role.shape is None:
-            raise self.decline(node, f"the shape of {ast.unparse(node)} is not known")
-        return Prediction(role.shape, name_of_ending(role.ending), loss)
-
-    def measured(self, node: ast.Call, measure: Measure, template: str, given: Mapping[str, ast.expr]) -> str:
-        """The text of a loss or a metric of what it is given."""
-        target, output = given["y_true"], given["y_pred"]
-        wanted, role = self.see(target), self.see(output)
-        assert isinstance(role, Tensor)
-        for helper in measure.helpers:
-            self.writer.need(helper)
-        text = self.text(output)
-        if measure.on_logits:
-            text = self.writer.logits_of(self, output, role)
-        if isinstance(wanted, Data):
-            own = self.want(target, wanted, TARGETS.get(measure.target, "torch.float32"))
-        elif isinstance(wanted, Tensor):
-            own = self.text(target)
-            if wanted.shape == role.shape:
-                template = template.replace("{target}.view_as({output})", "{target}")
-        else:
-            raise self.decline(target, f"{ast.unparse(target)} as targets is not translated")
-        return tidy(template.format(output=enclosed(text), target=enclosed(own)))
-
-    def loss_call(self, node: ast.Call, value: ApiObject) -> Any:
-        given = self.arguments(node, ("y_true", "y_pred"))
-        if len(given) != 2:
-            raise self.decline(node, "this call of a loss is not translated")
-        role = self.see(given["y_pred"])
-        measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
-        self.become(node, self.measured(node, measure, measure.mean, given))
-        return Tensor((), role.learns)
-
-    def loss_of(self, value: Any, prediction: Prediction, node: ast.AST) -> Measure:
-        rule, arguments = known(LossRule, value, self.writer.generation)
-        return rule.lower(arguments, prediction)
-
-    def metric_method(self, node: ast.Call, base: Known, method: str) -> Any:
-        assert isinstance(node.func, ast.Attribute)
-        text = self.text(node.func.value)
-        if method == "update_state":
-            return self.update(node, base)
-        if method in ("reset_state", "reset_states") and not node.args:
-            self.become(node, f"{text}.reset()")
-            return PLAIN
-        if method == "result" and not node.args:
-            self.become(node, f"{text}.average")
-            return NUMBER
-        raise self.decline(node, f"{method}() of a metric is not translated")
-
-    def update(self, node: ast.Call, base: Known) -> Any:
-        """A metric that is told of a batch."""
-        func = node.func
-        own = node.func.value if isinstance(func, ast.Attribute) and func.attr == "update_state" else node.func
-        text = self.text(own)  # type: ignore[arg-type]
-        if not self.writer.is_statement(node):
-            raise self.decline(node, "what a metric returns for a batch is not translated")
-        if base.value.leaf == "Mean":
-            given = self.arguments(node, ("values",))
-            role = self.see(given["values"])
-            if not isinstance(role, Tensor):
-                self.let_go(given["values"], role)
-                self.become(node, f"{text}.update({self.text(given['values'])})")
-                return PLAIN
-            value = self.atom(given["values"])
-            mean = f"{value}.item()" if role.scalar else f"{value}.mean().item(), {value}.numel()"
-            self.become(node, f"{text}.update({mean})")
-            return PLAIN
-        given = self.arguments(node, ("y_true", "y_pred"))
-        role = self.see(given["y_pred"])
-        if len(given) != 2:
-            raise self.decline(node, "this call of a metric is not translated")
-        prediction = self.prediction(given["y_pred"], role)
-        rule, arguments = known(MetricRule, base.value, self.writer.generation)
-        measure = rule.lower(arguments, prediction)
-        if measure.whole:
-            raise self.decline(node, f"{base.value.leaf} beside a tape is not translated")
-        value = self.measured(node, measure, measure.mean, given)
-        counted = (
-            self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
-        )
-        self.become(node, f"{text}.update({value}.item(), len({counted}))")
-        return PLAIN
-
-    def losses_of(self, node: ast.expr) -> str:
-        """The text of the model whose `losses` an expression is."""
-        if isinstance(node, ast.Attribute) and node.attr == "losses" and isinstance(self.value_of(node.value), Model):
-            return ast.unparse(node.value)
-        return ""
-
-    def penalty(self, node: ast.Call, text: str) -> Any:
-        """What the regularizers of a model add to the loss."""
-        model = self.value_of(ast.parse(text, mode="eval").body)
-        name = self.writer.penalty_of(model)
-        self.become(node, f"{name}({text})" if name else "0")
-        return Tensor((), True)
-
-    # --- functions on tensors --------------------------------------------------------------------------------------
-
-    def api_call(self, node: ast.Call, value: ApiValue) -> Any:
-        path = value.path.removeprefix("keras.")
-        if path in SUMS and len(node.args) == 1 and (found := self.losses_of(node.args[0])):
-            return self.penalty(node, found)
-        arguments = [*node.args, *(k.value for k in node.keywords)]
-        roles = [self.see(a) for a in arguments]
-        if path in ("tensorflow.print", "print"):
-            for argument, role in zip(arguments, roles):
-                self.let_go(argument, role)
-            self.become(node.func, "print")
-            return PLAIN
-        if path in DRAWS and not any(isinstance(r, Tensor) for r in roles):
-            return self.drawn(node, DRAWS[path])
-        leaf = path.rpartition(".")[2]
-        rule = op_rules().get(path)
-        if not any(isinstance(r, Tensor) for r in roles) or rule is None:
-            if any(isinstance(r, Tensor) for r in roles) or leaf[:1].isupper() or path.startswith("tensorflow."):
-                raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-            return Data()
-        places: list[ast.expr] = []
-        items: dict[ast.expr, Any] = {}
-        for argument, role in zip(arguments, roles):
-            if isinstance(role, (Tensor, Data)):
-                if isinstance(role, Data):
-                    self.want(argument, role, "torch.float32")
-                places.append(argument)
-                items[argument] = role
-            elif isinstance(role, Several):
-                raise self.decline(argument, "lists of tensors beside a tape are not translated")
-        shapes = [items[p].shape if isinstance(items[p], Tensor) else None for p in places]
-        texts = [self.text(p) for p in places]
-        kinds: set[tuple[str, Any]] = set()
-        known_shapes = [s for s in shapes if s is not None]
-        for rank in RANKS if None in shapes else ((),):
-            tried = [rank if s is None else s for s in shapes]
-            if None in shapes and known_shapes and len(rank) < max(map(len, known_shapes)):
-                continue
-            kinds.add(self.lowered(node, rule, path, places, tried, texts))
-        if len({text for text, _ in kinds}) != 1:
-            raise self.decline(node, f"{ast.unparse(node.func)}() of a tensor of unknown shape is not translated")
-        text = next(iter(kinds))[0]
-        results = {shape for _, shape in kinds}
-        self.become(node, text)
-        learns = any(isinstance(r, Tensor) and r.learns for r in roles)
-        return Tensor(results.pop() if len(results) == 1 else None, learns)
-
-    def lowered(
-        self, node: ast.Call, rule: Any, path: str, places: list[ast.expr], shapes: list[Any], texts: list[str]
-    ) -> tuple[str, Shape]:
-        """The text of a function on tensors of these shapes, and the shape of its result."""
-
-        def taken(argument: ast.expr) -> Any:
-            if argument in places:
-                i = places.index(argument)
-                return Operand(i, TensorType(tuple(shapes[i]), "float32"))
-            value = argument.value if isinstance(argument, ast.Constant) else self.value_of(argument)
-            if value is None and not isinstance(argument, ast.Constant) or isinstance(value, Unknown):
-                raise self.decline(argument, f"{ast.unparse(argument)} has to be known here")
-            return value
-
-        positional = [taken(a) for a in node.args]
-        named = {str(k.arg): taken(k.value) for k in node.keywords}
-        try:
-            lowering = rule.lower(path, rule.bind(path, positional, named, self.writer.generation))
-        except (Declined, TypeError, AttributeError, KeyError, IndexError) as error:
-            raise self.decline(node, f"{ast.unparse(node.func)}(): {error}") from None
-        text = "{0}"
-        for i, step in enumerate(lowering.steps):
-            if step.fn is None or "{self}" in step.fn or i and step.takes:
-                raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-            for helper in step.helpers:
-                self.writer.need(helper)
-            given = [text] if i else texts
-            text = without_all_axes(step.fn.format(*map(enclosed, given)), len(shapes[0]))
-        if lowering.outputs or len(lowering.types) != 1:
-            raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-        return tidy(text), lowering.types[0].shape
-
-    def drawn(self, node: ast.Call, function: str) -> Any:
-        """Random numbers of a shape."""
-        given = self.arguments(node, ("shape",))
-        shape = given.get("shape")
-        sizes = shape.elts if isinstance(shape, (ast.List, ast.Tuple)) else []
-        if not sizes:
-            raise self.decline(node, "the shape of what is drawn has to be written out")
-        self.become(node, f"{function}({', '.join(map(ast.unparse, sizes))}, device={self.writer.device})")
-        values = [self.value_of(s) for s in sizes]
-        return Tensor(tuple(v if type(v) is int else None for v in values))
-
     def see_JoinedStr(self, node: ast.JoinedStr) -> Any:
         inside = set(ast.walk(node)) - {node}
         self.writer.blocks.formatted |= inside
@@ -536,32 +342,6 @@ class Expressions:
         if any(n in self.writer.changes.texts for n in inside):
             self.become(node, ast.unparse(self.writer.blocks.substituted(node)))
         return PLAIN
-
-
-ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
-
-
-def enclosed(text: str) -> str:
-    """An expression in brackets, where it needs them to be a part of another one."""
-    return text if isinstance(ast.parse(text, mode="eval").body, ATOMS) else f"({text})"
-
-
-def tidy(text: str) -> str:
-    """An expression without brackets that say nothing."""
-    return ast.unparse(ast.parse(text, mode="eval"))
-
-
-def without_all_axes(text: str, rank: int) -> str:
-    """A reduction over all axes of a tensor, without their list."""
-    axes = "0" if rank == 1 else f"({', '.join(map(str, range(rank)))})"
-    return text.replace(f"(dim={axes})", "()") if rank else text
-
-
-SUMS = ("tensorflow.add_n", "tensorflow.reduce_sum", "tensorflow.math.add_n")
-DRAWS = {
-    "tensorflow.random.normal": "torch.randn",
-    "random.normal": "torch.randn",
-}
 
 
 def _is_model(role: Any) -> bool:

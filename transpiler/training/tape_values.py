@@ -121,3 +121,16 @@ def kind_of(value: Any) -> str:
     if home == ["losses"] or value.leaf in training_rules(LossRule):
         return "loss"
     return "metric" if value.leaf in training_rules(MetricRule) else ""
+
+
+ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
+
+
+def enclosed(text: str) -> str:
+    """An expression in brackets, where it needs them to be a part of another one."""
+    return text if isinstance(ast.parse(text, mode="eval").body, ATOMS) else f"({text})"
+
+
+def tidy(text: str) -> str:
+    """An expression without brackets that say nothing."""
+    return ast.unparse(ast.parse(text, mode="eval"))

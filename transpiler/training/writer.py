@@ -412,13 +412,11 @@ class TrainingWriter:
                 training.penalty,
                 training.constrain,
             )
-            same = [
-                n for n, t in self.functions.items() if t == training.epoch.text.replace(f"def {name}(", f"def {n}(", 1)
-            ]
-            if same:  # the model is compiled anew
-                training.epoch = replace(training.epoch, name=same[0])
-            else:
-                self.functions[name] = training.epoch.text
+            texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in self.functions.items()}
+            same = next((n for n, text in texts.items() if text == training.epoch.text), "")
+            if same:
+                training.epoch = replace(training.epoch, name=same, text=self.functions[same])
+            self.functions[training.epoch.name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
             self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
             for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):

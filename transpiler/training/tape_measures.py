@@ -1,0 +1,132 @@
+"""Losses and metrics in code with tapes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transpiler.ir.model import ApiObject
+from transpiler.read.keras.evaluate.values import Model
+from transpiler.rules.training.base import Measure, Prediction
+from transpiler.rules.training.registry import LossRule, MetricRule, known
+from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
+from transpiler.training.trainer import name_of, name_of_ending
+
+if TYPE_CHECKING:
+    from transpiler.training.tape import TapeWriter
+
+TARGETS = {"classes": "torch.long"}
+
+
+class Measures:
+    """The part of a region that calls losses and metrics."""
+
+    writer: TapeWriter
+    see: Any
+    want: Any
+    text: Any
+    atom: Any
+    become: Any
+    let_go: Any
+    decline: Any
+    value_of: Any
+    arguments: Any
+
+    def prediction(self, node: ast.expr, role: Any, loss: str = "") -> Prediction:
+        if not isinstance(role, Tensor) or role.shape is None:
+            raise self.decline(node, f"the shape of {ast.unparse(node)} is not known")
+        return Prediction(role.shape, name_of_ending(role.ending), loss)
+
+    def measured(self, node: ast.Call, measure: Measure, template: str, given: Mapping[str, ast.expr]) -> str:
+        """The text of a loss or a metric of what it is given."""
+        target, output = given["y_true"], given["y_pred"]
+        wanted, role = self.see(target), self.see(output)
+        assert isinstance(role, Tensor)
+        for helper in measure.helpers:
+            self.writer.need(helper)
+        text = self.text(output)
+        if measure.on_logits:
+            text = self.writer.logits_of(self, output, role)
+        if isinstance(wanted, Data):
+            own = self.want(target, wanted, TARGETS.get(measure.target, "torch.float32"))
+        elif isinstance(wanted, Tensor):
+            own = self.text(target)
+            if wanted.shape == role.shape:
+                template = template.replace("{target}.view_as({output})", "{target}")
+        else:
+            raise self.decline(target, f"{ast.unparse(target)} as targets is not translated")
+        return tidy(template.format(output=enclosed(text), target=enclosed(own)))
+
+    def loss_call(self, node: ast.Call, value: ApiObject) -> Any:
+        given = self.arguments(node, ("y_true", "y_pred"))
+        if len(given) != 2:
+            raise self.decline(node, "this call of a loss is not translated")
+        role = self.see(given["y_pred"])
+        measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
+        self.become(node, self.measured(node, measure, measure.mean, given))
+        return Tensor((), role.learns)
+
+    def loss_of(self, value: Any, prediction: Prediction, node: ast.AST) -> Measure:
+        rule, arguments = known(LossRule, value, self.writer.generation)
+        return rule.lower(arguments, prediction)
+
+    def metric_method(self, node: ast.Call, base: Known, method: str) -> Any:
+        assert isinstance(node.func, ast.Attribute)
+        text = self.text(node.func.value)
+        if method == "update_state":
+            return self.update(node, base)
+        if method in ("reset_state", "reset_states") and not node.args:
+            self.become(node, f"{text}.reset()")
+            return PLAIN
+        if method == "result" and not node.args:
+            self.become(node, f"{text}.average")
+            return NUMBER
+        raise self.decline(node, f"{method}() of a metric is not translated")
+
+    def update(self, node: ast.Call, base: Known) -> Any:
+        """A metric that is told of a batch."""
+        func = node.func
+        own = node.func.value if isinstance(func, ast.Attribute) and func.attr == "update_state" else node.func
+        text = self.text(own)  # type: ignore[arg-type]
+        if not self.writer.is_statement(node):
+            raise self.decline(node, "what a metric returns for a batch is not translated")
+        if base.value.leaf == "Mean":
+            given = self.arguments(node, ("values",))
+            role = self.see(given["values"])
+            if not isinstance(role, Tensor):
+                self.let_go(given["values"], role)
+                self.become(node, f"{text}.update({self.text(given['values'])})")
+                return PLAIN
+            value = self.atom(given["values"])
+            mean = f"{value}.item()" if role.scalar else f"{value}.mean().item(), {value}.numel()"
+            self.become(node, f"{text}.update({mean})")
+            return PLAIN
+        given = self.arguments(node, ("y_true", "y_pred"))
+        role = self.see(given["y_pred"])
+        if len(given) != 2:
+            raise self.decline(node, "this call of a metric is not translated")
+        prediction = self.prediction(given["y_pred"], role)
+        rule, arguments = known(MetricRule, base.value, self.writer.generation)
+        measure = rule.lower(arguments, prediction)
+        if measure.whole:
+            raise self.decline(node, f"{base.value.leaf} beside a tape is not translated")
+        value = self.measured(node, measure, measure.mean, given)
+        counted = (
+            self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
+        )
+        self.become(node, f"{text}.update({value}.item(), len({counted}))")
+        return PLAIN
+
+    def losses_of(self, node: ast.expr) -> str:
+        """The text of the model whose `losses` an expression is."""
+        if isinstance(node, ast.Attribute) and node.attr == "losses" and isinstance(self.value_of(node.value), Model):
+            return ast.unparse(node.value)
+        return ""
+
+    def penalty(self, node: ast.Call, text: str) -> Any:
+        """What the regularizers of a model add to the loss."""
+        model = self.value_of(ast.parse(text, mode="eval").body)
+        name = self.writer.penalty_of(model)
+        self.become(node, f"{name}({text})" if name else "0")
+        return Tensor((), True)
