@@ -39,7 +39,7 @@ from transpiler.training.places import places_of
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
-from transpiler.training.whole_weights import check_whole
+from transpiler.training.whole_weights import check_embeddings, check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -316,6 +316,10 @@ class TrainingWriter:
             fitted = [e for e in evaluations if e.method == "fit"]
             changing = any(r.changes_rate for e in fitted for r, _ in self.callbacks(e))
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
+            if training.code.by_row:
+                check_embeddings(layers_of(model, self.interpreter), self.interpreter.built)
+            if training.code.schedule is not None and changing:
+                raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
             if training.code.whole:
                 check_whole(layers_of(model, self.interpreter), self.interpreter.built, training.code.whole)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
