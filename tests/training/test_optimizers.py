@@ -300,3 +300,33 @@ def test_momentum_under_a_schedule_is_keras_s_own(tmp_path: Path):
     path.write_text(SCRIPT.format(layers="layers.LSTM(2)", optimizer="SGD(0.1, momentum=0.9)"))
     text = convert_file(path).modules[0].text
     assert "optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)" in text and "class SGD" not in text
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "legacy", "translated"),
+    [
+        ("SGD(0.1, momentum=0.9)", False, True),
+        ("Lion(0.1)", False, True),
+        ("Adam(0.1)", True, True),
+        ("SGD(0.1, clipnorm=1.0)", True, False),
+        ("legacy.Adam(0.1)", True, True),
+        ("legacy.SGD(0.1, momentum=0.9)", True, False),  # which moves the rows that occur alone
+        ("legacy.Ftrl(0.1)", True, False),
+    ],
+)
+def test_optimizers_of_embeddings(tmp_path: Path, optimizer: str, legacy: bool, translated: bool):
+    path = tmp_path / "script.py"
+    layers = "layers.Reshape((12,)), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)"
+    path.write_text(SCRIPT.format(layers=layers, optimizer=optimizer))
+    conversion = convert_file(path, generation=KERAS2 if legacy else KERAS3)
+    assert ("def run_epoch" in conversion.modules[0].text) == translated
+    assert any("rows of embeddings" in f.message for f in conversion.all_findings) != translated
+
+
+def test_keras_3_squares_gradients_of_embeddings_first_which_is_noted(tmp_path: Path):
+    path = tmp_path / "script.py"
+    layers = "layers.Reshape((12,)), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)"
+    path.write_text(SCRIPT.format(layers=layers, optimizer="Adam(0.1)"))
+    conversion = convert_file(path, generation=KERAS3)
+    assert "def run_epoch" in conversion.modules[0].text
+    assert any(f.code == "K2T501" and "rows of embeddings" in f.message for f in conversion.all_findings)

@@ -8,6 +8,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Layer, Transform
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.weight_arguments import every_layer
 
 REORDERING = ("permute", "reshape", "gates", "flip", "expand", "merge")
 """Steps of a transform that keep all numbers of a weight."""
@@ -43,3 +44,12 @@ def two_axes(transform: Transform, parameter: str, module: str) -> bool:
         return False
     axes = rest[0]
     return len(axes) < 2 or set(axes[:2]) == {len(axes) - 1, len(axes) - 2}
+
+
+def check_embeddings(layers: Iterable[Any], built: Any) -> None:
+    """Raises Declined where there are embeddings, for optimizers that take their gradients row by row."""
+    for layer in every_layer(layers):
+        if any((step.module or "").startswith("nn.Embedding") for step in getattr(built.get(layer), "steps", ())):
+            raise Declined(
+                TRAINING, "Keras applies this optimizer to the rows of embeddings before it sums their gradients"
+            )

@@ -43,7 +43,7 @@ from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.tape import TapeWriter
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
-from transpiler.training.whole_weights import check_whole
+from transpiler.training.whole_weights import check_embeddings, check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -377,6 +377,10 @@ class TrainingWriter:
             )
             training.code = optimizer_of(compiled, owner, self.scopes, self.generation, changing)
             self.note_differences(training, compiled)
+            if training.code.by_row and self.generation != KERAS3:
+                check_embeddings(layers_of(model, self.interpreter), self.interpreter.built)
+            if training.code.schedule is not None and changing:
+                raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
             if training.code.whole:
                 check_whole(layers_of(model, self.interpreter), self.interpreter.built, training.code.whole)
             training.optimizer = self.variable_beside(training.receiver, "optimizer")
@@ -473,9 +477,11 @@ class TrainingWriter:
         found = []
         if "BatchNormalization" in kinds:
             found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
-        plain = training.code is not None and training.code.function == "torch.optim.SGD"
-        if "Embedding" in kinds and not plain and self.generation == KERAS3:
-            found.append("gradients of rows that are looked up twice are added up before the optimizer squares them")
+        by_row = training.code is not None and training.code.by_row
+        if "Embedding" in kinds and by_row and self.generation == KERAS3:
+            found.append(
+                "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
+            )
         span = self.source.span(compiled.node)
         self.notes += [Finding("K2T501", Severity.NOTE, text, "", span, excerpt(span)) for text in found]
 

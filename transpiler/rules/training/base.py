@@ -74,6 +74,8 @@ class OptimizerCode:
     schedule: ScheduleCode | None = None
     whole: str = ""
     """Whether each parameter has to hold one weight of Keras: `norms`, or `factors` of its last two axes, matter."""
+    by_row: bool = False
+    """Whether Keras takes the gradients of embeddings row by row: those of ids that repeat, or do not occur, by themselves."""
     constrains: bool = True
     """Whether Keras applies constraints of weights after its steps."""
 

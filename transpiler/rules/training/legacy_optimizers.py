@@ -20,6 +20,12 @@ class LegacyOptimizer(Optimizer):
     """What these have in common: a rate that decays with time, and clipping by values before norms."""
 
     unsupported = {}
+    lazy = False
+    """Whether rows of embeddings that do not occur in a batch keep their state."""
+
+    def by_row(self, a: Args) -> bool:
+        momentum = a.get("momentum", 0.0)
+        return self.lazy or optimizers.moves(momentum)
 
     def lower(self, a: Args, changing: bool) -> OptimizerCode:
         if a.generation != KERAS2:
@@ -54,6 +60,7 @@ class LegacyAdam(LegacyOptimizer, optimizers.Adam):
 
 class LegacyAdadelta(LegacyOptimizer, optimizers.Adadelta):
     names = ("legacy.Adadelta",)
+    lazy = True
     legacy = signature = f"learning_rate=0.001, rho=0.95, epsilon=1e-7, {AFTER}"
 
 
@@ -70,6 +77,7 @@ class LegacyAdagrad(LegacyOptimizer, optimizers.Adagrad):
 
 class LegacyAdamax(LegacyOptimizer, optimizers.Adamax):
     names = ("legacy.Adamax",)
+    lazy = True
     legacy = signature = f"learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, {AFTER}"
 
 
@@ -77,6 +85,7 @@ class LegacyNadam(LegacyOptimizer):
     """Its `schedule_decay` is about the momentum, and the rate does not decay."""
 
     names = ("legacy.Nadam",)
+    lazy = True
     legacy = signature = f"learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, schedule_decay=0.004, {AFTER}"
     unsupported = {"decay": "Nadam has schedule_decay instead"}
 
@@ -86,6 +95,7 @@ class LegacyNadam(LegacyOptimizer):
 
 class LegacyFtrl(LegacyOptimizer, optimizers.Ftrl):
     names = ("legacy.Ftrl",)
+    lazy = True
     legacy = signature = (
         "learning_rate=0.001, learning_rate_power=-0.5, initial_accumulator_value=0.1, l1_regularization_strength=0.0, "
         "l2_regularization_strength=0.0, name=None, l2_shrinkage_regularization_strength=0.0, "

@@ -36,6 +36,8 @@ class Optimizer(OptimizerRule):
     }
     own_decay = False
     """Whether `update` takes the weight decay along, which Keras subtracts from the weights before the update."""
+    linear = False
+    """Whether the update is the same for the sum of some gradients and for one after the other."""
     whole = ""
     """Why each parameter has to hold one weight of Keras: `norms` or `factors` of it decide."""
 
@@ -52,7 +54,12 @@ class Optimizer(OptimizerRule):
             before += decay(a.weight_decay)
         helpers = () if function.startswith("torch.") else (function,)
         whole = self.whole or ("norms" if a.clipnorm is not None else "")
-        return OptimizerCode(function, {"lr": rate, **arguments}, helpers, before, schedule, whole)
+        by_row = bool(clipping(a)) or self.by_row(a)
+        return OptimizerCode(function, {"lr": rate, **arguments}, helpers, before, schedule, whole, by_row)
+
+    def by_row(self, a: Args) -> bool:
+        """Whether gradients of embeddings are used before they are summed: Keras 3 squares them one by one."""
+        return a.generation == KERAS3 and not self.linear
 
     def update(self, a: Args, changing: bool) -> Update:
         """The optimizer of torch or the helper that does the same; `changing` says whether the rate may change."""
@@ -133,6 +140,7 @@ class SGD(Optimizer):
     names = ("SGD", "sgd")
     signature = f"learning_rate=0.01, momentum=0.0, nesterov=False, {AFTER}"
     legacy = f"learning_rate=0.01, momentum=0.0, nesterov=False, {LEGACY_AFTER}"
+    linear = True
 
     def update(self, a: Args, changing: bool) -> Update:
         if not moves(a.momentum):
@@ -270,6 +278,7 @@ class Lion(Optimizer):
     names = ("Lion", "lion")
     signature = f"learning_rate=0.001, beta_1=0.9, beta_2=0.99, {AFTER}"
     legacy = f"learning_rate=0.0001, beta_1=0.9, beta_2=0.99, {LEGACY_AFTER}"
+    linear = True
 
     def update(self, a: Args, changing: bool) -> Update:
         return "Lion", keywords({"betas": (0.9, 0.99)}, betas=(a.beta_1, a.beta_2))
