@@ -163,8 +163,6 @@ class Rewriter:
         writer.write()
         self.untrained |= writer.declined
         self.training += writer.plans
-        for finding in writer.notes:
-            self.findings.add(finding)
         self.findings.items[:] = [f for f in self.findings.items if not covers(f, writer.covered)]
         for top in writer.handled_statements:
             lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
@@ -172,6 +170,8 @@ class Rewriter:
         for node in writer.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
+        for finding in writer.notes:
+            self.findings.add(finding)
 
     def rank_of_function(self, function: Function) -> int | None:
         """The rank of what a function on tensors returns, if it stays one in the result."""
