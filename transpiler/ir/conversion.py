@@ -43,6 +43,8 @@ class TrainingPlan:
     """What the function returns, as Keras calls it."""
     targets: tuple[tuple[str, tuple[int | None, ...]], ...]
     """For each output, what its targets are (`Measure.target`), and its shape."""
+    weighted: bool = False
+    """Whether batches have weights of the samples as well."""
 
 
 @dataclass(frozen=True)

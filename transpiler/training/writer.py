@@ -566,6 +566,7 @@ class TrainingWriter:
             code.schedule.factor if code.schedule is not None else "",
             epoch.titles,
             tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
+            training.weighted,
         )
 
     def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:

@@ -35,7 +35,8 @@ def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
     for step in range(steps):
         xs = check.as_declared([arrays[f"fitx|{step}|{k}"] for k in range(len(check.meta["cases"][0]))])
         ys = tensors([arrays[f"fity|{step}|{k}"] for k in range(len(plan.targets))], check.dtype)
-        found = names[plan.epoch](check.model, [(*xs, *ys)], *options)
+        weights = [torch.ones(len(xs[0]))] if plan.weighted else []
+        found = names[plan.epoch](check.model, [(*xs, *ys, *weights)], *options)
         values = np.array(found if isinstance(found, tuple) else (found,), dtype=np.float64)
         off = np.abs(values - arrays[f"fitlog|{step}"]) / np.maximum(np.abs(arrays[f"fitlog|{step}"]), 1e-3)
         worst = max(worst, float(off.max(initial=0.0)))

@@ -6,17 +6,18 @@ from keras.models import Sequential
 from keras.optimizers import Adam
 
 
+def build():
+    model = Sequential()
+    model.add(Input((5,)))
+    model.add(Dense(16, activation="relu"))
+    model.add(Dense(1, activation="sigmoid"))
+    return model
+
+
 class Trainer:
     def __init__(self):
-        self.model = self.build()
+        self.model = build()
         self.model.compile(loss="binary_crossentropy", optimizer=Adam(0.002, 0.5), metrics=["accuracy"])
-
-    def build(self):
-        model = Sequential()
-        model.add(Input((5,)))
-        model.add(Dense(16, activation="relu"))
-        model.add(Dense(1, activation="sigmoid"))
-        return model
 
     def train(self, epochs, batch_size=16):
         rng = np.random.default_rng(0)
