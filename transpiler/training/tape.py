@@ -321,7 +321,7 @@ class TapeWriter:
                 self.edit.removed.add(top)
         for root in self.split:
             split_logits(root)
-        self.edit.helpers += [h for h in self.helpers if h not in self.edit.helpers]
+        self.edit.needs(self.helpers)
         training.covered += self.covered
         training.handled_statements.update(tops)
 

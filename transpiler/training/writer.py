@@ -250,8 +250,7 @@ class TrainingWriter:
             for name, module in utility.libraries.items():
                 self.takes(module, name)
             self.edit.dropped_names.add(path.rpartition(".")[2])
-            if utility.helper and utility.helper not in self.edit.helpers:
-                self.edit.helpers.append(utility.helper)
+            self.edit.needs([utility.helper] if utility.helper else [])
 
     def path_of(self, node: ast.AST) -> str:
         """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
@@ -422,7 +421,7 @@ class TrainingWriter:
                 training.epoch = replace(training.epoch, name=same, text=self.functions[same])
             self.functions[training.epoch.name] = training.epoch.text
             self.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
-            self.edit.helpers += [h for h in trainer.helpers if h not in self.edit.helpers]
+            self.edit.needs(trainer.helpers)
             for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
                 self.own_function(title, text)
             if progress:
@@ -532,7 +531,7 @@ class TrainingWriter:
             return ""
         name = self.names.take(name)
         self.functions[name] = found.text(name)
-        self.edit.helpers += [h for h in found.helpers if h not in self.edit.helpers]
+        self.edit.needs(found.helpers)
         return name
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
@@ -583,8 +582,7 @@ class TrainingWriter:
             f"{parts[0]}.parameters()" if len(parts) == 1 else f"[{', '.join(f'*{p}.parameters()' for p in parts)}]"
         )
         made = call(code.function, Raw(trained), **code.arguments)
-        helpers = (*code.helpers, *(code.schedule.helpers if code.schedule is not None else ()))
-        self.edit.helpers += [h for h in helpers if h not in self.edit.helpers]
+        self.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
         self.edit.dropped_names |= set(code.helpers)
         lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
         if code.schedule is not None:

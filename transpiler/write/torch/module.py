@@ -60,6 +60,10 @@ class FileEdit:
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
+    def needs(self, helpers: Iterable[str]) -> None:
+        """Notes helpers, each once."""
+        self.helpers += [h for h in dict.fromkeys(helpers) if h not in self.helpers]
+
     def apply(self) -> str:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
