@@ -12,7 +12,6 @@ from transpiler.ir.expr import code_of
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Instance
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.trainer import Trainer
@@ -123,7 +122,7 @@ class DataWriter:
         return stream
 
 
-def class_weights(evaluation: TrainingCall, node: ast.expr | None, data: DataWriter) -> str:
+def class_weights(node: ast.expr | None, data: DataWriter) -> str:
     """The weights of samples by their classes, over `{targets}`; "" if there are none."""
     if node is None or is_none(node):
         return ""

@@ -8,6 +8,8 @@ from transpiler.ir.naming import Names
 from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
 from transpiler.write.torch.layout import render
 
+DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
+
 
 @dataclass(frozen=True)
 class EpochFunction:

@@ -17,6 +17,7 @@ from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.registry import OptimizerRule, known
 from transpiler.training.blocks import BlockWriter, Changes
+from transpiler.training.loops import DEVICE
 from transpiler.training.penalties import penalties_of
 from transpiler.training.source import object_at
 from transpiler.training.tape_region import Region, is_object
@@ -24,8 +25,6 @@ from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several,
 
 if TYPE_CHECKING:
     from transpiler.training.writer import TrainingWriter
-
-DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
 
 
 class TapeWriter:

@@ -34,7 +34,7 @@ from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.freezing import trained_parts
-from transpiler.training.loops import EpochFunction, epoch_function
+from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import penalties_of
 from transpiler.training.pipelines import pipeline_text
@@ -47,17 +47,14 @@ from transpiler.training.whole_weights import check_embeddings, check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
-DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
 NOT_TRANSLATED = {
-    "fit": (
-        "validation_freq",
-    ),
+    "fit": ("validation_freq",),
     "evaluate": ("callbacks",),
     "predict": ("steps", "callbacks"),
     "predict_on_batch": (),
     "train_on_batch": ("class_weight",),
     "test_on_batch": (),
-}  # fmt: skip
+}
 """Arguments of methods that are declined if they are given."""
 
 
@@ -85,7 +82,6 @@ class Training:
     """What was set to be trained or not for that."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
-    calls: list[TrainingCall] = field(default_factory=list)
 
 
 class TrainingWriter:
@@ -592,7 +588,7 @@ class TrainingWriter:
 
     def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None and training.epoch is not None
-        self.check(evaluation, training)
+        self.check(evaluation)
         arguments = argument_nodes(evaluation.node, "fit", self.generation)
         if arguments is None:
             raise Declined(TRAINING, "fit() with * or ** is not translated")
@@ -664,7 +660,7 @@ class TrainingWriter:
             return data.batches("train_batches", arguments["x"], value, steps, shuffle, names, False), held
         if steps:
             raise Declined(TRAINING, "a number of steps beside arrays is not translated")
-        columns = data.columns(arguments, class_weights(evaluation, arguments.get("class_weight"), data))
+        columns = data.columns(arguments, class_weights(arguments.get("class_weight"), data))
         if held is not None or not split:
             train.lines = [f"{train.epoch} = {data.loader(columns, size, shuffle)}"]
             return train, held
@@ -735,7 +731,7 @@ class TrainingWriter:
 
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None and training.epoch is not None
-        self.check(evaluation, training)
+        self.check(evaluation)
         arguments = argument_nodes(evaluation.node, "evaluate", self.generation)
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, "this evaluate() is not translated")
@@ -752,7 +748,7 @@ class TrainingWriter:
         )
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
-        self.check(evaluation, training)
+        self.check(evaluation)
         arguments = argument_nodes(evaluation.node, evaluation.method, self.generation)
         model = evaluation.model
         xs, ys = tensors(model.inputs), tensors(model.outputs)
@@ -784,7 +780,7 @@ class TrainingWriter:
     def batch_call(self, evaluation: TrainingCall, training: Training, options: list[str]) -> str:
         """A call of the function for an epoch on one batch of arrays."""
         assert training.epoch is not None
-        self.check(evaluation, training)
+        self.check(evaluation)
         arguments = argument_nodes(evaluation.node, evaluation.method, self.generation)
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
@@ -800,7 +796,8 @@ class TrainingWriter:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def check(self, evaluation: TrainingCall, training: Training | None) -> None:
+    @staticmethod
+    def check(evaluation: TrainingCall) -> None:
         """Raises Declined for arguments that are not translated."""
         for name in NOT_TRANSLATED[evaluation.method]:
             value = evaluation.arguments.get(name)
