@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from transpiler.rules.ops import op_rules
 from transpiler.rules.ops.base import Example, OpRule
 from transpiler.verify.draws import Draws
 
-RULES = sorted({type(rule).__name__: rule for rule in op_rules().values()}.items())
+RULES = sorted({type(rule): (type(rule).__name__, rule) for rule in op_rules().values()}.values(), key=itemgetter(0))
 HEAD = {
     KERAS3: "import keras\nfrom keras import ops, backend as K\nimport tensorflow as tf\n",
     KERAS2: "import tf_keras as keras\nfrom tf_keras import backend as K\nimport tensorflow as tf\n",

@@ -28,8 +28,8 @@ class Block(layers.Layer):
 class Net(keras.Model):
     """A subclassed model: attributes on either side of `layers` in the alphabet, lists in lists, a variable of its own."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.out = layers.Dense(3)
         self.conv = layers.Dense(4)
         self._private = layers.Dense(4)

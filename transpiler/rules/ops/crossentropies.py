@@ -71,7 +71,7 @@ class CrossEntropy(SampleLoss):
         return self.activation
 
 
-class Binary(CrossEntropy):
+class BinaryCrossEntropy(CrossEntropy):
     """Of probabilities or logits of single classes."""
 
     names = homes("binary_crossentropy", "ops", "ops.nn")
@@ -84,7 +84,7 @@ class Binary(CrossEntropy):
         for code in (
             f"{home}.binary_crossentropy(tf.nn.sigmoid(x), tf.nn.relu(1.5 * tf.tanh(y)))",
             f"{home}.binary_crossentropy(x, y, from_logits=True)",
-            *([f"{home}.binary_crossentropy(x, tf.abs(tf.tanh(y)), label_smoothing=0.1)"] if "losses" in home else []),
+            *([f"{home}.binary_crossentropy(tf.nn.sigmoid(x), tf.abs(tf.tanh(y)), label_smoothing=0.1)"] if "losses" in home else []),
         )
     ) + (
         example("keras.losses.binary_crossentropy(i, tf.abs(tf.tanh(y)), axis=1)", i=(2, "ids", 2, 3, 4), y=(2, 3, 4)),
@@ -325,7 +325,7 @@ class OfLogits(SampleLoss):
         axis = a.get("axis")
         named = named.replace(axis=a.get("dim", -1) if axis is None else axis)
         if "sigmoid" in path:
-            return Binary().lower("ops.binary_crossentropy", named)
+            return BinaryCrossEntropy().lower("ops.binary_crossentropy", named)
         rule, leaf = (Sparse(), "sparse_categorical") if "sparse" in path else (Categorical(), "categorical")
         lowering = rule.lower(f"ops.{leaf}_crossentropy", named)
         labels = a.labels
