@@ -33,8 +33,9 @@ from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
+from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
-from transpiler.training.writer import TrainingWriter
+from transpiler.training.writer import write_training
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
@@ -150,7 +151,7 @@ class Rewriter:
             constructor = written.factory.statements if isinstance(written, Written) and written.factory else None
             if constructor is not None:  # whose other statements stay
                 gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
-        writer = TrainingWriter(
+        file = FileTraining(
             source,
             interpreter,
             edit,
@@ -160,17 +161,17 @@ class Rewriter:
             self.rank_of_function,
             self.memory.frozen_here,
         )
-        writer.write()
-        self.untrained |= writer.declined
-        self.training += writer.plans
-        self.findings.items[:] = [f for f in self.findings.items if not covers(f, writer.covered)]
-        for top in writer.handled_statements:
+        write_training(file)
+        self.untrained |= file.declined
+        self.training += file.plans
+        self.findings.items[:] = [f for f in self.findings.items if not covers(f, file.covered)]
+        for top in file.handled_statements:
             lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
             self.findings.items[:] = [f for f in self.findings.items if not in_lines(f, source.span(top), lines)]
-        for node in writer.handled:
+        for node in file.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
-        for finding in writer.notes:
+        for finding in file.notes:
             self.findings.add(finding)
 
     def rank_of_function(self, function: Function) -> int | None:

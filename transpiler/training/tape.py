@@ -24,13 +24,13 @@ from transpiler.training.tape_region import Region, is_object
 from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
 
 if TYPE_CHECKING:
-    from transpiler.training.writer import TrainingWriter
+    from transpiler.training.file import FileTraining
 
 
 class TapeWriter:
     """Rewrites the code of one file that trains with tapes."""
 
-    def __init__(self, training: TrainingWriter) -> None:
+    def __init__(self, training: FileTraining) -> None:
         self.training = training
         self.source, self.interpreter = training.source, training.interpreter
         self.generation, self.edit = training.generation, training.edit
