@@ -150,7 +150,6 @@ class CompileWriter:
         epoch = epoch_function(
             name,
             trainer,
-            len(tensors(model.inputs)),
             code.clipping if code else (),
             bool(training.scheduler),
             training.weighted,
