@@ -22,6 +22,7 @@ from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
+from transpiler.options import Options
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
@@ -91,7 +92,7 @@ class Rewriter:
         self,
         program: Program,
         findings: Findings,
-        allow_partial: bool,
+        options: Options,
         only_entries: bool,
         memory: Memory,
         printed: dict[ModuleClass, dict[str, str]],
@@ -99,7 +100,7 @@ class Rewriter:
         project: Sequence[SourceModule] = (),
     ) -> None:
         self.program, self.findings = program, findings
-        self.allow_partial, self.only_entries = allow_partial, only_entries
+        self.options, self.only_entries = options, only_entries
         self.memory, self.printed, self.done = memory, printed, done
         self.project = project
         self.untrained: dict[ast.Call, Declined] = {}
@@ -160,6 +161,7 @@ class Rewriter:
             self.names_of(source),
             self.rank_of_function,
             self.memory.frozen_here,
+            self.options.trainer,
         )
         write_training(file)
         self.untrained |= file.declined
@@ -233,7 +235,7 @@ class Rewriter:
         if (
             unknown
             and has_items
-            and not self.allow_partial
+            and not self.options.allow_partial
             and not any(f.severity is Severity.ERROR for f in self.findings.items)
         ):
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
@@ -463,7 +465,7 @@ class Rewriter:
             return
         self.findings.items[:] = [f for f in self.findings.items if f.span != span]
         self.findings.add(finding)
-        if self.allow_partial and statement not in edit.replaced:
+        if self.options.allow_partial and statement not in edit.replaced:
             edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
 
     def constructors(self) -> list[ast.stmt]:
@@ -576,7 +578,7 @@ class Rewriter:
 
     def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
         if isinstance(statement, ast.Assign) and self.follows_from_another(statement):
-            if self.allow_partial:
+            if self.options.allow_partial:
                 edit.removed.add(statement)
             return
         known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
@@ -602,7 +604,7 @@ class Rewriter:
                 excerpt(span),
             )
         self.findings.add(finding)
-        if not self.allow_partial:
+        if not self.options.allow_partial:
             return
         message = f"{finding.code}: {finding.message}"
         if isinstance(statement, ast.FunctionDef):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transpiler.diagnostics import Declined, Finding, Severity, excerpt
+from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.model import KERAS3, Layer
 from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
@@ -22,6 +23,7 @@ from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import trained_parts
+from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
@@ -40,6 +42,9 @@ class Training:
     receiver: str
     optimizer: str = ""
     epoch: EpochFunction | None = None
+    module: str = ""
+    """The variable of the LightningModule, where one trains the model."""
+    module_class: str = ""
     code: OptimizerCode | None = None
     weighted: bool = False
     """Whether samples have weights."""
@@ -142,6 +147,21 @@ class CompileWriter:
         training.penalty = self.on_weights(training, model, penalties_of, "penalty")
         if code is not None and code.constrains:
             training.constrain = self.on_weights(training, model, constraints_of, "constrain")
+        file.edit.needs(trainer.helpers)
+        if file.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
+            self.add_module(training, evaluations)
+        else:
+            self.add_function(training, evaluations)
+        for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
+            file.own_function(title, text)
+
+    def add_function(self, training: Training, evaluations: list[TrainingCall]) -> None:
+        """The function that runs over the data once."""
+        file, trainer, code = self.file, training.trainer, training.code
+        if file.trainer == LIGHTNING:
+            file.note(
+                "K2T502", "batches that are handed over one by one go through a plain loop", trainer.compiled.node
+            )
         own = training.receiver.rpartition(".")[2] if file.several else ""
         name = file.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
         used = [e for e in evaluations if e.method in ("fit", "evaluate")]
@@ -150,6 +170,7 @@ class CompileWriter:
         epoch = epoch_function(
             name,
             trainer,
+            len(tensors(trainer.compiled.model.inputs)),
             code.clipping if code else (),
             bool(training.scheduler),
             training.weighted,
@@ -163,11 +184,26 @@ class CompileWriter:
         training.epoch = replace(epoch, name=same, text=file.functions[same]) if same else epoch
         file.functions[training.epoch.name] = training.epoch.text
         file.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
-        file.edit.needs(trainer.helpers)
-        for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
-            file.own_function(title, text)
         if progress:
             file.takes("tqdm", "tqdm")
+
+    def add_module(self, training: Training, evaluations: list[TrainingCall]) -> None:
+        """The LightningModule that trains the model, and what it needs."""
+        file, root = self.file, self.file.roots(training.trainer.compiled.model)
+        assert root is not None
+        training.module = self.variable_beside(training.receiver, "module")
+        training.module_class = file.names.take(f"Lit{root.name}")
+        validates = any(
+            e.arguments.get("validation_data") is not None or e.arguments.get("validation_split") not in (None, 0)
+            for e in evaluations
+        )
+        tests = any(e.method == "evaluate" for e in evaluations)
+        for name, text in lightning_module(training.module_class, training, validates, tests).items():
+            if file.functions.get(name, text) != text:
+                raise Declined(TRAINING, f"two models measure different things as {name}")
+            file.functions[name] = text
+        file.takes("import lightning as L", "L")
+        file.takes("import torchmetrics", "torchmetrics")
 
     def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
         """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
@@ -227,8 +263,8 @@ class CompileWriter:
             found.append(
                 "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
             )
-        span = self.file.source.span(compiled.node)
-        self.file.notes += [Finding("K2T501", Severity.NOTE, text, "", span, excerpt(span)) for text in found]
+        for text in found:
+            self.file.note("K2T501", text, compiled.node)
 
     def maker_of(self, output: Value) -> Any:
         """The layer that makes an output."""
@@ -253,39 +289,50 @@ class CompileWriter:
 
     def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:
         statement = self.file.statement_of(evaluation.node)
-        made = (
-            [] if training is None or training.code is None else optimizer_lines(self.file, training, training.receiver)
-        )
+        made = made_by_compile(self.file, training, training.receiver) if training is not None else []
         self.file.replace(statement, "\n".join(made))
 
     @staticmethod
     def plan_of(training: Training) -> TrainingPlan:
         code, epoch = training.code, training.epoch
-        assert code is not None and epoch is not None
+        assert code is not None
         kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
         compiling = ast.unparse(training.trainer.compiled.node).replace("{", "{{").replace("}", "}}")
         return TrainingPlan(
             compiling.replace(f"{training.receiver}.compile", "{model}.compile", 1),
-            epoch.name,
+            epoch.name if epoch is not None else "",
             call(code.function, Raw("{model}.parameters()"), **code.arguments),
             code.schedule.factor if code.schedule is not None else "",
-            epoch.titles,
+            tuple(training.trainer.titles),
             tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
             training.weighted,
+            training.module_class,
         )
 
 
-def optimizer_lines(file: FileTraining, training: Training, model: str) -> list[str]:
-    """The statements that make the optimizer of a model."""
-    assert training.code is not None
-    code = training.code
-    parts = training.parts or [model]
-    trained = f"{parts[0]}.parameters()" if len(parts) == 1 else f"[{', '.join(f'*{p}.parameters()' for p in parts)}]"
-    made = call(code.function, Raw(trained), **code.arguments)
-    file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
-    file.edit.dropped_names |= set(code.helpers)
-    lines = [f"{model}.to({DEVICE})", f"{training.optimizer} = {made}"]
-    if code.schedule is not None:
-        factor = f"lambda step: {code.schedule.factor}"
-        lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
+    """Variables that go with a model, as they are called where a method of it is called."""
+    assert isinstance(node.func, ast.Attribute)
+    base = ast.unparse(node.func.value).rpartition(".")[0]
+    own = training.receiver.rpartition(".")[0]
+    return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in variables if n]
+
+
+def made_by_compile(file: FileTraining, training: Training, model: str) -> list[str]:
+    """The statements that make the optimizer of a model and, with Lightning, the module that trains it."""
+    code, lines = training.code, []
+    if code is not None:
+        parts = training.parts or [model]
+        weights = [f"{part}.parameters()" for part in parts]
+        trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
+        file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
+        file.edit.dropped_names |= set(code.helpers)
+        lines = [] if training.module else [f"{model}.to({DEVICE})"]
+        lines.append(f"{training.optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
+        if code.schedule is not None:
+            factor = f"lambda step: {code.schedule.factor}"
+            lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+    if training.module:
+        made = ", ".join(n for n in (model, training.optimizer, training.scheduler) if n)
+        lines.append(f"{training.module} = {training.module_class}({made})")
     return lines

@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from transpiler.diagnostics import Declined, Finding, Span
+from transpiler.diagnostics import Declined, Finding, Severity, Span, excerpt
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
 from transpiler.ir.model import Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
+from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.training_calls import Toggle
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.parse import SourceModule
@@ -44,6 +45,7 @@ class FileTraining:
         names_of_file: Mapping[str, Any],
         functions: Functions,
         frozen: Collection[Span] = (),
+        trainer: str = PLAIN,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
         self.calls, self.generation = interpreter.training_calls, interpreter.generation
@@ -55,6 +57,7 @@ class FileTraining:
         self.functions_of_program = functions
         self.frozen = frozen
         """Where the source sets `trainable` so that the classes of the result have it."""
+        self.trainer = trainer
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -82,6 +85,11 @@ class FileTraining:
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 
+    def note(self, code: str, text: str, node: ast.expr | ast.stmt) -> None:
+        """Notes something about the training that is not amiss."""
+        span = self.source.span(node)
+        self.notes.append(Finding(code, Severity.NOTE, text, "", span, excerpt(span)))
+
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """What is written inside is taken back if a part of it is declined."""
@@ -94,6 +102,7 @@ class FileTraining:
             list(edit.helpers),
             set(edit.dropped_names),
             dict(edit.libraries),
+            list(self.notes),
         )
         try:
             yield
@@ -106,6 +115,7 @@ class FileTraining:
                 edit.helpers,
                 edit.dropped_names,
                 edit.libraries,
+                self.notes,
             ) = outer
             raise
 
@@ -141,11 +151,11 @@ class FileTraining:
             raise Declined(TRAINING, f"the file has two functions {name}()")
         self.functions = {name: text, **self.functions}
 
-    def function(self, template: str, **values: Any) -> str:
-        """The name of a function that the file needs, written once."""
+    def function(self, template: str, called: str = "", **values: Any) -> str:
+        """The name of a function that the file needs, written once; that of its template if it is not `called` else."""
         name = next((n for n, t in self.functions.items() if t == render(f"training/{template}", name=n, **values)), "")
         if not name:
-            name = self.names.take(template)
+            name = self.names.take(called or template)
             self.functions[name] = render(f"training/{template}", name=name, **values)
         return name
 

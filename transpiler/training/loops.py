@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transpiler.ir.naming import Names
-from transpiler.ir.program import tensors
 from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
 from transpiler.write.torch.layout import render
 
@@ -34,9 +33,9 @@ class Step:
         return f"len({self.inputs[0]})"
 
 
-def step_of(trainer: Trainer, weighted: bool, penalty: str = "", model: str = "model") -> Step:
-    """What a batch goes through in a way of training; `penalty` is a function on the model that the loss adds."""
-    inputs, count = len(tensors(trainer.compiled.model.inputs)), len(trainer.predictions)
+def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", model: str = "model") -> Step:
+    """What a batch of so many inputs goes through; `penalty` is a function on the model that the loss adds."""
+    count = len(trainer.predictions)
     xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
     ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
     numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
@@ -89,6 +88,7 @@ class EpochFunction:
 def epoch_function(
     name: str,
     trainer: Trainer,
+    inputs: int,
     clipping: tuple[str, ...],
     scheduled: bool,
     weighted: bool,
@@ -98,7 +98,7 @@ def epoch_function(
     constrain: str = "",
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
-    step = step_of(trainer, weighted, penalty)
+    step = step_of(trainer, inputs, weighted, penalty)
     sums = [(f"{m.name}_{n}", text) for m, added in step.sums for n, text in added]
     results = {
         m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in added})}.item()" for m, added in step.sums

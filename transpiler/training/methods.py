@@ -13,7 +13,7 @@ from transpiler.read.keras.evaluate.values import Instance
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
 from transpiler.training.callbacks import callbacks_of
-from transpiler.training.compiled import Training, optimizer_lines
+from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.file import FileTraining
 from transpiler.training.own_callbacks import own_callback
@@ -42,7 +42,7 @@ class MethodWriter:
         getattr(self, f"write_{evaluation.method}", self.write_other)(evaluation, training)
 
     def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
-        assert training is not None and training.epoch is not None
+        assert training is not None
         self.check(evaluation)
         arguments = argument_nodes(evaluation.node, "fit", self.file.generation)
         if arguments is None:
@@ -58,7 +58,7 @@ class MethodWriter:
         assert epoch is not None
         names = Names(self.file.scopes.names_at(evaluation.node) | frozenset(self.file.functions))
         model = self.file.receiver_of(evaluation.node)
-        lines = optimizer_lines(self.file, training, model) if training.first is evaluation.node else []
+        lines = made_by_compile(self.file, training, model) if training.first is evaluation.node else []
         train, held = self.streams(evaluation, training, arguments, names)
         trained = epoch.variables("train", names)
         held_out = epoch.variables("val", names) if held is not None else []
@@ -66,7 +66,7 @@ class MethodWriter:
         epoch_name = names.take("epoch")
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
         rising |= {f"val_{n}" for n in rising}
-        options = self.optimizer_at(training, evaluation.node)
+        options = beside(training, evaluation.node, training.optimizer, training.scheduler)
         loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
         acts = [
             own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop)
@@ -153,17 +153,8 @@ class MethodWriter:
         names = [self.file.interpreter.input_names.get(x, "") for x in inputs]
         return DataWriter(training.trainer, training.weighted, self.file.function, self.file.takes, names)
 
-    @staticmethod
-    def optimizer_at(training: Training, node: ast.Call) -> list[str]:
-        """The optimizer, and the schedule of its learning rate if it has one, from where a call stands."""
-        assert isinstance(node.func, ast.Attribute)
-        base = ast.unparse(node.func.value).rpartition(".")[0]
-        own = training.receiver.rpartition(".")[0]
-        names = [n for n in (training.optimizer, training.scheduler) if n]
-        return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in names]
-
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
-        assert training is not None and training.epoch is not None
+        assert training is not None
         self.check(evaluation)
         arguments = argument_nodes(evaluation.node, "evaluate", self.file.generation)
         if arguments is None or known_here(evaluation, "return_dict", False):
@@ -171,14 +162,16 @@ class MethodWriter:
         size = text_of(arguments.get("batch_size"), "32", none="32")
         data = self.data_of(training)
         if given(arguments, "y"):
-            loader = data.loader(data.columns(arguments), size)
+            stream = Stream([], data.loader(data.columns(arguments), size))
         else:
             steps = text_of(arguments.get("steps"), "", none="")
             names = Names(frozenset())
-            loader = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True).epoch
-        self.file.replace_expression(
-            evaluation.node, f"{training.epoch.name}({self.file.receiver_of(evaluation.node)}, {loader})"
-        )
+            stream = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True)
+        self.file.replace_expression(evaluation.node, self.evaluate_text(evaluation, training, stream))
+
+    def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
+        assert training.epoch is not None
+        return f"{training.epoch.name}({self.file.receiver_of(evaluation.node)}, {stream.epoch})"
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
         self.check(evaluation)
@@ -203,7 +196,7 @@ class MethodWriter:
         assert training is not None and training.epoch is not None
         if training.first is evaluation.node:
             raise Declined(TRAINING, "the builder of a model that is trained batch by batch must not compile it")
-        options = self.optimizer_at(training, evaluation.node)
+        options = beside(training, evaluation.node, training.optimizer, training.scheduler)
         self.file.replace_expression(evaluation.node, self.batch_call(evaluation, training, options))
 
     def write_test_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:

@@ -9,6 +9,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
+from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
@@ -322,6 +323,8 @@ class TapeWriter:
             split_logits(root)
         self.edit.needs(self.helpers)
         training.covered += self.covered
+        if training.trainer == LIGHTNING:
+            training.note("K2T502", "steps that are taken by hand stay a plain loop", min(tops, key=lambda t: t.lineno))
         training.handled_statements.update(tops)
 
     def tops(self) -> list[ast.stmt]:

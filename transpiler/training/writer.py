@@ -12,6 +12,7 @@ from transpiler.rules.training.base import TRAINING
 from transpiler.training.compiled import CompileWriter
 from transpiler.training.file import FileTraining
 from transpiler.training.leftovers import write_leftovers
+from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call
@@ -68,8 +69,9 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
 
 def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
-    compiled, methods = CompileWriter(file), MethodWriter(file)
+    compiled = CompileWriter(file)
     training = compiled.training_of(owner, group)
+    methods = LightningMethods(file) if training is not None and training.module else MethodWriter(file)
     for node in sorted(group, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:
             if evaluation.method == "compile":
@@ -81,7 +83,7 @@ def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered
         file.settled_toggles += training.toggles
-        if training.epoch is not None and training.code is not None and not training.toggles:
+        if training.code is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
     file.handled.update(group)
     if owner is not None and owner in file.scopes.scope:
