@@ -51,13 +51,11 @@ def epoch_function(
 
     def filled(text: str, part: OutputLoss | OutputMetric) -> str:
         output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
-        return text.format(output=output, target=ys[part.output])
+        return text.format(output=output, target=ys[part.output], weight="weight")
 
     parts, named = [], []
     for loss in trainer.losses:
-        text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
-        if weighted:
-            text = f"({text} * weight).mean()"
+        text = filled(loss.measure.mean_with_weights if weighted else loss.measure.mean, loss)
         if loss.name:
             named.append((loss.name, text))
             text = loss.name

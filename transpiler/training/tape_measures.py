@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.model import ApiObject
 from transpiler.read.keras.evaluate.values import Model
-from transpiler.rules.training.base import Measure, Prediction
+from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
 from transpiler.training.trainer import name_of, name_of_ending
@@ -16,7 +16,7 @@ from transpiler.training.trainer import name_of, name_of_ending
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
-TARGETS = {"classes": "torch.long"}
+TARGETS = dict.fromkeys(WHOLE_NUMBERS, "torch.long")
 
 
 class Measures:
