@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.rules.training.base import Measure, Prediction
 from transpiler.rules.training.registry import MetricRule, known, training_rules
 from transpiler.training.loops import epoch_function
-from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
+from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer, title
 from transpiler.verify.keras_fit import draw_targets
 from transpiler.write.torch.helpers import helper_texts
 
@@ -91,6 +92,24 @@ class Given(nn.Module):
         return x
 
 
+def both(name: str, options: dict, generation: str, batches: list) -> tuple[float, float]:
+    """A metric over batches of outputs and targets: by the result, and by Keras."""
+    output = Prediction((None, batches[0][0].shape[1] if batches else 2))
+    rule, arguments = known(MetricRule, ApiObject(ApiValue(f"keras.metrics.{name}"), (), options), generation)
+    measure = rule.lower(arguments, output)
+    metric = getattr(PACKAGES[generation].metrics, name)(**options)
+    for p, y in batches:
+        metric.update_state(y, p)
+    loss = OutputLoss(0, Measure("{output}.mean()"))
+    trainer = Trainer(SimpleNamespace(), (output,), (loss,), (OutputMetric(0, measure, "the metric"),), ("",), ("",))
+    text = epoch_function("run_epoch", trainer, 1, (), False, False, False).text
+    names = {"math": math, "torch": torch, "F": F, "nn": nn, "Tensor": Tensor, "DataLoader": DataLoader}
+    for part in (*helper_texts(measure.helpers), measure.function[1], text):
+        exec(part, names)
+    found = names["run_epoch"](Given(), [tuple(map(torch.as_tensor, b)) for b in batches])[1]
+    return found, float(metric.result())
+
+
 @pytest.mark.parametrize("classes", [5, 1])
 @pytest.mark.parametrize("generation", PACKAGES)
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v))
@@ -116,19 +135,74 @@ def test_a_metric_is_keras_own(name: str, options: dict, generation: str, classe
         if name in WHOLE_NUMBERS and options.get("sparse_y_pred", True):
             p, y = np.round(2 * p), np.round(y)
         batches.append((p, y))
-    metric = getattr(package.metrics, name)(**options)
-    for p, y in batches:
-        metric.update_state(y, p)
-    loss = OutputLoss(0, Measure("{output}.mean()"))
-    trainer = Trainer(SimpleNamespace(), (output,), (loss,), (OutputMetric(0, measure, "metric"),), ("",), ("",))
-    text = epoch_function("run_epoch", trainer, 1, (), False, False, False).text
-    names = {"math": math, "torch": torch, "F": F, "nn": nn, "Tensor": Tensor, "DataLoader": DataLoader}
-    for part in (*helper_texts(measure.helpers), measure.function[1], text):
-        exec(part, names)
-    found = names["run_epoch"](Given(), [tuple(map(torch.as_tensor, b)) for b in batches])[1]
-    np.testing.assert_allclose(found, float(metric.result()), rtol=1e-6)
+    found, expected = both(name, options, generation, batches)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_every_metric_has_a_case():
     known_here = {rule.names[0] for rule in training_rules(MetricRule).values()}
     assert known_here - {"accuracy"} == {name for name, _ in CASES}
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+@pytest.mark.parametrize("wanted", [0.0, 1.0])
+@pytest.mark.parametrize("said", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("AUC", {}),
+        ("AUC", {"curve": "PR"}),
+        ("PrecisionAtRecall", {"recall": 0.5}),
+        ("RecallAtPrecision", {"precision": 0.5}),
+        ("SensitivityAtSpecificity", {"specificity": 0.5}),
+        ("SpecificityAtSensitivity", {"sensitivity": 0.5}),
+        ("BinaryIoU", {}),
+        ("F1Score", {"average": "macro", "threshold": 0.5}),
+        ("F1Score", {"average": "micro"}),
+        ("F1Score", {"average": "weighted"}),
+        ("MeanIoU", {"num_classes": 4}),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "-".join(v),
+)
+def test_nothing_to_count_is_what_it_is_in_keras(name: str, options: dict, generation: str, said: float, wanted: float):
+    batch = np.full((4, 2), said, "float32"), np.full((4, 2), wanted, "float32")
+    found, expected = both(name, options, generation, [batch])
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+def test_numbers_of_no_class_are_not_counted(generation: str):
+    if generation == "tf_keras":
+        pytest.skip("they are an error there")
+    rng = np.random.default_rng(5)
+    batch = rng.uniform(size=(30, 4)).astype("float32"), rng.integers(-1, 6, 30)
+    found, expected = both("MeanIoU", {"num_classes": 3, "sparse_y_pred": False}, generation, [batch])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"average": "other"}])
+def test_f_scores_that_are_declined(options: dict):
+    with pytest.raises(Declined):
+        both("F1Score", options, "keras3", [])
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+@pytest.mark.parametrize(
+    ("name", "args", "options"),
+    [
+        *((name, (), {}) for name in ("MeanSquaredError", "KLDivergence", "LogCoshError", "Precision", "AUC")),
+        *((name, (), {}) for name in ("CategoricalAccuracy", "RootMeanSquaredError", "SparseCategoricalCrossentropy")),
+        ("MeanIoU", (2,), {}),
+        ("OneHotMeanIoU", (2,), {}),
+        ("BinaryIoU", (), {}),
+        ("MeanSquaredError", ("own",), {}),
+        ("IoU", (2, [0], "own"), {}),
+        ("F1Score", (), {"name": "own"}),
+    ],
+    ids=str,
+)
+def test_a_metric_has_the_name_that_keras_gives_it(name: str, args: tuple, options: dict, generation: str):
+    package = PACKAGES[generation]
+    package.backend.clear_session()
+    expected = getattr(package.metrics, name)(*args, **options).name
+    assert title(ApiObject(ApiValue(f"keras.metrics.{name}"), args, options), generation) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from transpiler.ir.naming import Names
@@ -21,7 +22,12 @@ class EpochFunction:
 
     def variables(self, prefix: str, names: Names) -> list[str]:
         """Variables for what it returns."""
-        return [names.take(f"{prefix}_{t}") for t in self.titles]
+        return [names.take(f"{prefix}_{as_name(t)}") for t in self.titles]
+
+
+def as_name(title: str) -> str:
+    """What Keras calls a number of an epoch, as a part of the name of a variable."""
+    return re.sub(r"\W", "_", title)
 
 
 def epoch_function(
@@ -57,22 +63,22 @@ def epoch_function(
     for loss in trainer.losses:
         text = filled(loss.measure.mean_with_weights if weighted else loss.measure.mean, loss)
         if loss.name:
-            named.append((loss.name, text))
-            text = loss.name
+            named.append((as_name(loss.name), text))
+            text = as_name(loss.name)
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
     metrics = [
-        (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})")
+        (as_name(m.name), filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})")
         for m in trainer.metrics
         if not m.measure.sums
     ]
-    sums = [(f"{m.name}_{n}", filled(text, m)) for m in trainer.metrics for n, text in m.measure.sums]
+    sums = [(f"{as_name(m.name)}_{n}", filled(text, m)) for m in trainer.metrics for n, text in m.measure.sums]
     results = {
-        m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in m.measure.sums})}.item()"
+        m.name: f"{m.measure.result.format(**{n: f'{as_name(m.name)}_{n}' for n, _ in m.measure.sums})}.item()"
         for m in trainer.metrics
         if m.measure.sums
     }
     whole = {m.name for m in trainer.metrics if m.measure.whole}
-    totals = [f"total_{title}" for title in trainer.titles]
+    totals = [f"total_{as_name(title)}" for title in trainer.titles]
     means = [t for n, t in zip(trainer.titles, totals) if n not in results]
     text = render(
         "training/run_epoch",
@@ -93,6 +99,7 @@ def epoch_function(
         moved=[f"{v}.to(device)" for v in batch],
         totals=means,
         sums=sums,
+        starts=[[f"{as_name(m.name)}_{n}" for n, _ in m.measure.sums] for m in trainer.metrics if m.measure.sums],
         averages=[
             results.get(n) or f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)
         ],

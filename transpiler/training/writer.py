@@ -612,10 +612,13 @@ class TrainingWriter:
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
         rising |= {f"val_{n}" for n in rising}
         options = self.optimizer_at(training, evaluation.node)
-        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
+        callbacks = self.callbacks(evaluation)
+        initial = self.text(arguments.get("initial_epoch"), "0")
+        first = names.take("start") if any(getattr(r, "restarts", False) for r, _ in callbacks) else initial
+        scheduler = options[1] if training.scheduler else ""
+        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take, scheduler, initial, first)
         acts = [
-            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop)
-            for rule, a in self.callbacks(evaluation)
+            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop) for rule, a in callbacks
         ]
         for act in acts:
             for name, module in act.libraries.items():
@@ -631,7 +634,7 @@ class TrainingWriter:
             end=[*(line for act in acts for line in act.end), *(n for s in streams for n in s.end)],
             stop=[line for act in acts for line in act.stop],
             after=[line for act in acts for line in act.after],
-            first=self.text(arguments.get("initial_epoch"), "0"),
+            first=first,
             epochs=self.text(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,

@@ -61,7 +61,8 @@ class BinaryIoU(MetricRule):
 
     def lower(self, a: Args, output: Prediction) -> Measure:
         pairs = f"count_pairs({{target}}, {{output}} >= {number(a, 'threshold')}, 2)"
-        return of_pairs(pairs, a.target_class_ids, False, "truths")
+        classes = None if a.target_class_ids in ([0, 1], (0, 1)) else a.target_class_ids
+        return of_pairs(pairs, classes, False, "truths")
 
 
 def of_pairs(pairs: str, classes: Any, on_logits: bool, target: str) -> Measure:
