@@ -24,6 +24,7 @@ from torch import nn
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.naming import Names
+from transpiler.pipeline import convert_file
 from transpiler.rules.training.callbacks import CallbackCode, CallbackRule, Loop
 from transpiler.rules.training.registry import known, training_rules
 from transpiler.write.torch.layout import render
@@ -82,6 +83,7 @@ def by_torch(code: CallbackCode, first: str = "0", stop_at: int = EPOCHS, **name
         lines=code.before,
         history=None,
         values={},
+        kept={},
         epoch="epoch",
         begin=code.begin,
         end=code.end,
@@ -262,3 +264,40 @@ def test_every_callback_is_tried():
 def test_files_of_every_few_epochs_need_the_first_epoch():
     with pytest.raises(Declined, match="every few epochs"):
         lowered("ModelCheckpoint", {"filepath": "x", "period": 2}, "tf_keras", "start")
+
+
+SCRIPT = """\
+import numpy as np
+import {package} as keras
+
+inputs = keras.Input((4,))
+model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+model.compile("adam", loss="mse", metrics=[keras.metrics.BinaryIoU(), keras.metrics.MeanSquaredError("how far")])
+x = np.ones((20, 4))
+callbacks = [
+    keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=1, factor=0.5, min_delta=100.0),
+    keras.callbacks.CSVLogger("log.csv"),
+]
+history = model.fit(x, x[:, :1], epochs=20, verbose=0, callbacks=callbacks)
+numbers = history.history
+"""
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+def test_the_learning_rate_is_among_the_numbers_of_an_epoch(
+    generation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT.format(package=PACKAGES[generation].__name__))
+    monkeypatch.chdir(tmp_path)
+    numbers, logs = [], []
+    for text in (path.read_text(), convert_file(path).modules[0].text):
+        names: dict[str, Any] = {}
+        exec(text, names)
+        numbers.append(names["numbers"])
+        logs.append(list(csv.DictReader(Path("log.csv").read_text().splitlines())))
+    assert set(numbers[0]) == set(numbers[1])
+    rate = {"keras3": "learning_rate", "tf_keras": "lr"}[generation]
+    np.testing.assert_allclose(numbers[1][rate], numbers[0][rate], rtol=1e-6)
+    assert list(logs[0][0]) == list(logs[1][0])
+    np.testing.assert_allclose(*([float(row[rate]) for row in log] for log in logs), rtol=1e-6)

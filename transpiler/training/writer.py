@@ -30,12 +30,12 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.callbacks import CallbackRule, Loop, torch_file
 from transpiler.rules.training.registry import known
 from transpiler.rules.training.utilities import UTILITIES
+from transpiler.training.acting import acts_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.freezing import trained_parts
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
-from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import penalties_of
 from transpiler.training.pipelines import pipeline_text
 from transpiler.training.places import places_of
@@ -617,9 +617,7 @@ class TrainingWriter:
         first = names.take("start") if any(getattr(r, "restarts", False) for r, _ in callbacks) else initial
         scheduler = options[1] if training.scheduler else ""
         loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take, scheduler, initial, first)
-        acts = [
-            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop) for rule, a in callbacks
-        ]
+        acts, added = acts_of(callbacks, loop, self.generation)
         for act in acts:
             for name, module in act.libraries.items():
                 self.takes(module, name)
@@ -629,6 +627,7 @@ class TrainingWriter:
             lines=[*lines, *(n for s in streams for n in s.lines), *(n for act in acts for n in act.before)],
             history=target,
             values=values,
+            kept={**values, **added},
             epoch=epoch_name,
             begin=[line for act in acts for line in act.begin],
             end=[*(line for act in acts for line in act.end), *(n for s in streams for n in s.end)],

@@ -73,6 +73,8 @@ class CallbackRule(TrainingRule):
     ignored = ()
     changes_rate: bool = False
     """Whether it changes the learning rate."""
+    reads_all: bool = False
+    """Whether it reads all numbers of an epoch."""
     restarts: bool = False
     """Whether it decides with which epoch the loop begins."""
     rises: Callable[[str], bool] = staticmethod(lambda monitor: False)
@@ -233,6 +235,7 @@ class ReduceLROnPlateau(CallbackRule):
 class CSVLogger(CallbackRule):
     names = ("CSVLogger",)
     signature = "filename, separator=',', append=False"
+    reads_all = True
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         log, writer = loop.take("log_file"), loop.take("log")
@@ -297,6 +300,7 @@ class LambdaCallback(CallbackRule):
         "on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None, on_train_batch_begin=None, "
         "on_train_batch_end=None, on_batch_begin=None, on_batch_end=None"
     )
+    reads_all = True
     unsupported = {
         name: "nothing is called for each batch"
         for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -338,6 +342,8 @@ class TerminateOnNaN(CallbackRule):
 
 class TensorBoard(CallbackRule):
     """`SummaryWriter`, with the numbers of each epoch."""
+
+    reads_all = True
 
     names = ("TensorBoard",)
     signature = (

@@ -60,6 +60,8 @@ class RemoteMonitor(CallbackRule):
         "root='http://localhost:9000', path='/publish/epoch/end/', field='data', headers=None, send_as_json=False"
     )
 
+    reads_all = True
+
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         known = all(isinstance(a.get(name), str) for name in ("root", "path", "field"))
         if not known or not isinstance(a.headers, (dict, type(None))):
