@@ -88,17 +88,6 @@ class Net(nn.Module):
 model = Net()
 
 
-class History(L.Callback):
-    """Keeps the numbers of every epoch."""
-
-    def __init__(self) -> None:
-        self.epochs = {}
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        for name, value in trainer.callback_metrics.items():
-            self.epochs.setdefault(name, []).append(value.item())
-
-
 class LitNet(L.LightningModule):
     """Trains a model: its loss, its metrics, its optimizer."""
 
@@ -147,6 +136,17 @@ class EarlyStopping(L.Callback):
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self.best_weights is not None:
             module.model.load_state_dict(self.best_weights)
+
+
+class History(L.Callback):
+    """Keeps the numbers of every epoch."""
+
+    def __init__(self) -> None:
+        self.epochs = {}
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        for name, value in trainer.callback_metrics.items():
+            self.epochs.setdefault(name, []).append(value.item())
 
 
 def evaluate(module: L.LightningModule, loader: DataLoader) -> tuple[float, float]:

@@ -69,6 +69,7 @@ READ = {
     "layers.Wrapper": "classes that derive from it are translated",
     "random.SeedGenerator": "torch has one generator for all; the seed is reported",
     "initializers.Initializer": "classes that derive from it are translated",
+    "losses.Reduction": "is what it names",
 }
 """Names that the reader knows without a rule."""
 
@@ -83,8 +84,12 @@ UNROLLED = {
     "backend.rnn": "over steps whose number is known, without a mask",
     "backend.eval": "of what is known when the model is built",
     "backend.get_value": "of what is known when the model is built",
+    "metrics.Mean": "where code with a tape tells it of values",
+    "metrics.Sum": "where code with a tape tells it of values",
+    "metrics.MeanMetricWrapper": "without arguments for its function",
+    "callbacks.Callback": "classes that derive from it, which act at the start and the end of epochs and of the training",
 }
-"""Functions that call functions of the program, or read values, and what has to be known for that."""
+"""What calls functions of the program or reads values, and what has to be known for that."""
 
 
 class State(Enum):

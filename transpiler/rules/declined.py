@@ -91,8 +91,17 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "which average it goes on from depends on the backend that Keras runs on": ("optimizers.ScheduleFreeAdamW",),
     "classes of the program that derive from it are not translated": (
         *("optimizers.Optimizer", "optimizers.legacy.Optimizer", "optimizers.schedules.LearningRateSchedule"),
-        *("regularizers.Regularizer", "constraints.Constraint"),
+        *("regularizers.Regularizer", "constraints.Constraint", "losses.Loss", "metrics.Metric"),
     ),
+    "keeps an average for each element of the tensors that code tells it of, which no loop of the result reports": (
+        "metrics.MeanTensor",
+    ),
+    "calls callbacks from a loop that the program writes itself, where the statements that they become have no place": (
+        "callbacks.CallbackList",
+    ),
+    "writes the files of Orbax, a library of JAX, which torch does not read": ("callbacks.OrbaxCheckpoint",),
+    "serves a SidecarEvaluator, which is another process of tf.distribute": ("callbacks.SidecarEvaluatorModelExport",),
+    "goes with use_ema of optimizers, which is not translated": ("callbacks.SwapEMAWeights",),
 }
 
 _OF_TENSORFLOW: dict[str, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.values import Generator, Instance
-from transpiler.rules.training.base import TRAINING
+from transpiler.rules.training.base import TRAINING, WHOLE_NUMBERS
 from transpiler.training.trainer import Trainer
 
 DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
@@ -54,7 +54,7 @@ class DataWriter:
         parts = (*self.trainer.metrics, *self.trainer.losses)
         kinds = {m.output: m.measure.target for m in parts}
         count = len(self.trainer.predictions)
-        return ["torch.long" if kinds.get(i) == "classes" else "torch.float32" for i in range(count)]
+        return ["torch.long" if kinds.get(i) in WHOLE_NUMBERS else "torch.float32" for i in range(count)]
 
     # --- arrays ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from transpiler.ir.program import tensors
 from transpiler.ir.trees import nodes
-from transpiler.training.loops import step_of
+from transpiler.training.loops import as_name, step_of
 from transpiler.write.torch.layout import render
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def lightning_module(name: str, training: Training, validates: bool, tests: bool
     texts: dict[str, str] = {}
     metrics = []
     for metric, sums in step.sums:
-        title = "".join(word.title() for word in metric.name.split("_"))
+        title = "".join(word.title() for word in as_name(metric.name).split("_"))
         arguments = sorted({n for _, text in sums for n in names_in(text)} & variables)
         result = metric.measure.result.format(**{n: f"self.{n}" for n, _ in sums})
         texts[title] = render("training/lightning_metric", name=title, sums=sums, arguments=arguments, result=result)
-        metrics.append((metric.name, title, arguments))
+        metrics.append((metric.name, as_name(metric.name), title, arguments))
     texts[name] = render(
         "training/lightning_module",
         name=name,

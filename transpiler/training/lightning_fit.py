@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import ApiValue
+from transpiler.ir.model import KERAS3, ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
@@ -18,6 +18,7 @@ from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import Stream
 from transpiler.training.edits import edited
+from transpiler.training.loops import as_name
 from transpiler.training.methods import MethodWriter, text_of
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.source import known_here
@@ -37,12 +38,21 @@ class LightningMethods(MethodWriter):
         train, held = self.streams(evaluation, training, arguments, names)
         streams = [s for s in (train, held) if s is not None]
         titles = [*training.trainer.titles, *(f"val_{t}" for t in training.trainer.titles if held is not None)]
-        hooks = [self.hook(rule, a, titles, training, evaluation) for rule, a in callbacks_of(file, evaluation)]
+        callbacks = callbacks_of(file, evaluation)
+        rate = ""
+        for i, (rule, _) in enumerate(callbacks):
+            if getattr(rule, "restarts", False):
+                raise Declined(TRAINING, f"{rule.names[0]} is not translated for Lightning")
+            if getattr(rule, "changes_rate", False):
+                rate = "learning_rate" if file.generation == KERAS3 else "lr"
+                if any(isinstance(r, Instance) or r.reads_all for r, _ in callbacks[i + 1 :]):
+                    raise Declined(TRAINING, "a callback that reads a learning rate is not translated for Lightning")
+        hooks = [self.hook(rule, a, titles, training, evaluation) for rule, a in callbacks]
         if ends := [line for s in streams for line in s.end]:
             hooks.append(self.hook_class("EndOfEpoch", CallbackCode(end=ends), [], evaluation))
-        logged = ""
+        logged = history = ""
         if target is not None:
-            file.own_function("History", render("training/lightning_history"))
+            history = file.function("lightning_history", "History", rate=rate)
             logged = names.take("logged")
         first = text_of(arguments.get("initial_epoch"), "0")
         epochs = text_of(arguments.get("epochs"), "1")
@@ -54,6 +64,7 @@ class LightningMethods(MethodWriter):
             "training/lightning_fit",
             lines=[*lines, *(line for s in streams for line in s.lines)],
             history=target,
+            history_class=history,
             logged=logged,
             callbacks=[*([logged] if logged else []), *hooks],
             epochs=epochs if first == "0" else f"{epochs} - {first}",
@@ -81,7 +92,9 @@ class LightningMethods(MethodWriter):
         """A callback: Lightning's own where it does the same, else one that does what a plain loop would do."""
         taken = Names(frozenset((*titles, "self", "trainer", "module", "epoch")))
         rising = frozenset(p + m.name for m in training.trainer.metrics if m.measure.rising for p in ("", "val_"))
-        loop = Loop("module.model", "trainer.optimizers[0]", "epoch", {t: t for t in titles}, rising, taken.take)
+        scheduler = "module.scheduler" if training.scheduler else ""
+        values = {t: as_name(t) for t in titles}
+        loop = Loop("module.model", "trainer.optimizers[0]", "epoch", values, rising, taken.take, scheduler)
         if isinstance(rule, Instance):
             return self.hook_class(f"{rule.cls.name}Hook", own_callback(rule, a, loop), titles, evaluation)
         if own := rule.lightning(a, loop):
@@ -126,7 +139,7 @@ class LightningMethods(MethodWriter):
                 continue
             used = {n.id for n in nodes(tree) if isinstance(n, ast.Name)} - state
             heads = ["epoch = trainer.current_epoch"] if "epoch" in used else []
-            heads += [f'{t} = trainer.callback_metrics["{t}"].item()' for t in titles if t in used]
+            heads += [f'{as_name(t)} = trainer.callback_metrics["{t}"].item()' for t in titles if as_name(t) in used]
             texts[hook] = [*heads, *in_method(lines[hook], tree, state).splitlines()]
         value = file.names_of_file.get(name)
         if value is None or isinstance(value, ApiValue):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from transpiler.ir.naming import Names
@@ -33,6 +34,11 @@ class Step:
         return f"len({self.inputs[0]})"
 
 
+def as_name(title: str) -> str:
+    """What Keras calls a number of an epoch, as a part of the name of a variable."""
+    return re.sub(r"\W", "_", title)
+
+
 def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", model: str = "model") -> Step:
     """What a batch of so many inputs goes through; `penalty` is a function on the model that the loss adds."""
     count = len(trainer.predictions)
@@ -48,16 +54,14 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
 
     def filled(text: str, part: OutputLoss | OutputMetric) -> str:
         output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
-        return text.format(output=output, target=ys[part.output])
+        return text.format(output=output, target=ys[part.output], weight="weight")
 
     parts, named = [], []
     for loss in trainer.losses:
-        text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
-        if weighted:
-            text = f"({text} * weight).mean()"
+        text = filled(loss.measure.mean_with_weights if weighted else loss.measure.mean, loss)
         if loss.name:
             named.append((loss.name, text))
-            text = loss.name
+            text = as_name(loss.name)
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
     means = [(m.name, filled(m.measure.mean, m), m.measure.whole) for m in trainer.metrics if not m.measure.sums]
     return Step(
@@ -65,9 +69,9 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
         (*xs, *ys, *(["weight"] if weighted else [])),
         tuple(outs),
         f"{method}({', '.join(xs)})",
-        (*activations, *(f"{n} = {text}" for n, text in named)),
+        (*activations, *(f"{as_name(n)} = {text}" for n, text in named)),
         " + ".join([*parts, *([f"{penalty}({model})"] if penalty else [])]),
-        (*((n, n, False) for n, _ in named), *means),
+        (*((n, as_name(n), False) for n, _ in named), *means),
         tuple((m, tuple((n, filled(t, m)) for n, t in m.measure.sums)) for m in trainer.metrics if m.measure.sums),
     )
 
@@ -82,7 +86,7 @@ class EpochFunction:
 
     def variables(self, prefix: str, names: Names) -> list[str]:
         """Variables for what it returns."""
-        return [names.take(f"{prefix}_{t}") for t in self.titles]
+        return [names.take(f"{prefix}_{as_name(t)}") for t in self.titles]
 
 
 def epoch_function(
@@ -99,12 +103,10 @@ def epoch_function(
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     step = step_of(trainer, inputs, weighted, penalty)
-    sums = [(f"{m.name}_{n}", text) for m, added in step.sums for n, text in added]
-    results = {
-        m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in added})}.item()" for m, added in step.sums
-    }
+    starts = {m: {n: f"{as_name(m.name)}_{n}" for n, _ in added} for m, added in step.sums}
+    results = {m.name: f"{m.measure.result.format(**starts[m])}.item()" for m, _ in step.sums}
     whole = {name for name, _, whole in step.means if whole}
-    totals = [f"total_{title}" for title in trainer.titles]
+    totals = [f"total_{as_name(title)}" for title in trainer.titles]
     text = render(
         "training/run_epoch",
         name=name,
@@ -117,7 +119,9 @@ def epoch_function(
         loader=loader,
         moved=[f"{v}.to(device)" for v in step.batch],
         totals=[t for n, t in zip(trainer.titles, totals) if n not in results],
-        sums=sums,
+        sums=[(starts[m][n], text) for m, added in step.sums for n, text in added],
+        starts=[list(names.values()) for names in starts.values()],
+        means=[(as_name(n), text, whole) for n, text, whole in step.means],
         averages=[
             results.get(n) or f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)
         ],

@@ -9,14 +9,13 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
-from transpiler.read.keras.evaluate.values import Instance
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
+from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.file import FileTraining
-from transpiler.training.own_callbacks import own_callback
 from transpiler.training.source import known_here
 from transpiler.write.torch.layout import render
 
@@ -67,11 +66,12 @@ class MethodWriter:
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
         rising |= {f"val_{n}" for n in rising}
         options = beside(training, evaluation.node, training.optimizer, training.scheduler)
-        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
-        acts = [
-            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop)
-            for rule, a in callbacks_of(self.file, evaluation)
-        ]
+        callbacks = callbacks_of(self.file, evaluation)
+        initial = text_of(arguments.get("initial_epoch"), "0")
+        first = names.take("start") if any(getattr(r, "restarts", False) for r, _ in callbacks) else initial
+        scheduler = options[1] if training.scheduler else ""
+        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take, scheduler, initial, first)
+        acts, added = acts_of(callbacks, loop, self.file.generation)
         for act in acts:
             for name, module in act.libraries.items():
                 self.file.takes(module, name)
@@ -81,12 +81,13 @@ class MethodWriter:
             lines=[*lines, *(n for s in streams for n in s.lines), *(n for act in acts for n in act.before)],
             history=target,
             values=values,
+            kept={**values, **added},
             epoch=epoch_name,
             begin=[line for act in acts for line in act.begin],
             end=[*(line for act in acts for line in act.end), *(n for s in streams for n in s.end)],
             stop=[line for act in acts for line in act.stop],
             after=[line for act in acts for line in act.after],
-            first=text_of(arguments.get("initial_epoch"), "0"),
+            first=first,
             epochs=text_of(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,

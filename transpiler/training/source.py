@@ -16,8 +16,15 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.rules.base import show
 from transpiler.rules.training.base import TRAINING
 
-FILES = ("filepath", "filename", "log_dir")
+FILES = ("filepath", "filename", "log_dir", "backup_dir")
 """Arguments that name files: these stay as they are written."""
+FIRST_FILES = {
+    "ModelCheckpoint": "filepath",
+    "CSVLogger": "filename",
+    "TensorBoard": "log_dir",
+    "BackupAndRestore": "backup_dir",
+}
+"""Classes whose first argument is one of them."""
 
 Scope = ast.AST | None
 """A function of the source; None for the top level of a file."""
@@ -107,7 +114,7 @@ def object_at(value: ApiObject, place: ast.AST, scopes: Scopes, call: TrainingCa
     if len(positional) != len(value.args):
         positional = [None] * len(value.args)  # type: ignore[list-item]
     named: Mapping[str | None, ast.expr] = {k.arg: k.value for k in node.keywords}
-    first = {"ModelCheckpoint": "filepath", "CSVLogger": "filename", "TensorBoard": "log_dir"}.get(value.leaf, "")
+    first = FIRST_FILES.get(value.leaf, "")
     args = [
         argument_at(v, n, place, scopes, call, "" if i else first)
         for i, (v, n) in enumerate(zip(value.args, positional))

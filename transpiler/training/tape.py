@@ -208,6 +208,12 @@ class TapeWriter:
         if helper not in self.helpers:
             self.helpers.append(helper)
 
+    def has_function(self, name: str, text: str) -> bool:
+        """Whether the file has this function from now on: that it means nothing else by the name."""
+        return self.functions.setdefault(name, text) == text and name not in self.training.scopes.names_at(
+            self.source.tree.body[0]
+        )
+
     def is_statement(self, node: ast.Call) -> bool:
         statement = self.training.scopes.statement[node]
         return isinstance(statement, ast.Expr) and statement.value is node

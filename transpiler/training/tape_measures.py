@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.model import ApiObject
 from transpiler.read.keras.evaluate.values import Model
-from transpiler.rules.training.base import Measure, Prediction
+from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
-from transpiler.training.trainer import name_of, name_of_ending
+from transpiler.training.trainer import as_loss, is_metric, name_of, name_of_ending
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
-TARGETS = {"classes": "torch.long"}
+TARGETS = dict.fromkeys(WHOLE_NUMBERS, "torch.long")
 
 
 class Measures:
@@ -45,6 +45,9 @@ class Measures:
         assert isinstance(role, Tensor)
         for helper in measure.helpers:
             self.writer.need(helper)
+        name, function = measure.function
+        if name and not self.writer.has_function(name, function):
+            raise self.decline(node, f"the file has two functions {name}()")
         text = self.text(output)
         if measure.on_logits:
             text = self.writer.logits_of(self, output, role)
@@ -80,7 +83,7 @@ class Measures:
             self.become(node, f"{text}.reset()")
             return PLAIN
         if method == "result" and not node.args:
-            self.become(node, f"{text}.average")
+            self.become(node, f"{text}.{'total' if base.value.leaf == 'Sum' else 'average'}")
             return NUMBER
         raise self.decline(node, f"{method}() of a metric is not translated")
 
@@ -91,31 +94,36 @@ class Measures:
         text = self.text(own)  # type: ignore[arg-type]
         if not self.writer.is_statement(node):
             raise self.decline(node, "what a metric returns for a batch is not translated")
-        if base.value.leaf == "Mean":
+        if base.value.leaf in ("Mean", "Sum"):
             given = self.arguments(node, ("values",))
+            if len(given) != 1:
+                raise self.decline(node, "this call of a metric is not translated")
             role = self.see(given["values"])
             if not isinstance(role, Tensor):
                 self.let_go(given["values"], role)
                 self.become(node, f"{text}.update({self.text(given['values'])})")
                 return PLAIN
             value = self.atom(given["values"])
-            mean = f"{value}.item()" if role.scalar else f"{value}.mean().item(), {value}.numel()"
-            self.become(node, f"{text}.update({mean})")
+            told = f"{value}.mean().item(), {value}.numel()"
+            if role.scalar or base.value.leaf == "Sum":
+                told = f"{value}.item()" if role.scalar else f"{value}.sum().item()"
+            self.become(node, f"{text}.update({told})")
             return PLAIN
         given = self.arguments(node, ("y_true", "y_pred"))
-        role = self.see(given["y_pred"])
         if len(given) != 2:
             raise self.decline(node, "this call of a metric is not translated")
+        role = self.see(given["y_pred"])
         prediction = self.prediction(given["y_pred"], role)
-        rule, arguments = known(MetricRule, base.value, self.writer.generation)
+        kind, value = (MetricRule, base.value) if is_metric(base.value) else (LossRule, as_loss(base.value))
+        rule, arguments = known(kind, value, self.writer.generation)
         measure = rule.lower(arguments, prediction)
-        if measure.whole:
+        if measure.whole or measure.sums:
             raise self.decline(node, f"{base.value.leaf} beside a tape is not translated")
-        value = self.measured(node, measure, measure.mean, given)
+        mean = self.measured(node, measure, measure.mean, given)
         counted = (
             self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
         )
-        self.become(node, f"{text}.update({value}.item(), len({counted}))")
+        self.become(node, f"{text}.update({mean}.item(), len({counted}))")
         return PLAIN
 
     def losses_of(self, node: ast.expr) -> str:

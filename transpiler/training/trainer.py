@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +13,15 @@ from transpiler.ir.model import KERAS2, ApiObject, ApiValue
 from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
+from transpiler.rules.base import parse_signature
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
 from transpiler.training.source import Scopes, argument_at, known_here
+
+METRIC_ARGUMENTS = ("name", "dtype", "from_logits", "label_smoothing")
+"""The first arguments of metrics that are the mean of a loss."""
+LEGACY_TITLES = ("kullback_leibler_divergence",)
+"""Names of metrics in legacy Keras, where today's has a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def trainer_of(
         OutputMetric(
             i,
             measure_of(MetricRule, metric, predictions[i], generation, functions),
-            f"{names[i]}_{title(metric, predictions[i])}" if len(names) > 1 else title(metric, predictions[i]),
+            f"{names[i]}_{title(metric, generation)}" if len(names) > 1 else title(metric, generation),
         )
         for i, metric in metrics_of(known_here(compiled, "metrics", None), names, generation)
     ]
@@ -186,10 +193,29 @@ def measure_of(base: Any, value: Any, output: Prediction, generation: str, funct
         return own_measure(value, output, functions(value))
     if isinstance(value, Unknown):
         raise Declined(TRAINING, f"what compile() is given as one of the {base.home} cannot be evaluated")
+    if isinstance(value, ApiObject) and value.leaf == "MeanMetricWrapper":
+        return measure_of(base, wrapped(value), output, generation, functions)
     if base is MetricRule and not is_metric(value):
-        base = LossRule  # every loss is a metric as well
+        base, value = LossRule, as_loss(value)  # every loss is a metric as well
     rule, arguments = known(base, value, generation)
     return rule.lower(arguments, output)
+
+
+def wrapped(metric: ApiObject) -> Any:
+    """The function that a `MeanMetricWrapper` takes the mean of."""
+    given = {**dict(zip(("fn", "name", "dtype"), metric.args)), **metric.kwargs}
+    if "fn" not in given or not given.keys() <= {"fn", "name", "dtype"}:
+        raise Declined(TRAINING, "a MeanMetricWrapper with arguments for its function is not translated")
+    return given["fn"]
+
+
+def as_loss(metric: Any) -> Any:
+    """A metric that is the mean of a loss: its arguments begin with the name and the type, which a loss ends with."""
+    if not isinstance(metric, ApiObject) or not metric.args:
+        return metric
+    if len(metric.args) > len(METRIC_ARGUMENTS):
+        raise Declined(TRAINING, f"{metric.leaf} with so many arguments without names is not translated")
+    return ApiObject(metric.api, (), {**dict(zip(METRIC_ARGUMENTS, metric.args)), **metric.kwargs})
 
 
 def own_measure(function: Function, output: Prediction, rank: int | None) -> Measure:
@@ -207,15 +233,26 @@ def is_metric(value: Any) -> bool:
     return leaf in training_rules(MetricRule) or leaf not in training_rules(LossRule)
 
 
-def title(metric: Any, output: Prediction) -> str:
+def snake_case(name: str) -> str:
+    """What Keras calls an object of a class that is given no name: `mean_io_u`."""
+    parted = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", parted).lower()
+
+
+def title(metric: Any, generation: str) -> str:
     """What Keras calls a metric in its logs: the string it was given by, or the name of the object."""
     if isinstance(metric, ApiObject):
-        given = metric.kwargs.get("name")
-        if isinstance(given, str):
-            return given
         rule = training_rules(MetricRule).get(metric.leaf)
+        signature = parse_signature(rule.signature if rule is not None else "name=None, dtype=None").parameters
+        given = {n: p.default for n, p in signature.items()}
+        given |= {**dict(zip(signature, metric.args)), **metric.kwargs}
+        if isinstance(given.get("name"), str):
+            return given["name"]
+        rule = rule or training_rules(LossRule).get(metric.leaf)
         names = [n for n in rule.names if n.islower()] if rule is not None else []
-        return names[0] if names else metric.leaf.lower()
+        if generation == KERAS2:
+            names = [n for n in names if n in LEGACY_TITLES] or names
+        return names[0] if names else snake_case(metric.leaf)
     if isinstance(metric, Function):
         return metric.name
     return metric.leaf if isinstance(metric, ApiValue) else str(metric)

@@ -86,6 +86,8 @@ def draw_targets(kind: str, shape: tuple[int, ...], rng: np.random.Generator) ->
     """Targets for an output of this shape."""
     if kind == "classes":
         return rng.integers(0, shape[-1], shape[:-1])
+    if kind == "labels":
+        return rng.integers(1, shape[-1], (shape[0], max(shape[1] // 3, 1)))
     if kind == "shares":
         return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
     if kind == "truths":

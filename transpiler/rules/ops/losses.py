@@ -8,7 +8,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args, Lowering, Step
 from transpiler.ir.shape import Layout, Shape, TensorType
-from transpiler.rules.base import show
+from transpiler.rules.base import keywords, show
 from transpiler.rules.ops.base import (
     Operand,
     OpRule,
@@ -269,3 +269,57 @@ class Overlap(SampleLoss):
             weights = f"{operand_text(a.alpha)} * {missed} + {operand_text(a.beta)} * {added} + {EPSILON}"
             value = f"1 - {{r}} / ({{r}} + {weights})"
         return Lowering([pair.first(shared, "shared"), pair.then(value)], [TensorType(shape, p.dtype)])
+
+
+class GeneralizedCrossentropy(SampleLoss):
+    """Between crossentropy and the absolute error, of the numbers of classes."""
+
+    names = ("losses.categorical_generalized_cross_entropy",)
+    signature = "y_true, y_pred, q"
+    examples = (
+        example(
+            "keras.losses.categorical_generalized_cross_entropy(i, tf.nn.softmax(x), 0.7)", i=(4, "ids", 3), x=(3, 4)
+        ),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return Layout.KERAS
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        t, p = tensor(a, "y_true"), tensor(a, "y_pred")
+        if not is_float(p.dtype) or is_float(t.dtype) or t.rank != p.rank - 1:
+            raise Declined(
+                "K2T103", f"this loss of {t.rank} axes of {t.dtype} and {p.rank} of {p.dtype} is not translated"
+            )
+        classes = p.shape[-1] if type(p.shape[-1]) is int else f"{p}.shape[-1]"
+        right = Step(fn=f"({p} * F.one_hot({t}, {classes})).sum(dim=-1)", hint="probabilities")
+        q = operand_text(a.q)
+        return Lowering([right, Step(fn=f"(1 - {{0}}**{q}) / {q}")], [TensorType(p.shape[:-1], p.dtype)])
+
+
+class Circle(SampleLoss):
+    """How far each embedding is from others of its class, and how near to the rest."""
+
+    names = ("losses.circle",)
+    signature = "y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal=True, gamma=80, margin=0.4"
+    examples = (
+        example("keras.losses.circle(i, keras.ops.normalize(x))", i=(2, "ids", 5), x=(5, 4)),
+        example("keras.losses.circle(i, x, remove_diagonal=False, gamma=2, margin=0.3)", i=(3, "ids", 6, 1), x=(6, 4)),
+    )
+
+    def wants(self, path: str, a: Args) -> Layout | None:
+        return Layout.KERAS
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        t, p = tensor(a, "y_true"), tensor(a, "y_pred")
+        if not is_float(p.dtype) or is_float(t.dtype) or p.rank != 2:
+            raise Declined("K2T103", f"this loss of {t.dtype} and {p.rank} axes of {p.dtype} is not translated")
+        if a.ref_labels is not None or a.ref_embeddings is not None:
+            raise Declined("K2T103", "reference embeddings of losses.circle are not translated")
+        given = keywords(
+            {"gamma": 80, "margin": 0.4, "remove_diagonal": True},
+            **{"gamma": a.gamma, "margin": a.margin, "remove_diagonal": a.const("remove_diagonal")},
+        )
+        options = "".join(f", {name}={operand_text(value)}" for name, value in given.items())
+        step = Step(fn=f"circle_loss({t}, {p}{options})", helpers=("circle_loss",))
+        return Lowering([step], [TensorType(p.shape[:1], p.dtype)])

@@ -11,6 +11,9 @@ from transpiler.ir.model import KERAS2, Args
 from transpiler.ir.shape import Shape
 from transpiler.rules.base import parse_signature, renamed, show
 
+WHOLE_NUMBERS = ("classes", "labels")
+"""Kinds of targets that are whole numbers."""
+
 TRAINING = "K2T401"
 """The code of a part of the training that is not translated."""
 
@@ -105,7 +108,8 @@ class Measure:
     on_logits: bool = False
     """Whether `{output}` stands for what comes before the last activation."""
     target: str = "numbers"
-    """What the targets are: `numbers`, `truths` (0 or 1), `shares` that add up to 1, or the numbers of `classes`."""
+    """What the targets are: `numbers`, `truths` (0 or 1), `shares` that add up to 1, or whole numbers: those of `classes`, or
+    the `labels` of sequences."""
     helpers: tuple[str, ...] = ()
     rising: bool = False
     """Whether more is better."""
@@ -117,6 +121,14 @@ class Measure:
     """A function that the texts call, and its text."""
     whole: bool = False
     """Whether it is one number for a batch, whatever its size: as a metric it is averaged over the batches."""
+    weighted: str = ""
+    """Its mean over samples with weights, `{weight}`, where that is not the mean of its weighted values."""
+
+    @property
+    def mean_with_weights(self) -> str:
+        """Its mean over a batch of samples with weights, `{weight}`."""
+        own = f"({self.each} * {{weight}}).mean()" if self.each else f"{self.mean} * {{weight}}.mean()"
+        return self.weighted or own
 
 
 class OptimizerRule(TrainingRule):

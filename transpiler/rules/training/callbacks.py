@@ -12,10 +12,11 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
-from transpiler.ir.model import Args
+from transpiler.ir.model import KERAS3, Args
 from transpiler.ir.trees import nodes
 from transpiler.rules.base import call, show
 from transpiler.rules.training.base import TRAINING, TrainingRule
+from transpiler.rules.training.schedules import atom
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".ckpt", ".tf")
 """Names of files that Keras writes; the result writes `.pt`."""
@@ -34,6 +35,12 @@ class Loop:
     """Those of them that are better the larger they are."""
     take: Callable[[str], str]
     """An unused variable of this or a similar name."""
+    scheduler: str = ""
+    """What changes the learning rate after each step, if something does."""
+    initial: str = "0"
+    """The first epoch that the program asks for."""
+    first: str = "0"
+    """The epoch that the loop begins with: a variable where a callback decides."""
 
     @property
     def logs(self) -> str:
@@ -66,6 +73,12 @@ class CallbackRule(TrainingRule):
     ignored = ()
     changes_rate: bool = False
     """Whether it changes the learning rate."""
+    reads_all: bool = False
+    """Whether it reads all numbers of an epoch."""
+    restarts: bool = False
+    """Whether it decides with which epoch the loop begins."""
+    rises: Callable[[str], bool] = staticmethod(lambda monitor: False)
+    """Whether legacy Keras, which goes by names, takes what is watched to be better the larger it is."""
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         raise NotImplementedError
@@ -75,12 +88,14 @@ class CallbackRule(TrainingRule):
         return None
 
 
-def better(a: Args, loop: Loop) -> tuple[str, str]:
+def better(rule: CallbackRule, a: Args, loop: Loop) -> tuple[str, str]:
     """(the value watched, the sign that says it is better), from `monitor` and `mode`."""
     value, mode = loop.value(a.const("monitor")), a.const("mode")
     if mode not in ("auto", "min", "max"):
         raise Declined(TRAINING, f"the mode {show(mode)} is unknown")
-    rising = a.monitor in loop.rising if mode == "auto" else mode == "max"
+    rising = mode == "max"
+    if mode == "auto":
+        rising = a.monitor in loop.rising if a.generation == KERAS3 else rule.rises(a.monitor)
     return value, ">" if rising else "<"
 
 
@@ -101,37 +116,51 @@ class EarlyStopping(CallbackRule):
         "monitor='val_loss', min_delta=0, patience=0, verbose=0, mode='auto', baseline=None, "
         "restore_best_weights=False, start_from_epoch=0"
     )
-    unsupported = {"baseline": "a baseline is not translated", "start_from_epoch": "a late start is not translated"}
+    rises = staticmethod(lambda monitor: monitor.endswith(("acc", "accuracy", "auc")))
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
-        value, sign = better(a, loop)
+        value, sign = better(self, a, loop)
         restores = a.const("restore_best_weights")
         best, waited = loop.take(f"best_{value.partition('_')[2] or value}"), loop.take("waited")
         weights = loop.take("best_weights") if restores else ""
         names, values = [best, waited], [worst(sign), "0"]
         if restores:
             names, values = [*names, weights], [*values, "None"]
-        end = [f"if {improved(value, sign, best, a.min_delta)}:", f"    {best}, {waited} = {value}, 0"]
-        if restores:
-            end.append(f"    {weights} = copy.deepcopy({loop.model}.state_dict())")
-        end += ["else:", f"    {waited} += 1"]
+        copied = [f"{weights} = copy.deepcopy({loop.model}.state_dict())"] if restores else []
         patience = a.patience if is_open(a.patience) else max(a.patience, 1)
         late = "" if not is_open(patience) and patience > 1 else f" and {loop.epoch} > 0"
+        better_now, enough = improved(value, sign, best, a.min_delta), f"{waited} >= {code_of(patience)}{late}"
+        if a.baseline is None:
+            end = [f"if {better_now}:", *indented([f"{best}, {waited} = {value}, 0", *copied])]
+            end += ["else:", f"    {waited} += 1"]
+        else:  # what is better than before but not than this goes on waiting, and does not stop
+            going = loop.take("improved")
+            names, values = [*names, going], [*values, "True"]
+            reached = improved(value, sign, code_of(a.baseline), a.min_delta)
+            end = [f"{going} = {better_now}", f"{waited} += 1", f"if {going}:"]
+            end += indented([f"{best} = {value}", *copied, f"if {reached}:", f"    {waited} = 0"])
+            enough = f"not {going} and {enough}"
+        if is_open(a.start_from_epoch) or a.start_from_epoch:
+            end = [f"if {loop.epoch} >= {code_of(a.start_from_epoch)}:", *indented(end)]
         code = CallbackCode([f"{', '.join(names)} = {', '.join(values)}"], end=end)
-        code.stop = [f"if {waited} >= {code_of(patience)}{late}:", "    break"]
+        code.stop = [f"if {enough}:", "    break"]
         if restores:
             code.after = [f"if {weights} is not None:", f"    {loop.model}.load_state_dict({weights})"]
         return code
 
     def lightning(self, a: Args, loop: Loop) -> tuple[str, Mapping[str, str]] | None:
-        if a.const("restore_best_weights"):
+        if a.const("restore_best_weights") or a.baseline is not None or a.start_from_epoch != 0:
             return None
-        value, sign = better(a, loop)
+        _, sign = better(self, a, loop)
         patience = a.patience if is_open(a.patience) else max(a.patience, 1)
         options = {"mode": "min" if sign == "<" else "max", "patience": patience, "check_finite": False}
         if is_open(a.min_delta) or a.min_delta:
             options["min_delta"] = a.min_delta
-        return call("EarlyStopping", value, **options), {"EarlyStopping": "lightning.pytorch.callbacks"}
+        return call("EarlyStopping", a.monitor, **options), {"EarlyStopping": "lightning.pytorch.callbacks"}
+
+
+def indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 class ModelCheckpoint(CallbackRule):
@@ -145,18 +174,30 @@ class ModelCheckpoint(CallbackRule):
     legacy = f"{signature}, period=1"
     unsupported = {
         "save_freq": "files are written at the end of epochs only",
-        "period": "files are written at the end of every epoch",
-        "initial_value_threshold": "the best value starts at the worst there is",
     }
+    rises = staticmethod(lambda monitor: "acc" in monitor or monitor.startswith("fmeasure"))
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
+        code = self.saving(a, loop)
+        period = a.get("period", 1)
+        if is_open(period) or period != 1:
+            if loop.first != "0":
+                raise Declined(
+                    TRAINING, "files of every few epochs after another one than the first are not translated"
+                )
+            code.end = [f"if ({loop.epoch} + 1) % {atom(period)} == 0:", *indented(code.end)]
+        return code
+
+    def saving(self, a: Args, loop: Loop) -> CallbackCode:
+        """What happens at the end of each epoch."""
         save = f"torch.save({loop.model}.state_dict(), {file_text(a.filepath, loop)})"
         if not a.const("save_best_only"):
             return CallbackCode(end=[save])
-        value, sign = better(a, loop)
+        value, sign = better(self, a, loop)
         best = loop.take(f"saved_{value.partition('_')[2] or value}")
         end = [f"if {value} {sign} {best}:", f"    {best} = {value}", f"    {save}"]
-        return CallbackCode([f"{best} = {worst(sign)}"], end=end)
+        first = worst(sign) if a.initial_value_threshold is None else code_of(a.initial_value_threshold)
+        return CallbackCode([f"{best} = {first}"], end=end)
 
 
 def file_text(path: Any, loop: Loop) -> str:
@@ -180,7 +221,7 @@ def torch_file(path: str) -> str:
 
 
 class ReduceLROnPlateau(CallbackRule):
-    """torch's own, which counts one step later and takes a relative threshold by default."""
+    """torch's own, which counts one step later, rests one step longer, and takes a relative threshold by default."""
 
     names = ("ReduceLROnPlateau",)
     signature = (
@@ -188,17 +229,15 @@ class ReduceLROnPlateau(CallbackRule):
     )
     renames = {"epsilon": "min_delta"}
     changes_rate = True
+    rises = staticmethod(lambda monitor: "acc" in monitor)
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
-        value, sign = better(a, loop)
-        patience, cooldown = a.const("patience"), a.const("cooldown")
-        if patience < 1:
-            raise Declined(TRAINING, "ReduceLROnPlateau without patience is not translated")
-        if cooldown:
-            raise Declined(TRAINING, "ReduceLROnPlateau with a cooldown is not translated")
+        value, sign = better(self, a, loop)
+        patience, cooldown = max(a.const("patience"), 1), a.const("cooldown")
         plateau = loop.take("plateau")
         mode = "" if sign == "<" else ", mode='max'"
         options = f"factor={code_of(a.factor)}, patience={patience - 1}, threshold={code_of(a.min_delta)}"
+        options += f", cooldown={cooldown - 1}" if cooldown > 1 else ""
         least = f", min_lr={code_of(a.min_lr)}" if is_open(a.min_lr) or a.min_lr else ""
         made = (
             f"{plateau} = torch.optim.lr_scheduler.ReduceLROnPlateau({loop.optimizer}{mode}, {options}, "
@@ -210,22 +249,24 @@ class ReduceLROnPlateau(CallbackRule):
 class CSVLogger(CallbackRule):
     names = ("CSVLogger",)
     signature = "filename, separator=',', append=False"
-    unsupported = {"append": "the file is written anew"}
+    reads_all = True
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         log, writer = loop.take("log_file"), loop.take("log")
         if not (is_open(a.filename) or isinstance(a.filename, str)):
             raise Declined(TRAINING, "the file name cannot be evaluated")
         separator = "" if a.separator == "," else f", delimiter={code_of(a.separator)}"
-        titles = ["epoch", *sorted(loop.values)]
-        values = [loop.epoch, *(loop.values[t] for t in titles[1:])]
+        titles = sorted(loop.values)
+        values = [loop.values[t] for t in titles]
+        if not any(t.startswith("val_") for t in titles):
+            titles, values = [*titles, *(f"val_{t}" for t in titles)], [*values, *("'NA'" for _ in titles)]
+        name, heads = code_of(a.filename), f"{writer}.writerow({['epoch', *titles]!r})"
+        begin, mode = [heads], "'w'"
+        if a.const("append"):
+            begin, mode = [f"if {log}.tell() == 0:", f"    {heads}"], "'a'"
         return CallbackCode(
-            [
-                f"{log} = open({code_of(a.filename)}, 'w', newline='')",
-                f"{writer} = csv.writer({log}{separator})",
-                f"{writer}.writerow({titles!r})",
-            ],
-            end=[f"{writer}.writerow([{', '.join(values)}])", f"{log}.flush()"],
+            [f"{log} = open({name}, {mode}, newline='')", f"{writer} = csv.writer({log}{separator})", *begin],
+            end=[f"{writer}.writerow([{', '.join([loop.epoch, *values])}])", f"{log}.flush()"],
             after=[f"{log}.close()"],
         )
 
@@ -273,6 +314,7 @@ class LambdaCallback(CallbackRule):
         "on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None, on_train_batch_begin=None, "
         "on_train_batch_end=None, on_batch_begin=None, on_batch_end=None"
     )
+    reads_all = True
     unsupported = {
         name: "nothing is called for each batch"
         for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -315,6 +357,8 @@ class TerminateOnNaN(CallbackRule):
 class TensorBoard(CallbackRule):
     """`SummaryWriter`, with the numbers of each epoch."""
 
+    reads_all = True
+
     names = ("TensorBoard",)
     signature = (
         "log_dir='logs', histogram_freq=0, write_graph=True, write_images=False, write_steps_per_second=False, "
@@ -322,7 +366,6 @@ class TensorBoard(CallbackRule):
     )
     legacy = f"{signature}, batch_size=None, write_grads=False, embeddings_layer_names=None, embeddings_data=None"
     unsupported = {
-        "histogram_freq": "no histograms are written",
         "embeddings_freq": "no embeddings are written",
         "update_freq": "numbers are written at the end of epochs only",
     }
@@ -333,7 +376,21 @@ class TensorBoard(CallbackRule):
         writer = loop.take("writer")
         return CallbackCode(
             [f"{writer} = SummaryWriter({code_of(a.log_dir)})"],
-            end=[f"{writer}.add_scalar({title!r}, {value}, {loop.epoch})" for title, value in loop.values.items()],
+            end=[
+                *(f"{writer}.add_scalar({title!r}, {value}, {loop.epoch})" for title, value in loop.values.items()),
+                *self.histograms(a, loop, writer),
+            ],
             after=[f"{writer}.close()"],
             libraries={"SummaryWriter": "torch.utils.tensorboard"},
         )
+
+    @staticmethod
+    def histograms(a: Args, loop: Loop, writer: str) -> list[str]:
+        """What writes the weights, every few epochs."""
+        every = a.const("histogram_freq")
+        if not every:
+            return []
+        name, weight = loop.take("name"), loop.take("weight")
+        lines = [f"for {name}, {weight} in {loop.model}.state_dict().items():"]
+        lines += [f"    {writer}.add_histogram({name}, {weight}, {loop.epoch})"]
+        return lines if every == 1 else [f"if {loop.epoch} % {every} == 0:", *indented(lines)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import Args
+from transpiler.ir.model import ApiValue, Args
 from transpiler.ir.shape import TensorType
+from transpiler.rules.base import show
 from transpiler.rules.ops import op_rules
 from transpiler.rules.ops.base import Operand
-from transpiler.rules.training.base import TRAINING, LossRule, Measure, Prediction
+from transpiler.rules.training.base import TRAINING, WHOLE_NUMBERS, LossRule, Measure, Prediction
 
-REDUCTIONS = ("sum_over_batch_size", "auto", "mean")
+MEANS = ("sum_over_batch_size", "auto", "mean")
+"""Reductions that take the mean, of weighted values where samples have weights."""
 
 
 class Loss(LossRule):
@@ -21,9 +24,22 @@ class Loss(LossRule):
     unsupported = {"dtype": "the loss is computed in the type of the output"}
 
     def lower(self, a: Args, output: Prediction) -> Measure:
-        if a.get("reduction") not in (None, *REDUCTIONS):
-            raise Declined(TRAINING, f"{self.names[0]} with reduction={a.reduction!r} is not translated")
-        return self.measure(a, output)
+        reduction = a.get("reduction", "auto")
+        if isinstance(reduction, ApiValue) and ".Reduction." in reduction.path:
+            reduction = reduction.leaf.lower()
+        return self.reduced(self.measure(a, output), reduction)
+
+    @staticmethod
+    def reduced(measure: Measure, reduction: Any) -> Measure:
+        """A mean with another reduction in its place."""
+        if reduction in MEANS:
+            return measure
+        values = measure.each
+        if reduction == "sum" and values:
+            return replace(measure, mean=f"{values}.sum()", weighted=f"({values} * {{weight}}).sum()", whole=True)
+        if reduction == "mean_with_sample_weight" and values and not measure.weighted:
+            return replace(measure, weighted=f"({values} * {{weight}}).sum() / {{weight}}.sum()")
+        raise Declined(TRAINING, f"a loss with reduction={show(reduction)} is not translated")
 
     def measure(self, a: Args, output: Prediction) -> Measure:
         raise NotImplementedError
@@ -56,14 +72,23 @@ def takes_logits(a: Args, output: Prediction, activation: str) -> bool:
 
 
 def function_measure(
-    name: str, generation: str, output: Prediction, target: str, options: dict[str, Any], on_logits: bool = False
+    name: str,
+    generation: str,
+    output: Prediction,
+    target: str,
+    options: dict[str, Any],
+    on_logits: bool = False,
+    home: str = "losses",
+    reshapes: bool = True,
 ) -> Measure:
-    """A loss as a function of its own, written from the rule for the function of Keras."""
-    path = f"losses.{name}"
+    """A loss as a function of its own, written from the rule for the function of Keras in `home`.
+
+    `reshapes` says whether the numbers of classes are given the shape of the outputs.
+    """
+    path = f"{home}.{name}"
     rule = op_rules()[path]
     shape = (None, *output.shape[1:])
-    kind = "int64" if target == "classes" else "float32"
-    wanted = TensorType(shape[:-1] if target == "classes" else shape, kind)
+    wanted = TensorType(shape[:-1], "int64") if target in WHOLE_NUMBERS else TensorType(shape, "float32")
     operands = [Operand(0, wanted), Operand(1, TensorType(shape, "float32"))]
     lowering = rule.lower(path, rule.bind(path, operands, options, generation))
     lines, result = [f"def {name}(target: Tensor, output: Tensor) -> Tensor:"], ""
@@ -73,8 +98,11 @@ def function_measure(
         text = (step.fn or "{0}").format(*arguments)
         result = step.hint
         lines.append(f"    return {text}" if i == len(lowering.steps) - 1 else f"    {result} = {text}")
-    view = "{target}.view({output}.shape[:-1])" if target == "classes" else "{target}"
-    view = "{target}.view_as({output})" if output.shape[-1] == 1 and target != "classes" else view
+    view = "{target}"
+    if reshapes and target == "classes":
+        view = "{target}.view({output}.shape[:-1])"
+    elif output.shape[-1] == 1 and target not in WHOLE_NUMBERS:
+        view = "{target}.view_as({output})"
     each = f"{name}({view}, {{output}})"
     rank = len(lowering.types[0].shape)
     helpers = tuple(h for step in lowering.steps for h in step.helpers)
@@ -96,10 +124,12 @@ class FunctionLoss(Loss):
     function = ""
     """The function of `keras.losses` that it is."""
     target = "numbers"
+    reshapes = True
+    """Whether numbers of classes are given the shape of the outputs."""
 
     def measure(self, a: Args, output: Prediction) -> Measure:
         options = {n: a.const(n) for n in a if n not in ("reduction", "name", "dtype", "fn")}
-        return function_measure(self.function, a.generation, output, self.target, options)
+        return function_measure(self.function, a.generation, output, self.target, options, reshapes=self.reshapes)
 
 
 class MeanAbsolutePercentageError(FunctionLoss):

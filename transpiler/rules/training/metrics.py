@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
 from transpiler.ir.model import Args
+from transpiler.rules.base import show
 from transpiler.rules.training.base import TRAINING, Measure, MetricRule, Prediction
 
 
@@ -143,15 +146,17 @@ class Counted(MetricRule):
     result = ""
 
     def lower(self, a: Args, output: Prediction) -> Measure:
-        for name in ("top_k", "class_id"):
-            if a.get(name) is not None:
-                raise Declined(TRAINING, f"{self.names[0]}({name}=…) is not translated")
+        if a.get("top_k") is not None:
+            raise Declined(
+                TRAINING, f"{self.names[0]} of the largest outputs is not translated: ties are broken otherwise"
+            )
         threshold = 0.5 if a.thresholds is None else a.thresholds
         if isinstance(threshold, (list, tuple)):
             if len(threshold) != 1:
                 raise Declined(TRAINING, f"{self.names[0]} at several thresholds is not translated")
             threshold = threshold[0]
-        chosen, true = f"({{output}} > {code_of(threshold)})", f"({aligned(output)} > 0)"
+        said, target = of_class(a.get("class_id"), output)
+        chosen, true = f"({said} > {code_of(threshold)})", f"{target}.bool()"
         texts = {
             "true_positives": f"({chosen} & {true}).sum()",
             "false_positives": f"({chosen} & ~{true}).sum()",
@@ -209,38 +214,45 @@ class AUC(MetricRule):
         "multi_label=False, num_labels=None, label_weights=None, from_logits=False"
     )
     unsupported = {
-        "curve": "the area under the curve of precision and recall is not translated",
-        "summation_method": "the area is that of trapezoids",
+        "summation_method": "the area is that of interpolation",
         "thresholds": "the thresholds are evenly spaced",
         "multi_label": "all labels are taken together",
     }
 
     def lower(self, a: Args, output: Prediction) -> Measure:
-        count = a.const("num_thresholds")
-        if a.const("from_logits"):
-            raise Declined(TRAINING, "AUC of logits is not translated")
-        chosen = "({output}.flatten()[:, None] > thresholds({output}))"
-        true = f"({aligned(output)}.flatten()[:, None] > 0)"
-        sums = (("hits", f"({chosen} & {true}).sum(dim=0)"), ("alarms", f"({chosen} & ~{true}).sum(dim=0)"))
-        text = AUC_TEXT.format(count=count, last=count - 1)
-        return Measure(
-            "", sums=sums, result="area({hits}, {alarms})", rising=True, target="truths", function=("area", text)
+        count, curve = a.const("num_thresholds"), str(a.const("curve")).upper()
+        if curve not in ("ROC", "PR"):
+            raise Declined(TRAINING, f"AUC of the curve {show(curve)} is not translated")
+        if type(count) is not int or count < 3:
+            raise Declined(TRAINING, "AUC of less than three thresholds is not translated")
+        area = "roc_area" if curve == "ROC" else "precision_recall_area"
+        said = "{output}.sigmoid()" if a.const("from_logits") else "{output}"
+        above, true = f"above_thresholds({said}, {count}, first=-1)", f"{aligned(output)}.flatten().bool()"
+        sums = (
+            ("hits", f"({above} & {true}[:, None]).sum(dim=0)"),
+            ("alarms", f"({above} & ~{true}[:, None]).sum(dim=0)"),
         )
-
-
-AUC_TEXT = '''\
-def thresholds(output: Tensor) -> Tensor:
-    """The thresholds between 0 and 1, and one beyond each end."""
-    inner = [(i + 1) / {last} for i in range({count} - 2)]
-    return output.new_tensor([-1e-7, *inner, 1 + 1e-7])
-
-
-def area(hits: Tensor, alarms: Tensor) -> Tensor:
-    """The area under the curve of true against false positives."""
-    rates, false_rates = torch.nan_to_num(hits / hits[0]), torch.nan_to_num(alarms / alarms[0])
-    return ((false_rates[:-1] - false_rates[1:]) * (rates[:-1] + rates[1:]) / 2).sum()'''
+        result = f"{area}({{hits}}, {{alarms}})"
+        return Measure("", sums=sums, result=result, rising=True, target="truths", helpers=("above_thresholds", area))
 
 
 def aligned(output: Prediction) -> str:
     """The targets in the shape of the output, which Keras gives them where that has one number."""
     return "{target}.view_as({output})" if output.shape[-1] == 1 else "{target}"
+
+
+def of_class(number: Any, output: Prediction) -> tuple[str, str]:
+    """The output and the targets of one class, or of all if there is none."""
+    if number is None:
+        return "{output}", aligned(output)
+    if type(number) is not int:
+        raise Declined(TRAINING, f"class_id={show(number)} is not translated")
+    return f"{{output}}[..., {number}]", f"{{target}}[..., {number}]"
+
+
+def number(a: Args, name: str) -> str:
+    """The text of an argument that has to be a number."""
+    value = a.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise Declined(TRAINING, f"{name}={show(value)} of a metric is not translated")
+    return code_of(value)

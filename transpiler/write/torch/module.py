@@ -340,7 +340,7 @@ def _idle(statement: ast.stmt) -> bool:
     return False
 
 
-STANDARD = ("copy", "csv", "functools", "math", "os", "random")
+STANDARD = ("copy", "csv", "functools", "json", "math", "os", "random", "warnings")
 """Modules of Python's library that are imported where they are used."""
 
 TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
