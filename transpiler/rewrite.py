@@ -101,7 +101,7 @@ class Rewriter:
         self.allow_partial, self.only_entries = allow_partial, only_entries
         self.memory, self.printed, self.done = memory, printed, done
         self.project = project
-        self.untrained: dict[ast.Call, Declined] = {}
+        self.untrained: dict[ast.expr, Declined] = {}
         """Calls on models that belong to training and are not translated, and why."""
         self.training: list[tuple[Model, TrainingPlan]] = []
         """Models, and how the result trains them."""
@@ -579,9 +579,13 @@ class Rewriter:
                 edit.removed.add(statement)
             return
         known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
+        untrained = next((self.untrained[n] for n in nodes(statement) if n in self.untrained), None)
         span = source.span(statement)
         if isinstance(known, Declined):
             finding = known.finding()
+        elif untrained is not None:
+            advice = "Translate it by hand."
+            finding = Finding(untrained.code, Severity.ERROR, untrained.message, advice, span, excerpt(span))
         else:
             name = getattr(statement, "name", "")
             what = (

@@ -29,7 +29,6 @@ from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.callbacks import CallbackRule, Loop, torch_file
 from transpiler.rules.training.registry import known
-from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
@@ -43,6 +42,7 @@ from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
 from transpiler.training.tape import TapeWriter
 from transpiler.training.trainer import Functions, Trainer, optimizer_of, trainer_of
+from transpiler.training.utilities import UtilityWriter
 from transpiler.training.whole_weights import check_embeddings, check_whole
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
@@ -112,7 +112,7 @@ class TrainingWriter:
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
         """Texts of functions that the file needs → their names."""
-        self.declined: dict[ast.Call, Declined] = {}
+        self.declined: dict[ast.expr, Declined] = {}
         """Calls that are not translated, and why."""
         self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
         """Expressions that are replaced, by their statements."""
@@ -161,7 +161,7 @@ class TrainingWriter:
         self.write_pipelines()
         self.drop_toggles()
         self.drop_arguments()
-        self.write_utilities()
+        UtilityWriter(self).write()
         TapeWriter(self).write()
         for read in self.interpreter.history_reads:  # the result has the numbers themselves
             if read in self.scopes.statement and read not in self.gone and self.handled:
@@ -230,23 +230,6 @@ class TrainingWriter:
             changed = bool(candidates.keys() & read)
             candidates = {n: s for n, s in candidates.items() if n not in read}
         self.edit.removed |= set(candidates.values())
-
-    def write_utilities(self) -> None:
-        """Functions of Keras on data, in code that stays."""
-        for node in self.scopes.statement:
-            if not isinstance(node, (ast.Name, ast.Attribute)) or node in self.gone:
-                continue
-            path = self.path_of(node)
-            utility = UTILITIES.get(path)
-            if utility is None or isinstance(node.ctx, ast.Store):
-                continue
-            if utility.drops and node not in getattr(self.scopes.statement[node], "bases", ()):
-                continue
-            self.edits.setdefault(self.scopes.statement[node], {})[node] = utility.helper or utility.function
-            for name, module in utility.libraries.items():
-                self.takes(module, name)
-            self.edit.dropped_names.add(path.rpartition(".")[2])
-            self.edit.needs([utility.helper] if utility.helper else [])
 
     def path_of(self, node: ast.AST) -> str:
         """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""

@@ -17,6 +17,19 @@ class Utility:
     function: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """Names of the function that come from libraries → their modules."""
+    signature: str | None = None
+    """The arguments that are translated, where the function of Keras has others."""
+    layout: bool = False
+    """Whether what it returns depends on the order of the axes of images."""
+
+
+WORDS = "num_words=None, skip_top=0, maxlen=None"
+MARKS = "start_char=1, oov_char=2, index_from=3"
+
+
+def data_set(name: str, signature: str = "", layout: bool = False) -> Utility:
+    """`load_data` of a data set of Keras."""
+    return Utility((f"keras.datasets.{name}.load_data",), f"load_{name}", signature=signature, layout=layout)
 
 
 ALL = (
@@ -28,7 +41,19 @@ ALL = (
         ),
         "pad_sequences",
     ),
-    Utility(("keras.datasets.mnist.load_data",), "load_mnist"),
+    data_set("mnist", "path='mnist.npz'"),
+    data_set("fashion_mnist"),
+    data_set("cifar10", layout=True),
+    data_set("cifar100", "label_mode='fine'", layout=True),
+    data_set("imdb", f"path='imdb.npz', {WORDS}, seed=113, {MARKS}"),
+    data_set("reuters", f"path='reuters.npz', {WORDS}, test_split=0.2, seed=113, {MARKS}"),
+    data_set("boston_housing", "path='boston_housing.npz', test_split=0.2, seed=113"),
+    data_set("california_housing", "version='large', path='california_housing.npz', test_split=0.2, seed=113"),
+    Utility(("keras.datasets.imdb.get_word_index",), "imdb_word_index", signature="path='imdb_word_index.json'"),
+    Utility(
+        ("keras.datasets.reuters.get_word_index",), "reuters_word_index", signature="path='reuters_word_index.json'"
+    ),
+    Utility(("keras.datasets.reuters.get_label_names",), "reuters_label_names"),
     Utility(("tensorflow.random.set_seed", "tensorflow.set_random_seed"), function="torch.manual_seed"),
     Utility(("keras.utils.set_random_seed",), "set_random_seed"),
     Utility(("keras.callbacks.Callback",), drops=True),

@@ -13,7 +13,7 @@ from typing import Any
 
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.check import undefined_names
-from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.helpers import helper_imports, helper_texts
 from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.known import without_known_tests
 from transpiler.write.torch.repeats import with_kept_tests, without_repeats
@@ -55,6 +55,8 @@ class FileEdit:
     """What the text reads and nothing in it binds: a star import does."""
     exported: dict[str, list[str]] = field(default_factory=dict)
     """Names that the file only imports for others → what they are called now."""
+    other_names: dict[str, str] = field(default_factory=dict)
+    """Helpers → what they are called here, where the file has something else of their names."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Names that the new text takes from libraries besides torch itself → their modules."""
     preamble: list[str] = field(default_factory=list)
@@ -63,6 +65,13 @@ class FileEdit:
     def needs(self, helpers: Iterable[str]) -> None:
         """Notes helpers, each once."""
         self.helpers += [h for h in dict.fromkeys(helpers) if h not in self.helpers]
+
+    def helper_texts(self) -> list[str]:
+        """The texts of the helpers, by the names that they have here."""
+        texts = helper_texts(self.helpers)
+        for name, other in self.other_names.items():
+            texts = [re.sub(rf"\b{name}(?=\()", other, text) for text in texts]
+        return texts
 
     def apply(self) -> str:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
@@ -78,7 +87,7 @@ class FileEdit:
         new_texts = formatted({n: self.new_text(n) for n in nodes})
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
-            above = [*helper_texts(self.helpers), *format_all(self.preamble)] if start == first else []
+            above = [*self.helper_texts(), *format_all(self.preamble)] if start == first else []
             if node in self.removed or node in self.before or above:
                 while start > 1 and lines[start - 2].startswith("#"):
                     start -= 1
@@ -167,7 +176,8 @@ class FileEdit:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
         new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
-        return insert_imports(text, [*torch_imports(needed, self.libraries), *new], tree, edits)
+        libraries = {**self.libraries, **helper_imports(self.helpers)}
+        return insert_imports(text, [*torch_imports(needed, libraries), *new], tree, edits)
 
     def own_imports(self, used: set[str]) -> dict[str, list[str]]:
         """What the text uses from other files of the project: `from .blocks` → names."""
@@ -348,10 +358,15 @@ TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
 
 
 def torch_imports(used: set[str], libraries: Mapping[str, str] | None = None) -> list[str]:
-    """The import lines for the names in use of Python's library, of torch, and of other `libraries`: name → module."""
-    others = library_imports(libraries or {}, used)
+    """The import lines for the names in use of Python's library, of torch, and of other `libraries`: name → module.
+
+    The module is "" where the name is that of a module.
+    """
+    libraries = libraries or {}
+    modules = {n for n in STANDARD if n in used} | {n for n, module in libraries.items() if not module and n in used}
+    others = library_imports({n: m for n, m in libraries.items() if m}, used)
     standard = [t for m, t in others.items() if m.partition(".")[0] in sys.stdlib_module_names]
-    found = [*(f"import {name}" for name in STANDARD if name in used), *standard]
+    found = [*(f"import {name}" for name in sorted(modules)), *standard]
     if "np" in used:
         found.append("import numpy as np")
     if "torch" in used:
