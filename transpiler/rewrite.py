@@ -536,9 +536,9 @@ class Rewriter:
             if is_alias(statement, names, self.memory.visited) or self.is_part(statement, names):
                 edit.removed.add(statement)
                 continue
-            if not (used_identifiers(statement) - stored_names(statement)) & keras_names and not imports_framework(
-                statement
-            ):
+            untrained = any(n in self.untrained for n in nodes(statement))
+            uses = (used_identifiers(statement) - stored_names(statement)) & keras_names
+            if not uses and not untrained and not imports_framework(statement):
                 continue
             plain = without_decorators(statement, source)
             if plain and not any(

@@ -14,6 +14,7 @@ from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.values import Generator, Instance
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.trainer import Trainer
 
 DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
@@ -39,6 +40,7 @@ class DataWriter:
     weighted: bool
     function: Callable[..., str]
     takes: Callable[..., None]
+    pipelines: PipelineWriter
     input_names: Sequence[str] = ()
     """What the program calls the inputs; "" for none."""
 
@@ -94,9 +96,7 @@ class DataWriter:
             raise Declined(TRAINING, "weights of samples beside batches are not translated")
         to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
         if isinstance(value, Pipeline):
-            if steps or not value.batched or not value.known or len(self.inputs) + len(self.targets) > 2:
-                raise Declined(TRAINING, "this tf.data.Dataset is not translated")
-            return Stream([], f"map({to_tensors}, {ast.unparse(node)})")
+            return self.pipeline(name, node, value, steps, names, keeps, to_tensors)
         if isinstance(value, Instance):
             if steps:
                 raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")
@@ -120,6 +120,31 @@ class DataWriter:
         self.takes("itertools", "islice")
         stream.epoch = f"map({to_tensors}, islice({stream.epoch}, {steps}))"
         return stream
+
+    def pipeline(
+        self, name: str, node: ast.expr, value: Pipeline, steps: str, names: Names, keeps: bool, to_tensors: str
+    ) -> Stream:
+        """The batches of a `tf.data.Dataset`; an endless one goes on from epoch to epoch."""
+        if not value.batched or not value.known or bool(steps) != value.endless:
+            raise Declined(
+                TRAINING, "a tf.data.Dataset that is not batched, or not counted by its steps, is not translated"
+            )
+        several = [n for n in (len(self.inputs), len(self.targets)) if n > 1]
+        wanted = tuple(None if n == 1 else (None,) * n for n in (len(self.inputs), len(self.targets)))
+        if several and value.structure != wanted:
+            raise Declined(
+                TRAINING,
+                "a tf.data.Dataset for several inputs or outputs is not translated unless it is made of tuples",
+            )
+        self.pipelines.check(value)
+        if not value.endless:
+            return Stream([], f"map({to_tensors}, {self.pipelines.text(node)})")
+        self.takes("itertools", "islice")
+        made = f"iter({self.pipelines.text(node)})"
+        if keeps:
+            return Stream([], f"map({to_tensors}, islice({made}, {steps}))")
+        variable = names.take(name)
+        return Stream([f"{variable} = {made}"], f"map({to_tensors}, islice({variable}, {steps}))")
 
 
 def class_weights(node: ast.expr | None, data: DataWriter) -> str:

@@ -34,9 +34,10 @@ from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, 
 from transpiler.training.edits import edited
 from transpiler.training.freezing import trained_parts
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.penalties import penalties_of
-from transpiler.training.pipelines import pipeline_text
+from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.source import Scopes, known_here, object_at
@@ -132,6 +133,8 @@ class TrainingWriter:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
+        made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
+        self.pipelines = PipelineWriter(made, self.takes, self.need_helper, interpreter.eval, self.place_mapped)
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 
@@ -171,14 +174,14 @@ class TrainingWriter:
 
     def write_pipelines(self) -> None:
         """Pipelines of `tf.data`, in code that stays."""
-        made = {n: p for n, p in self.interpreter.pipelines.items() if n in self.scopes.scope and n not in self.gone}
+        made = self.pipelines.pipelines
         inner = {n.func.value for n in made if isinstance(n.func, ast.Attribute)}
         for node in made:
-            if node in inner:
-                continue
             statement = self.statement_of(node)
+            if node in inner or statement in self.trained:
+                continue
             try:
-                text = pipeline_text(node, made, self.takes)
+                text = self.pipelines.text(node)
             except Declined as declined:
                 self.declined[node] = declined
                 continue
@@ -187,6 +190,21 @@ class TrainingWriter:
                 self.edit.removed.add(statement)
             else:
                 self.edits.setdefault(statement, {})[node] = text
+
+    def need_helper(self, helper: str) -> str:
+        """Notes a helper; the name that it has in this file."""
+        if helper not in self.edit.helpers and helper in self.scopes.names_at(self.source.tree.body[0]):
+            self.edit.other_names.setdefault(helper, self.names.take(f"{helper}_"))
+        self.edit.needs([helper])
+        return self.edit.other_names.get(helper, helper)
+
+    def place_mapped(self, changed: MapFunction) -> None:
+        """Puts the new texts of functions that items of pipelines go through where they stand."""
+        mapped = {f.node for f in self.interpreter.mapped.values()}
+        for function, text in changed_functions(changed, self.source, mapped, self.scopes):
+            if self.edit.replaced.get(function, text) != text:
+                raise Declined(TRAINING, f"{function.name}() means different things each time it is given to map()")
+            self.edit.replaced[function] = text
 
     def drop_toggles(self) -> None:
         """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
@@ -248,6 +266,12 @@ class TrainingWriter:
             s: [o for o in self.edits if o is not s and s in nodes(o)] for s in (*self.edits, *self.edit.replaced)
         }
         for statement, edits in self.edits.items():
+            if statement in self.edit.replaced:  # by a text that has these expressions as they were
+                for node, new in edits.items():
+                    old = re.escape(ast.unparse(node))
+                    text = re.sub(rf"(?<![\w.]){old}(?!\w)", new.replace("\\", r"\\"), self.edit.replaced[statement])
+                    self.edit.replaced[statement] = text
+                continue
             if around[statement]:
                 continue
             inside = [s for s, outer in around.items() if statement in outer]
@@ -679,7 +703,7 @@ class TrainingWriter:
     def data_of(self, training: Training) -> DataWriter:
         inputs = tensors(training.trainer.compiled.model.inputs)
         names = [self.interpreter.input_names.get(x, "") for x in inputs]
-        return DataWriter(training.trainer, training.weighted, self.function, self.takes, names)
+        return DataWriter(training.trainer, training.weighted, self.function, self.takes, self.pipelines, names)
 
     def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args] | tuple[Instance, ast.expr]]:
         """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
@@ -739,7 +763,19 @@ class TrainingWriter:
             raise Declined(TRAINING, "this predict() is not translated")
         if len(xs) != 1 or len(ys) != 1:
             raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
-        name = self.function("predict", dtype=DTYPES.get(xs[0].type.dtype, "torch.float32"))
+        dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
+        value = evaluation.arguments.get("x")
+        if isinstance(value, Pipeline):
+            if not value.batched or not value.known or value.endless:
+                raise Declined(
+                    TRAINING, "predict() of a tf.data.Dataset without batches or without an end is not translated"
+                )
+            name = self.function("predict_batches", dtype=dtype)
+            self.pipelines.check(value)
+            batches = self.pipelines.text(arguments["x"])
+            self.replace_expression(evaluation.node, f"{name}({self.receiver_of(evaluation.node)}, {batches})")
+            return
+        name = self.function("predict", dtype=dtype)
         size = self.text(arguments.get("batch_size"), "", none="")
         given = [
             self.receiver_of(evaluation.node),

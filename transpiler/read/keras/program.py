@@ -334,8 +334,8 @@ class Program:
         found: list[Function | Class] = []
         for name, value in self.evaluate().names.items():
             own = isinstance(value, (Function, Class)) and value.env.module is self.source and value.name == name
-            taped = own and value.node in self.interpreter.taped
-            if own and not taped and (isinstance(value, Function) or keras_base(value) is not None):
+            data = own and (value.node in self.interpreter.taped or value.node in self.interpreter.mapped)
+            if own and not data and (isinstance(value, Function) or keras_base(value) is not None):
                 found.append(value)
         return found
 
