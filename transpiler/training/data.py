@@ -11,6 +11,8 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
+from transpiler.ir.model import KERAS3
+from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.values import Generator, Instance
 from transpiler.rules.training.base import TRAINING
@@ -41,6 +43,7 @@ class DataWriter:
     function: Callable[..., str]
     takes: Callable[..., None]
     pipelines: PipelineWriter
+    generation: str
     input_names: Sequence[str] = ()
     """What the program calls the inputs; "" for none."""
 
@@ -97,14 +100,17 @@ class DataWriter:
         to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
         if isinstance(value, Pipeline):
             return self.pipeline(name, node, value, steps, names, keeps, to_tensors)
-        if isinstance(value, Instance):
-            if steps:
+        if isinstance(value, (Instance, Batches)):
+            if steps and self.generation != KERAS3:
                 raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")
             self.takes("torch.utils.data", "DataLoader")
             source = ast.unparse(node)
             mixed = ", shuffle=True" if shuffle else ""
             loader = f"DataLoader({source}, batch_size=None{mixed}, collate_fn={to_tensors})"
-            end = [f"{source}.on_epoch_end()"] if value.cls.lookup("on_epoch_end") is not None and shuffle else []
+            turns = isinstance(value, Batches) or value.cls.lookup("on_epoch_end") is not None
+            end = [f"{source}.on_epoch_end()"] if turns and shuffle else []
+            if steps:
+                loader = f"{self.pipelines.needs('Steps')}({loader}, {steps})"
             if keeps:
                 return Stream([], loader)
             variable = names.take(name)

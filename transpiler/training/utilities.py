@@ -31,6 +31,8 @@ class UtilityWriter:
             utility = UTILITIES.get(path)
             if utility is None or isinstance(node.ctx, ast.Store):
                 continue
+            if self.call_of.get(node) in self.writer.declined:
+                continue
             if utility.drops and node not in getattr(self.scopes.statement[node], "bases", ()):
                 continue
             try:

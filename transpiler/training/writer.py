@@ -18,6 +18,7 @@ from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Generator, Instance, Model
@@ -33,6 +34,7 @@ from transpiler.training.constraints import constraints_of
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
 from transpiler.training.edits import edited
 from transpiler.training.freezing import trained_parts
+from transpiler.training.image_generators import ImageGenerators
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.own_callbacks import own_callback
@@ -164,6 +166,7 @@ class TrainingWriter:
         self.write_pipelines()
         self.drop_toggles()
         self.drop_arguments()
+        ImageGenerators(self).write()
         UtilityWriter(self).write()
         TapeWriter(self).write()
         for read in self.interpreter.history_reads:  # the result has the numbers themselves
@@ -703,7 +706,9 @@ class TrainingWriter:
     def data_of(self, training: Training) -> DataWriter:
         inputs = tensors(training.trainer.compiled.model.inputs)
         names = [self.interpreter.input_names.get(x, "") for x in inputs]
-        return DataWriter(training.trainer, training.weighted, self.function, self.takes, self.pipelines, names)
+        return DataWriter(
+            training.trainer, training.weighted, self.function, self.takes, self.pipelines, self.generation, names
+        )
 
     def callbacks(self, evaluation: TrainingCall) -> list[tuple[CallbackRule, Args] | tuple[Instance, ast.expr]]:
         """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
@@ -765,6 +770,12 @@ class TrainingWriter:
             raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
         dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
         value = evaluation.arguments.get("x")
+        if isinstance(value, Batches):
+            name = self.function("predict_batches", dtype=dtype)
+            self.takes("torch.utils.data", "DataLoader")
+            batches = f"DataLoader({ast.unparse(arguments['x'])}, batch_size=None)"
+            self.replace_expression(evaluation.node, f"{name}({self.receiver_of(evaluation.node)}, {batches})")
+            return
         if isinstance(value, Pipeline):
             if not value.batched or not value.known or value.endless:
                 raise Declined(

@@ -18,6 +18,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -64,13 +65,14 @@ class Activation:
     """The calls of this kind that it made in turn."""
 
 
-class Recorder(TrainingCalls, Pipelines, Tapes, KerasInterpreter):
+class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
         self.begin_training()
         self.begin_pipelines()
+        self.begin_data()
         self.begin_tapes()
         self.activations: list[Activation] = []
         self.rewritten: dict[ast.Call, str] = {}

@@ -54,6 +54,7 @@ ALL = (
         ("keras.datasets.reuters.get_word_index",), "reuters_word_index", signature="path='reuters_word_index.json'"
     ),
     Utility(("keras.datasets.reuters.get_label_names",), "reuters_label_names"),
+    Utility(("keras.preprocessing.image.ImageDataGenerator",), function="ImageDataGenerator"),
     Utility(("tensorflow.random.set_seed", "tensorflow.set_random_seed"), function="torch.manual_seed"),
     Utility(("keras.utils.set_random_seed",), "set_random_seed"),
     Utility(("keras.callbacks.Callback",), drops=True),
