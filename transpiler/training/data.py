@@ -9,9 +9,9 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
+from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
-from transpiler.ir.model import KERAS3
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.values import Generator, Instance
