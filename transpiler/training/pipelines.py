@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.read.keras.evaluate.pipelines import SIGNATURES, SOURCES, Pipeline
+from transpiler.read.keras.evaluate.pipelines import FOLDER, SERIES, SIGNATURES, SOURCES, Pipeline
 from transpiler.read.keras.evaluate.values import Function
 from transpiler.rules.base import parse_signature
 from transpiler.rules.training.base import TRAINING
@@ -31,6 +31,7 @@ class PipelineWriter:
     needs: Callable[[str], str]
     evaluate: Callable[[ast.expr, Any], Any]
     place: Callable[[MapFunction], None]
+    channels_first: bool = False
     drawn: set[ast.AST] = field(default_factory=set)
     """Functions that draw random numbers."""
 
@@ -109,6 +110,26 @@ class PipelineWriter:
         self.takes("torch.utils.data", "StackDataset")
         return f"StackDataset({', '.join(texts)})"
 
+    def write_image_dataset_from_directory(self, node: ast.Call, made: Pipeline) -> str:
+        given = arguments(node, FOLDER)
+        interpolation = given.pop("interpolation", None)
+        if interpolation is not None and getattr(interpolation, "value", None) != "bilinear":
+            raise Declined(TRAINING, "image_dataset_from_directory(interpolation=…) is not translated")
+        return self.loader("load_image_folder", given, made)
+
+    def write_timeseries_dataset_from_array(self, node: ast.Call, made: Pipeline) -> str:
+        return self.loader("sliding_windows", arguments(node, SERIES), made)
+
+    def loader(self, helper: str, given: Mapping[str, ast.expr], made: Pipeline) -> str:
+        """A function that reads batches, with the arguments of the source."""
+        if not made.batched:
+            raise Declined(TRAINING, "a dataset with batch_size=None is not translated")
+        if self.channels_first:
+            raise Declined(TRAINING, "images with channels first are not translated here")
+        first, *others = given.items()
+        texts = [ast.unparse(first[1]), *(f"{name}={ast.unparse(n)}" for name, n in others)]
+        return f"{self.needs(helper)}({', '.join(texts)})"
+
     # --- steps ----------------------------------------------------------------------------------------------------
 
     def write_prefetch(self, inner: str, before: Pipeline, given: Mapping[str, ast.expr], made: Pipeline) -> str:
@@ -123,6 +144,8 @@ class PipelineWriter:
         return inner
 
     def write_shuffle(self, inner: str, before: Pipeline, given: Mapping[str, ast.expr], made: Pipeline) -> str:
+        if before.batched and len(before.zipped) == 0 and mixed(before):
+            return inner  # whose batches are made of other samples in every pass
         if before.batched or "repeat" in order(before) or before.steps[0][0] == "from_generator":
             raise Declined(TRAINING, "shuffle() of batches, of a generator or after repeat() is not translated")
         return inner
@@ -232,10 +255,18 @@ class PipelineWriter:
         return isinstance(value, int) and value < 0
 
 
+def mixed(pipeline: Pipeline) -> bool:
+    """Whether the samples of batches are mixed in every pass, and nothing depends on the order of the batches."""
+    names = [name for name, _ in pipeline.steps]
+    before = names[: names.index("batch")] if "batch" in names else []
+    shuffled = pipeline.steps[0][1].get("shuffled") is True or "shuffle" in before
+    return shuffled and not {"take", "skip", "repeat"} & set(names)
+
+
 def order(pipeline: Pipeline) -> list[str]:
     """The steps that change the order of samples and that no loader has taken up yet."""
     names = [name for name, _ in pipeline.steps]
-    return [] if "batch" in names and pipeline.batched else [n for n in names if n in ("shuffle", "repeat")]
+    return [] if pipeline.batched else [n for n in names if n in ("shuffle", "repeat")]
 
 
 def arguments(node: ast.Call, signature: str) -> dict[str, ast.expr]:

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from transpiler.diagnostics import Declined
+from transpiler.read.keras.evaluate.data_objects import KNOWN
 from transpiler.rules.base import parse_signature
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.utilities import UTILITIES, Utility
@@ -24,6 +25,9 @@ class UtilityWriter:
         self.call_of = {n.func: n for n in calls}
 
     def write(self) -> None:
+        for call, (path, name, _) in self.writer.interpreter.data_calls.items():
+            if name not in KNOWN.get(path, (name,)) and call in self.scopes.scope and call not in self.writer.gone:
+                self.writer.declined[call] = Declined(TRAINING, f"{name}() of {path} is not translated")
         for node in self.scopes.statement:
             if not isinstance(node, (ast.Name, ast.Attribute)) or node in self.writer.gone:
                 continue

@@ -32,6 +32,11 @@ def data_set(name: str, signature: str = "", layout: bool = False) -> Utility:
     return Utility((f"keras.datasets.{name}.load_data",), f"load_{name}", signature=signature, layout=layout)
 
 
+def of_images(name: str, signature: str) -> Utility:
+    """A function on images and their files."""
+    return Utility((f"keras.utils.{name}", f"keras.preprocessing.image.{name}"), name, signature=signature, layout=True)
+
+
 ALL = (
     Utility(("keras.utils.to_categorical",), "to_categorical"),
     Utility(
@@ -54,6 +59,27 @@ ALL = (
         ("keras.datasets.reuters.get_word_index",), "reuters_word_index", signature="path='reuters_word_index.json'"
     ),
     Utility(("keras.datasets.reuters.get_label_names",), "reuters_label_names"),
+    Utility(
+        ("keras.preprocessing.text.Tokenizer",),
+        "Tokenizer",
+        signature="num_words=None, filters='', lower=True, split=' ', char_level=False, oov_token=None, analyzer=None",
+    ),
+    Utility(("keras.preprocessing.text.text_to_word_sequence",), "text_to_word_sequence"),
+    Utility(("keras.preprocessing.text.hashing_trick",), "hashing_trick"),
+    Utility(("keras.preprocessing.text.one_hot",), "hash_words"),
+    Utility(
+        ("keras.preprocessing.sequence.TimeseriesGenerator",),
+        "TimeseriesGenerator",
+        signature="data, targets, length, sampling_rate=1, stride=1, start_index=0, end_index=None, shuffle=False, "
+        "reverse=False, batch_size=128",
+    ),
+    Utility(("keras.preprocessing.sequence.skipgrams",), "skipgrams"),
+    Utility(("keras.preprocessing.sequence.make_sampling_table",), "make_sampling_table"),
+    Utility(("keras.utils.normalize",), "normalize"),
+    of_images("load_img", "path, color_mode='rgb', target_size=None, interpolation='nearest'"),
+    of_images("img_to_array", "img, dtype='float32'"),
+    of_images("array_to_img", "x, scale=True"),
+    of_images("save_img", "path, x, file_format=None, scale=True"),
     Utility(("keras.preprocessing.image.ImageDataGenerator",), function="ImageDataGenerator"),
     Utility(("tensorflow.random.set_seed", "tensorflow.set_random_seed"), function="torch.manual_seed"),
     Utility(("keras.utils.set_random_seed",), "set_random_seed"),

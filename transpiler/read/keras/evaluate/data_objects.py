@@ -14,6 +14,12 @@ MAKERS: Mapping[str, tuple[str, ...]] = {
     "keras.preprocessing.image.ImageDataGenerator": ("flow", "flow_from_directory"),
     "keras.preprocessing.text.Tokenizer": (),
 }
+KNOWN = {
+    "keras.preprocessing.text.Tokenizer": (
+        "fit_on_texts", "texts_to_sequences", "sequences_to_texts", "texts_to_matrix", "sequences_to_matrix",
+    ),
+}  # fmt: skip
+"""Classes → the methods that are translated. What is translated of generators of images depends on the file."""
 """Classes → their methods that return batches."""
 BATCHES = ("keras.preprocessing.sequence.TimeseriesGenerator",)
 """Classes that are batches themselves."""

@@ -12,12 +12,24 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.values import Function, Unknown
 from transpiler.rules.base import parse_signature
 
+FOLDER = (
+    "directory, labels='inferred', label_mode='int', class_names=None, color_mode='rgb', batch_size=32, "
+    "image_size=(256, 256), shuffle=True, seed=None, validation_split=None, subset=None, interpolation='bilinear'"
+)
+SERIES = (
+    "data, targets, sequence_length, sequence_stride=1, sampling_rate=1, batch_size=128, shuffle=False, seed=None, "
+    "start_index=None, end_index=None"
+)
 SOURCES = {
     "tensorflow.data.Dataset.from_tensor_slices": "tensors, name=None",
     "tensorflow.data.Dataset.from_generator": (
         "generator, output_types=None, output_shapes=None, args=None, output_signature=None, name=None"
     ),
     "tensorflow.data.Dataset.zip": "datasets, name=None",
+    "keras.utils.image_dataset_from_directory": FOLDER,
+    "keras.preprocessing.image_dataset_from_directory": FOLDER,
+    "keras.utils.timeseries_dataset_from_array": SERIES,
+    "keras.preprocessing.timeseries_dataset_from_array": SERIES,
 }
 """Functions that make pipelines, and their arguments."""
 SIGNATURES = {
@@ -64,7 +76,9 @@ class Pipeline(Unknown):
     @property
     def batched(self) -> bool:
         names = [name for name, _ in self.steps if name in ("batch", "unbatch")]
-        return bool(names) and names[-1] == "batch" or not names and any(p.batched for p in self.zipped)
+        if names:
+            return names[-1] == "batch"
+        return any(p.batched for p in self.zipped) or self.steps[0][1].get("batch_size") is not None
 
     @property
     def endless(self) -> bool:
@@ -108,6 +122,8 @@ class Pipelines:
             except TypeError:
                 return super().call_api(api, args, kwargs)  # type: ignore[misc]
             parts = given.get("datasets", ())
+            if "_from_" in name and not name.startswith("from_"):
+                return self.note_pipeline(loader(name, given), 2 if given.get("subset") == "both" else 0)
             if name != "zip":
                 known = {"structure": structure_of(given["tensors"])} if "tensors" in given else {}
                 return self.note_pipeline(Pipeline("a tf.data.Dataset", ((name, known),)))
@@ -130,11 +146,12 @@ class Pipelines:
         steps = (*function.pipeline.steps, (name, given))
         return self.note_pipeline(replace(function.pipeline, steps=steps, base=function.pipeline))
 
-    def note_pipeline(self, made: Pipeline) -> Pipeline:
+    def note_pipeline(self, made: Pipeline, several: int = 0) -> Pipeline | list[Pipeline]:
+        """Remembers which call made a pipeline, or several that are alike."""
         node = self.stack[-1][1] if self.stack else None
         if isinstance(node, ast.Call):
             self.pipelines[node] = made
-        return made
+        return [made] * several if several else made
 
     def note_mapped(self, function: Any) -> None:
         """Remembers a function that items go through, and those of the program that it calls."""
@@ -145,6 +162,13 @@ class Pipelines:
             scope = function.env.scope_of(node.id) if isinstance(node, ast.Name) else None
             if scope is not None:
                 self.note_mapped(scope.names[node.id])  # type: ignore[attr-defined]
+
+
+def loader(name: str, given: Mapping[str, Any]) -> Pipeline:
+    """What reads a folder or an array in batches."""
+    size = given.get("batch_size", True)
+    shuffled = given.get("shuffle", "image" in name)
+    return Pipeline("a tf.data.Dataset", ((name, {"batch_size": size, "shuffled": shuffled}),))
 
 
 def structure_of(value: Any) -> Any:
