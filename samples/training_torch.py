@@ -1,9 +1,11 @@
 """Trains a small convolutional network on the digits of MNIST."""
 
-import numpy as np
 import copy
 import math
 import os
+from urllib.parse import urljoin
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,20 +31,21 @@ class Adam(torch.optim.Adam):
         return super().step(closure)
 
 
-def cached_file(name: str) -> str:
-    """The path of a file in Keras's cache, fetched from where Keras fetches it."""
+def cached_file(name: str, url: str, sha256: str | None = None) -> str:
+    """The path of a file in Keras's cache, fetched if it is not there."""
     home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
     path = os.path.join(home, "datasets", name)
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        url = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-        torch.hub.download_url_to_file(url + name, path)
+        url = urljoin("https://storage.googleapis.com/tensorflow/tf-keras-datasets/", url)
+        torch.hub.download_url_to_file(url, path, hash_prefix=sha256)
     return path
 
 
 def load_mnist(path="mnist.npz"):
     """Digits of 28 x 28 pixels: (images, labels) to train with, and to test with."""
-    with np.load(cached_file(path)) as data:
+    sha256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+    with np.load(cached_file(path, "mnist.npz", sha256)) as data:
         train = data["x_train"], data["y_train"]
         return train, (data["x_test"], data["y_test"])
 

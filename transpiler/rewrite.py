@@ -103,7 +103,7 @@ class Rewriter:
         self.options, self.only_entries = options, only_entries
         self.memory, self.printed, self.done = memory, printed, done
         self.project = project
-        self.untrained: dict[ast.Call, Declined] = {}
+        self.untrained: dict[ast.expr, Declined] = {}
         """Calls on models that belong to training and are not translated, and why."""
         self.training: list[tuple[Model, TrainingPlan]] = []
         """Models, and how the result trains them."""
@@ -539,9 +539,9 @@ class Rewriter:
             if is_alias(statement, names, self.memory.visited) or self.is_part(statement, names):
                 edit.removed.add(statement)
                 continue
-            if not (used_identifiers(statement) - stored_names(statement)) & keras_names and not imports_framework(
-                statement
-            ):
+            untrained = any(n in self.untrained for n in nodes(statement))
+            uses = (used_identifiers(statement) - stored_names(statement)) & keras_names
+            if not uses and not untrained and not imports_framework(statement):
                 continue
             plain = without_decorators(statement, source)
             if plain and not any(
@@ -582,9 +582,13 @@ class Rewriter:
                 edit.removed.add(statement)
             return
         known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
+        untrained = next((self.untrained[n] for n in nodes(statement) if n in self.untrained), None)
         span = source.span(statement)
         if isinstance(known, Declined):
             finding = known.finding()
+        elif untrained is not None:
+            advice = "Translate it by hand."
+            finding = Finding(untrained.code, Severity.ERROR, untrained.message, advice, span, excerpt(span))
         else:
             name = getattr(statement, "name", "")
             what = (

@@ -203,7 +203,7 @@ class CompileWriter:
                 raise Declined(TRAINING, f"two models measure different things as {name}")
             file.functions[name] = text
         file.takes("import lightning as L", "L")
-        file.takes("import torchmetrics", "torchmetrics")
+        file.takes("", "torchmetrics")
 
     def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
         """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""

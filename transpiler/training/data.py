@@ -9,11 +9,14 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of
+from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.values import Generator, Instance
 from transpiler.rules.training.base import TRAINING, WHOLE_NUMBERS
+from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.trainer import Trainer
 
 DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
@@ -39,6 +42,8 @@ class DataWriter:
     weighted: bool
     function: Callable[..., str]
     takes: Callable[..., None]
+    pipelines: PipelineWriter
+    generation: str
     input_names: Sequence[str] = ()
     """What the program calls the inputs; "" for none."""
 
@@ -94,17 +99,18 @@ class DataWriter:
             raise Declined(TRAINING, "weights of samples beside batches are not translated")
         to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
         if isinstance(value, Pipeline):
-            if steps or not value.batched or not value.known or len(self.inputs) + len(self.targets) > 2:
-                raise Declined(TRAINING, "this tf.data.Dataset is not translated")
-            return Stream([], f"map({to_tensors}, {ast.unparse(node)})")
-        if isinstance(value, Instance):
-            if steps:
+            return self.pipeline(name, node, value, steps, names, keeps, to_tensors)
+        if isinstance(value, (Instance, Batches)):
+            if steps and self.generation != KERAS3:
                 raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")
             self.takes("torch.utils.data", "DataLoader")
             source = ast.unparse(node)
             mixed = ", shuffle=True" if shuffle else ""
             loader = f"DataLoader({source}, batch_size=None{mixed}, collate_fn={to_tensors})"
-            end = [f"{source}.on_epoch_end()"] if value.cls.lookup("on_epoch_end") is not None and shuffle else []
+            turns = isinstance(value, Batches) or value.cls.lookup("on_epoch_end") is not None
+            end = [f"{source}.on_epoch_end()"] if turns and shuffle else []
+            if steps:
+                loader = f"{self.pipelines.needs('Steps')}({loader}, {steps})"
             if keeps:
                 return Stream([], loader)
             variable = names.take(name)
@@ -120,6 +126,31 @@ class DataWriter:
         self.takes("itertools", "islice")
         stream.epoch = f"map({to_tensors}, islice({stream.epoch}, {steps}))"
         return stream
+
+    def pipeline(
+        self, name: str, node: ast.expr, value: Pipeline, steps: str, names: Names, keeps: bool, to_tensors: str
+    ) -> Stream:
+        """The batches of a `tf.data.Dataset`; an endless one goes on from epoch to epoch."""
+        if not value.batched or not value.known or bool(steps) != value.endless:
+            raise Declined(
+                TRAINING, "a tf.data.Dataset that is not batched, or not counted by its steps, is not translated"
+            )
+        several = [n for n in (len(self.inputs), len(self.targets)) if n > 1]
+        wanted = tuple(None if n == 1 else (None,) * n for n in (len(self.inputs), len(self.targets)))
+        if several and value.structure != wanted:
+            raise Declined(
+                TRAINING,
+                "a tf.data.Dataset for several inputs or outputs is not translated unless it is made of tuples",
+            )
+        self.pipelines.check(value)
+        if not value.endless:
+            return Stream([], f"map({to_tensors}, {self.pipelines.text(node)})")
+        self.takes("itertools", "islice")
+        made = f"iter({self.pipelines.text(node)})"
+        if keeps:
+            return Stream([], f"map({to_tensors}, islice({made}, {steps}))")
+        variable = names.take(name)
+        return Stream([f"{variable} = {made}"], f"map({to_tensors}, islice({variable}, {steps}))")
 
 
 def class_weights(node: ast.expr | None, data: DataWriter) -> str:

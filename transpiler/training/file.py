@@ -12,19 +12,22 @@ from typing import Any
 from transpiler.diagnostics import Declined, Finding, Severity, Span, excerpt
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import Layer
+from transpiler.ir.model import ApiValue, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.training_calls import Toggle
 from transpiler.read.keras.evaluate.values import Model
+from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
 from transpiler.training.edits import edited
+from transpiler.training.map_functions import MapFunction, changed_functions
+from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
 from transpiler.training.source import Scopes
 from transpiler.training.trainer import Functions
@@ -62,7 +65,7 @@ class FileTraining:
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
         """Texts of functions that the file needs → their names."""
-        self.declined: dict[ast.Call, Declined] = {}
+        self.declined: dict[ast.expr, Declined] = {}
         """Calls that are not translated, and why."""
         self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
         """Expressions that are replaced, by their statements."""
@@ -82,6 +85,9 @@ class FileTraining:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
+        made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
+        first = interpreter.image_data_format != "channels_last"
+        self.pipelines = PipelineWriter(made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, first)
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 
@@ -125,6 +131,12 @@ class FileTraining:
             s: [o for o in self.edits if o is not s and s in nodes(o)] for s in (*self.edits, *self.edit.replaced)
         }
         for statement, edits in self.edits.items():
+            if statement in self.edit.replaced:  # by a text that has these expressions as they were
+                for node, new in edits.items():
+                    old = re.escape(ast.unparse(node))
+                    text = re.sub(rf"(?<![\w.]){old}(?!\w)", new.replace("\\", r"\\"), self.edit.replaced[statement])
+                    self.edit.replaced[statement] = text
+                continue
             if around[statement]:
                 continue
             inside = [s for s, outer in around.items() if statement in outer]
@@ -166,6 +178,21 @@ class FileTraining:
                 raise Declined(TRAINING, f"the file has a {name} of its own")
             self.edit.libraries[name] = module
 
+    def need_helper(self, helper: str) -> str:
+        """Notes a helper; the name that it has in this file."""
+        if helper not in self.edit.helpers and helper in self.scopes.names_at(self.source.tree.body[0]):
+            self.edit.other_names.setdefault(helper, self.names.take(f"{helper}_"))
+        self.edit.needs([helper])
+        return self.edit.other_names.get(helper, helper)
+
+    def place_mapped(self, changed: MapFunction) -> None:
+        """Puts the new texts of functions that items of pipelines go through where they stand."""
+        mapped = {f.node for f in self.interpreter.mapped.values()}
+        for function, text in changed_functions(changed, self.source, mapped, self.scopes):
+            if self.edit.replaced.get(function, text) != text:
+                raise Declined(TRAINING, f"{function.name}() means different things each time it is given to map()")
+            self.edit.replaced[function] = text
+
     def statement_of(self, node: ast.Call) -> ast.stmt:
         return self.scopes.statement[node]
 
@@ -191,6 +218,17 @@ class FileTraining:
             for other, statement in self.scopes.statement.items():
                 if isinstance(other, ast.Constant) and other.value == old and other not in self.gone:
                     self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
+
+    def path_of(self, node: ast.AST) -> str:
+        """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
+        if isinstance(node, ast.Name):
+            scope = self.scopes.scope[node]
+            value = self.names_of_file.get(node.id)
+            hidden = scope is not None and (scope, node.id) in self.scopes.bound
+            return value.path if isinstance(value, ApiValue) and not hidden else ""
+        if isinstance(node, ast.Attribute):
+            return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
+        return ""
 
     def body_of(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements beside a statement."""

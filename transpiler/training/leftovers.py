@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import ApiObject, ApiValue
+from transpiler.ir.model import ApiObject
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
-from transpiler.read.keras.names import canonical
-from transpiler.rules.training.utilities import UTILITIES
 from transpiler.training.file import FileTraining
-from transpiler.training.pipelines import pipeline_text
+from transpiler.training.image_generators import ImageGenerators
+from transpiler.training.utilities import UtilityWriter
 
 
 def write_leftovers(file: FileTraining) -> None:
@@ -20,19 +19,20 @@ def write_leftovers(file: FileTraining) -> None:
     write_pipelines(file)
     drop_toggles(file)
     drop_arguments(file)
-    write_utilities(file)
+    ImageGenerators(file).write()
+    UtilityWriter(file).write()
 
 
 def write_pipelines(file: FileTraining) -> None:
     """Pipelines of `tf.data`, in code that stays."""
-    made = {n: p for n, p in file.interpreter.pipelines.items() if n in file.scopes.scope and n not in file.gone}
+    made = file.pipelines.pipelines
     inner = {n.func.value for n in made if isinstance(n.func, ast.Attribute)}
     for node in made:
-        if node in inner:
-            continue
         statement = file.statement_of(node)
+        if node in inner or statement in file.trained:
+            continue
         try:
-            text = pipeline_text(node, made, file.takes)
+            text = file.pipelines.text(node)
         except Declined as declined:
             file.declined[node] = declined
             continue
@@ -84,36 +84,6 @@ def drop_arguments(file: FileTraining) -> None:
         changed = bool(candidates.keys() & read)
         candidates = {n: s for n, s in candidates.items() if n not in read}
     file.edit.removed |= set(candidates.values())
-
-
-def write_utilities(file: FileTraining) -> None:
-    """Functions of Keras on data, in code that stays."""
-    for node in file.scopes.statement:
-        if not isinstance(node, (ast.Name, ast.Attribute)) or node in file.gone:
-            continue
-        path = path_of(file, node)
-        utility = UTILITIES.get(path)
-        if utility is None or isinstance(node.ctx, ast.Store):
-            continue
-        if utility.drops and node not in getattr(file.scopes.statement[node], "bases", ()):
-            continue
-        file.edits.setdefault(file.scopes.statement[node], {})[node] = utility.helper or utility.function
-        for name, module in utility.libraries.items():
-            file.takes(module, name)
-        file.edit.dropped_names.add(path.rpartition(".")[2])
-        file.edit.needs([utility.helper] if utility.helper else [])
-
-
-def path_of(file: FileTraining, node: ast.AST) -> str:
-    """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
-    if isinstance(node, ast.Name):
-        scope = file.scopes.scope[node]
-        value = file.names_of_file.get(node.id)
-        hidden = scope is not None and (scope, node.id) in file.scopes.bound
-        return value.path if isinstance(value, ApiValue) and not hidden else ""
-    if isinstance(node, ast.Attribute):
-        return canonical(f"{path}.{node.attr}") if (path := path_of(file, node.value)) else ""
-    return ""
 
 
 def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:

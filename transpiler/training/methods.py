@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from transpiler.diagnostics import Declined
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.data_objects import Batches
+from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
@@ -152,7 +154,10 @@ class MethodWriter:
     def data_of(self, training: Training) -> DataWriter:
         inputs = tensors(training.trainer.compiled.model.inputs)
         names = [self.file.interpreter.input_names.get(x, "") for x in inputs]
-        return DataWriter(training.trainer, training.weighted, self.file.function, self.file.takes, names)
+        file = self.file
+        return DataWriter(
+            training.trainer, training.weighted, file.function, file.takes, file.pipelines, file.generation, names
+        )
 
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None
@@ -183,7 +188,14 @@ class MethodWriter:
             raise Declined(TRAINING, "this predict() is not translated")
         if len(xs) != 1 or len(ys) != 1:
             raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
-        name = self.file.function("predict", dtype=DTYPES.get(xs[0].type.dtype, "torch.float32"))
+        file, receiver = self.file, self.file.receiver_of(evaluation.node)
+        dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
+        value = evaluation.arguments.get("x")
+        if isinstance(value, (Batches, Pipeline)):
+            name = file.function("predict_batches", dtype=dtype)
+            file.replace_expression(evaluation.node, f"{name}({receiver}, {self.batches_of(value, arguments['x'])})")
+            return
+        name = file.function("predict", dtype=dtype)
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
@@ -191,6 +203,18 @@ class MethodWriter:
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
+
+    def batches_of(self, value: Batches | Pipeline, node: ast.expr) -> str:
+        """Batches of inputs alone."""
+        if isinstance(value, Batches):
+            self.file.takes("torch.utils.data", "DataLoader")
+            return f"DataLoader({ast.unparse(node)}, batch_size=None)"
+        if not value.batched or not value.known or value.endless:
+            raise Declined(
+                TRAINING, "predict() of a tf.data.Dataset without batches or without an end is not translated"
+            )
+        self.file.pipelines.check(value)
+        return self.file.pipelines.text(node)
 
     def write_train_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
         """One step, as an epoch of one batch."""

@@ -15,6 +15,7 @@ from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
@@ -64,13 +65,14 @@ class Activation:
     """The calls of this kind that it made in turn."""
 
 
-class Recorder(TrainingCalls, Pipelines, Tapes, KerasInterpreter):
+class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         super().__init__(loader, generation, findings)
         self.begin_training()
         self.begin_pipelines()
+        self.begin_data()
         self.begin_tapes()
         self.activations: list[Activation] = []
         self.rewritten: dict[ast.Call, str] = {}
@@ -334,8 +336,8 @@ class Program:
         found: list[Function | Class] = []
         for name, value in self.evaluate().names.items():
             own = isinstance(value, (Function, Class)) and value.env.module is self.source and value.name == name
-            taped = own and value.node in self.interpreter.taped
-            if own and not taped and (isinstance(value, Function) or keras_base(value) is not None):
+            data = own and (value.node in self.interpreter.taped or value.node in self.interpreter.mapped)
+            if own and not data and (isinstance(value, Function) or keras_base(value) is not None):
                 found.append(value)
         return found
 

@@ -10,11 +10,16 @@ from transpiler.resources import template_dir
 from transpiler.write.torch.layout import render
 
 _NEEDS = re.compile(r"\{#\s*needs:\s*([\w, ]+)#\}\s*")
+_IMPORTS = re.compile(r"\{#\s*imports:\s*([\w., ]+)#\}\s*")
+
+
+def _source(name: str) -> str:
+    return (template_dir() / "torch" / "helpers" / f"{name}.py.j2").read_text(encoding="utf-8")
 
 
 @functools.cache
 def _helper(name: str) -> tuple[str, tuple[str, ...]]:
-    text = (template_dir() / "torch" / "helpers" / f"{name}.py.j2").read_text(encoding="utf-8")
+    text = _source(name)
     needs = tuple(n.strip() for m in _NEEDS.finditer(text) for n in m.group(1).split(","))
     return render(f"helpers/{name}").strip(), needs
 
@@ -27,6 +32,17 @@ def helper_texts(names: Iterable[str]) -> list[str]:
 def helper_names(names: Iterable[str]) -> list[str]:
     """The names of helpers and of those that they need."""
     return list(_with_needed(names))
+
+
+def helper_imports(names: Iterable[str]) -> dict[str, str]:
+    """What helpers import by themselves: name → the module it comes from, "" for a module itself."""
+    found: dict[str, str] = {}
+    for name in _with_needed(names):
+        for listed in _IMPORTS.findall(_source(name)):
+            for path in listed.split(","):
+                module, _, leaf = path.strip().rpartition(".")
+                found[leaf] = module
+    return found
 
 
 def _with_needed(names: Iterable[str]) -> dict[str, str]:

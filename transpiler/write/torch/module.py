@@ -13,7 +13,7 @@ from typing import Any
 
 from transpiler.ir.trees import nodes
 from transpiler.write.torch.check import undefined_names
-from transpiler.write.torch.helpers import helper_texts
+from transpiler.write.torch.helpers import helper_imports, helper_texts
 from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.known import without_known_tests
 from transpiler.write.torch.repeats import with_kept_tests, without_repeats
@@ -55,14 +55,23 @@ class FileEdit:
     """What the text reads and nothing in it binds: a star import does."""
     exported: dict[str, list[str]] = field(default_factory=dict)
     """Names that the file only imports for others → what they are called now."""
+    other_names: dict[str, str] = field(default_factory=dict)
+    """Helpers → what they are called here, where the file has something else of their names."""
     libraries: dict[str, str] = field(default_factory=dict)
-    """Names that the new text takes from libraries besides torch itself → their modules, or their import lines."""
+    """Names that the new text takes from libraries besides torch itself → their modules ("" for a module), or their import lines."""
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
     def needs(self, helpers: Iterable[str]) -> None:
         """Notes helpers, each once."""
         self.helpers += [h for h in dict.fromkeys(helpers) if h not in self.helpers]
+
+    def helper_texts(self) -> list[str]:
+        """The texts of the helpers, by the names that they have here."""
+        texts = helper_texts(self.helpers)
+        for name, other in self.other_names.items():
+            texts = [re.sub(rf"\b{name}(?=\()", other, text) for text in texts]
+        return texts
 
     def apply(self) -> str:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
@@ -78,7 +87,7 @@ class FileEdit:
         new_texts = formatted({n: self.new_text(n) for n in nodes})
         for node in nodes:
             start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
-            above = [*helper_texts(self.helpers), *format_all(self.preamble)] if start == first else []
+            above = [*self.helper_texts(), *format_all(self.preamble)] if start == first else []
             if node in self.removed or node in self.before or above:
                 while start > 1 and lines[start - 2].startswith("#"):
                     start -= 1
@@ -167,7 +176,8 @@ class FileEdit:
             text = without_empty_blocks(text)
             tree, edits = ast.parse(text), []
         new = [f"{start} import {', '.join(names)}" for start, names in own.items()]
-        return insert_imports(text, [*torch_imports(needed, self.libraries), *new], tree, edits)
+        libraries = {**self.libraries, **helper_imports(self.helpers)}
+        return insert_imports(text, [*torch_imports(needed, libraries), *new], tree, edits)
 
     def own_imports(self, used: set[str]) -> dict[str, list[str]]:
         """What the text uses from other files of the project: `from .blocks` → names."""
@@ -343,41 +353,47 @@ def _idle(statement: ast.stmt) -> bool:
 STANDARD = ("copy", "csv", "functools", "json", "math", "os", "random", "warnings")
 """Modules of Python's library that are imported where they are used."""
 
+USUAL = {"np": "import numpy as np", "torch": "import torch", "F": "import torch.nn.functional as F"}
+"""Names that stand for modules in the result."""
+
 TORCH_NAMES = (*STANDARD, "np", "torch", "F", "Tensor", "nn")
 """What is imported where it is used."""
 
 
 def torch_imports(used: set[str], libraries: Mapping[str, str] | None = None) -> list[str]:
-    """The import lines for the names in use of Python's library, of torch, and of other `libraries`: name → module."""
+    """The import lines for the names in use of Python's library, of torch, and of other `libraries`, in order."""
     others = library_imports(libraries or {}, used)
-    standard = [t for m, t in others.items() if m.partition(".")[0] in sys.stdlib_module_names]
-    found = [*(f"import {name}" for name in STANDARD if name in used), *standard]
-    if "np" in used:
-        found.append("import numpy as np")
-    if "torch" in used:
-        found.append("import torch")
-    if "F" in used:
-        found.append("import torch.nn.functional as F")
+    whole = {f"import {n}" for n in STANDARD if n in used} | {t for t in others if t.startswith("import ")}
     names = [n for n in ("Tensor", "nn") if n in used]
-    if names:
-        found.append(f"from torch import {', '.join(names)}")
-    return [*found, *(t for t in others.values() if t not in standard)]
+    whole |= {text for name, text in USUAL.items() if name in used}
+    return [
+        *sorted(t for t in whole if is_standard(t)),
+        *(t for t in others if t not in whole and is_standard(t)),
+        *sorted(t for t in whole if not is_standard(t)),
+        *([f"from torch import {', '.join(names)}"] if names else []),
+        *(t for t in others if t not in whole and not is_standard(t)),
+    ]
 
 
-def library_imports(libraries: Mapping[str, str], used: set[str]) -> dict[str, str]:
-    """The import lines for names of libraries, by module."""
+def library_imports(libraries: Mapping[str, str], used: set[str]) -> list[str]:
+    """The import lines for names in use of libraries: name → its module, "" for a module, or the whole line."""
     names: dict[str, list[str]] = {}
     for name, module in libraries.items():
         if name in used:
-            names.setdefault(module, []).append(name)
-    return {
-        m: m if m.startswith("import ") else f"from {m} import {', '.join(sorted(found))}"
+            names.setdefault(module or f"import {name}", []).append(name)
+    return [
+        m if m.startswith("import ") else f"from {m} import {', '.join(sorted(found))}"
         for m, found in sorted(names.items())
-    }
+    ]
+
+
+def is_standard(line: str) -> bool:
+    """Whether an import line names a module of Python's library."""
+    return line.split()[1].partition(".")[0] in sys.stdlib_module_names
 
 
 def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[Edit]) -> str:
-    """Adds import lines where a file's imports stand: after the docstring and `__future__`.
+    """Adds import lines where a file's imports stand, those of Python's library above others.
 
     `tree` is the text's before the `edits` of its top-level imports.
     """
@@ -391,11 +407,25 @@ def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[
     body = list(tree.body)
     if ast.get_docstring(tree, clean=False) is not None:
         line = body.pop(0).end_lineno or 0
-    for statement in itertools.takewhile(lambda s: s in top, body):
-        if edited.get(statement.lineno) != []:
-            line = statement.end_lineno or 0
-    line += sum(len(new) - (end - start + 1) for start, end, new in edits if end <= line)
-    lines = text.splitlines()
+    block = [s for s in itertools.takewhile(lambda s: s in top, body) if edited.get(s.lineno) != []]
+    line = (block[-1].end_lineno or 0) if block else line
+
+    def shifted(line: int) -> int:
+        return line + sum(len(new) - (end - start + 1) for start, end, new in edits if end <= line)
+
+    line, lines = shifted(line), text.splitlines()
+    standard = [i for i in imports if is_standard(i)]
+    first = next((s for s in block if not is_standard(ast.unparse(s))), None)
+    if standard and first is not None:
+        place = start = shifted(first.lineno - 1)
+        while place and not lines[place - 1].strip():
+            place -= 1
+        behind = place > 0 and lines[place - 1].startswith(("import ", "from "))
+        new = standard if behind else [*standard, ""]
+        place = place if behind else start
+        lines[place:place] = new
+        line += len(new)
+        imports = [i for i in imports if i not in standard]
     if line == 0:  # below a comment at the head of the file
         while line < len(lines) and (lines[line].startswith("#") or not lines[line].strip()):
             line += 1

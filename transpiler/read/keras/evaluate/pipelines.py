@@ -8,10 +8,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.ir.model import ApiValue
-from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.values import Function, Unknown
 from transpiler.rules.base import parse_signature
 
-SOURCE = "tensorflow.data.Dataset.from_tensor_slices"
+FOLDER = (
+    "directory, labels='inferred', label_mode='int', class_names=None, color_mode='rgb', batch_size=32, "
+    "image_size=(256, 256), shuffle=True, seed=None, validation_split=None, subset=None, interpolation='bilinear'"
+)
+SERIES = (
+    "data, targets, sequence_length, sequence_stride=1, sampling_rate=1, batch_size=128, shuffle=False, seed=None, "
+    "start_index=None, end_index=None"
+)
+SOURCES = {
+    "tensorflow.data.Dataset.from_tensor_slices": "tensors, name=None",
+    "tensorflow.data.Dataset.from_generator": (
+        "generator, output_types=None, output_shapes=None, args=None, output_signature=None, name=None"
+    ),
+    "tensorflow.data.Dataset.zip": "datasets, name=None",
+    "keras.utils.image_dataset_from_directory": FOLDER,
+    "keras.preprocessing.image_dataset_from_directory": FOLDER,
+    "keras.utils.timeseries_dataset_from_array": SERIES,
+    "keras.preprocessing.timeseries_dataset_from_array": SERIES,
+}
+"""Functions that make pipelines, and their arguments."""
 SIGNATURES = {
     "shuffle": "buffer_size, seed=None, reshuffle_each_iteration=True, name=None",
     "batch": "batch_size, drop_remainder=False, num_parallel_calls=None, deterministic=None, name=None",
@@ -19,24 +39,53 @@ SIGNATURES = {
     "cache": "filename='', name=None",
     "take": "count, name=None",
     "skip": "count, name=None",
+    "repeat": "count=None, name=None",
+    "unbatch": "name=None",
+    "with_options": "options, name=None",
+    "map": "map_func, num_parallel_calls=None, deterministic=None, synchronous=None, use_unbounded_threadpool=False, "
+    "name=None",
 }
 """The methods that are translated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pipeline(Unknown):
-    """A `tf.data.Dataset`, and the steps it was made by, `from_tensor_slices` first."""
+    """A `tf.data.Dataset`, and the steps it was made by, the one that starts it first."""
 
     steps: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    base: Pipeline | None = None
+    """The pipeline that its last step was done to."""
 
     @property
     def known(self) -> bool:
         """Whether all of its steps are translated."""
-        return all(name in SIGNATURES for name, _ in self.steps[1:])
+        return all(name in SIGNATURES for name, _ in self.steps[1:]) and all(p.known for p in self.zipped)
+
+    @property
+    def structure(self) -> Any:
+        """Tuples of what its items are made of: None for an array; "" where that is not known."""
+        name, given = self.steps[0]
+        changed = any(step in ("map", "") for step, _ in self.steps)
+        return given.get("structure", "") if not changed else ""
+
+    @property
+    def zipped(self) -> tuple[Pipeline, ...]:
+        """The pipelines whose items it puts together."""
+        return self.steps[0][1].get("parts", ()) if self.steps else ()
 
     @property
     def batched(self) -> bool:
-        return any(name == "batch" for name, _ in self.steps)
+        names = [name for name, _ in self.steps if name in ("batch", "unbatch")]
+        if names:
+            return names[-1] == "batch"
+        return any(p.batched for p in self.zipped) or self.steps[0][1].get("batch_size") is not None
+
+    @property
+    def endless(self) -> bool:
+        """Whether it goes on for ever."""
+        repeats = [given.get("count") in (None, -1) for name, given in self.steps if name == "repeat"]
+        taken = self.steps and self.steps[-1][0] == "take"
+        return not taken and (any(repeats) or bool(self.zipped) and all(p.endless for p in self.zipped))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +104,8 @@ class Pipelines:
     def begin_pipelines(self) -> None:
         self.pipelines: dict[ast.Call, Pipeline] = {}
         """Calls that make pipelines → what they make."""
+        self.mapped: dict[ast.AST, Function] = {}
+        """Functions of the program that pipelines send their items through, and those that these call."""
 
     def getattr(self, value: Any, name: str) -> Any:
         if isinstance(value, Pipeline):
@@ -62,8 +113,22 @@ class Pipelines:
         return super().getattr(value, name)  # type: ignore[misc]
 
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if api.path == SOURCE and len(args) == 1 and not kwargs:
-            return self.note_pipeline(Pipeline("a tf.data.Dataset", (("from_tensor_slices", {}),)))
+        if api.path in SOURCES:
+            name = api.path.rpartition(".")[2]
+            if name == "zip" and len(args) > 1 and not kwargs:
+                args = [tuple(args)]
+            try:
+                given = dict(parse_signature(SOURCES[api.path]).bind(*args, **kwargs).arguments)
+            except TypeError:
+                return super().call_api(api, args, kwargs)  # type: ignore[misc]
+            parts = given.get("datasets", ())
+            if "_from_" in name and not name.startswith("from_"):
+                return self.note_pipeline(loader(name, given), 2 if given.get("subset") == "both" else 0)
+            if name != "zip":
+                known = {"structure": structure_of(given["tensors"])} if "tensors" in given else {}
+                return self.note_pipeline(Pipeline("a tf.data.Dataset", ((name, known),)))
+            if isinstance(parts, (list, tuple)) and all(isinstance(p, Pipeline) for p in parts):
+                return self.note_pipeline(Pipeline("a tf.data.Dataset", ((name, {"parts": tuple(parts)}),)))
         return super().call_api(api, args, kwargs)  # type: ignore[misc]
 
     def call_unknown(self, function: Unknown, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -76,11 +141,36 @@ class Pipelines:
                 given = dict(parse_signature(SIGNATURES[name]).bind(*args, **kwargs).arguments)
             except TypeError:
                 name = ""
+        if name == "map":
+            self.note_mapped(given.get("map_func"))
         steps = (*function.pipeline.steps, (name, given))
-        return self.note_pipeline(replace(function.pipeline, steps=steps))
+        return self.note_pipeline(replace(function.pipeline, steps=steps, base=function.pipeline))
 
-    def note_pipeline(self, made: Pipeline) -> Pipeline:
+    def note_pipeline(self, made: Pipeline, several: int = 0) -> Pipeline | list[Pipeline]:
+        """Remembers which call made a pipeline, or several that are alike."""
         node = self.stack[-1][1] if self.stack else None
         if isinstance(node, ast.Call):
             self.pipelines[node] = made
-        return made
+        return [made] * several if several else made
+
+    def note_mapped(self, function: Any) -> None:
+        """Remembers a function that items go through, and those of the program that it calls."""
+        if not isinstance(function, Function) or function.node in self.mapped:
+            return
+        self.mapped[function.node] = function
+        for node in nodes(function.node):
+            scope = function.env.scope_of(node.id) if isinstance(node, ast.Name) else None
+            if scope is not None:
+                self.note_mapped(scope.names[node.id])  # type: ignore[attr-defined]
+
+
+def loader(name: str, given: Mapping[str, Any]) -> Pipeline:
+    """What reads a folder or an array in batches."""
+    size = given.get("batch_size", True)
+    shuffled = given.get("shuffle", "image" in name)
+    return Pipeline("a tf.data.Dataset", ((name, {"batch_size": size, "shuffled": shuffled}),))
+
+
+def structure_of(value: Any) -> Any:
+    """Tuples of arrays as tuples of None."""
+    return tuple(structure_of(v) for v in value) if isinstance(value, tuple) else None
