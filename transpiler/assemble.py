@@ -15,6 +15,7 @@ from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
 from transpiler.lone_parts import LoneParts
+from transpiler.options import Options
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
@@ -53,12 +54,12 @@ class Assembly:
         self,
         program: Program,
         findings: Findings,
-        allow_partial: bool,
+        options: Options,
         only_entries: bool,
         inputs: Sequence[TensorType] = (),
     ) -> None:
         self.program, self.findings = program, findings
-        self.allow_partial, self.only_entries = allow_partial, only_entries
+        self.options, self.only_entries = options, only_entries
         self.inputs = list(inputs)
         """The inputs of models that do not declare theirs."""
         self.memory = Memory()
@@ -589,7 +590,7 @@ class Assembly:
         rewriter = Rewriter(
             self.program,
             self.findings,
-            self.allow_partial,
+            self.options,
             self.only_entries,
             self.memory,
             self.settler.printed,

@@ -16,6 +16,7 @@ import click
 
 from transpiler import __version__
 from transpiler.config import GENERATIONS
+from transpiler.options import TRAINERS
 from transpiler.report.run import COULD_NOT
 
 INTERRUPTED = 130
@@ -51,6 +52,9 @@ def reading_options(command: Callable[..., int]) -> Callable[..., int]:
             multiple=True,
             metavar="N,…",
             help="An input of a model that declares none, without batch: 28,28,1. Repeat.",
+        ),
+        click.option(
+            "--trainer", type=click.Choice(TRAINERS), help="What the training becomes (default: plain loops)."
         ),
         click.option("--path", "roots", multiple=True, metavar="DIR", help="Look for imports here as well. Repeat."),
     ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from transpiler.options import PLAIN, TRAINERS
+
 GENERATIONS = ("auto", "keras3", "tf_keras")
 """What `keras` may be: which Keras the source was written for."""
 
@@ -24,6 +26,7 @@ class Config:
     """Import roots; in the file relative to its own folder."""
     setup: str = ""
     allow_partial: bool = False
+    trainer: str = PLAIN
 
 
 def load_config(start: Path) -> Config:
@@ -73,6 +76,8 @@ def _checked(file: Path, key: str, value: Any) -> Any:
 
     if key == "keras":
         expect(value in GENERATIONS, "one of " + ", ".join(GENERATIONS))
+    elif key == "trainer":
+        expect(value in TRAINERS, "one of " + ", ".join(TRAINERS))
     elif key == "path":
         expect(isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of folders")
         return tuple(file.parent / v for v in value)

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "K2T404": "training-flag",
     "K2T405": "call-left-out",
     "K2T501": "near-equal",
+    "K2T502": "plain-loop",
     "K2T601": "original-fails",
     "K2T602": "result-fails",
     "K2T603": "time-limit",

@@ -13,6 +13,7 @@ from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span
 from transpiler.files import read_source
 from transpiler.ir.conversion import Conversion, ConvertedModule, EntryPlan, WeightUnit
 from transpiler.ir.model import AUTO
+from transpiler.options import PLAIN, Options
 
 if TYPE_CHECKING:
     from transpiler.read.keras.program import Program
@@ -27,6 +28,7 @@ def convert_file(
     roots: Sequence[Path] = (),
     generation: str = AUTO,
     allow_partial: bool = False,
+    trainer: str = PLAIN,
     shapes: Sequence[tuple[int | None, ...]] = (),
     ids: bool = False,
 ) -> Conversion:
@@ -36,7 +38,7 @@ def convert_file(
     need is converted; without, every model-building function that can be called with its defaults and every
     module-level model is. The first of `Conversion.modules` is the file itself.
 
-    `shapes` (batch first) are those of the inputs of models that do not declare any; with `ids` they are integers.
+    `trainer` says what the training becomes, one of `options.TRAINERS`. `shapes` (batch first) are those of the inputs of models that do not declare any; with `ids` they are integers.
 
     Raises Declined for a file that cannot be read or parsed.
     """
@@ -55,7 +57,7 @@ def convert_file(
         note = Finding("K2T003", Severity.NOTE, message, "", Span(str(path), 1))
         return Conversion([ConvertedModule(name, path, program.source.text, False)], [], [note])
     inputs = [TensorType(tuple(s), "int32" if ids else "float32") for s in shapes]
-    assembly = Assembly(program, findings, allow_partial, bool(entries), inputs)
+    assembly = Assembly(program, findings, Options(allow_partial, trainer), bool(entries), inputs)
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     modules = assembly.write()
@@ -70,6 +72,7 @@ def convert_project(
     roots: Sequence[Path] = (),
     generation: str = AUTO,
     allow_partial: bool = False,
+    trainer: str = PLAIN,
 ) -> Conversion:
     """Converts files that belong together: each class stands in the file of its function, and others import it.
 
@@ -102,7 +105,7 @@ def convert_project(
             findings.add(declined.finding())
     if program is None:
         return Conversion([], [], findings.items)
-    assembly = Assembly(program, findings, allow_partial, False)
+    assembly = Assembly(program, findings, Options(allow_partial, trainer), False)
     program.run_setup(setup)
     plans = assembly.plan_project(programs)
     modules = assembly.write()

@@ -22,6 +22,7 @@ from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
+from transpiler.options import Options
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
@@ -33,8 +34,9 @@ from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
+from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
-from transpiler.training.writer import TrainingWriter
+from transpiler.training.writer import write_training
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
@@ -90,7 +92,7 @@ class Rewriter:
         self,
         program: Program,
         findings: Findings,
-        allow_partial: bool,
+        options: Options,
         only_entries: bool,
         memory: Memory,
         printed: dict[ModuleClass, dict[str, str]],
@@ -98,7 +100,7 @@ class Rewriter:
         project: Sequence[SourceModule] = (),
     ) -> None:
         self.program, self.findings = program, findings
-        self.allow_partial, self.only_entries = allow_partial, only_entries
+        self.options, self.only_entries = options, only_entries
         self.memory, self.printed, self.done = memory, printed, done
         self.project = project
         self.untrained: dict[ast.expr, Declined] = {}
@@ -150,7 +152,7 @@ class Rewriter:
             constructor = written.factory.statements if isinstance(written, Written) and written.factory else None
             if constructor is not None:  # whose other statements stay
                 gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
-        writer = TrainingWriter(
+        file = FileTraining(
             source,
             interpreter,
             edit,
@@ -159,18 +161,19 @@ class Rewriter:
             self.names_of(source),
             self.rank_of_function,
             self.memory.frozen_here,
+            self.options.trainer,
         )
-        writer.write()
-        self.untrained |= writer.declined
-        self.training += writer.plans
-        self.findings.items[:] = [f for f in self.findings.items if not covers(f, writer.covered)]
-        for top in writer.handled_statements:
+        write_training(file)
+        self.untrained |= file.declined
+        self.training += file.plans
+        self.findings.items[:] = [f for f in self.findings.items if not covers(f, file.covered)]
+        for top in file.handled_statements:
             lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
             self.findings.items[:] = [f for f in self.findings.items if not in_lines(f, source.span(top), lines)]
-        for node in writer.handled:
+        for node in file.handled:
             interpreter.left_out.pop(node, None)
             self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
-        for finding in writer.notes:
+        for finding in file.notes:
             self.findings.add(finding)
 
     def rank_of_function(self, function: Function) -> int | None:
@@ -232,7 +235,7 @@ class Rewriter:
         if (
             unknown
             and has_items
-            and not self.allow_partial
+            and not self.options.allow_partial
             and not any(f.severity is Severity.ERROR for f in self.findings.items)
         ):
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
@@ -462,7 +465,7 @@ class Rewriter:
             return
         self.findings.items[:] = [f for f in self.findings.items if f.span != span]
         self.findings.add(finding)
-        if self.allow_partial and statement not in edit.replaced:
+        if self.options.allow_partial and statement not in edit.replaced:
             edit.replaced[statement] = f"raise NotImplementedError({f'{code}: {finding.message}'!r})"
 
     def constructors(self) -> list[ast.stmt]:
@@ -575,7 +578,7 @@ class Rewriter:
 
     def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
         if isinstance(statement, ast.Assign) and self.follows_from_another(statement):
-            if self.allow_partial:
+            if self.options.allow_partial:
                 edit.removed.add(statement)
             return
         known = self.done.get(statement) or self.program.interpreter.failed.get(statement)
@@ -605,7 +608,7 @@ class Rewriter:
                 excerpt(span),
             )
         self.findings.add(finding)
-        if not self.allow_partial:
+        if not self.options.allow_partial:
             return
         message = f"{finding.code}: {finding.message}"
         if isinstance(statement, ast.FunctionDef):

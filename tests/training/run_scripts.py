@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from transpiler.options import PLAIN
 from transpiler.pipeline import Conversion, convert_file
 from transpiler.verify.job import InputSpec, job_for, module_name
 
@@ -18,9 +19,11 @@ HERE = Path(__file__).parent
 NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?|nan|inf")
 
 
-def printed(path: Path, folder: Path, generation: str = "keras3") -> tuple[Conversion, list[float], list[float]]:
+def printed(
+    path: Path, folder: Path, generation: str = "keras3", trainer: str = PLAIN
+) -> tuple[Conversion, list[float], list[float]]:
     """The conversion of a script, and the numbers that it and its result print."""
-    conversion = convert_file(path, generation=generation)
+    conversion = convert_file(path, generation=generation, trainer=trainer)
     errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
     assert not errors, errors
     name, top = module_name(path)

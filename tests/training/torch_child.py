@@ -25,6 +25,7 @@ original_to, original_loader = nn.Module.to, data.DataLoader.__init__
 
 def to(self: nn.Module, *args, **kwargs) -> nn.Module:
     if not loaded:
+        self = getattr(self, "model", self) if hasattr(self, "configure_optimizers") else self  # a LightningModule
         loaded.append(self)
         orders = {script: next(m.source_orders for m in job.converted)}
         made = in_source_order(self, recorder.made, orders)
@@ -37,6 +38,12 @@ def in_order(self, *args, **kwargs) -> None:
     original_loader(self, *args, **{**kwargs, "shuffle": False})
 
 
+if "import lightning" in Path(script).read_text(encoding="utf-8"):
+    import lightning
+
+    original_trainer = lightning.Trainer.__init__
+    quiet = {"enable_model_summary": False, "enable_progress_bar": False}
+    lightning.Trainer.__init__ = lambda self, **options: original_trainer(self, **{**options, **quiet})
 nn.Module.to, data.DataLoader.__init__ = to, in_order
 torch.set_num_threads(1)
 sys.argv = [script]

@@ -45,6 +45,7 @@ class ReadingOptions:
     roots: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
     allow_partial: bool | None = None
+    trainer: str | None = None
 
     def plan(self, name: str) -> ReadingPlan:
         """Joins the options with the configuration that holds for the file `name`.
@@ -62,6 +63,7 @@ class ReadingOptions:
             self.keras or config.keras,
             roots,
             config.allow_partial if self.allow_partial is None else self.allow_partial,
+            self.trainer or config.trainer,
             tuple(map(shape_of, self.shapes)),
         )
 
@@ -83,6 +85,7 @@ class ReadingPlan:
     keras: str
     roots: tuple[Path, ...]
     allow_partial: bool
+    trainer: str
     shapes: tuple[tuple[int, ...], ...] = ()
     """The shapes, with a batch in front, of the inputs of models that declare none."""
 
@@ -90,7 +93,7 @@ class ReadingPlan:
     def of_any(self) -> dict[str, Any]:
         """What the pipeline takes for one file and for many."""
         reading = {"setup": self.setup, "roots": self.roots, "generation": self.keras}
-        return {**reading, "allow_partial": self.allow_partial}
+        return {**reading, "allow_partial": self.allow_partial, "trainer": self.trainer}
 
 
 def _config(folder: Path) -> Config:

@@ -58,6 +58,7 @@ def _run(source: Source, plan: ReadingPlan, timeout: float, steps: int) -> list[
             "generation": plan.keras,
             "timeout": timeout,
             "steps": steps,
+            "trainer": plan.trainer,
         }
         if plan.shapes:
             from transpiler.verify.job import InputSpec

@@ -35,7 +35,7 @@ class TrainingPlan:
     compiles: str
     """The `compile` of the source, as a call on `{model}`."""
     epoch: str
-    """The function that runs over the data once."""
+    """The function that runs over the data once; "" where a LightningModule trains."""
     optimizer: str
     schedule: str
     """The factor of the learning rate as a function of the step; "" if it does not change."""
@@ -45,6 +45,8 @@ class TrainingPlan:
     """For each output, what its targets are (`Measure.target`), and its shape."""
     weighted: bool = False
     """Whether batches have weights of the samples as well."""
+    module: str = ""
+    """The class of the LightningModule, where one trains."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,67 @@ DEVICE = "'cuda' if torch.cuda.is_available() else 'cpu'"
 
 
 @dataclass(frozen=True)
+class Step:
+    """What one batch goes through, as texts over the variables of the batch."""
+
+    inputs: tuple[str, ...]
+    batch: tuple[str, ...]
+    """The variables of a batch: inputs, targets and, if samples have weights, these."""
+    outs: tuple[str, ...]
+    call: str
+    activations: tuple[str, ...]
+    """Statements between the outputs and the loss."""
+    loss: str
+    means: tuple[tuple[str, str, bool], ...]
+    """Metrics that are means: (name, value for a batch, whether batches count alike whatever their size)."""
+    sums: tuple[tuple[OutputMetric, tuple[tuple[str, str], ...]], ...]
+    """Metrics that are none: what every batch adds to their variables."""
+
+    @property
+    def size(self) -> str:
+        return f"len({self.inputs[0]})"
+
+
+def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", model: str = "model") -> Step:
+    """What a batch of so many inputs goes through; `penalty` is a function on the model that the loss adds."""
+    count = len(trainer.predictions)
+    xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
+    ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
+    numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
+    method = f"{model}.logits" if trainer.needs_logits else model
+    split = [trainer.needs_logits and bool(ending) for ending in trainer.endings]
+    outs = [f"{'logits' if s else 'output'}{n}" for s, n in zip(split, numbers)]
+    measured = [m for m in (*trainer.losses, *trainer.metrics) if not m.measure.on_logits and split[m.output]]
+    ended = {m.output: f"output{numbers[m.output]}" for m in measured}
+    activations = [f"{name} = {trainer.endings[i].format(outs[i])}" for i, name in sorted(ended.items())]
+
+    def filled(text: str, part: OutputLoss | OutputMetric) -> str:
+        output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
+        return text.format(output=output, target=ys[part.output])
+
+    parts, named = [], []
+    for loss in trainer.losses:
+        text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
+        if weighted:
+            text = f"({text} * weight).mean()"
+        if loss.name:
+            named.append((loss.name, text))
+            text = loss.name
+        parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
+    means = [(m.name, filled(m.measure.mean, m), m.measure.whole) for m in trainer.metrics if not m.measure.sums]
+    return Step(
+        tuple(xs),
+        (*xs, *ys, *(["weight"] if weighted else [])),
+        tuple(outs),
+        f"{method}({', '.join(xs)})",
+        (*activations, *(f"{n} = {text}" for n, text in named)),
+        " + ".join([*parts, *([f"{penalty}({model})"] if penalty else [])]),
+        (*((n, n, False) for n, _ in named), *means),
+        tuple((m, tuple((n, filled(t, m)) for n, t in m.measure.sums)) for m in trainer.metrics if m.measure.sums),
+    )
+
+
+@dataclass(frozen=True)
 class EpochFunction:
     """The function that runs over the data once: its name, its text, and what it returns."""
 
@@ -37,63 +98,25 @@ def epoch_function(
     constrain: str = "",
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
-    count = len(trainer.predictions)
-    xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
-    ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
-    batch = [*xs, *ys, *(["weight"] if weighted else [])]
-    numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
-    method = "model.logits" if trainer.needs_logits else "model"
-    split = [trainer.needs_logits and bool(ending) for ending in trainer.endings]
-    outs = [f"{'logits' if s else 'output'}{n}" for s, n in zip(split, numbers)]
-    measured = [m for m in (*trainer.losses, *trainer.metrics) if not m.measure.on_logits and split[m.output]]
-    ended = {m.output: f"output{numbers[m.output]}" for m in measured}
-    activations = [f"{name} = {trainer.endings[i].format(outs[i])}" for i, name in sorted(ended.items())]
-
-    def filled(text: str, part: OutputLoss | OutputMetric) -> str:
-        output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
-        return text.format(output=output, target=ys[part.output])
-
-    parts, named = [], []
-    for loss in trainer.losses:
-        text = filled(loss.measure.each if weighted else loss.measure.mean, loss)
-        if weighted:
-            text = f"({text} * weight).mean()"
-        if loss.name:
-            named.append((loss.name, text))
-            text = loss.name
-        parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
-    metrics = [
-        (m.name, filled(m.measure.mean, m), "" if m.measure.whole else f" * len({xs[0]})")
-        for m in trainer.metrics
-        if not m.measure.sums
-    ]
-    sums = [(f"{m.name}_{n}", filled(text, m)) for m in trainer.metrics for n, text in m.measure.sums]
+    step = step_of(trainer, inputs, weighted, penalty)
+    sums = [(f"{m.name}_{n}", text) for m, added in step.sums for n, text in added]
     results = {
-        m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in m.measure.sums})}.item()"
-        for m in trainer.metrics
-        if m.measure.sums
+        m.name: f"{m.measure.result.format(**{n: f'{m.name}_{n}' for n, _ in added})}.item()" for m, added in step.sums
     }
-    whole = {m.name for m in trainer.metrics if m.measure.whole}
+    whole = {name for name, _, whole in step.means if whole}
     totals = [f"total_{title}" for title in trainer.titles]
-    means = [t for n, t in zip(trainer.titles, totals) if n not in results]
     text = render(
         "training/run_epoch",
         name=name,
         titles=trainer.titles,
-        batch=batch,
-        outs=outs,
-        call=f"{method}({', '.join(xs)})",
-        loss=" + ".join([*parts, *([f"{penalty}(model)"] if penalty else [])]),
-        activations=[*activations, *(f"{n} = {text}" for n, text in named)],
-        metrics=[*((n, n, f" * len({xs[0]})") for n, _ in named), *metrics],
+        step=step,
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         constrain=constrain,
         scheduled=scheduled,
         progress=progress,
         loader=loader,
-        size=xs[0],
-        moved=[f"{v}.to(device)" for v in batch],
-        totals=means,
+        moved=[f"{v}.to(device)" for v in step.batch],
+        totals=[t for n, t in zip(trainer.titles, totals) if n not in results],
         sums=sums,
         averages=[
             results.get(n) or f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)

@@ -9,6 +9,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
+from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, split_logits
 from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
@@ -24,13 +25,13 @@ from transpiler.training.tape_region import Region, is_object
 from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
 
 if TYPE_CHECKING:
-    from transpiler.training.writer import TrainingWriter
+    from transpiler.training.file import FileTraining
 
 
 class TapeWriter:
     """Rewrites the code of one file that trains with tapes."""
 
-    def __init__(self, training: TrainingWriter) -> None:
+    def __init__(self, training: FileTraining) -> None:
         self.training = training
         self.source, self.interpreter = training.source, training.interpreter
         self.generation, self.edit = training.generation, training.edit
@@ -322,6 +323,8 @@ class TapeWriter:
             split_logits(root)
         self.edit.needs(self.helpers)
         training.covered += self.covered
+        if training.trainer == LIGHTNING:
+            training.note("K2T502", "steps that are taken by hand stay a plain loop", min(tops, key=lambda t: t.lineno))
         training.handled_statements.update(tops)
 
     def tops(self) -> list[ast.stmt]:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras")
-NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm")
-LIBRARIES = (*NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2")
+NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm", "lightning", "torchmetrics")
+LIBRARIES = (*NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2", "lightning_utilities")
 """These and what torch itself needs: they try what is optional and must see that it is missing."""
 
 

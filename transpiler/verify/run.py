@@ -13,6 +13,7 @@ from typing import Any
 
 from transpiler.diagnostics import Finding, Severity
 from transpiler.ir.model import AUTO, KERAS2, KERAS3
+from transpiler.options import PLAIN
 from transpiler.pipeline import Conversion, EntryPlan, text_of
 from transpiler.read.keras.names import generation_of
 from transpiler.verify.children import Ended, run_side
@@ -46,10 +47,11 @@ def verify_file(
     inputs: InputSpec | None = None,
     timeout: float = TIMEOUT,
     steps: int = 0,
+    trainer: str = PLAIN,
 ) -> list[Result]:
     """Converts the file at `path` and verifies each entry; `timeout` (seconds) holds for each child process.
 
-    `steps` of the training are compared as well, for models of which the file says how they are trained.
+    `steps` of the training, which becomes what `trainer` says, are compared as well, for models of which the file says how they are trained.
 
     `auto` takes legacy Keras for a file that names it, else Keras 3 first, and legacy Keras for the entries whose original
     does not run there.
@@ -67,6 +69,7 @@ def verify_file(
             generation=which,
             shapes=known.shapes or (),
             ids=known.all_ids,
+            trainer=trainer,
         )
 
     return verify_with(

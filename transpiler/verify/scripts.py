@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Iterable
 
 METHODS = frozenset(
     ("fit", "fit_generator", "evaluate", "evaluate_generator", "predict", "predict_generator", "predict_on_batch",
@@ -15,7 +16,7 @@ METHODS = frozenset(
 def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> str:
     """A script with those of its top-level statements that the expressions `needed` depend on, on the lines they have.
 
-    Imports and definitions stay. `functions` are those that train or predict: what calls them goes. A file that
+    Imports and definitions stay; what reads a variable that only the training binds goes with it. `functions` are those that train or predict: what calls them goes. A file that
     trains nothing at its top level is left as it is.
     """
     tree = ast.parse(text)
@@ -25,8 +26,12 @@ def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> st
     if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
         return text
     names = _read(ast.parse(needed))
+    rest = {s for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))}
+    gone = {s for s in rest if _trains(s, functions)}
+    while more := [s for s in rest - gone if _read(s) & (_bound(gone) - _bound(rest - gone))]:
+        gone.update(more)
     kept: set[ast.stmt] = set()
-    while more := [s for s in tree.body if s not in kept and _stays(s, names, functions)]:
+    while more := [s for s in tree.body if s not in kept | gone and _stays(s, names)]:
         kept.update(more)
         names = names.union(*map(_read, more))
     tree.body = [s for s in tree.body if s in kept or isinstance(s, (ast.FunctionDef, ast.ClassDef))]
@@ -40,12 +45,17 @@ def _start(statement: ast.stmt) -> int:
     return min([statement.lineno, *(d.lineno for d in decorators)])
 
 
-def _stays(statement: ast.stmt, names: set[str], functions: tuple[str, ...]) -> bool:
+def _stays(statement: ast.stmt, names: set[str]) -> bool:
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return True
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return statement.name in names
-    return not _trains(statement, functions) and bool(_changed(statement) & names)
+    return bool(_changed(statement) & names)
+
+
+def _bound(statements: Iterable[ast.stmt]) -> set[str]:
+    """The variables that statements of the top level bind."""
+    return {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:

@@ -13,10 +13,34 @@ from transpiler.verify.job import Job
 from transpiler.verify.torch_model import load, tensors
 
 if TYPE_CHECKING:
+    from transpiler.ir.conversion import TrainingPlan
     from transpiler.verify.torch_side import Check
 
 LIMIT = 1e-8
 """How far the numbers of a step and the weights at the end may be off, in float64, relative to their size."""
+
+
+def one_step(
+    plan: TrainingPlan, names: dict[str, Any], batch: tuple[Any, ...], options: list[Any]
+) -> tuple[float, ...]:
+    """Trains with one batch, and returns the loss and the metrics."""
+    if not plan.module:
+        found = names[plan.epoch](names["model"], [batch], *options)
+        return found if isinstance(found, tuple) else (found,)
+    import lightning
+
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(
+        names[plan.module](names["model"].train(), *options), torch.utils.data.DataLoader([batch], batch_size=None)
+    )
+    return tuple(trainer.callback_metrics[title].item() for title in plan.titles)
 
 
 def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
@@ -36,8 +60,7 @@ def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
         xs = check.as_declared([arrays[f"fitx|{step}|{k}"] for k in range(len(check.meta["cases"][0]))])
         ys = tensors([arrays[f"fity|{step}|{k}"] for k in range(len(plan.targets))], check.dtype)
         weights = [torch.ones(len(xs[0]))] if plan.weighted else []
-        found = names[plan.epoch](check.model, [(*xs, *ys, *weights)], *options)
-        values = np.array(found if isinstance(found, tuple) else (found,), dtype=np.float64)
+        values = np.array(one_step(plan, names, (*xs, *ys, *weights), options), dtype=np.float64)
         off = np.abs(values - arrays[f"fitlog|{step}"]) / np.maximum(np.abs(arrays[f"fitlog|{step}"]), 1e-3)
         worst = max(worst, float(off.max(initial=0.0)))
     weights, name = 0.0, ""

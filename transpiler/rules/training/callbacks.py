@@ -14,7 +14,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import code_of, is_open
 from transpiler.ir.model import Args
 from transpiler.ir.trees import nodes
-from transpiler.rules.base import show
+from transpiler.rules.base import call, show
 from transpiler.rules.training.base import TRAINING, TrainingRule
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".ckpt", ".tf")
@@ -70,6 +70,10 @@ class CallbackRule(TrainingRule):
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         raise NotImplementedError
 
+    def lightning(self, a: Args, loop: Loop) -> tuple[str, Mapping[str, str]] | None:
+        """Lightning's own callback, and names → the modules it takes them from; None where none does the same."""
+        return None
+
 
 def better(a: Args, loop: Loop) -> tuple[str, str]:
     """(the value watched, the sign that says it is better), from `monitor` and `mode`."""
@@ -118,6 +122,16 @@ class EarlyStopping(CallbackRule):
         if restores:
             code.after = [f"if {weights} is not None:", f"    {loop.model}.load_state_dict({weights})"]
         return code
+
+    def lightning(self, a: Args, loop: Loop) -> tuple[str, Mapping[str, str]] | None:
+        if a.const("restore_best_weights"):
+            return None
+        value, sign = better(a, loop)
+        patience = a.patience if is_open(a.patience) else max(a.patience, 1)
+        options = {"mode": "min" if sign == "<" else "max", "patience": patience, "check_finite": False}
+        if is_open(a.min_delta) or a.min_delta:
+            options["min_delta"] = a.min_delta
+        return call("EarlyStopping", value, **options), {"EarlyStopping": "lightning.pytorch.callbacks"}
 
 
 class ModelCheckpoint(CallbackRule):

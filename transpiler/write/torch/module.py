@@ -58,7 +58,7 @@ class FileEdit:
     other_names: dict[str, str] = field(default_factory=dict)
     """Helpers → what they are called here, where the file has something else of their names."""
     libraries: dict[str, str] = field(default_factory=dict)
-    """Names that the new text takes from libraries besides torch itself → their modules."""
+    """Names that the new text takes from libraries besides torch itself → their modules, or their import lines."""
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
@@ -385,7 +385,10 @@ def library_imports(libraries: Mapping[str, str], used: set[str]) -> dict[str, s
     for name, module in libraries.items():
         if name in used:
             names.setdefault(module, []).append(name)
-    return {module: f"from {module} import {', '.join(sorted(found))}" for module, found in sorted(names.items())}
+    return {
+        m: m if m.startswith("import ") else f"from {m} import {', '.join(sorted(found))}"
+        for m, found in sorted(names.items())
+    }
 
 
 def insert_imports(text: str, imports: list[str], tree: ast.Module, edits: list[Edit]) -> str:

@@ -1,0 +1,100 @@
+"""Training as a LightningModule: whole scripts, steps, and texts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_scripts import printed
+
+from transpiler.options import LIGHTNING
+from transpiler.pipeline import Conversion, convert_file
+from transpiler.verify.run import verify_file
+
+QUICK = ("regression_callbacks",)
+"""The scripts of every run; `pytest -m ""` runs all."""
+SCRIPTS = [
+    pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)
+    for path in sorted((Path(__file__).parent / "scripts").glob("*.py"))
+]
+HEAD = """
+import numpy as np
+from tensorflow import keras
+
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+x, y = np.random.rand(20, 4), np.random.randint(0, 2, (20, 1))
+"""
+
+
+def converted(text: str, folder: Path) -> tuple[Conversion, str]:
+    path = folder / "script.py"
+    path.write_text(HEAD + text)
+    done = convert_file(path, generation="keras3", trainer=LIGHTNING)
+    return done, done.modules[0].text
+
+
+def test_the_sample_is_what_convert_writes(root: Path):
+    done = convert_file(root / "samples" / "training_keras.py", trainer=LIGHTNING)
+    assert done.modules[0].text == (root / "samples" / "training_lightning.py").read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_prints_what_the_original_prints(script: Path, tmp_path: Path):
+    conversion, keras, result = printed(script, tmp_path, trainer=LIGHTNING)
+    assert "L.LightningModule" in conversion.modules[0].text
+    assert len(keras) == len(result) > 3
+    np.testing.assert_allclose(result, keras, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_steps_of_the_training_are_the_same(script: Path):
+    results = verify_file(script, generation="keras3", steps=20, trainer=LIGHTNING)
+    assert [r.reason for r in results] == [""]
+    assert results[0].fitting["steps"] == 20
+
+
+def test_metrics_that_are_no_means_are_kept_by_torchmetrics(tmp_path: Path):
+    done = (
+        "model.compile('sgd', 'binary_crossentropy', metrics=[keras.metrics.Precision(), 'accuracy'])\n"
+        "model.fit(x, y, epochs=3, batch_size=8, validation_data=(x, y))\n"
+        "print(model.evaluate(x, y))\n"
+    )
+    path = tmp_path / "script.py"
+    path.write_text(HEAD + done)
+    (result,) = verify_file(path, generation="keras3", steps=20, trainer=LIGHTNING)
+    assert result.reason == "" and result.fitting["steps"] == 20
+    _, text = converted(done, tmp_path)
+    assert "class Precision(torchmetrics.Metric):" in text
+    scope: dict = {"__name__": "script"}
+    exec(text, scope)
+    assert len(scope["evaluate"](scope["module"], scope["val_loader"])) == 3
+
+
+def test_lightning_s_own_callback_is_taken_where_it_does_the_same(tmp_path: Path):
+    _, text = converted(
+        "model.compile('sgd', 'mse')\n"
+        "stop = keras.callbacks.EarlyStopping('loss', patience=4, min_delta=0.1)\n"
+        "model.fit(x, y, epochs=3, callbacks=[stop])\n",
+        tmp_path,
+    )
+    assert "from lightning.pytorch.callbacks import EarlyStopping" in text
+    assert 'EarlyStopping("loss", mode="min", patience=4, check_finite=False, min_delta=0.1)' in text
+
+
+def test_batches_handed_over_one_by_one_stay_a_plain_loop(tmp_path: Path):
+    done, text = converted(
+        "model.compile('sgd', 'mse')\nfor i in range(3):\n    print(model.train_on_batch(x, y))\n", tmp_path
+    )
+    assert "lightning" not in text and "run_epoch(" in text
+    assert [f.code for f in done.all_findings] == ["K2T502"]
+
+
+def test_a_callback_that_reads_variables_of_a_function_is_declined(tmp_path: Path):
+    done, text = converted(
+        "def train(name):\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    model.fit(x, y, callbacks=[keras.callbacks.CSVLogger(name)])\n"
+        "train('log.csv')\n",
+        tmp_path,
+    )
+    assert "model.fit(" in text
+    assert any(f.code == "K2T401" and "reads name of a function" in f.message for f in done.all_findings)

@@ -1,0 +1,17 @@
+"""What a user may choose of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLAIN, LIGHTNING = TRAINERS = ("plain", "lightning")
+"""What the training becomes: loops that are written out, or modules and trainers of Lightning."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices that hold for all that is converted together."""
+
+    allow_partial: bool = False
+    """Whether the rest is translated where a part cannot be."""
+    trainer: str = PLAIN

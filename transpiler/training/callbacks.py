@@ -1,0 +1,51 @@
+"""The callbacks of a `fit`, as the program gives them."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject, Args
+from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Instance
+from transpiler.rules.training.base import TRAINING
+from transpiler.rules.training.callbacks import CallbackRule
+from transpiler.rules.training.registry import known
+from transpiler.training.file import FileTraining
+from transpiler.training.source import known_here, object_at
+
+
+def callbacks_of(
+    file: FileTraining, evaluation: TrainingCall
+) -> list[tuple[CallbackRule, Args] | tuple[Instance, ast.expr]]:
+    """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
+    given = known_here(evaluation, "callbacks", None)
+    values = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    places = items_of(
+        file, (argument_nodes(evaluation.node, evaluation.method, file.generation) or {}).get("callbacks")
+    )
+    found: list[Any] = []
+    for i, value in enumerate(values):
+        if isinstance(value, Instance) and len(places) == len(values):
+            found.append((value, places[i]))
+            file.own_callbacks.add(ast.unparse(places[i]))
+        elif isinstance(value, ApiObject):
+            own = object_at(value, evaluation.node, file.scopes, evaluation)
+            found.append(known(CallbackRule, own, file.generation))
+        else:
+            raise Declined(TRAINING, "this callback is not translated")
+    return found
+
+
+def items_of(file: FileTraining, node: ast.expr | None) -> list[ast.expr]:
+    """The items of a list that is written out, here or where its variable is bound."""
+    if isinstance(node, ast.Name):
+        scope = file.scopes.scope[node]
+        bound = [
+            n.value
+            for n in file.scopes.scope
+            if isinstance(n, ast.Assign) and file.scopes.scope[n] is scope and ast.unparse(n.targets[0]) == node.id
+        ]
+        node = bound[0] if len(bound) == 1 and isinstance(bound[0], (ast.List, ast.Tuple)) else node
+    return list(node.elts) if isinstance(node, (ast.List, ast.Tuple)) else [] if node is None else [node]

@@ -1,0 +1,338 @@
+"""What one `compile` becomes: losses, metrics, the optimizer and the function for an epoch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.conversion import TrainingPlan
+from transpiler.ir.model import KERAS3, Layer
+from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.options import LIGHTNING
+from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
+from transpiler.read.keras.evaluate.pipelines import Pipeline
+from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
+from transpiler.read.keras.evaluate.values import Generator, Model
+from transpiler.read.keras.units import layers_of
+from transpiler.rules.base import Raw, call
+from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.callbacks import callbacks_of
+from transpiler.training.constraints import constraints_of
+from transpiler.training.file import FileTraining
+from transpiler.training.freezing import trained_parts
+from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
+from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.penalties import penalties_of
+from transpiler.training.rates import rate_places
+from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
+from transpiler.training.whole_weights import check_embeddings, check_whole
+
+LEARNING = ("fit", "train_on_batch")
+"""Methods that change weights."""
+
+
+@dataclass
+class Training:
+    """One `compile` and what was written for it."""
+
+    trainer: Trainer
+    receiver: str
+    optimizer: str = ""
+    epoch: EpochFunction | None = None
+    module: str = ""
+    """The variable of the LightningModule, where one trains the model."""
+    module_class: str = ""
+    code: OptimizerCode | None = None
+    weighted: bool = False
+    """Whether samples have weights."""
+    scheduler: str = ""
+    penalty: str = ""
+    """The function that adds up what is added to the loss for the weights."""
+    constrain: str = ""
+    """The function that changes the weights after every step."""
+    covered: list[Layer] = field(default_factory=list)
+    """The layers whose regularizers and constraints these are."""
+    parts: list[str] = field(default_factory=list)
+    """The variables of the models whose weights are trained, where that is not all of the model."""
+    toggles: list[Toggle] = field(default_factory=list)
+    """What was set to be trained or not for that."""
+    first: ast.Call | None = None
+    """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
+
+
+class CompileWriter:
+    """Writes what `compile` says."""
+
+    def __init__(self, file: FileTraining) -> None:
+        self.file = file
+
+    def training_of(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> Training | None:
+        """The losses, the optimizer and the function for an epoch, as far as the group needs them."""
+        evaluations = [
+            e for n in group for e in self.file.calls[n] if e.node is owner or e.compiled is not None or owner is None
+        ]
+        methods = {e.method for e in evaluations}
+        if owner is None:
+            if methods - {"predict", "predict_on_batch"}:
+                raise Declined(TRAINING, "the model is not compiled by code that could be evaluated")
+            return None
+        if not methods - {"compile", "predict", "predict_on_batch"}:
+            return None
+        trainer = self.trainer_of(self.file.calls[owner][-1])
+        if not isinstance(owner.func, ast.Attribute):
+            raise Declined(TRAINING, "this way to call compile() is not translated")
+        training = Training(trainer, ast.unparse(owner.func.value))
+        training.weighted = any(
+            e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
+        )
+        learning = [e for e in evaluations if e.method in LEARNING]
+        if learning:
+            self.add_optimizer(training, owner, group, learning)
+        self.add_epoch(training, evaluations)
+        return training
+
+    def trainer_of(self, compiled: TrainingCall) -> Trainer:
+        """What `compile` says of losses and metrics; the classes of the model get `logits()` where these need it."""
+        root = self.file.roots(compiled.model)
+        if root is None:
+            raise Declined(TRAINING, "the model is not converted")
+        endings = last_activations(root)
+        inner = self.last_model(compiled.model, root)
+        if inner is not None and endings == [""]:
+            endings = last_activations(inner)
+        file = self.file
+        trainer = trainer_of(
+            compiled, file.generation, endings, file.functions_of_program, self.recovers, self.maker_of
+        )
+        if trainer.needs_logits and inner is not None:
+            split_logits(inner)
+            pass_logits_on(root, endings[0])
+        elif trainer.needs_logits:
+            split_logits(root)
+        return trainer
+
+    def add_optimizer(
+        self, training: Training, owner: ast.Call, group: Sequence[ast.Call], learning: list[TrainingCall]
+    ) -> None:
+        """The optimizer and its schedule, and which weights they move."""
+        file, compiled = self.file, training.trainer.compiled
+        changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
+            getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
+        )
+        code = training.code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
+        self.note_differences(training, compiled)
+        layers, built = layers_of(compiled.model, file.interpreter), file.interpreter.built
+        if code.by_row and file.generation != KERAS3:
+            check_embeddings(layers, built)
+        if code.schedule is not None and changing:
+            raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
+        if code.whole:
+            check_whole(layers, built, code.whole)
+        training.optimizer = self.variable_beside(training.receiver, "optimizer")
+        if code.schedule is not None:
+            training.scheduler = self.variable_beside(training.receiver, "scheduler")
+        if owner in file.gone:
+            training.first = self.first_learning(group)
+        self.note_parts(training, owner, learning)
+
+    def add_epoch(self, training: Training, evaluations: list[TrainingCall]) -> None:
+        """The function that runs over the data once, where a call needs it."""
+        file, trainer, code = self.file, training.trainer, training.code
+        if not {e.method for e in evaluations} & {"evaluate", "test_on_batch", *LEARNING}:
+            return
+        model = trainer.compiled.model
+        training.penalty = self.on_weights(training, model, penalties_of, "penalty")
+        if code is not None and code.constrains:
+            training.constrain = self.on_weights(training, model, constraints_of, "constrain")
+        file.edit.needs(trainer.helpers)
+        if file.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
+            self.add_module(training, evaluations)
+        else:
+            self.add_function(training, evaluations)
+        for title, text in (m.measure.function for m in (*trainer.losses, *trainer.metrics)):
+            file.own_function(title, text)
+
+    def add_function(self, training: Training, evaluations: list[TrainingCall]) -> None:
+        """The function that runs over the data once."""
+        file, trainer, code = self.file, training.trainer, training.code
+        if file.trainer == LIGHTNING:
+            file.note(
+                "K2T502", "batches that are handed over one by one go through a plain loop", trainer.compiled.node
+            )
+        own = training.receiver.rpartition(".")[2] if file.several else ""
+        name = file.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
+        used = [e for e in evaluations if e.method in ("fit", "evaluate")]
+        loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
+        progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in used if e.method == "fit")
+        epoch = epoch_function(
+            name,
+            trainer,
+            len(tensors(trainer.compiled.model.inputs)),
+            code.clipping if code else (),
+            bool(training.scheduler),
+            training.weighted,
+            progress,
+            "DataLoader" if loads else "Iterable",
+            training.penalty,
+            training.constrain,
+        )
+        texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
+        same = next((n for n, text in texts.items() if text == epoch.text), "")
+        training.epoch = replace(epoch, name=same, text=file.functions[same]) if same else epoch
+        file.functions[training.epoch.name] = training.epoch.text
+        file.takes(*("torch.utils.data", "DataLoader") if loads else ("collections.abc", "Iterable"))
+        if progress:
+            file.takes("tqdm", "tqdm")
+
+    def add_module(self, training: Training, evaluations: list[TrainingCall]) -> None:
+        """The LightningModule that trains the model, and what it needs."""
+        file, root = self.file, self.file.roots(training.trainer.compiled.model)
+        assert root is not None
+        training.module = self.variable_beside(training.receiver, "module")
+        training.module_class = file.names.take(f"Lit{root.name}")
+        validates = any(
+            e.arguments.get("validation_data") is not None or e.arguments.get("validation_split") not in (None, 0)
+            for e in evaluations
+        )
+        tests = any(e.method == "evaluate" for e in evaluations)
+        for name, text in lightning_module(training.module_class, training, validates, tests).items():
+            if file.functions.get(name, text) != text:
+                raise Declined(TRAINING, f"two models measure different things as {name}")
+            file.functions[name] = text
+        file.takes("import lightning as L", "L")
+        file.takes("import torchmetrics", "torchmetrics")
+
+    def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
+        """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
+        found = self.file.found_on_weights(model, find)
+        if found is None:
+            return ""
+        training.covered += found.layers
+        if not found:
+            return ""
+        name = self.file.names.take(name)
+        self.file.functions[name] = found.text(name)
+        self.file.edit.needs(found.helpers)
+        return name
+
+    def last_model(self, model: Model, root: ModuleClass) -> ModuleClass | None:
+        """The class of the model that a model ends in, if it calls one last."""
+        outputs = tensors(model.outputs)
+        inner = self.file.interpreter.nested.get(outputs[0], (None,))[0] if len(outputs) == 1 else None
+        if not isinstance(inner, Model) or len(tensors(inner.outputs)) != 1 or last_call(root) is None:
+            return None
+        return self.file.roots(inner)
+
+    def note_parts(self, training: Training, owner: ast.Call, learning: list[TrainingCall]) -> None:
+        """Which parts of the model are trained, where some are frozen for the training alone."""
+        compiled = training.trainer.compiled
+        taken = [c for c in self.file.calls[owner] if any(e.compiled is c for e in learning)] or [compiled]
+        found = [
+            trained_parts(c, [e for e in learning if e.compiled is c], self.file.interpreter, self.file.frozen)
+            for c in taken
+        ]
+        if any(parts != found[0][0] for parts, _ in found):
+            raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
+        training.parts, training.toggles = found[0]
+        if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
+            raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
+        if training.parts and self.file.found_on_weights(compiled.model, penalties_of):
+            raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
+
+    def variable_beside(self, receiver: str, what: str) -> str:
+        """A variable for what goes with a model: an attribute of the same object where the model is one."""
+        base, _, name = receiver.rpartition(".")
+        label = f"{name}_{what}" if name.isidentifier() and (self.file.several or base and name != "model") else what
+        taken = {n.attr for n in self.file.scopes.scope if isinstance(n, ast.Attribute)}
+        while base and label in taken:
+            label += "_"
+        return f"{base}.{label}" if base else self.file.names.take(label)
+
+    def note_differences(self, training: Training, compiled: TrainingCall) -> None:
+        """Notes what torch does in its own way when it trains a model."""
+        layers = layers_of(compiled.model, self.file.interpreter)
+        kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
+        found = []
+        if "BatchNormalization" in kinds:
+            found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
+        by_row = training.code is not None and training.code.by_row
+        if "Embedding" in kinds and by_row and self.file.generation == KERAS3:
+            found.append(
+                "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
+            )
+        for text in found:
+            self.file.note("K2T501", text, compiled.node)
+
+    def maker_of(self, output: Value) -> Any:
+        """The layer that makes an output."""
+        origin = self.file.interpreter.origins.get(output)
+        return origin.layer if origin is not None else None
+
+    def recovers(self, output: Value) -> bool:
+        """Whether Keras knows the logits of an output; also where that cannot be told."""
+        try:
+            return any(self.file.interpreter.logits_behind(output, kind) is not None for kind in ("sigmoid", "softmax"))
+        except Declined:
+            return True
+
+    def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
+        """The first call that trains. Raises Declined if there are others that do not surely come after it."""
+        learning = [n for n in group if any(e.method in ("fit", "train_on_batch") for e in self.file.calls[n])]
+        learning.sort(key=lambda n: (n.lineno, n.col_offset))
+        bodies = {id(self.file.body_of(self.file.statement_of(n))) for n in learning}
+        if len(bodies) > 1:
+            raise Declined(TRAINING, "a model that its builder compiles is trained in several places")
+        return learning[0]
+
+    def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:
+        statement = self.file.statement_of(evaluation.node)
+        made = made_by_compile(self.file, training, training.receiver) if training is not None else []
+        self.file.replace(statement, "\n".join(made))
+
+    @staticmethod
+    def plan_of(training: Training) -> TrainingPlan:
+        code, epoch = training.code, training.epoch
+        assert code is not None
+        kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
+        compiling = ast.unparse(training.trainer.compiled.node).replace("{", "{{").replace("}", "}}")
+        return TrainingPlan(
+            compiling.replace(f"{training.receiver}.compile", "{model}.compile", 1),
+            epoch.name if epoch is not None else "",
+            call(code.function, Raw("{model}.parameters()"), **code.arguments),
+            code.schedule.factor if code.schedule is not None else "",
+            tuple(training.trainer.titles),
+            tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
+            training.weighted,
+            training.module_class,
+        )
+
+
+def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
+    """Variables that go with a model, as they are called where a method of it is called."""
+    assert isinstance(node.func, ast.Attribute)
+    base = ast.unparse(node.func.value).rpartition(".")[0]
+    own = training.receiver.rpartition(".")[0]
+    return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in variables if n]
+
+
+def made_by_compile(file: FileTraining, training: Training, model: str) -> list[str]:
+    """The statements that make the optimizer of a model and, with Lightning, the module that trains it."""
+    code, lines = training.code, []
+    if code is not None:
+        parts = training.parts or [model]
+        weights = [f"{part}.parameters()" for part in parts]
+        trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
+        file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
+        file.edit.dropped_names |= set(code.helpers)
+        lines = [] if training.module else [f"{model}.to({DEVICE})"]
+        lines.append(f"{training.optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
+        if code.schedule is not None:
+            factor = f"lambda step: {code.schedule.factor}"
+            lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+    if training.module:
+        made = ", ".join(n for n in (model, training.optimizer, training.scheduler) if n)
+        lines.append(f"{training.module} = {training.module_class}({made})")
+    return lines

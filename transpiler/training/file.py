@@ -1,0 +1,262 @@
+"""What is known and written of the training code of one file."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from transpiler.diagnostics import Declined, Finding, Severity, Span, excerpt
+from transpiler.ir.conversion import TrainingPlan
+from transpiler.ir.expr import code_of
+from transpiler.ir.model import ApiValue, Layer
+from transpiler.ir.naming import Names
+from transpiler.ir.program import ModuleClass
+from transpiler.ir.trees import nodes
+from transpiler.options import PLAIN
+from transpiler.read.keras.evaluate.training_calls import Toggle
+from transpiler.read.keras.evaluate.values import Model
+from transpiler.read.keras.names import canonical
+from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import Recorder
+from transpiler.read.keras.units import layers_of
+from transpiler.rules.training.base import TRAINING
+from transpiler.rules.training.callbacks import torch_file
+from transpiler.training.edits import edited
+from transpiler.training.map_functions import MapFunction, changed_functions
+from transpiler.training.pipelines import PipelineWriter
+from transpiler.training.places import places_of
+from transpiler.training.source import Scopes
+from transpiler.training.trainer import Functions
+from transpiler.write.torch.layout import render
+from transpiler.write.torch.module import FileEdit, used_identifiers
+
+
+class FileTraining:
+    """The training code of one file: what the program does with its models, and what that becomes."""
+
+    def __init__(
+        self,
+        source: SourceModule,
+        interpreter: Recorder,
+        edit: FileEdit,
+        roots: Callable[[Any], ModuleClass | None],
+        gone: Collection[ast.AST],
+        names_of_file: Mapping[str, Any],
+        functions: Functions,
+        frozen: Collection[Span] = (),
+        trainer: str = PLAIN,
+    ) -> None:
+        self.source, self.interpreter, self.edit = source, interpreter, edit
+        self.calls, self.generation = interpreter.training_calls, interpreter.generation
+        self.roots = roots
+        """The class of a model."""
+        self.gone = gone
+        """The nodes of what is replaced by classes and factories."""
+        self.names_of_file = names_of_file
+        self.functions_of_program = functions
+        self.frozen = frozen
+        """Where the source sets `trainable` so that the classes of the result have it."""
+        self.trainer = trainer
+        self.scopes = Scopes(source)
+        self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
+        self.functions: dict[str, str] = {}
+        """Texts of functions that the file needs → their names."""
+        self.declined: dict[ast.expr, Declined] = {}
+        """Calls that are not translated, and why."""
+        self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
+        """Expressions that are replaced, by their statements."""
+        made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
+        channels_first = interpreter.image_data_format != "channels_last"
+        self.pipelines = PipelineWriter(
+            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, channels_first
+        )
+        self.several = False
+        """Whether the file compiles more than one model."""
+        self.handled: set[ast.Call] = set()
+        """Calls that are translated."""
+        self.trained: set[ast.stmt] = set()
+        """The statements that they stand in."""
+        self.plans: list[tuple[Any, TrainingPlan]] = []
+        """Models, and how they are trained."""
+        self.notes: list[Finding] = []
+        """What is not quite the same in training."""
+        self.own_callbacks: set[str] = set()
+        """The variables that hold callbacks of the program."""
+        self.covered: list[Layer] = []
+        """The layers whose regularizers and constraints are translated."""
+        self.settled_toggles: list[Toggle] = []
+        """What sets `trainable`, which the optimizers of the result say."""
+        self.handled_statements: set[ast.stmt] = set()
+        """Statements of the top level that train with tapes, and are translated."""
+
+    def note(self, code: str, text: str, node: ast.expr | ast.stmt) -> None:
+        """Notes something about the training that is not amiss."""
+        span = self.source.span(node)
+        self.notes.append(Finding(code, Severity.NOTE, text, "", span, excerpt(span)))
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What is written inside is taken back if a part of it is declined."""
+        edit = self.edit
+        outer = (
+            dict(self.functions),
+            {s: dict(e) for s, e in self.edits.items()},
+            dict(edit.replaced),
+            set(edit.removed),
+            list(edit.helpers),
+            set(edit.dropped_names),
+            dict(edit.libraries),
+            list(self.notes),
+        )
+        try:
+            yield
+        except Declined:
+            (
+                self.functions,
+                self.edits,
+                edit.replaced,
+                edit.removed,
+                edit.helpers,
+                edit.dropped_names,
+                edit.libraries,
+                self.notes,
+            ) = outer
+            raise
+
+    def apply_edits(self) -> None:
+        """Writes the statements of which expressions are replaced; those inside of others go with these."""
+        around = {
+            s: [o for o in self.edits if o is not s and s in nodes(o)] for s in (*self.edits, *self.edit.replaced)
+        }
+        for statement, edits in self.edits.items():
+            if statement in self.edit.replaced:  # by a text that has these expressions as they were
+                for node, new in edits.items():
+                    old = re.escape(ast.unparse(node))
+                    text = re.sub(rf"(?<![\w.]){old}(?!\w)", new.replace("\\", r"\\"), self.edit.replaced[statement])
+                    self.edit.replaced[statement] = text
+                continue
+            if around[statement]:
+                continue
+            inside = [s for s, outer in around.items() if statement in outer]
+            whole: dict[ast.AST, str] = dict(edits)
+            for inner in inside:
+                whole |= self.edits.get(inner, {})  # type: ignore[call-overload]
+                if inner in self.edit.replaced:
+                    indent = " " * inner.col_offset  # type: ignore[attr-defined]
+                    whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
+            text = edited(self.source.text, statement, whole)
+            self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
+
+    def place_functions(self) -> None:
+        """Puts the functions above the first statement that does something with a model."""
+        first = next((s for s in self.source.tree.body if any(n in self.trained for n in nodes(s))), None)
+        if first is not None and self.functions:
+            self.edit.before.setdefault(first, []).extend(self.functions.values())
+
+    def own_function(self, name: str, text: str) -> None:
+        """Notes a function of a loss. Raises Declined if the file has another one of this name."""
+        if not name:
+            return
+        if self.functions.get(name, text) != text or name in self.scopes.names_at(self.source.tree.body[0]):
+            raise Declined(TRAINING, f"the file has two functions {name}()")
+        self.functions = {name: text, **self.functions}
+
+    def function(self, template: str, called: str = "", **values: Any) -> str:
+        """The name of a function that the file needs, written once; that of its template if it is not `called` else."""
+        name = next((n for n, t in self.functions.items() if t == render(f"training/{template}", name=n, **values)), "")
+        if not name:
+            name = self.names.take(called or template)
+            self.functions[name] = render(f"training/{template}", name=name, **values)
+        return name
+
+    def takes(self, module: str, *names: str) -> None:
+        """Notes names of a library. Raises Declined if the file means something else by one."""
+        for name in names:
+            if any(bound == name for _, bound in self.scopes.bound):
+                raise Declined(TRAINING, f"the file has a {name} of its own")
+            self.edit.libraries[name] = module
+
+    def need_helper(self, helper: str) -> str:
+        """Notes a helper; the name that it has in this file."""
+        if helper not in self.edit.helpers and helper in self.scopes.names_at(self.source.tree.body[0]):
+            self.edit.other_names.setdefault(helper, self.names.take(f"{helper}_"))
+        self.edit.needs([helper])
+        return self.edit.other_names.get(helper, helper)
+
+    def place_mapped(self, changed: MapFunction) -> None:
+        """Puts the new texts of functions that items of pipelines go through where they stand."""
+        mapped = {f.node for f in self.interpreter.mapped.values()}
+        for function, text in changed_functions(changed, self.source, mapped, self.scopes):
+            if self.edit.replaced.get(function, text) != text:
+                raise Declined(TRAINING, f"{function.name}() means different things each time it is given to map()")
+            self.edit.replaced[function] = text
+
+    def path_of(self, node: ast.AST) -> str:
+        """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
+        if isinstance(node, ast.Name):
+            scope = self.scopes.scope[node]
+            value = self.names_of_file.get(node.id)
+            hidden = scope is not None and (scope, node.id) in self.scopes.bound
+            return value.path if isinstance(value, ApiValue) and not hidden else ""
+        if isinstance(node, ast.Attribute):
+            return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
+        return ""
+
+    def statement_of(self, node: ast.Call) -> ast.stmt:
+        return self.scopes.statement[node]
+
+    def replace(self, statement: ast.stmt, text: str) -> None:
+        """Puts a text in the place of a statement."""
+        if self.edit.replaced.get(statement, text) != text:
+            raise Declined(TRAINING, "this statement does different things each time it runs")
+        if not text:
+            self.edit.removed.add(statement)
+        else:
+            self.edit.replaced[statement] = text
+
+    def replace_expression(self, node: ast.AST, text: str) -> None:
+        edits = self.edits.setdefault(self.scopes.statement[node], {})
+        if edits.get(node, text) != text:
+            raise Declined(TRAINING, "this expression means different things each time it is evaluated")
+        edits[node] = text
+
+    def rename_file(self, node: ast.expr | None) -> None:
+        """Gives a file its new name wherever the source writes it out."""
+        old = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(old, str) and torch_file(old) != old:
+            for other, statement in self.scopes.statement.items():
+                if isinstance(other, ast.Constant) and other.value == old and other not in self.gone:
+                    self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
+
+    def body_of(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements beside a statement."""
+        for node in (self.source.tree, *self.scopes.scope):
+            for name in ("body", "orelse", "finalbody"):
+                found = getattr(node, name, None)
+                if isinstance(found, list) and statement in found:
+                    return found
+        raise AssertionError("a statement outside of the file")
+
+    @staticmethod
+    def receiver_of(node: ast.Call) -> str:
+        assert isinstance(node.func, ast.Attribute)
+        return ast.unparse(node.func.value)
+
+    def target_of(self, statement: ast.stmt, node: ast.Call) -> str | None:
+        """The variable that a statement puts the result of a call into, if there is one."""
+        if isinstance(statement, ast.Expr) and statement.value is node:
+            return None
+        if isinstance(statement, ast.Assign) and statement.value is node and len(statement.targets) == 1:
+            target = statement.targets[0]
+            if isinstance(target, ast.Name):
+                return target.id
+        raise Declined(TRAINING, "fit() inside of another expression is not translated")
+
+    def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:
+        """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""
+        layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
+        return find(layers, built, self.generation, lambda: root and places_of(root, layers, built))

@@ -1,0 +1,104 @@
+"""What training code leaves behind: pipelines, toggles, arguments of calls that are gone, and functions on data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.training.file import FileTraining
+from transpiler.training.image_generators import ImageGenerators
+from transpiler.training.utilities import UtilityWriter
+
+
+def write_leftovers(file: FileTraining) -> None:
+    """Rewrites or removes what only training code used."""
+    write_pipelines(file)
+    drop_toggles(file)
+    drop_arguments(file)
+    ImageGenerators(file).write()
+    UtilityWriter(file).write()
+
+
+def write_pipelines(file: FileTraining) -> None:
+    """Pipelines of `tf.data`, in code that stays."""
+    made = file.pipelines.pipelines
+    inner = {n.func.value for n in made if isinstance(n.func, ast.Attribute)}
+    for node in made:
+        statement = file.statement_of(node)
+        if node in inner or statement in file.trained:
+            continue
+        try:
+            text = file.pipelines.text(node)
+        except Declined as declined:
+            file.declined[node] = declined
+            continue
+        targets = [ast.unparse(t) for t in statement.targets] if isinstance(statement, ast.Assign) else []
+        if targets == [text]:
+            file.edit.removed.add(statement)
+        else:
+            file.edits.setdefault(statement, {})[node] = text
+
+
+def drop_toggles(file: FileTraining) -> None:
+    """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
+    for toggle in file.settled_toggles:
+        statement = toggle.statement
+        if not isinstance(statement, ast.Assign) or statement not in file.scopes.scope or file.declined:
+            continue
+        file.handled_statements.add(statement)
+        if toggle.late:
+            file.edit.removed.add(statement)
+        else:
+            target = statement.targets[0]
+            assert isinstance(target, ast.Attribute)
+            file.edit.replaced[statement] = f"{ast.unparse(target.value)}.requires_grad_({toggle.value})"
+
+
+def drop_arguments(file: FileTraining) -> None:
+    """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
+    found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
+    kept = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.Assign) and s not in file.gone]
+    names = {
+        t.id: s for s in kept for t in s.targets if len(s.targets) == 1 and isinstance(t, ast.Name)
+        and file.scopes.bound.get((file.scopes.scope[s], t.id)) == 1
+    }  # fmt: skip
+    candidates: dict[str, ast.Assign] = {}
+    while more := {
+        n: s
+        for n, s in names.items()
+        if n not in candidates and only_of(s.value, found, {*candidates, *file.own_callbacks})
+    }:
+        candidates |= more
+    changed = True
+    while changed:
+        gone = {*file.trained, *candidates.values()}
+        read = {
+            n.id
+            for n, statement in file.scopes.statement.items()
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and statement not in gone
+        }
+        changed = bool(candidates.keys() & read)
+        candidates = {n: s for n, s in candidates.items() if n not in read}
+    file.edit.removed |= set(candidates.values())
+
+
+def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:
+    """The calls that made the objects of Keras in an argument."""
+    if isinstance(value, ApiObject):
+        if value in evaluation.objects:
+            yield evaluation.objects[value]
+        value = [*value.args, *value.kwargs.values()]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    for item in items:
+        yield from made_by(item, evaluation)
+
+
+def only_of(node: ast.expr, calls: Collection[ast.AST], names: Collection[str]) -> bool:
+    """Whether an expression is nothing but such calls and variables, in lists."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return bool(node.elts) and all(only_of(n, calls, names) for n in node.elts)
+    return node in calls or isinstance(node, ast.Name) and node.id in names

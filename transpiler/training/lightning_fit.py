@@ -1,0 +1,153 @@
+"""Methods of a compiled model as what a Trainer of Lightning does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiValue
+from transpiler.ir.naming import Names
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.read.keras.evaluate.values import Instance
+from transpiler.rules.training.base import TRAINING
+from transpiler.rules.training.callbacks import CallbackCode, Loop
+from transpiler.training.callbacks import callbacks_of
+from transpiler.training.compiled import Training, beside, made_by_compile
+from transpiler.training.data import Stream
+from transpiler.training.edits import edited
+from transpiler.training.methods import MethodWriter, text_of
+from transpiler.training.own_callbacks import own_callback
+from transpiler.training.source import known_here
+from transpiler.write.torch.layout import render
+
+
+class LightningMethods(MethodWriter):
+    """Writes `fit` and `evaluate` as what a Trainer of Lightning does; all else is as beside plain loops."""
+
+    def fit_text(
+        self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], target: str | None
+    ) -> str:
+        file, node = self.file, evaluation.node
+        names = Names(file.scopes.names_at(node) | frozenset(file.functions))
+        model = file.receiver_of(node)
+        lines = made_by_compile(file, training, model) if training.first is node else []
+        train, held = self.streams(evaluation, training, arguments, names)
+        streams = [s for s in (train, held) if s is not None]
+        titles = [*training.trainer.titles, *(f"val_{t}" for t in training.trainer.titles if held is not None)]
+        hooks = [self.hook(rule, a, titles, training, evaluation) for rule, a in callbacks_of(file, evaluation)]
+        if ends := [line for s in streams for line in s.end]:
+            hooks.append(self.hook_class("EndOfEpoch", CallbackCode(end=ends), [], evaluation))
+        logged = ""
+        if target is not None:
+            file.own_function("History", render("training/lightning_history"))
+            logged = names.take("logged")
+        first = text_of(arguments.get("initial_epoch"), "0")
+        epochs = text_of(arguments.get("epochs"), "1")
+        if first != "0" and hooks:
+            raise Declined(
+                TRAINING, "callbacks beside a first epoch of another number are not translated for Lightning"
+            )
+        return render(
+            "training/lightning_fit",
+            lines=[*lines, *(line for s in streams for line in s.lines)],
+            history=target,
+            logged=logged,
+            callbacks=[*([logged] if logged else []), *hooks],
+            epochs=epochs if first == "0" else f"{epochs} - {first}",
+            quiet=known_here(evaluation, "verbose", "auto") == 0,
+            trainer=names.take("trainer"),
+            model=model,
+            module=beside(training, node, training.module)[0],
+            loaders=[self.loader(s) for s in streams],
+        )
+
+    def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
+        titles = training.trainer.titles
+        name = self.file.function("lightning_evaluate", "evaluate", titles=titles, summary=summary(titles))
+        return f"{name}({beside(training, evaluation.node, training.module)[0]}, {self.loader(stream)})"
+
+    def loader(self, stream: Stream) -> str:
+        """What a Trainer runs over in every epoch; an expression that is new for every epoch is evaluated for each."""
+        if stream.epoch.isidentifier() or stream.epoch.startswith("DataLoader("):
+            return stream.epoch
+        self.file.own_function("Batches", render("training/lightning_batches"))
+        self.file.takes("collections.abc", "Callable", "Iterator")
+        return f"Batches(lambda: {stream.epoch})"
+
+    def hook(self, rule: Any, a: Any, titles: Sequence[str], training: Training, evaluation: TrainingCall) -> str:
+        """A callback: Lightning's own where it does the same, else one that does what a plain loop would do."""
+        taken = Names(frozenset((*titles, "self", "trainer", "module", "epoch")))
+        rising = frozenset(p + m.name for m in training.trainer.metrics if m.measure.rising for p in ("", "val_"))
+        loop = Loop("module.model", "trainer.optimizers[0]", "epoch", {t: t for t in titles}, rising, taken.take)
+        if isinstance(rule, Instance):
+            return self.hook_class(f"{rule.cls.name}Hook", own_callback(rule, a, loop), titles, evaluation)
+        if own := rule.lightning(a, loop):
+            text, libraries = own
+            for name, module in libraries.items():
+                self.file.edit.dropped_names.add(name)
+                self.file.edit.libraries[name] = module
+            return str(text)
+        return self.hook_class(rule.names[0], rule.lower(a, loop), titles, evaluation)
+
+    def hook_class(self, name: str, act: CallbackCode, titles: Sequence[str], evaluation: TrainingCall) -> str:
+        """A call of a class of callbacks that runs statements where a plain loop would."""
+        file = self.file
+        for library, module in act.libraries.items():
+            file.takes(module, library)
+        lines = {
+            "on_train_start": act.before,
+            "on_train_epoch_start": act.begin,
+            "on_train_epoch_end": [*act.end, *act.stop],
+            "on_train_end": act.after,
+        }
+        hooks = {hook: ast.parse("\n".join(texts)) for hook, texts in lines.items()}
+        stored = [
+            {n.id for n in nodes(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} for t in hooks.values()
+        ]
+        read = [
+            {n.id for n in nodes(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} for t in hooks.values()
+        ]
+        state = {
+            n for i, s in enumerate(stored) for n in s if i == 0 or any(n in r for r in (*read[:i], *read[i + 1 :]))
+        }
+        scope = file.scopes.scope[evaluation.node]
+        local = {n for r in read for n in r if (scope, n) in file.scopes.bound} if scope is not None else set()
+        if local:
+            raise Declined(
+                TRAINING,
+                f"a callback that reads {', '.join(sorted(local))} of a function is not translated for Lightning",
+            )
+        texts = {}
+        for hook, tree in hooks.items():
+            if not tree.body:
+                continue
+            used = {n.id for n in nodes(tree) if isinstance(n, ast.Name)} - state
+            heads = ["epoch = trainer.current_epoch"] if "epoch" in used else []
+            heads += [f'{t} = trainer.callback_metrics["{t}"].item()' for t in titles if t in used]
+            texts[hook] = [*heads, *in_method(lines[hook], tree, state).splitlines()]
+        value = file.names_of_file.get(name)
+        if value is None or isinstance(value, ApiValue):
+            file.edit.dropped_names.add(name)
+        else:
+            name = file.names.take(name)
+        text = render("training/lightning_callback", name=name, hooks=texts)
+        while file.functions.get(name, text) != text:
+            name = file.names.take(name)
+            text = render("training/lightning_callback", name=name, hooks=texts)
+        file.functions[name] = text
+        return f"{name}()"
+
+
+def in_method(lines: Sequence[str], tree: ast.Module, state: Collection[str]) -> str:
+    """Statements as a method has them: variables in `state` are attributes, and the Trainer is asked to stop."""
+    edits: dict[ast.AST, str] = {n: f"self.{n.id}" for n in nodes(tree) if isinstance(n, ast.Name) and n.id in state}
+    edits |= {n: "trainer.should_stop = True" for n in nodes(tree) if isinstance(n, ast.Break)}
+    return "\n".join(edited("\n".join(lines), s, {n: t for n, t in edits.items() if n in nodes(s)}) for s in tree.body)
+
+
+def summary(titles: Sequence[str]) -> str:
+    """What the numbers of an epoch are, in words."""
+    return " and the ".join(titles) if len(titles) < 4 else "loss and the metrics"

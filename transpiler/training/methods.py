@@ -1,0 +1,270 @@
+"""The methods of a compiled model, called: `fit`, `evaluate`, `predict` and their kin."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.naming import Names
+from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.data_objects import Batches
+from transpiler.read.keras.evaluate.pipelines import Pipeline
+from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Instance
+from transpiler.rules.training.base import TRAINING
+from transpiler.rules.training.callbacks import Loop
+from transpiler.training.callbacks import callbacks_of
+from transpiler.training.compiled import Training, beside, made_by_compile
+from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
+from transpiler.training.file import FileTraining
+from transpiler.training.own_callbacks import own_callback
+from transpiler.training.source import known_here
+from transpiler.write.torch.layout import render
+
+NOT_TRANSLATED = {
+    "fit": ("validation_freq",),
+    "evaluate": ("callbacks",),
+    "predict": ("steps", "callbacks"),
+    "predict_on_batch": (),
+    "train_on_batch": ("class_weight",),
+    "test_on_batch": (),
+}
+"""Arguments of methods that are declined if they are given."""
+
+
+class MethodWriter:
+    """Writes calls of methods of models."""
+
+    def __init__(self, file: FileTraining) -> None:
+        self.file = file
+
+    def write(self, evaluation: TrainingCall, training: Training | None) -> None:
+        """Replaces a call. Raises Declined for what is not translated."""
+        getattr(self, f"write_{evaluation.method}", self.write_other)(evaluation, training)
+
+    def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None
+        self.check(evaluation)
+        arguments = argument_nodes(evaluation.node, "fit", self.file.generation)
+        if arguments is None:
+            raise Declined(TRAINING, "fit() with * or ** is not translated")
+        statement = self.file.statement_of(evaluation.node)
+        target = self.file.target_of(statement, evaluation.node)
+        self.file.replace(statement, self.fit_text(evaluation, training, arguments, target))
+
+    def fit_text(
+        self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], target: str | None
+    ) -> str:
+        epoch = training.epoch
+        assert epoch is not None
+        names = Names(self.file.scopes.names_at(evaluation.node) | frozenset(self.file.functions))
+        model = self.file.receiver_of(evaluation.node)
+        lines = made_by_compile(self.file, training, model) if training.first is evaluation.node else []
+        train, held = self.streams(evaluation, training, arguments, names)
+        trained = epoch.variables("train", names)
+        held_out = epoch.variables("val", names) if held is not None else []
+        values = dict(zip((*epoch.titles, *(f"val_{t}" for t in epoch.titles)), (*trained, *held_out)))
+        epoch_name = names.take("epoch")
+        rising = {m.name for m in training.trainer.metrics if m.measure.rising}
+        rising |= {f"val_{n}" for n in rising}
+        options = beside(training, evaluation.node, training.optimizer, training.scheduler)
+        loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take)
+        acts = [
+            own_callback(rule, a, loop) if isinstance(rule, Instance) else rule.lower(a, loop)
+            for rule, a in callbacks_of(self.file, evaluation)
+        ]
+        for act in acts:
+            for name, module in act.libraries.items():
+                self.file.takes(module, name)
+        streams = [s for s in (train, held) if s is not None]
+        return render(
+            "training/fit",
+            lines=[*lines, *(n for s in streams for n in s.lines), *(n for act in acts for n in act.before)],
+            history=target,
+            values=values,
+            epoch=epoch_name,
+            begin=[line for act in acts for line in act.begin],
+            end=[*(line for act in acts for line in act.end), *(n for s in streams for n in s.end)],
+            stop=[line for act in acts for line in act.stop],
+            after=[line for act in acts for line in act.after],
+            first=text_of(arguments.get("initial_epoch"), "0"),
+            epochs=text_of(arguments.get("epochs"), "1"),
+            trained=trained,
+            held_out=held_out,
+            train_call=f"{epoch.name}({model}, {train.epoch}, {', '.join(options)})",
+            val_call=f"{epoch.name}({model}, {held.epoch})" if held is not None else "",
+            prints=known_here(evaluation, "verbose", "auto") != 0,
+        )
+
+    def streams(
+        self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], names: Names
+    ) -> tuple[Stream, Stream | None]:
+        """The data of a `fit` to train with and, if there is any, to validate with."""
+        data = self.data_of(training)
+        shuffle = known_here(evaluation, "shuffle", True)
+        if not isinstance(shuffle, bool):
+            raise Declined(TRAINING, "fit(shuffle=…) with anything but True and False is not translated")
+        size = text_of(arguments.get("batch_size"), "32", none="32")
+        steps = text_of(arguments.get("steps_per_epoch"), "", none="")
+        train = Stream(epoch=names.take("train_loader"))
+        split = known_here(evaluation, "validation_split", 0.0)
+        held = self.validation(evaluation, data, arguments, size, names)
+        if not given(arguments, "y"):
+            if "x" not in arguments:
+                raise Declined(TRAINING, "fit() without data is not translated")
+            value = evaluation.arguments.get("x")
+            return data.batches("train_batches", arguments["x"], value, steps, shuffle, names, False), held
+        if steps:
+            raise Declined(TRAINING, "a number of steps beside arrays is not translated")
+        columns = data.columns(arguments, class_weights(arguments.get("class_weight"), data))
+        if held is not None or not split:
+            train.lines = [f"{train.epoch} = {data.loader(columns, size, shuffle)}"]
+            return train, held
+        held = Stream(epoch=names.take("val_loader"))
+        wholes = [names.take(n) for n in data.column_names(len(columns))]
+        cut = names.take("split")
+        train.lines = [f"{n} = {c}" for n, c in zip(wholes, columns)]
+        train.lines.append(f"{cut} = int(len({wholes[0]}) * {remaining(arguments['validation_split'], split)})")
+        train.lines.append(f"{train.epoch} = {data.loader([f'{n}[:{cut}]' for n in wholes], size, shuffle)}")
+        rest = [f"{n}[{cut}:]" for n in wholes]
+        if data.weighted and not given(arguments, "sample_weight"):
+            rest[-1] = f"torch.ones(len({wholes[0]}) - {cut})"  # classes have weights in training only
+        held.lines = [f"{held.epoch} = {data.loader(rest, size)}"]
+        return train, held
+
+    def validation(
+        self, evaluation: TrainingCall, data: DataWriter, arguments: dict[str, ast.expr], size: str, names: Names
+    ) -> Stream | None:
+        """The data of a `fit` to validate with that is given by itself."""
+        if not given(arguments, "validation_data"):
+            return None
+        node = arguments["validation_data"]
+        own = text_of(arguments.get("validation_batch_size"), size, none=size)
+        if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) in (2, 3):
+            columns = data.columns(dict(zip(("x", "y", "sample_weight"), node.elts)))
+            stream = Stream(epoch=names.take("val_loader"))
+            stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
+            return stream
+        steps = text_of(arguments.get("validation_steps"), "", none="")
+        value = evaluation.arguments.get("validation_data")
+        return data.batches("val_batches", node, value, steps, False, names, False)
+
+    def data_of(self, training: Training) -> DataWriter:
+        inputs = tensors(training.trainer.compiled.model.inputs)
+        names = [self.file.interpreter.input_names.get(x, "") for x in inputs]
+        file = self.file
+        return DataWriter(
+            training.trainer, training.weighted, file.function, file.takes, file.pipelines, file.generation, names
+        )
+
+    def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None
+        self.check(evaluation)
+        arguments = argument_nodes(evaluation.node, "evaluate", self.file.generation)
+        if arguments is None or known_here(evaluation, "return_dict", False):
+            raise Declined(TRAINING, "this evaluate() is not translated")
+        size = text_of(arguments.get("batch_size"), "32", none="32")
+        data = self.data_of(training)
+        if given(arguments, "y"):
+            stream = Stream([], data.loader(data.columns(arguments), size))
+        else:
+            steps = text_of(arguments.get("steps"), "", none="")
+            names = Names(frozenset())
+            stream = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True)
+        self.file.replace_expression(evaluation.node, self.evaluate_text(evaluation, training, stream))
+
+    def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
+        assert training.epoch is not None
+        return f"{training.epoch.name}({self.file.receiver_of(evaluation.node)}, {stream.epoch})"
+
+    def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
+        self.check(evaluation)
+        arguments = argument_nodes(evaluation.node, evaluation.method, self.file.generation)
+        model = evaluation.model
+        xs, ys = tensors(model.inputs), tensors(model.outputs)
+        if arguments is None or "x" not in arguments:
+            raise Declined(TRAINING, "this predict() is not translated")
+        if len(xs) != 1 or len(ys) != 1:
+            raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
+        dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
+        if isinstance(evaluation.arguments.get("x"), (Batches, Pipeline)):
+            batches = self.batches_text(arguments["x"], evaluation.arguments["x"])
+            name = self.file.function("predict_batches", dtype=dtype)
+            self.file.replace_expression(
+                evaluation.node, f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
+            )
+            return
+        name = self.file.function("predict", dtype=dtype)
+        size = text_of(arguments.get("batch_size"), "", none="")
+        given = [
+            self.file.receiver_of(evaluation.node),
+            ast.unparse(arguments["x"]),
+            *([f"batch_size={size}"] if size else []),
+        ]
+        self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
+
+    def batches_text(self, node: ast.expr, value: Batches | Pipeline) -> str:
+        """Batches that a model predicts for."""
+        if isinstance(value, Batches):
+            self.file.takes("torch.utils.data", "DataLoader")
+            return f"DataLoader({ast.unparse(node)}, batch_size=None)"
+        if not value.batched or not value.known or value.endless:
+            raise Declined(TRAINING, "predict() of a tf.data.Dataset without batches or an end is not translated")
+        self.file.pipelines.check(value)
+        return self.file.pipelines.text(node)
+
+    def write_train_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        """One step, as an epoch of one batch."""
+        assert training is not None and training.epoch is not None
+        if training.first is evaluation.node:
+            raise Declined(TRAINING, "the builder of a model that is trained batch by batch must not compile it")
+        options = beside(training, evaluation.node, training.optimizer, training.scheduler)
+        self.file.replace_expression(evaluation.node, self.batch_call(evaluation, training, options))
+
+    def write_test_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        assert training is not None and training.epoch is not None
+        self.file.replace_expression(evaluation.node, self.batch_call(evaluation, training, []))
+
+    def batch_call(self, evaluation: TrainingCall, training: Training, options: list[str]) -> str:
+        """A call of the function for an epoch on one batch of arrays."""
+        assert training.epoch is not None
+        self.check(evaluation)
+        arguments = argument_nodes(evaluation.node, evaluation.method, self.file.generation)
+        if arguments is None or known_here(evaluation, "return_dict", False):
+            raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
+        columns = self.data_of(training).columns(arguments)
+        batch = f"[({', '.join(columns)})]"
+        return f"{training.epoch.name}({', '.join([self.file.receiver_of(evaluation.node), batch, *options])})"
+
+    def write_predict_on_batch(self, evaluation: TrainingCall, training: Training | None) -> None:
+        self.write_predict(evaluation, training)
+
+    def write_other(self, evaluation: TrainingCall, training: Training | None) -> None:
+        raise Declined(TRAINING, f"{evaluation.method}() is not translated")
+
+    @staticmethod
+    def check(evaluation: TrainingCall) -> None:
+        """Raises Declined for arguments that are not translated."""
+        for name in NOT_TRANSLATED[evaluation.method]:
+            value = evaluation.arguments.get(name)
+            if value is not None and value != [] and not (name == "validation_freq" and value == 1):
+                raise Declined(TRAINING, f"{evaluation.method}({name}=…) is not translated")
+        if "" in evaluation.arguments:
+            raise Declined(TRAINING, f"the arguments of {evaluation.method}() cannot be evaluated")
+
+
+def text_of(node: ast.expr | None, default: str, none: str | None = None) -> str:
+    """An argument as it stands."""
+    if node is None:
+        return default
+    if is_none(node):
+        if none is None:
+            raise Declined(TRAINING, "None is given for a number")
+        return none
+    return ast.unparse(node)
+
+
+def given(arguments: Mapping[str, ast.expr], name: str) -> bool:
+    """Whether an argument is there, and not None."""
+    return name in arguments and not is_none(arguments[name])
