@@ -72,7 +72,7 @@ class FileTraining:
         made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
         channels_first = interpreter.image_data_format != "channels_last"
         self.pipelines = PipelineWriter(
-            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, channels_first
+            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.note, channels_first
         )
         self.several = False
         """Whether the file compiles more than one model."""
@@ -96,7 +96,8 @@ class FileTraining:
     def note(self, code: str, text: str, node: ast.expr | ast.stmt) -> None:
         """Notes something about the training that is not amiss."""
         span = self.source.span(node)
-        self.notes.append(Finding(code, Severity.NOTE, text, "", span, excerpt(span)))
+        finding = Finding(code, Severity.NOTE, text, "", span, excerpt(span))
+        self.notes += [finding] if finding not in self.notes else []
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

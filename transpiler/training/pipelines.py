@@ -31,6 +31,8 @@ class PipelineWriter:
     needs: Callable[[str], str]
     evaluate: Callable[[ast.expr, Any], Any]
     place: Callable[[MapFunction], None]
+    note: Callable[..., None]
+    """Notes what is not quite the same."""
     channels_first: bool = False
     drawn: set[ast.AST] = field(default_factory=set)
     """Functions that draw random numbers."""
@@ -115,6 +117,8 @@ class PipelineWriter:
         interpolation = given.pop("interpolation", None)
         if interpolation is not None and getattr(interpolation, "value", None) != "bilinear":
             raise Declined(TRAINING, "image_dataset_from_directory(interpolation=…) is not translated")
+        text = "JPEG files are decoded by Pillow, whose pixels may be a few levels off those of TensorFlow's decoder"
+        self.note("K2T501", text, node)
         return self.loader("load_image_folder", given, made)
 
     def write_timeseries_dataset_from_array(self, node: ast.Call, made: Pipeline) -> str:
