@@ -25,7 +25,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
-from transpiler.training.edits import edited
+from transpiler.training.edits import edited, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
@@ -135,10 +135,7 @@ class FileTraining:
         }
         for statement, edits in self.edits.items():
             if statement in self.edit.replaced:  # by a text that has these expressions as they were
-                for node, new in edits.items():
-                    old = re.escape(ast.unparse(node))
-                    text = re.sub(rf"(?<![\w.]){old}(?!\w)", new.replace("\\", r"\\"), self.edit.replaced[statement])
-                    self.edit.replaced[statement] = text
+                self.edit.replaced[statement] = with_edits(self.edit.replaced[statement], edits)
                 continue
             if around[statement]:
                 continue
@@ -149,6 +146,9 @@ class FileTraining:
                 if inner in self.edit.replaced:
                     indent = " " * inner.col_offset  # type: ignore[attr-defined]
                     whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
+            for node in edits:
+                inner = {n: whole[n] for n in nodes(node) if n in edits and n is not node}
+                whole[node] = with_edits(whole[node], inner) if inner else whole[node]
             text = edited(self.source.text, statement, whole)
             self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
 
