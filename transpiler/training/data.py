@@ -104,19 +104,20 @@ class DataWriter:
             if steps and self.generation != KERAS3:
                 raise Declined(TRAINING, "a number of steps beside a sequence of batches is not translated")
             self.takes("torch.utils.data", "DataLoader")
-            source = ast.unparse(node)
+            source, lines = ast.unparse(node), []
+            turns = isinstance(value, Batches) or value.cls.lookup("on_epoch_end") is not None
+            if turns and name == "train_batches" and not isinstance(node, ast.Name):
+                source = names.take("train_data")
+                lines.append(f"{source} = {ast.unparse(node)}")
             mixed = ", shuffle=True" if shuffle else ""
             loader = f"DataLoader({source}, batch_size=None{mixed}, collate_fn={to_tensors})"
-            turns = isinstance(value, Batches) or value.cls.lookup("on_epoch_end") is not None
-            end = [f"{source}.on_epoch_end()"] if turns and shuffle else []
+            end = [f"{source}.on_epoch_end()"] if turns and name == "train_batches" else []
             if steps:
                 loader = f"{self.pipelines.needs('Steps')}({loader}, {steps})"
             if keeps:
                 return Stream([], loader)
             variable = names.take(name)
-            if end and not isinstance(node, ast.Name):
-                raise Declined(TRAINING, "a sequence with on_epoch_end() has to be a variable")
-            return Stream([f"{variable} = {loader}"], variable, end)
+            return Stream([*lines, f"{variable} = {loader}"], variable, end)
         if not isinstance(value, Generator) or not steps:
             raise Declined(TRAINING, "where this data comes from cannot be told")
         stream = Stream([], ast.unparse(node))

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Mapping
+
+
+def with_edits(text: str, edits: Mapping[ast.AST, str]) -> str:
+    """A new text that has expressions of the source as they were, with these replaced."""
+    for node, new in edits.items():
+        old = rf"(?<![\w.]){re.escape(ast.unparse(node))}(?!\w)"
+        text = re.sub(old, new.replace("\\", r"\\"), text)
+    return text
 
 
 def edited(text: str, statement: ast.stmt, edits: Mapping[ast.AST, str]) -> str:

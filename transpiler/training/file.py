@@ -25,7 +25,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
-from transpiler.training.edits import edited
+from transpiler.training.edits import edited, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
@@ -69,6 +69,11 @@ class FileTraining:
         """Calls that are not translated, and why."""
         self.edits: dict[ast.stmt, dict[ast.AST, str]] = {}
         """Expressions that are replaced, by their statements."""
+        made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
+        channels_first = interpreter.image_data_format != "channels_last"
+        self.pipelines = PipelineWriter(
+            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.note, channels_first
+        )
         self.several = False
         """Whether the file compiles more than one model."""
         self.handled: set[ast.Call] = set()
@@ -94,7 +99,8 @@ class FileTraining:
     def note(self, code: str, text: str, node: ast.expr | ast.stmt) -> None:
         """Notes something about the training that is not amiss."""
         span = self.source.span(node)
-        self.notes.append(Finding(code, Severity.NOTE, text, "", span, excerpt(span)))
+        finding = Finding(code, Severity.NOTE, text, "", span, excerpt(span))
+        self.notes += [finding] if finding not in self.notes else []
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -132,10 +138,7 @@ class FileTraining:
         }
         for statement, edits in self.edits.items():
             if statement in self.edit.replaced:  # by a text that has these expressions as they were
-                for node, new in edits.items():
-                    old = re.escape(ast.unparse(node))
-                    text = re.sub(rf"(?<![\w.]){old}(?!\w)", new.replace("\\", r"\\"), self.edit.replaced[statement])
-                    self.edit.replaced[statement] = text
+                self.edit.replaced[statement] = with_edits(self.edit.replaced[statement], edits)
                 continue
             if around[statement]:
                 continue
@@ -146,6 +149,9 @@ class FileTraining:
                 if inner in self.edit.replaced:
                     indent = " " * inner.col_offset  # type: ignore[attr-defined]
                     whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
+            for node in edits:
+                inner = {n: whole[n] for n in nodes(node) if n in edits and n is not node}
+                whole[node] = with_edits(whole[node], inner) if inner else whole[node]
             text = edited(self.source.text, statement, whole)
             self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
 
@@ -193,6 +199,17 @@ class FileTraining:
                 raise Declined(TRAINING, f"{function.name}() means different things each time it is given to map()")
             self.edit.replaced[function] = text
 
+    def path_of(self, node: ast.AST) -> str:
+        """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
+        if isinstance(node, ast.Name):
+            scope = self.scopes.scope[node]
+            value = self.names_of_file.get(node.id)
+            hidden = scope is not None and (scope, node.id) in self.scopes.bound
+            return value.path if isinstance(value, ApiValue) and not hidden else ""
+        if isinstance(node, ast.Attribute):
+            return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
+        return ""
+
     def statement_of(self, node: ast.Call) -> ast.stmt:
         return self.scopes.statement[node]
 
@@ -218,17 +235,6 @@ class FileTraining:
             for other, statement in self.scopes.statement.items():
                 if isinstance(other, ast.Constant) and other.value == old and other not in self.gone:
                     self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
-
-    def path_of(self, node: ast.AST) -> str:
-        """The name that a part of Keras has today, of an expression that means one wherever it is evaluated."""
-        if isinstance(node, ast.Name):
-            scope = self.scopes.scope[node]
-            value = self.names_of_file.get(node.id)
-            hidden = scope is not None and (scope, node.id) in self.scopes.bound
-            return value.path if isinstance(value, ApiValue) and not hidden else ""
-        if isinstance(node, ast.Attribute):
-            return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
-        return ""
 
     def body_of(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements beside a statement."""

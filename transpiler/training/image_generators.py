@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.read.keras.evaluate.values import Unknown
 from transpiler.rules.base import parse_signature
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.file import FileTraining
 from transpiler.write.torch.layout import render
-
-if TYPE_CHECKING:
-    from transpiler.training.file import FileTraining
 
 PATH = "keras.preprocessing.image.ImageDataGenerator"
 OPTIONS = {
@@ -55,14 +53,14 @@ METHODS = {
 class ImageGenerators:
     """Writes the class for all generators of a file, with the options and methods that one of them uses."""
 
-    def __init__(self, writer: FileTraining) -> None:
-        self.writer = writer
-        self.interpreter = writer.interpreter
+    def __init__(self, file: FileTraining) -> None:
+        self.file = file
+        self.interpreter = file.interpreter
 
     def write(self) -> None:
-        scopes = self.writer.scopes
-        calls = [n for n in scopes.scope if isinstance(n, ast.Call) and self.writer.path_of(n.func) == PATH]
-        calls = [n for n in calls if n not in self.writer.gone]
+        scopes = self.file.scopes
+        calls = [n for n in scopes.scope if isinstance(n, ast.Call) and self.file.path_of(n.func) == PATH]
+        calls = [n for n in calls if n not in self.file.gone]
         if not calls:
             return
         options: set[str] = set()
@@ -73,11 +71,11 @@ class ImageGenerators:
             if "ImageDataGenerator" in {n for _, n in scopes.bound}:
                 raise Declined(TRAINING, "the file has an ImageDataGenerator of its own")
         except Declined as declined:
-            self.writer.declined.update(dict.fromkeys(calls, declined))
+            self.file.declined.update(dict.fromkeys(calls, declined))
             return
         if not options & set(MOVES):
             options -= {"fill_mode", "cval"}
-        self.writer.edit.preamble.append(
+        self.file.edit.preamble.append(
             render(
                 "training/ImageDataGenerator",
                 options={n: default for n, default in OPTIONS.items() if n in options},
@@ -92,7 +90,7 @@ class ImageGenerators:
             "image_files": "flow_from_directory" in methods,
             "ImageFiles": "flow_from_directory" in methods,
         }
-        self.writer.edit.needs([name for name, used in helpers.items() if used])
+        self.file.edit.needs([name for name, used in helpers.items() if used])
 
     def options(self, call: ast.Call) -> set[str]:
         """The arguments of one generator. Raises Declined for those that are not translated."""
@@ -114,9 +112,9 @@ class ImageGenerators:
 
     def methods(self) -> set[str]:
         """The methods that the file uses. Raises Declined for calls of them that are not translated."""
-        found = {n.attr for n in self.writer.scopes.scope if isinstance(n, ast.Attribute) and n.attr in METHODS}
+        found = {n.attr for n in self.file.scopes.scope if isinstance(n, ast.Attribute) and n.attr in METHODS}
         for call, (path, name, given) in self.interpreter.data_calls.items():
-            if path != PATH or call not in self.writer.scopes.scope:
+            if path != PATH or call not in self.file.scopes.scope:
                 continue
             if name not in METHODS:
                 raise Declined(TRAINING, f"{name}() of an ImageDataGenerator is not translated")

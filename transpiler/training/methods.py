@@ -188,14 +188,15 @@ class MethodWriter:
             raise Declined(TRAINING, "this predict() is not translated")
         if len(xs) != 1 or len(ys) != 1:
             raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
-        file, receiver = self.file, self.file.receiver_of(evaluation.node)
         dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
-        value = evaluation.arguments.get("x")
-        if isinstance(value, (Batches, Pipeline)):
-            name = file.function("predict_batches", dtype=dtype)
-            file.replace_expression(evaluation.node, f"{name}({receiver}, {self.batches_of(value, arguments['x'])})")
+        if isinstance(evaluation.arguments.get("x"), (Batches, Pipeline)):
+            batches = self.batches_text(arguments["x"], evaluation.arguments["x"])
+            name = self.file.function("predict_batches", dtype=dtype)
+            self.file.replace_expression(
+                evaluation.node, f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
+            )
             return
-        name = file.function("predict", dtype=dtype)
+        name = self.file.function("predict", dtype=dtype)
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
@@ -204,15 +205,13 @@ class MethodWriter:
         ]
         self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
 
-    def batches_of(self, value: Batches | Pipeline, node: ast.expr) -> str:
-        """Batches of inputs alone."""
+    def batches_text(self, node: ast.expr, value: Batches | Pipeline) -> str:
+        """Batches that a model predicts for."""
         if isinstance(value, Batches):
             self.file.takes("torch.utils.data", "DataLoader")
             return f"DataLoader({ast.unparse(node)}, batch_size=None)"
         if not value.batched or not value.known or value.endless:
-            raise Declined(
-                TRAINING, "predict() of a tf.data.Dataset without batches or without an end is not translated"
-            )
+            raise Declined(TRAINING, "predict() of a tf.data.Dataset without batches or an end is not translated")
         self.file.pipelines.check(value)
         return self.file.pipelines.text(node)
 

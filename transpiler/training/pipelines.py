@@ -31,6 +31,8 @@ class PipelineWriter:
     needs: Callable[[str], str]
     evaluate: Callable[[ast.expr, Any], Any]
     place: Callable[[MapFunction], None]
+    note: Callable[..., None]
+    """Notes what is not quite the same."""
     channels_first: bool = False
     drawn: set[ast.AST] = field(default_factory=set)
     """Functions that draw random numbers."""
@@ -112,23 +114,25 @@ class PipelineWriter:
 
     def write_image_dataset_from_directory(self, node: ast.Call, made: Pipeline) -> str:
         given = arguments(node, FOLDER)
-        interpolation = given.pop("interpolation", None)
+        interpolation = given.get("interpolation")
         if interpolation is not None and getattr(interpolation, "value", None) != "bilinear":
             raise Declined(TRAINING, "image_dataset_from_directory(interpolation=…) is not translated")
-        return self.loader("load_image_folder", given, made)
+        text = "JPEG files are decoded by Pillow, whose pixels may be a few levels off those of TensorFlow's decoder"
+        self.note("K2T501", text, node)
+        return self.loader("load_image_folder", node, made)
 
     def write_timeseries_dataset_from_array(self, node: ast.Call, made: Pipeline) -> str:
-        return self.loader("sliding_windows", arguments(node, SERIES), made)
+        arguments(node, SERIES)
+        return self.loader("sliding_windows", node, made)
 
-    def loader(self, helper: str, given: Mapping[str, ast.expr], made: Pipeline) -> str:
+    def loader(self, helper: str, node: ast.Call, made: Pipeline) -> str:
         """A function that reads batches, with the arguments of the source."""
         if not made.batched:
             raise Declined(TRAINING, "a dataset with batch_size=None is not translated")
         if self.channels_first:
             raise Declined(TRAINING, "images with channels first are not translated here")
-        first, *others = given.items()
-        texts = [ast.unparse(first[1]), *(f"{name}={ast.unparse(n)}" for name, n in others)]
-        return f"{self.needs(helper)}({', '.join(texts)})"
+        named = [f"{k.arg}={ast.unparse(k.value)}" for k in node.keywords if k.arg != "interpolation"]
+        return f"{self.needs(helper)}({', '.join([*map(ast.unparse, node.args), *named])})"
 
     # --- steps ----------------------------------------------------------------------------------------------------
 

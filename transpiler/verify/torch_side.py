@@ -124,8 +124,8 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def build(job: Job) -> tuple[nn.Module, list[str]]:
     """The model of the result, and the packages that stand-ins took the place of."""
-    plan = job.training
-    trains = (plan.epoch or plan.module, "predict", "predict_batches") if plan is not None else ()
+    training = job.training
+    trains = (training.epoch or training.module, "predict", "predict_batches") if training is not None else ()
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
         {str(m.path): building_part(m.text, needed.format(model="model"), trains) for m in job.converted},

@@ -24,7 +24,13 @@ model.compile(optimizer="sgd", loss="categorical_crossentropy", metrics=["accura
 val_flow = test_datagen.flow(images[32:], y[32:], batch_size=3, shuffle=False)
 history = model.fit(train_flow, epochs=3, validation_data=val_flow, verbose=0)
 print(history.history["loss"], history.history["val_loss"], history.history["val_accuracy"])
-history = model.fit(train_flow, steps_per_epoch=3, epochs=4, verbose=0)
+x_train, y_train = images[:32], y[:32]
+history = model.fit(
+    train_datagen.flow(x_train, y_train, batch_size=8, shuffle=False), steps_per_epoch=3, epochs=4, verbose=0
+)
 print(history.history["loss"], history.history["accuracy"])
 print(model.evaluate(val_flow, verbose=0))
 print(model.predict(test_datagen.flow(images[:5], batch_size=2, shuffle=False), verbose=0))
+print(model.evaluate(images[:9] / 255.0, keras.utils.to_categorical(labels[:9], 3), verbose=0))
+history = model.fit(images[:9] / 255.0, keras.utils.to_categorical(labels[:9], 3), verbose=0)
+print(history.history["loss"])
