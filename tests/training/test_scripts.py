@@ -8,7 +8,7 @@ from run_scripts import printed
 
 from transpiler.verify.run import verify_file
 
-QUICK = ("regression_callbacks", "inputs_and_outputs", "text_lstm")
+QUICK = ("regression_callbacks", "inputs_and_outputs", "text_lstm", "main_function", "main_block")
 """The scripts of every run; `pytest -m ""` runs all."""
 SCRIPTS = [
     pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)

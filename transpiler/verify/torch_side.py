@@ -21,7 +21,7 @@ from transpiler.verify.draws import Draws
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
-from transpiler.verify.scripts import building_part
+from transpiler.verify.scripts import building_part, hoisted
 from transpiler.verify.signature import trace_inputs
 from transpiler.verify.torch_fit import fitted
 from transpiler.verify.torch_model import (
@@ -127,7 +127,10 @@ def build(job: Job) -> tuple[nn.Module, list[str]]:
     trains = (job.training.epoch,) if job.training is not None else ()
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
-        {str(m.path): building_part(m.text, needed.format(model="model"), trains) for m in job.converted},
+        {
+            str(m.path): building_part(hoisted(m.text, job.block, job.given), needed.format(model="model"), trains)
+            for m in job.converted
+        },
         {m.name: str(m.path) for m in job.converted},
     )
     converted.install()

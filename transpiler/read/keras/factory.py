@@ -26,7 +26,7 @@ from transpiler.ir.program import (
 )
 from transpiler.ir.shape import Layout
 from transpiler.ir.statics import bound_names, names_in, put_in, sources_of, used_names
-from transpiler.ir.trees import nodes, variables_in
+from transpiler.ir.trees import flattened, nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.constructors import (
     Statements,
@@ -71,6 +71,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.read.keras.factory_stager import FactoryStager
 from transpiler.read.keras.names import is_module
+from transpiler.read.keras.workers import keep_others
 
 
 @dataclass(eq=False)
@@ -138,6 +139,7 @@ def flat_factory(
         if not _is_rest(function, n)
         and not isinstance(v, Model)
         and not (isinstance(v, Instance) and is_receiver(function, n))
+        and (function.node not in memory.workers or n in memory.workers[function.node].read)
     }
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
@@ -269,7 +271,8 @@ def _evaluate(
     for n, v in arguments.items():
         if isinstance(v, Model) and v.inputs is not None and function.node not in stager.memory.written_out:
             env.names[n] = stager.given_model(n, v, function.node)
-    stager.visit(function.node, function.module)
+    if function.node not in stager.memory.workers:
+        stager.visit(function.node, function.module)
     around = Snapshot(function.env, arguments.values())
     try:
         factory = _evaluate_in(env, stager, function, arguments, name, frozen)
@@ -284,10 +287,12 @@ def _evaluate(
 def _evaluate_in(
     env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
 ) -> Factory:
-    signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
+    works = stager.memory.workers.get(function.node)
+    body = works.body if works is not None else function.node.body  # type: ignore[union-attr]
+    signal = stager.guarded(lambda: stager.exec_block(body, env))  # type: ignore[arg-type]
     result = signal.value if isinstance(signal, ReturnSignal) else None
-    if result is None and function.name == "__init__":
-        return _constructor(env, stager, function, arguments, name, frozen)
+    if works is not None or result is None and function.name == "__init__":
+        return _with_statements(env, stager, function, arguments, name, frozen)
     open_list = gathered_in(result)
     if open_list is not None:
         raise NotGathered(open_list.node)
@@ -305,17 +310,24 @@ def _evaluate_in(
     return factory
 
 
-def _constructor(
+def _with_statements(
     env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
 ) -> Factory:
-    """A constructor of a plain class that sets attributes to models."""
-    models, counts = models_of(env).values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
-    if not models or stager.flat or is_own_layer(next(iter(arguments.values()))):
-        raise StageError("a constructor that builds models")
+    """A constructor of a plain class that sets attributes to models, or a function that trains what it makes."""
+    works = function.node in stager.memory.workers
+    held = {n: m for n, m in models_of(env, not works).items() if n not in arguments}
+    models, counts = held.values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
+    if not models or stager.flat and not works or is_own_layer(next(iter(arguments.values()), None)):
+        raise StageError("a function that does more than build a model")
     stager.keep_apart(models)
     made = [(s, after - count) for (s, count), after in zip(stager.statements_begun, counts[1:])]
-    statements = statements_of(function.node.body, made, env)  # type: ignore[arg-type]
-    without_keras(statements, env)
+    statements = statements_of(flattened(function.node.body) if works else function.node.body, made, held)  # type: ignore[union-attr,arg-type]
+    if works:
+        keep_others(statements, env, stager.memory.workers[function.node].read)
+        for statement in statements.about_models:
+            stager.visit(statement, function.module)
+    else:
+        without_keras(statements, env)
     factory = _extract(stager, function, arguments, tuple(m.code for m in models), name, frozen)
     factory.statements, factory.calls = statements, stager.builders_called
     return factory
@@ -433,10 +445,14 @@ def _extract(
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     put_in(prologue, stager.input_dims)  # those names are the classes' own
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]
+    works = stager.memory.workers.get(function.node)
+    if works is not None:
+        used &= works.read
     objects = {
         n: v
         for n, v in arguments.items()
-        if (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
+        if (works is None or n in used)
+        and (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
         and n not in stager.module_names
         and not only_trains(function.node, n, v)
         and not (isinstance(v, Instance) and is_receiver(function, n))

@@ -139,6 +139,15 @@ class TrainingCalls:
         finally:
             self.calling.pop()
 
+    def unknown_branch(self, test: Unknown, node: ast.If, rest: list[ast.stmt], env: Any) -> Any:
+        """Nobody knows how a model is compiled that one side of such a branch compiles."""
+        seen = {n: len(c) for n, c in self.training_calls.items()}
+        result = super().unknown_branch(test, node, rest, env)  # type: ignore[misc]
+        for call in [c for n, found in self.training_calls.items() for c in found[seen.get(n, 0) :]]:
+            if call.method == "compile":
+                call.model.attributes["__compiled__"] = None
+        return result
+
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
             late = isinstance(target, Model) and "__compiled__" in target.attributes
@@ -147,7 +156,7 @@ class TrainingCalls:
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
-        if isinstance(result, Logs):
+        if isinstance(result, Logs) and node.attr == "history":
             self.history_reads.add(node)
         return result
 
