@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from transpiler.verify import live
+from transpiler.verify.draws import Draws
 from transpiler.verify.job import read_job
 from transpiler.verify.keras_fit import sum_gradients
 from transpiler.verify.keras_side import in_plan_order, pair
@@ -52,4 +53,5 @@ tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 for name in ("fit", "train_on_batch", "evaluate", "predict"):
     setattr(keras.Model, name, without_chance(getattr(keras.Model, name)))
 sys.argv = [str(script)]
-runpy.run_path(str(script), run_name="__main__")
+with Draws().in_tensorflow():
+    runpy.run_path(str(script), run_name="__main__")

@@ -18,6 +18,7 @@ from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
@@ -100,7 +101,13 @@ class CompileWriter:
             endings = last_activations(inner)
         file = self.file
         trainer = trainer_of(
-            compiled, file.generation, endings, file.functions_of_program, self.recovers, self.maker_of
+            compiled,
+            file.generation,
+            endings,
+            file.functions_of_program,
+            self.recovers,
+            self.maker_of,
+            added_losses(file, compiled.model),
         )
         if trainer.needs_logits and inner is not None:
             split_logits(inner)
@@ -271,7 +278,11 @@ class CompileWriter:
             call(code.function, Raw("{model}.parameters()"), **code.arguments),
             code.schedule.factor if code.schedule is not None else "",
             epoch.titles,
-            tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
+            (
+                tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions))
+                if training.trainer.compares
+                else ()
+            ),
             training.weighted,
         )
 

@@ -40,6 +40,8 @@ def epoch_function(
     count = len(trainer.predictions)
     xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
     ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
+    if not trainer.compares:
+        ys = []
     batch = [*xs, *ys, *(["weight"] if weighted else [])]
     numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
     method = "model.logits" if trainer.needs_logits else "model"
@@ -73,7 +75,7 @@ def epoch_function(
         for m in trainer.metrics
         if m.measure.sums
     }
-    whole = {m.name for m in trainer.metrics if m.measure.whole}
+    whole = {m.name for m in trainer.metrics if m.measure.whole} | ({"loss"} if trainer.by_batch else set())
     totals = [f"total_{title}" for title in trainer.titles]
     means = [t for n, t in zip(trainer.titles, totals) if n not in results]
     text = render(
@@ -81,9 +83,9 @@ def epoch_function(
         name=name,
         titles=trainer.titles,
         batch=batch,
-        outs=outs,
+        outs=outs if trainer.compares else [],
         call=f"{method}({', '.join(xs)})",
-        loss=" + ".join([*parts, *([f"{penalty}(model)"] if penalty else [])]),
+        loss=" + ".join([*parts, *filter(None, (trainer.added, f"{penalty}(model)" if penalty else ""))]),
         activations=[*activations, *(f"{n} = {text}" for n, text in named)],
         metrics=[*((n, n, f" * len({xs[0]})") for n, _ in named), *metrics],
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
@@ -92,6 +94,7 @@ def epoch_function(
         progress=progress,
         loader=loader,
         size=xs[0],
+        loss_by_batch=trainer.by_batch,
         moved=[f"{v}.to(device)" for v in batch],
         totals=means,
         sums=sums,

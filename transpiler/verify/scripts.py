@@ -75,7 +75,9 @@ def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:
     calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
     methods = {(c.func.attr, bool(c.args)) for c in calls if isinstance(c.func, ast.Attribute)}
     names = {c.func.id for c in calls if isinstance(c.func, ast.Name)}
-    return any(n in METHODS or (n, given) == ("eval", False) for n, given in methods) or bool(names & {*functions})
+    return any(n in METHODS or not given and n in ("eval", "backward") for n, given in methods) or bool(
+        names & {*functions}
+    )
 
 
 def _read(tree: ast.AST) -> set[str]:

@@ -89,7 +89,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     if "fit_missing" in first_meta:
         result["notes"] = [*result["notes"], f"the training was not compared: {first_meta['fit_missing']}"]
     if "fit_steps" in first_meta:
-        result["fitting"], same = check.guard(lambda: fitted(check, job))
+        with check.draws.in_torch():
+            result["fitting"], same = check.guard(lambda: fitted(check, job))
         result["same"] = result["same"] and same
     if not result["same"]:
         load(paired, first)

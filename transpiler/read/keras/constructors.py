@@ -91,7 +91,8 @@ def source_names(prologue: Block, found: Statements, parameters: list[str]) -> d
 
 def count_made(stager: Any) -> int:
     """How many layers, models, tensors and operations on tensors there are so far."""
-    return len(stager.layers) + len(stager.origins) + sum(isinstance(op, Apply) for op in stager.block.ops)
+    made = len(stager.layers) + len(stager.origins) + stager.losses_added
+    return made + sum(isinstance(op, Apply) for op in stager.block.ops)
 
 
 def without_keras(found: Statements, env: Env) -> None:

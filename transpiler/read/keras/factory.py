@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from transpiler.ir.program import (
     Loop,
     ModuleClass,
     Return,
+    Value,
     constructions,
     replace_tensors,
     tensors,
@@ -304,7 +305,7 @@ def _evaluate_in(
         returned = result.code
     else:
         returned = graph_of(result, stager)
-    factory = _extract(stager, function, arguments, returned, name, frozen)
+    factory = _extract(stager, function, arguments, returned, name, frozen, stager.losses_of(result))
     factory.as_tensors = models is None and not isinstance(result, Model)
     factory.calls = stager.builders_called
     return factory
@@ -400,6 +401,7 @@ def _extract(
     returned: Any,
     name: str,
     frozen: dict[str, Any],
+    losses: Sequence[Value] = (),
 ) -> Factory:
     """Parts the block of a builder into the statements of the factory and the class of the model.
 
@@ -409,7 +411,7 @@ def _extract(
         raise StageError("a layer of another class is frozen")
     graph = returned if has_tensors(returned) else ((), ())
     if stager.module_names:  # models are called on their own inputs, which nothing may need
-        remove_dead(stager.block, {*tensors(graph[1])})
+        remove_dead(stager.block, {*tensors(graph[1]), *losses, *stager.frame.kept.values()})
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
     stager.check_made_in_order(prologue, region)
@@ -424,7 +426,8 @@ def _extract(
         region.ops[:0] = early
         in_keras_order(stager, region, inputs, outputs)
         moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
-        region.ops.append(Return(replace_tensors(outputs, moved)))
+        kept = stager.in_block(region, lambda: stager.with_losses(stager.frame.kept, list(losses)))
+        region.ops.append(Return(replace_tensors(outputs, moved), kept))
         returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True, masks=stager.masks), {})
         made.append(returned)
     elif region.ops:

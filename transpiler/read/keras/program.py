@@ -79,7 +79,7 @@ class Recorder(Workers, TrainingCalls, Pipelines, Tapes, KerasInterpreter):
                 self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
             elif name == "build":
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
-            elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
+            elif name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
                 if name in TRAINING_METHODS or name in WEIGHT_METHODS:
                     self.note_training(node, model, name, args, kwargs)
@@ -131,7 +131,7 @@ class Recorder(Workers, TrainingCalls, Pipelines, Tapes, KerasInterpreter):
                     self.starts.setdefault(env.module, state)
 
     def _made(self) -> int:
-        return len(self.layers) + len(self.origins) + len(self.models)
+        return len(self.layers) + len(self.origins) + len(self.models) + self.losses_added
 
 
 def calls_of(statement: ast.stmt) -> list[ast.Call]:

@@ -85,7 +85,7 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
     moved = {
         y: stager.in_block(cls.block, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(ending.value)
     }
-    cls.block.ops.append(Return(replace_tensors(ending.value, moved)))
+    cls.block.ops.append(Return(replace_tensors(ending.value, moved), ending.kept))
     cls.root = True
     keep_signature(cls, layer, made)
     return cls

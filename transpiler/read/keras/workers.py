@@ -45,6 +45,9 @@ class Activation:
     """Whether the function also trains or asks a model that it makes, so that its other statements stay."""
 
 
+MAKING = ("compile", "add_loss", "add_metric")
+"""Methods of training that say how a model is made."""
+
 OF_BUILDERS = ("compile", "load_weights", "get_weights", "set_weights")
 """What functions call that do nothing but build a model."""
 
@@ -134,7 +137,7 @@ class Workers:
 
 def is_training(node: ast.AST) -> bool:
     """Whether an expression looks like a call that trains or asks a model."""
-    return isinstance(node, ast.Attribute) and node.attr in TRAINING_METHODS and node.attr != "compile"
+    return isinstance(node, ast.Attribute) and node.attr in TRAINING_METHODS and node.attr not in MAKING
 
 
 def block_function(body: list[ast.stmt], env: Env, interpreter: Any, whole: ast.stmt) -> Function:
@@ -225,7 +228,7 @@ def keep_others(found: Statements, env: Env, read: set[str]) -> None:
     kept = [s for s in found.body if s not in found.about_models]
     for statement in found.about_models:
         calls = [n.func for n in nodes(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
-        if any(c.attr in TRAINING_METHODS and c.attr != "compile" for c in calls):
+        if any(map(is_training, calls)):
             raise StageError("a model is made and trained in one statement, such as a loop")
     for name in sorted(read & {n for s in kept for n in changed_in(s)}):
         scope = env.scope_of(name)

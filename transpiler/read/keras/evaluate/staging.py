@@ -93,6 +93,8 @@ class Frame:
     """What it takes as parameters of the calls that made its function: (scope, name) → the value there, the parameter."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
+    kept: dict[str, Value] = field(default_factory=dict)
+    """Attributes that its `forward` sets."""
     abandoned: bool = False
     """Whether its evaluation failed, so that nothing of it is written."""
 
