@@ -32,7 +32,7 @@ from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
+from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, own_models_trained
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.saved import saved_model
 from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings, toggles_of_training
@@ -146,6 +146,8 @@ class Assembly:
         finally:
             self.memory.classes.clear()
         self.done[layer.cls.node, expression] = Written(layer.cls.env.module, classes, None, cls)
+        self.planned[expression] = graph
+        graph.attributes["__root__"] = cls
         inputs = [x.type for x in tensors(graph.inputs)]
         for finding in findings_of_root(layer, cls, inputs, self.program.interpreter.generation, classes):
             self.findings.add(finding)
@@ -239,9 +241,11 @@ class Assembly:
                 )
                 continue
         plans += self.plan_script(self.script_models())
-        for name, layer in own_models_at_top(self.program):
+        tops = own_models_at_top(self.program)
+        for name, layer in [*tops, *own_models_trained(self.program, [m for _, m in tops])]:
             try:
-                plans.append(self.plan_layer(layer, name, ""))
+                plan = self.plan_layer(layer, name, "")
+                plans += [plan] if (name, layer) in tops else []
             except Declined as declined:
                 self.findings.add(declined.finding())
                 self.done[layer.cls.node] = declined
@@ -632,11 +636,10 @@ class Assembly:
         return modules
 
     def with_training(self, plans: Sequence[EntryPlan]) -> list[EntryPlan]:
-        """Plans with how their models are trained, once the files are written."""
-        return [
-            replace(p, training=next((t for m, t in self.training if m is self.planned.get(p.expression)), None))
-            for p in plans
-        ]
+        """Plans with how their models are trained, once the files are written, and what there still is to say of them."""
+        trained = [next((t for m, t in self.training if m is self.planned.get(p.expression)), None) for p in plans]
+        left = [tuple(f for f in p.findings if f in self.findings.items) for p in plans]
+        return [replace(p, training=t, findings=f) for p, t, f in zip(plans, trained, left)]
 
 
 def script_class_name(name: str, model: Model) -> str:

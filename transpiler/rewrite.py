@@ -186,6 +186,8 @@ class Rewriter:
         """The class that stands for a model of the program."""
         names = [n for n, v in self.program.evaluate().names.items() if v is model]
         maker = self.program.interpreter.makers.get(id(model))
+        if "__root__" in model.attributes:
+            return model.attributes["__root__"]
         made = [a.function.node for a in self.program.interpreter.activations if a.result is model]
         for node, written in self.done.items():
             if not isinstance(written, Written) or written.factory is None:

@@ -24,11 +24,13 @@ recorder = live.Recorder(keras, lambda file: os.path.basename(file) == script.na
 begun: list[object] = []
 
 
-def begin(model: object) -> None:
+def begin(model: object, data: object) -> None:
     """Keeps the initial weights of the model that the plan is for, when it is first used."""
     if any(m is model for m in begun):
         return
     begun.append(model)
+    if not model.built:
+        model(data[:1])
     units = in_plan_order(live.unit_layers(model, keras, recorder.log), job)
     if len(begun) == 1:
         np.savez(weights, **{f"u|{k}": v.numpy() for k, v in pair(units, job, model).items()})
@@ -39,7 +41,7 @@ def begin(model: object) -> None:
 
 def without_chance(method):
     def run(self, *args, **kwargs):
-        begin(self)
+        begin(self, args[0] if args else kwargs.get("x"))
         if method.__name__ == "fit":
             kwargs |= {"shuffle": False}
         if "batch" not in method.__name__:

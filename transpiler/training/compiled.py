@@ -24,6 +24,7 @@ from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import trained_parts
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
@@ -95,6 +96,7 @@ class CompileWriter:
         root = self.file.roots(compiled.model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
+        check_own(compiled.model, root, self.file.generation)
         endings = last_activations(root)
         inner = self.last_model(compiled.model, root)
         if inner is not None and endings == [""]:

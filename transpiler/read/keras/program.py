@@ -394,6 +394,17 @@ def own_models_at_top(program: Program) -> list[tuple[str, Instance]]:
     return found
 
 
+def own_models_trained(program: Program, known: Sequence[Instance]) -> list[tuple[str, Instance]]:
+    """Models of the file's own classes that its functions and blocks make and train: one of each class."""
+    calls = [c for found in program.interpreter.training_calls.values() for c in found]
+    found: dict[Any, Instance] = {}
+    for model in (c.model for c in calls if isinstance(c.model, Instance) and is_own_layer(c.model)):
+        classes = [m.cls.node for m in (*known, *found.values())]
+        if model.cls.env.module is program.source and model.cls.node not in classes and "__seen__" in model.attributes:
+            found[model.cls.node] = model
+    return [(model.cls.name, model) for model in found.values()]
+
+
 def uses_keras(value: Any) -> bool:
     """Whether a module-level value belongs to Keras or TensorFlow."""
     return isinstance(value, (ApiValue, ApiObject, Layer, Model, Value))

@@ -12,6 +12,8 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature, renamed
@@ -175,6 +177,8 @@ class TrainingCalls:
         arguments = bound_call(name, args, kwargs, self.generation)
         if arguments is None:
             arguments = {"": Unknown("its arguments are not evaluated")}
+        if isinstance(model, Instance) and name not in ("compile", *WEIGHT_METHODS):
+            note_data(model, arguments.get("x"))
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
             node,
