@@ -26,18 +26,19 @@ from transpiler.read.keras.evaluate.gathered import NotGathered
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
-from transpiler.read.keras.evaluate.staging import Again, Memory, StageError
+from transpiler.read.keras.evaluate.staging import Again, Memory, StageError, Worker
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top
+from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, own_models_trained
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.saved import saved_model
 from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings, toggles_of_training
 from transpiler.read.keras.units import layers_with_units
+from transpiler.read.keras.workers import bindings_of, making_part, read_for
 from transpiler.rewrite import GENERATED, Rewriter, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
@@ -146,6 +147,8 @@ class Assembly:
         finally:
             self.memory.classes.clear()
         self.done[layer.cls.node, expression] = Written(layer.cls.env.module, classes, None, cls)
+        self.planned[expression] = graph
+        graph.attributes["__root__"] = cls
         inputs = [x.type for x in tensors(graph.inputs)]
         for finding in findings_of_root(layer, cls, inputs, self.program.interpreter.generation, classes):
             self.findings.add(finding)
@@ -239,13 +242,16 @@ class Assembly:
                 )
                 continue
         plans += self.plan_script(self.script_models())
-        for name, layer in own_models_at_top(self.program):
+        tops = own_models_at_top(self.program)
+        for name, layer in [*tops, *own_models_trained(self.program, [m for _, m in tops])]:
             try:
-                plans.append(self.plan_layer(layer, name, ""))
+                plan = self.plan_layer(layer, name, "")
+                plans += [plan] if (name, layer) in tops else []
             except Declined as declined:
                 self.findings.add(declined.finding())
                 self.done[layer.cls.node] = declined
-        functions = self.program.functions()
+        blocks = [a.function for a in self.program.interpreter.blocks if a.function.module is self.program.source]
+        functions = [*self.program.functions(), *(("", f, None) for f in blocks)]
         inner = self.inner_builders()
         for name, function, receiver in sorted(functions, key=lambda f: f[1].node in inner):
             if function.node in [
@@ -260,9 +266,9 @@ class Assembly:
                 self.done[function.node] = activation
             if not isinstance(activation, Activation):
                 continue
-            plan = self.plan_function(name, activation, receiver)
-            if plan is not None:
-                plans.append(plan)
+            plans += (
+                self.plan_worker(activation) if activation.works else self.plan_function(name, activation, receiver)
+            )
         lone = LoneParts(
             self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
         )
@@ -296,11 +302,33 @@ class Assembly:
                 self.tried[function.node] = declined
         return self.tried[function.node]
 
-    def plan_function(self, name: str, activation: Activation, receiver: Any) -> EntryPlan | None:
+    def plan_worker(self, activation: Activation) -> list[EntryPlan]:
+        """The models that a function makes and trains."""
         written = self.convert_builder(activation)
         if isinstance(written, Declined):
             self.findings.add(written.finding())
-            return None
+            return []
+        assert written.factory is not None and written.factory.statements is not None
+        if activation.function.owner is not None or not activation.block:
+            return []
+        given = bindings_of(activation)
+        statements, interpreter = written.factory.statements, self.program.interpreter
+        plans = []
+        for name, variable in (pair for pairs in statements.assigned.values() for pair in pairs):
+            node = next(n for n, v in statements.variables.items() if v.code == variable)
+            model = next((m for m in reversed(interpreter.models) if interpreter.makers.get(id(m)) is node), None)
+            if model is None or name in self.planned:
+                continue
+            self.planned[name] = model
+            weights = self.weights_of(model)
+            plans.append(EntryPlan(name, "", name, "", written.tier, block=activation.block, given=given, **weights))
+        return plans
+
+    def plan_function(self, name: str, activation: Activation, receiver: Any) -> list[EntryPlan]:
+        written = self.convert_builder(activation)
+        if isinstance(written, Declined):
+            self.findings.add(written.finding())
+            return []
         for parameter, value in activation.assumed.items():
             self.findings.add(
                 Finding(
@@ -312,12 +340,12 @@ class Assembly:
                 )
             )
         if receiver is not None or not isinstance(activation.result, Model) or activation.assumed:
-            return None
+            return []
         expression = f"{name}()"
         self.planned[expression] = activation.result
         assert written.factory is not None
         weights = self.weights_of(activation.result)
-        return EntryPlan(expression, "", expression, "", written.factory.tier, **weights)
+        return [EntryPlan(expression, "", expression, "", written.factory.tier, **weights)]
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -343,6 +371,10 @@ class Assembly:
         if key not in self.prepared and key not in self.done:
             self.asked[key] = activation
             marks = len(self.findings.items)
+            if activation.works:
+                body, making = activation.function.node.body, self.program.interpreter.making  # type: ignore[union-attr]
+                part = making_part(body, making)
+                self.memory.workers[key] = Worker(part, read_for(part, making))
             now = Snapshot(activation.function.env, activation.arguments.values())
             if activation.before is not None:
                 activation.before.restore()
@@ -366,8 +398,9 @@ class Assembly:
         function = activation.function
         builders = self.factories(inner for inner in activation.inner if inner.function.node is not function.node)
         marks = len(self.findings.items)
+        title = "Net" if activation.works else class_name(function)
         try:
-            factory, classes = self.keep(function, activation.arguments, class_name(function), builders)
+            factory, classes = self.keep(function, activation.arguments, title, builders)
             called = [self.tier_of(node) for node in factory.calls]
             if any(TIERS.index(tier) > TIERS.index(factory.tier) for tier in called):
                 items = self.findings.items[marks:]
@@ -524,7 +557,9 @@ class Assembly:
 
     def script_models(self) -> dict[str, Model]:
         """The models of the file's top level, if it makes any by itself; those that builders return stay calls."""
-        found = {name: model for name, model in models_at_top(self.program) if model.inputs is not None}
+        trained = {id(m) for block in self.program.interpreter.blocks for m in block.result}
+        tops = models_at_top(self.program)
+        found = {name: model for name, model in tops if model.inputs is not None and id(model) not in trained}
         returned = {id(a.result) for a in self.program.interpreter.activations}
         marked = self.program.interpreter.statement_marks
         return found if any(id(m) not in returned or not marked for m in found.values()) else {}
@@ -602,11 +637,10 @@ class Assembly:
         return modules
 
     def with_training(self, plans: Sequence[EntryPlan]) -> list[EntryPlan]:
-        """Plans with how their models are trained, once the files are written."""
-        return [
-            replace(p, training=next((t for m, t in self.training if m is self.planned.get(p.expression)), None))
-            for p in plans
-        ]
+        """Plans with how their models are trained, once the files are written, and what there still is to say of them."""
+        trained = [next((t for m, t in self.training if m is self.planned.get(p.expression)), None) for p in plans]
+        left = [tuple(f for f in p.findings if f in self.findings.items) for p in plans]
+        return [replace(p, training=t, findings=f) for p, t, f in zip(plans, trained, left)]
 
 
 def script_class_name(name: str, model: Model) -> str:

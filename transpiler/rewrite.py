@@ -17,7 +17,7 @@ from transpiler.class_files import (
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, TrainingPlan
-from transpiler.ir.expr import MISSING, Sym, code_of
+from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
@@ -28,7 +28,7 @@ from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory, defaults_of, unchanged
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Function, Instance, Model, Module, Partial, Unknown, has_tensors
+from transpiler.read.keras.evaluate.values import Function, Model, Module, Partial, Unknown, has_tensors
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
@@ -150,7 +150,7 @@ class Rewriter:
         gone = {n for root in (*visited, *moved) for n in nodes(root)}
         for written in self.done.values():
             constructor = written.factory.statements if isinstance(written, Written) and written.factory else None
-            if constructor is not None:  # whose other statements stay
+            if constructor is not None and written.factory.function.node in visited:  # whose other statements stay
                 gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
         file = FileTraining(
             source,
@@ -187,11 +187,14 @@ class Rewriter:
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""
         names = [n for n, v in self.program.evaluate().names.items() if v is model]
+        maker = self.program.interpreter.makers.get(id(model))
+        if "__root__" in model.attributes:
+            return model.attributes["__root__"]
         made = [a.function.node for a in self.program.interpreter.activations if a.result is model]
         for node, written in self.done.items():
             if not isinstance(written, Written) or written.factory is None:
                 continue
-            if node in made:
+            if node in made and written.factory.root is not None:
                 return written.factory.root
             if written.factory.root is not None and any(n in names for n in written.assigned):
                 return written.factory.root
@@ -201,19 +204,11 @@ class Rewriter:
                 if cls is not None:
                     return cls
             if written.factory.statements is not None:
-                held = self.attributes_of(model, written.factory.function.owner)
-                found = [v for own in written.factory.statements.assigned.values() for n, v in own if n in held]
-                cls = constructed_as(written.factory, Sym(ast.Name(found[0]))) if found else None
+                variable = written.factory.statements.variables.get(maker)
+                cls = constructed_as(written.factory, variable) if variable is not None else None
                 if cls is not None:
                     return cls
         return None
-
-    def attributes_of(self, model: Model, owner: Any) -> set[str]:
-        """The attributes of objects of a class that hold a model, `self.combined`, as its methods name them."""
-        calls = [c for evaluations in self.program.interpreter.training_calls.values() for c in evaluations]
-        holders = [c.env.names.get("self") for c in calls if c.model is model and c.env is not None]
-        objects = [h for h in holders if isinstance(h, Instance) and h.cls is owner]
-        return {f"self.{n}" for h in objects for n, v in h.attributes.items() if v is model}
 
     def may_export(self, source: SourceModule) -> bool:
         """Whether others may import from a file what it imports itself and never used."""
@@ -408,7 +403,8 @@ class Rewriter:
             return item.statements[0]
         if item.factory is not None:
             node = item.factory.function.node
-            return next((s for s in source.tree.body if s is node or any(n is node for n in nodes(s))), None)
+            inside = (node, node.body[0]) if isinstance(node, ast.FunctionDef) else (node,)
+            return next((s for s in source.tree.body if any(n in inside for n in nodes(s))), None)
         origin = getattr(getattr(item.root, "source", None), "node", None)
         return origin if origin in source.tree.body else source.tree.body[-1] if source.tree.body else None
 
@@ -514,6 +510,7 @@ class Rewriter:
                         and not any(inner in edit.replaced for inner in nodes(n))
                         and used_identifiers(n) & keras_names
                     }
+                found += self.leftovers_beside_models(source, statement, keras_names, edit)
                 continue
             if is_import_block(statement):
                 continue
@@ -555,6 +552,26 @@ class Rewriter:
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 unasked.append(statement)
         edit.removed |= set(unasked) - read_by_others(source.tree.body, unasked, edit)
+        return found
+
+    def leftovers_beside_models(
+        self, source: SourceModule, statement: ast.stmt, keras_names: set[str], edit: FileEdit
+    ) -> list[ast.stmt]:
+        """What still uses Keras beside the models in functions and blocks that make and train them."""
+        factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
+        inside = set(nodes(statement))
+        kept = [
+            s for f in factories if f.function.node in self.memory.workers and f.statements for s in f.statements.body
+        ]
+        rest = [s for s in kept if s in inside and not isinstance(s, (ast.Import, ast.ImportFrom))]
+        rest = [s for s in rest if not any(n in edit.replaced or n in edit.removed for n in nodes(s))]
+        found = [
+            s
+            for s in rest
+            if used_identifiers(s) & keras_names and not any(n in self.program.interpreter.left_out for n in nodes(s))
+        ]
+        for inner in found:
+            self.report_leftover(source, inner, edit)
         return found
 
     def is_part(self, statement: ast.stmt, names: dict[str, Any]) -> bool:

@@ -70,6 +70,10 @@ class EntryPlan:
     """Whether these inputs hold integers."""
     training: TrainingPlan | None = None
     """How it is trained, if the file says so and all of it is translated."""
+    block: str = ""
+    """The head of the function or loop that makes the model for itself, as `header` of `ir.trees` has it."""
+    given: str = ""
+    """Statements that give that function's parameters their values."""
     saved: SavedLayer | None = None
     """The model as its files have it; None where the order of its layers is not known."""
 

@@ -13,7 +13,7 @@ def uses_of(op: Any) -> list[Value]:
     if isinstance(op, Apply):
         return list(op.args)
     if isinstance(op, Return):
-        return tensors(op.value)
+        return [*tensors(op.value), *op.kept.values()]
     if isinstance(op, (Loop, ForLoop)):
         found = [*(initial for initial, _, _, _ in op.carried), *(series for series, _, _ in op.zipped)]
         found += [x for _, _, initial in op.gathered for x in tensors(initial)]
@@ -70,7 +70,7 @@ def replace_uses(block: Block, values: dict[Value, Value]) -> None:
         if isinstance(op, Apply):
             op.args = new(op.args)
         elif isinstance(op, Return):
-            op.value = new(op.value)
+            op.value, op.kept = new(op.value), new(op.kept)
         elif isinstance(op, Branch):
             op.phis = [(result, new(then), new(otherwise)) for result, then, otherwise in op.phis]
         elif isinstance(op, (Loop, ForLoop)):

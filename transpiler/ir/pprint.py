@@ -31,7 +31,8 @@ class Printer:
         if isinstance(op, Static):
             return [ast.unparse(op.statement)]
         if isinstance(op, Return):
-            return [f"return {self.structure(op.value)}"]
+            kept = [f"keep {name} = {self.value(x)}" for name, x in op.kept.items()]
+            return [*kept, f"return {self.structure(op.value)}"]
         if isinstance(op, Apply):
             made = self.member(op.member) if op.member is not None else op.step.fn
             args = ", ".join(map(self.value, op.args))

@@ -223,6 +223,8 @@ class Return:
     """The end of `forward`, in the structure the source returned: tensors in lists, tuples and dicts."""
 
     value: Any
+    kept: dict[str, Value] = field(default_factory=dict)
+    """Attributes that it sets before."""
 
 
 @dataclass(eq=False)

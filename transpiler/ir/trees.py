@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _PLAIN = frozenset(
@@ -54,3 +54,24 @@ def with_names(tree: ast.AST, values: Mapping[str, ast.expr]) -> Any:
 def variables_in(tree: ast.AST) -> set[str]:
     """The names that a tree reads or binds as variables; not the floats, which generated code holds as names too."""
     return {n.id for n in nodes(tree) if isinstance(n, ast.Name) and not n.id[:1].isdigit()}
+
+
+def header(statement: ast.stmt) -> str:
+    """The head of a compound statement: `def main():`, `for k in range(3):`; "" for a plain one."""
+    return ast.unparse(statement).partition("\n")[0] if hasattr(statement, "body") else ""
+
+
+def flattened(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements that run at most once, in order: those inside of `with`, `if` and `try` in place of these."""
+    found: list[ast.stmt] = []
+    for statement in body:
+        if isinstance(statement, ast.With):
+            found += flattened(statement.body)
+        elif isinstance(statement, ast.If):
+            found += flattened([*statement.body, *statement.orelse])
+        elif isinstance(statement, ast.Try):
+            found += flattened([*statement.body, *(s for h in statement.handlers for s in h.body)])
+            found += flattened([*statement.orelse, *statement.finalbody])
+        else:
+            found.append(statement)
+    return found

@@ -117,7 +117,7 @@ class Needs:
         self.tests: dict[str, Sym] = {}
         self.branches: dict[str, set[ast.AST]] = {}
         """Tests → the branches of the source that they decide."""
-        self.results = [x for op in cls.block.ops if isinstance(op, Return) for x in tensors(op.value)]
+        self.results = [x for op in cls.block.ops if isinstance(op, Return) for x in uses_of(op)]
         self.inputs: list[list[Condition]] = [[ALWAYS] * len(cls.inputs) for _ in self.results]
         """For each result, when it needs each of the inputs."""
         top = [op.name for op in cls.block.ops if isinstance(op, Let)]

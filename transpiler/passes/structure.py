@@ -201,7 +201,8 @@ def makes_unread(op: Any, read: Collection[Value]) -> bool:
 def leaves_unread(cls: ModuleClass, read: Collection[int]) -> bool:
     """Whether a class makes layers that lead to none of the results which are `read`, given by number."""
     returned = [x for op in cls.block.ops if isinstance(op, Return) for x in tensors(op.value)]
-    needed = {x for i, x in enumerate(returned) if i in read}
+    kept = [x for op in cls.block.ops if isinstance(op, Return) for x in op.kept.values()]
+    needed = {*(x for i, x in enumerate(returned) if i in read), *kept}
     inside = [op for op in cls.block.ops if not isinstance(op, Return)]
     for op in reversed(inside):
         if not needed.isdisjoint(results_of(op)):

@@ -19,12 +19,14 @@ from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import trained_parts
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
@@ -99,13 +101,20 @@ class CompileWriter:
         root = self.file.roots(compiled.model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
+        check_own(compiled.model, root, self.file.generation)
         endings = last_activations(root)
         inner = self.last_model(compiled.model, root)
         if inner is not None and endings == [""]:
             endings = last_activations(inner)
         file = self.file
         trainer = trainer_of(
-            compiled, file.generation, endings, file.functions_of_program, self.recovers, self.maker_of
+            compiled,
+            file.generation,
+            endings,
+            file.functions_of_program,
+            self.recovers,
+            self.maker_of,
+            added_losses(file, compiled.model),
         )
         if trainer.needs_logits and inner is not None:
             split_logits(inner)
@@ -304,7 +313,11 @@ class CompileWriter:
             call(code.function, Raw("{model}.parameters()"), **code.arguments),
             code.schedule.factor if code.schedule is not None else "",
             tuple(training.trainer.titles),
-            tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions)),
+            (
+                tuple((kinds.get(i, "numbers"), tuple(p.shape)) for i, p in enumerate(training.trainer.predictions))
+                if training.trainer.compares
+                else ()
+            ),
             training.weighted,
             training.module_class,
         )

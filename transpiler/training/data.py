@@ -58,17 +58,18 @@ class DataWriter:
         """The types of the targets."""
         parts = (*self.trainer.metrics, *self.trainer.losses)
         kinds = {m.output: m.measure.target for m in parts}
-        count = len(self.trainer.predictions)
+        count = len(self.trainer.predictions) if self.trainer.compares else 0
         return ["torch.long" if kinds.get(i) in WHOLE_NUMBERS else "torch.float32" for i in range(count)]
 
     # --- arrays ---------------------------------------------------------------------------------------------------
 
     def columns(self, given: Mapping[str, ast.expr], weights: str = "") -> list[str]:
         """Arrays as tensors: inputs, targets and, where the training has them, weights of the samples."""
-        if given.get("y") is None or is_none(given["y"]):
-            raise Declined(TRAINING, "data without targets is not translated")
         inputs = parts(given.get("x"), len(self.inputs), "inputs", self.input_names)
-        targets = parts(given["y"], len(self.targets), "targets", self.trainer.names)
+        has_targets = given.get("y") is not None and not is_none(given["y"])
+        if has_targets != self.trainer.compares:
+            raise Declined(TRAINING, "data with targets and a model without a loss, or the other way round")
+        targets = parts(given["y"], len(self.targets), "targets", self.trainer.names) if has_targets else []
         found = [tensor(text, dtype) for text, dtype in zip((*inputs, *targets), (*self.inputs, *self.targets))]
         if not self.weighted:
             return found
@@ -81,7 +82,7 @@ class DataWriter:
 
     def column_names(self, count: int) -> list[str]:
         """Variables for `count` columns of data."""
-        names = numbered("inputs", len(self.inputs)) + numbered("targets", len(self.targets))
+        names = numbered("inputs", len(self.inputs)) + (numbered("targets", len(self.targets)) if self.targets else [])
         return [*names, *(["weights"] if count > len(names) else [])]
 
     def loader(self, columns: Sequence[str], size: str, shuffle: bool = False) -> str:

@@ -17,6 +17,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
+from transpiler.read.keras.evaluate.own_models import with_graphs
 from transpiler.read.keras.evaluate.training_calls import Toggle
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.names import canonical
@@ -51,7 +52,7 @@ class FileTraining:
         trainer: str = PLAIN,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
-        self.calls, self.generation = interpreter.training_calls, interpreter.generation
+        self.calls, self.generation = with_graphs(interpreter.training_calls), interpreter.generation
         self.roots = roots
         """The class of a model."""
         self.gone = gone

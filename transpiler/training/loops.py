@@ -28,6 +28,8 @@ class Step:
     """Metrics that are means: (name, value for a batch, whether batches count alike whatever their size)."""
     sums: tuple[tuple[OutputMetric, tuple[tuple[str, str], ...]], ...]
     """Metrics that are none: what every batch adds to their variables."""
+    by_batch: bool
+    """Whether the loss is averaged over the batches, whatever their sizes."""
 
     @property
     def size(self) -> str:
@@ -44,6 +46,7 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
     count = len(trainer.predictions)
     xs = ["x"] if inputs == 1 else [f"x{i + 1}" for i in range(inputs)]
     ys = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
+    ys = ys if trainer.compares else []
     numbers = [""] if count == 1 else [str(i + 1) for i in range(count)]
     method = f"{model}.logits" if trainer.needs_logits else model
     split = [trainer.needs_logits and bool(ending) for ending in trainer.endings]
@@ -63,16 +66,18 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
             named.append((loss.name, text))
             text = as_name(loss.name)
         parts.append(f"{loss.weight!r} * {text}" if loss.weight not in (None, 1, 1.0) else text)
+    added = re.sub(r"\bmodel\b", model, trainer.added)
     means = [(m.name, filled(m.measure.mean, m), m.measure.whole) for m in trainer.metrics if not m.measure.sums]
     return Step(
         tuple(xs),
         (*xs, *ys, *(["weight"] if weighted else [])),
-        tuple(outs),
+        tuple(outs) if trainer.compares else (),
         f"{method}({', '.join(xs)})",
         (*activations, *(f"{as_name(n)} = {text}" for n, text in named)),
-        " + ".join([*parts, *([f"{penalty}({model})"] if penalty else [])]),
+        " + ".join([*parts, *([added] if added else []), *([f"{penalty}({model})"] if penalty else [])]),
         (*((n, as_name(n), False) for n, _ in named), *means),
         tuple((m, tuple((n, filled(t, m)) for n, t in m.measure.sums)) for m in trainer.metrics if m.measure.sums),
+        trainer.by_batch,
     )
 
 
@@ -105,7 +110,7 @@ def epoch_function(
     step = step_of(trainer, inputs, weighted, penalty)
     starts = {m: {n: f"{as_name(m.name)}_{n}" for n, _ in added} for m, added in step.sums}
     results = {m.name: f"{m.measure.result.format(**starts[m])}.item()" for m, _ in step.sums}
-    whole = {name for name, _, whole in step.means if whole}
+    whole = {name for name, _, whole in step.means if whole} | ({"loss"} if step.by_batch else set())
     totals = [f"total_{as_name(title)}" for title in trainer.titles]
     text = render(
         "training/run_epoch",

@@ -111,7 +111,7 @@ class MethodWriter:
         train = Stream(epoch=names.take("train_loader"))
         split = known_here(evaluation, "validation_split", 0.0)
         held = self.validation(evaluation, data, arguments, size, names)
-        if not given(arguments, "y"):
+        if not given(arguments, "y") and training.trainer.compares:
             if "x" not in arguments:
                 raise Declined(TRAINING, "fit() without data is not translated")
             value = evaluation.arguments.get("x")
@@ -167,7 +167,7 @@ class MethodWriter:
             raise Declined(TRAINING, "this evaluate() is not translated")
         size = text_of(arguments.get("batch_size"), "32", none="32")
         data = self.data_of(training)
-        if given(arguments, "y"):
+        if given(arguments, "y") or not training.trainer.compares:
             stream = Stream([], data.loader(data.columns(arguments), size))
         else:
             steps = text_of(arguments.get("steps"), "", none="")

@@ -56,6 +56,19 @@ class Trainer:
     """What Keras calls the outputs; "" where that is not known."""
     endings: tuple[str, ...] = ()
     """The last activation of each output, over `{0}`; "" for none that can be taken off."""
+    generation: str = ""
+    added: str = ""
+    """What the model has added to the loss in its last pass, as code; "" for nothing."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether outputs are compared with targets."""
+        return bool(self.losses or self.metrics)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether the loss of an epoch is the mean over its batches: what legacy Keras makes of added losses alone."""
+        return not self.compares and self.generation == KERAS2
 
     @property
     def needs_logits(self) -> bool:
@@ -82,6 +95,7 @@ def trainer_of(
     functions: Functions,
     recovers: Callable[[Any], bool],
     makers: Callable[[Value], Any],
+    added: str = "",
 ) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
@@ -114,8 +128,10 @@ def trainer_of(
         for i, (loss, weight) in enumerate(zip(losses, weights))
         if loss is not None
     ]
-    if not found:
+    if not found and not added:
         raise Declined(TRAINING, "compile() without a loss is not translated")
+    if not found and compiled.arguments.get("metrics"):
+        raise Declined(TRAINING, "metrics of a model without a loss are not translated")
     if len(found) > 1 and not all(names):
         raise Declined(TRAINING, "what Keras calls the losses of outputs without names depends on the session")
     metrics = [
@@ -128,7 +144,7 @@ def trainer_of(
     ]
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
-    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(names), tuple(endings))
+    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(names), tuple(endings), generation, added)
 
 
 def name_of_ending(text: str) -> str:

@@ -118,7 +118,7 @@ class Draws:
             (torch, "randn_like"): lambda x, **k: self._torch("normal", x.shape).to(x),
             (torch, "rand_like"): lambda x, **k: self._torch("uniform", x.shape).to(x),
             (torch, "randint"): self._randint,
-            (torch.Tensor, "uniform_"): lambda x, *limits: self._uniform(x, *limits),
+            (torch.Tensor, "uniform_"): lambda x, *limits, **_: self._uniform(x, *limits),
             (nn.init, "trunc_normal_"): self._truncated,
             (nn.functional, "dropout"): self._dropout,
         }

@@ -43,6 +43,9 @@ class Job:
     converted: tuple[ConvertedModule, ...] = ()
     inputs: InputSpec = field(default_factory=InputSpec)
     training: TrainingPlan | None = None
+    block: str = ""
+    """The head of the function or loop that makes the model (`EntryPlan.block`)."""
+    given: str = ""
     steps: int = 0
     """How many steps of the training are compared."""
 
@@ -75,7 +78,7 @@ def job_for(
         inputs = replace(inputs, shapes=shapes, all_ids=inputs.all_ids or plan.ids)
     return Job(
         str(path), module, tuple(map(str, roots)), generation, plan.setup, plan.expression, plan.torch_setup,
-        plan.torch_expression, tuple(plan.units), changed, inputs, plan.training, steps,
+        plan.torch_expression, tuple(plan.units), changed, inputs, plan.training, plan.block, plan.given, steps,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def fit(work: Work, job: Job) -> None:
         rng = np.random.default_rng(SEED + step)
         xs = work.subject.draw(shapes, rng, work.scale)
         ys = [draw_targets(kind, y.shape, rng) for (kind, _), y in zip(job.training.targets, outputs)]
-        logs = model.train_on_batch(_one(xs), _one(ys), return_dict=True)
+        logs = model.train_on_batch(_one(xs), _one(ys) if ys else None, return_dict=True)
         arrays[f"fitlog|{step}"] = np.array([float(logs[t]) for t in job.training.titles])
         arrays |= {f"fitx|{step}|{k}": x for k, x in enumerate(xs)} | {f"fity|{step}|{k}": y for k, y in enumerate(ys)}
     arrays |= {f"fitw|{key}": variable.numpy() for key, variable in work.sources.items()}

@@ -142,7 +142,7 @@ def _verify_all(
         try:
             _verify(plan, conversion, generation, context, result)
         except _OriginalFails as error:
-            if not keep_failures:
+            if not keep_failures and not plan.block:
                 retry.append(plan.expression)
             _say(result, "K2T601", str(error), "Check that the original runs under this Keras generation.")
         result.seconds = time.monotonic() - started

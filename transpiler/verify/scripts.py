@@ -6,11 +6,34 @@ import ast
 import builtins
 from collections.abc import Iterable
 
+from transpiler.ir.trees import flattened, header
+
 METHODS = frozenset(
     ("fit", "fit_generator", "evaluate", "evaluate_generator", "predict", "predict_generator", "predict_on_batch",
      "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "summary")
 )  # fmt: skip
 """Methods of models that building them does not need."""
+
+
+def hoisted(text: str, block: str, given: str) -> str:
+    """A file in which the statements of one function or loop, the first of this head, stand at the top level.
+
+    They keep their lines; conditions around them are taken to hold, and `given` is what binds the parameters.
+    """
+    tree = ast.parse(text) if block else None
+    found = next((n for n in ast.walk(tree) if isinstance(n, ast.stmt) and header(n) == block), None) if tree else None
+    if tree is None or found is None:
+        return text
+    lines, inner = text.splitlines(), flattened(found.body)  # type: ignore[attr-defined]
+    top = next(s for s in tree.body if found in ast.walk(s))
+    result = [line if not _start(top) <= i <= (top.end_lineno or 0) else "" for i, line in enumerate(lines, start=1)]
+    for statement in inner:
+        for i in range(_start(statement), (statement.end_lineno or statement.lineno) + 1):
+            line = lines[i - 1]
+            indented = line[: statement.col_offset].isspace()
+            result[i - 1] = line[statement.col_offset :] if indented else line
+    result[found.lineno - 1] = given
+    return "\n".join(result) + "\n"
 
 
 def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> str:
@@ -59,10 +82,11 @@ def _bound(statements: Iterable[ast.stmt]) -> set[str]:
 
 
 def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:
-    calls = [n.func for n in ast.walk(statement) if isinstance(n, ast.Call)]
-    return any(
-        isinstance(f, ast.Attribute) and f.attr in METHODS or isinstance(f, ast.Name) and f.id in functions
-        for f in calls
+    calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
+    methods = {(c.func.attr, bool(c.args)) for c in calls if isinstance(c.func, ast.Attribute)}
+    names = {c.func.id for c in calls if isinstance(c.func, ast.Name)}
+    return any(n in METHODS or not given and n in ("eval", "backward") for n, given in methods) or bool(
+        names & {*functions}
     )
 
 

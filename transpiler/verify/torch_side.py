@@ -21,7 +21,7 @@ from transpiler.verify.draws import Draws
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
 from transpiler.verify.job import Job, read_job
 from transpiler.verify.locate import first_divergence
-from transpiler.verify.scripts import building_part
+from transpiler.verify.scripts import building_part, hoisted
 from transpiler.verify.signature import trace_inputs
 from transpiler.verify.torch_fit import fitted
 from transpiler.verify.torch_model import (
@@ -89,7 +89,8 @@ def _run(job: Job, prefix: str, result: dict[str, Any]) -> None:
     if "fit_missing" in first_meta:
         result["notes"] = [*result["notes"], f"the training was not compared: {first_meta['fit_missing']}"]
     if "fit_steps" in first_meta:
-        result["fitting"], same = check.guard(lambda: fitted(check, job))
+        with check.draws.in_torch():
+            result["fitting"], same = check.guard(lambda: fitted(check, job))
         result["same"] = result["same"] and same
     if not result["same"]:
         load(paired, first)
@@ -128,7 +129,10 @@ def build(job: Job) -> tuple[nn.Module, list[str]]:
     trains = (training.epoch or training.module, "predict", "predict_batches") if training is not None else ()
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
-        {str(m.path): building_part(m.text, needed.format(model="model"), trains) for m in job.converted},
+        {
+            str(m.path): building_part(hoisted(m.text, job.block, job.given), needed.format(model="model"), trains)
+            for m in job.converted
+        },
         {m.name: str(m.path) for m in job.converted},
     )
     converted.install()

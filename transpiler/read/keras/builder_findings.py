@@ -14,6 +14,8 @@ from transpiler.read.keras.factory import Factory
 def finding_of_tier(factory: Factory, errors: list[str]) -> Iterator[Finding]:
     """Why a builder is not kept as it is; `errors` are those of the tiers tried before."""
     span = factory.function.module.span(factory.function.node)
+    if factory.statements is not None and not factory.frozen:
+        return  # what it makes depends on nothing
     if factory.tier == "flat":
         why = f": {errors[0]}" if errors else ""
         message = f"the structure of {factory.function.name} is not kept{why}"
@@ -40,7 +42,7 @@ def findings_of_builder(factory: Factory) -> Iterator[Finding]:
         message = f"{function.name} changes something that outlives its call; the result does not"
         advice = "The result is what the first call builds. Pass what changes as an argument."
         yield Finding("K2T203", Severity.WARNING, message, advice, span, excerpt(span))
-    for statement in nodes(function.node):
+    for statement in nodes(function.node) if factory.statements is None or function.name == "__init__" else ():
         call = statement.value if isinstance(statement, ast.Expr) else None
         if isinstance(call, ast.Call) and is_for_effect(call, factory):
             span = function.module.span(statement)

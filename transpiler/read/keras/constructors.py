@@ -1,7 +1,7 @@
-"""Constructors of plain classes that build models: `self.model = Model(…)`.
+"""Functions that do more than build models: constructors of plain classes (`self.model = Model(…)`), and `workers`.
 
 The statements about layers become the construction of the models' classes; all others stay as they are, so what the classes
-are given is named as the constructor names it: by its parameters, attributes and variables.
+are given is named as the function names it: by its parameters, attributes and variables.
 """
 
 from __future__ import annotations
@@ -24,34 +24,41 @@ OF_TRAINING = ("keras.optimizers.", "keras.losses.", "keras.metrics.", "keras.ca
 
 @dataclass(eq=False)
 class Statements:
-    """What the statements of a constructor do, as far as models go."""
+    """What the statements of a function do, as far as models go."""
 
     body: list[ast.stmt]
     about_models: list[ast.stmt] = field(default_factory=list)
     """Those that make layers or tensors: they go."""
+    variables: dict[ast.AST, Any] = field(default_factory=dict)
+    """The calls that make the models in the source → the variables that hold these in the result."""
     assigned: dict[ast.stmt, list[tuple[str, str]]] = field(default_factory=dict)
-    """Statement → the attributes that it binds to models, with the variables that hold these: `self.model`, `model__v3`."""
+    """Statement → the attributes or variables that it binds to models, with those that hold these: `self.model`, `model__v3`."""
 
 
-def models_of(env: Env) -> dict[str, Model]:
-    """The attributes that hold models at the end of a constructor, in the order in which the models were made."""
-    found = {name: v for name, v in env.names.items() if name.startswith("self.") and isinstance(v, Model)}
-    return dict(sorted(found.items(), key=lambda item: item[1].index))
+def models_of(env: Env, attributes: bool = True) -> dict[str, Model]:
+    """The variables that hold models at the end of a function, in the order in which the models were made.
+
+    Of constructors these are `attributes` alone; models that have two names, and parameters, have to be told apart.
+    """
+    own = {n: v for n, v in env.names.items() if isinstance(v, Model) and (n.startswith("self.") or not attributes)}
+    found = {n: v for i, (n, v) in enumerate(own.items()) if not any(m is v for m in list(own.values())[:i])}
+    return dict(sorted((found if not attributes else own).items(), key=lambda item: item[1].index))
 
 
-def statements_of(body: list[ast.stmt], made: list[tuple[ast.stmt, int]], env: Env) -> Statements:
+def statements_of(body: list[ast.stmt], made: list[tuple[ast.stmt, int]], models: dict[str, Model]) -> Statements:
     """`made` says for each statement that was evaluated how much it made of layers and tensors.
 
-    Raises StageError where an attribute does not hold its model from one assignment to the end.
+    Raises StageError where an attribute or variable does not hold its model from one assignment to the end.
     """
     found = Statements(body, [s for s, count in made if count])
     targets = {s: [ast.unparse(t) for t in s.targets] for s in body if isinstance(s, ast.Assign)}
-    for name, model in models_of(env).items():
+    every = [n for s in body for n in nodes(s) if isinstance(getattr(n, "ctx", None), ast.Store)]
+    for name, model in models.items():
         places = [s for s, texts in targets.items() if name in texts]
-        every = [n for s in body for n in nodes(s) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
         if len(places) != 1 or sum(ast.unparse(n) == name for n in every) != 1 or model.code is None:
             raise StageError(f"{name} is set more than once, or not by an assignment of its own")
         found.assigned.setdefault(places[0], []).append((name, model.code.code))
+        found.variables[model.attributes.get("__node__")] = model.code
     return found
 
 
@@ -84,7 +91,8 @@ def source_names(prologue: Block, found: Statements, parameters: list[str]) -> d
 
 def count_made(stager: Any) -> int:
     """How many layers, models, tensors and operations on tensors there are so far."""
-    return len(stager.layers) + len(stager.origins) + sum(isinstance(op, Apply) for op in stager.block.ops)
+    made = len(stager.layers) + len(stager.origins) + stager.losses_added
+    return made + sum(isinstance(op, Apply) for op in stager.block.ops)
 
 
 def without_keras(found: Statements, env: Env) -> None:

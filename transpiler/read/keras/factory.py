@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,14 @@ from transpiler.ir.program import (
     Loop,
     ModuleClass,
     Return,
+    Value,
     constructions,
     replace_tensors,
     tensors,
 )
 from transpiler.ir.shape import Layout
 from transpiler.ir.statics import bound_names, names_in, put_in, sources_of, used_names
-from transpiler.ir.trees import nodes, variables_in
+from transpiler.ir.trees import flattened, nodes, variables_in
 from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.constructors import (
     Statements,
@@ -71,6 +72,7 @@ from transpiler.read.keras.evaluate.values import (
 )
 from transpiler.read.keras.factory_stager import FactoryStager
 from transpiler.read.keras.names import is_module
+from transpiler.read.keras.workers import keep_others
 
 
 @dataclass(eq=False)
@@ -138,6 +140,7 @@ def flat_factory(
         if not _is_rest(function, n)
         and not isinstance(v, Model)
         and not (isinstance(v, Instance) and is_receiver(function, n))
+        and (function.node not in memory.workers or n in memory.workers[function.node].read)
     }
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
@@ -269,7 +272,8 @@ def _evaluate(
     for n, v in arguments.items():
         if isinstance(v, Model) and v.inputs is not None and function.node not in stager.memory.written_out:
             env.names[n] = stager.given_model(n, v, function.node)
-    stager.visit(function.node, function.module)
+    if function.node not in stager.memory.workers:
+        stager.visit(function.node, function.module)
     around = Snapshot(function.env, arguments.values())
     try:
         factory = _evaluate_in(env, stager, function, arguments, name, frozen)
@@ -284,10 +288,12 @@ def _evaluate(
 def _evaluate_in(
     env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
 ) -> Factory:
-    signal = stager.guarded(lambda: stager.exec_block(function.node.body, env))  # type: ignore[union-attr,arg-type]
+    works = stager.memory.workers.get(function.node)
+    body = works.body if works is not None else function.node.body  # type: ignore[union-attr]
+    signal = stager.guarded(lambda: stager.exec_block(body, env))  # type: ignore[arg-type]
     result = signal.value if isinstance(signal, ReturnSignal) else None
-    if result is None and function.name == "__init__":
-        return _constructor(env, stager, function, arguments, name, frozen)
+    if works is not None or result is None and function.name == "__init__":
+        return _with_statements(env, stager, function, arguments, name, frozen)
     open_list = gathered_in(result)
     if open_list is not None:
         raise NotGathered(open_list.node)
@@ -299,23 +305,30 @@ def _evaluate_in(
         returned = result.code
     else:
         returned = graph_of(result, stager)
-    factory = _extract(stager, function, arguments, returned, name, frozen)
+    factory = _extract(stager, function, arguments, returned, name, frozen, stager.losses_of(result))
     factory.as_tensors = models is None and not isinstance(result, Model)
     factory.calls = stager.builders_called
     return factory
 
 
-def _constructor(
+def _with_statements(
     env: Env, stager: FactoryStager, function: Function, arguments: dict[str, Any], name: str, frozen: dict[str, Any]
 ) -> Factory:
-    """A constructor of a plain class that sets attributes to models."""
-    models, counts = models_of(env).values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
-    if not models or stager.flat or is_own_layer(next(iter(arguments.values()))):
-        raise StageError("a constructor that builds models")
+    """A constructor of a plain class that sets attributes to models, or a function that trains what it makes."""
+    works = function.node in stager.memory.workers
+    held = {n: m for n, m in models_of(env, not works).items() if n not in arguments}
+    models, counts = held.values(), [*(count for _, count in stager.statements_begun), count_made(stager)]
+    if not models or stager.flat and not works or is_own_layer(next(iter(arguments.values()), None)):
+        raise StageError("a function that does more than build a model")
     stager.keep_apart(models)
     made = [(s, after - count) for (s, count), after in zip(stager.statements_begun, counts[1:])]
-    statements = statements_of(function.node.body, made, env)  # type: ignore[arg-type]
-    without_keras(statements, env)
+    statements = statements_of(flattened(function.node.body) if works else function.node.body, made, held)  # type: ignore[union-attr,arg-type]
+    if works:
+        keep_others(statements, env, stager.memory.workers[function.node].read)
+        for statement in statements.about_models:
+            stager.visit(statement, function.module)
+    else:
+        without_keras(statements, env)
     factory = _extract(stager, function, arguments, tuple(m.code for m in models), name, frozen)
     factory.statements, factory.calls = statements, stager.builders_called
     return factory
@@ -388,6 +401,7 @@ def _extract(
     returned: Any,
     name: str,
     frozen: dict[str, Any],
+    losses: Sequence[Value] = (),
 ) -> Factory:
     """Parts the block of a builder into the statements of the factory and the class of the model.
 
@@ -397,7 +411,7 @@ def _extract(
         raise StageError("a layer of another class is frozen")
     graph = returned if has_tensors(returned) else ((), ())
     if stager.module_names:  # models are called on their own inputs, which nothing may need
-        remove_dead(stager.block, {*tensors(graph[1])})
+        remove_dead(stager.block, {*tensors(graph[1]), *losses, *stager.frame.kept.values()})
     prologue, region = _parts(stager.block.ops)
     hoist_models(prologue, region, stager.module_names)
     stager.check_made_in_order(prologue, region)
@@ -412,7 +426,8 @@ def _extract(
         region.ops[:0] = early
         in_keras_order(stager, region, inputs, outputs)
         moved = {y: stager.in_block(region, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(outputs)}
-        region.ops.append(Return(replace_tensors(outputs, moved)))
+        kept = stager.in_block(region, lambda: stager.with_losses(stager.frame.kept, list(losses)))
+        region.ops.append(Return(replace_tensors(outputs, moved), kept))
         returned = Construction(ModuleClass(name, [], tensors(inputs), region, root=True, masks=stager.masks), {})
         made.append(returned)
     elif region.ops:
@@ -433,10 +448,14 @@ def _extract(
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     put_in(prologue, stager.input_dims)  # those names are the classes' own
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]
+    works = stager.memory.workers.get(function.node)
+    if works is not None:
+        used &= works.read
     objects = {
         n: v
         for n, v in arguments.items()
-        if (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
+        if (works is None or n in used)
+        and (not is_static(v) or _is_rest(function, n) and n in used and not _is_open_rest(function, n, v))
         and n not in stager.module_names
         and not only_trains(function.node, n, v)
         and not (isinstance(v, Instance) and is_receiver(function, n))

@@ -24,6 +24,7 @@ from transpiler.read.keras.constructors import count_made
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.freezing import called_in, layers_within, set_trainable
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import (
     StagedModels,
 )
@@ -37,6 +38,7 @@ from transpiler.read.keras.evaluate.staging import (
     is_static,
     items_of,
 )
+from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import (
     Class,
     EntryEnv,
@@ -83,17 +85,23 @@ class FactoryStager(StagedModels, Stager):
 
     def exec(self, node: ast.stmt, env: Env) -> Any:
         """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
-        if env is not self.scope or self.frame.function is None or self.frame.function.name != "__init__":
+        function = self.frame.function
+        works = function is not None and function.node in self.memory.workers
+        if env is not self.scope or function is None or not (works or function.name == "__init__"):
             return super().exec(node, env)
-        made = count_made(self)
+        made, visited = count_made(self), dict(self.memory.visited)
         self.statements_begun.append((node, made))
         try:
-            return super().exec(node, env)
-        except NeedsConstant as error:
-            if not isinstance(node, ast.Assign) or count_made(self) != made:
+            signal = super().exec(node, env)
+            if works and count_made(self) == made:
+                self.memory.visited = visited  # what it calls stays, as it does
+            return signal
+        except (Declined, ProgramError, NeedsConstant) as error:
+            plain = isinstance(node, ast.Assign) and isinstance(error, NeedsConstant)
+            if not (works or plain) or count_made(self) != made:
                 raise
-            for target in node.targets:
-                self.assign(target, Unknown(str(error)), env)
+            for name in assigned_names([node]):
+                env.names[name] = Unknown(str(error))
             return None
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:

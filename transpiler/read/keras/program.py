@@ -5,24 +5,21 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
-from transpiler.ir.program import Value, tensors
+from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
-from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.tapes import Tapes
 from transpiler.read.keras.evaluate.training_calls import History, TrainingCalls
@@ -37,12 +34,12 @@ from transpiler.read.keras.evaluate.values import (
     Module,
     Partial,
     Unknown,
-    has_tensors,
     own_copy,
 )
 from transpiler.read.keras.examples import attempts, tensor_parameters
 from transpiler.read.keras.names import Loader, module_name
 from transpiler.read.keras.parse import SourceModule, parse
+from transpiler.read.keras.workers import Activation, Workers
 
 CALLED_BY_KERAS = frozenset(
     ("call", "build", "compute_mask", "compute_output_shape", "compute_output_spec", "get_config", "from_config")
@@ -51,21 +48,7 @@ CALLED_BY_KERAS = frozenset(
 """Methods of layers and models that Keras calls."""
 
 
-@dataclass(eq=False)
-class Activation:
-    """One call of a function of the program that returned a model or the tensors of one."""
-
-    function: Function
-    arguments: dict[str, Any]
-    result: Any
-    assumed: dict[str, Any] = field(default_factory=dict)
-    before: Snapshot | None = None
-    """The state of the program before the statement or the entry that made the call."""
-    inner: list[Activation] = field(default_factory=list)
-    """The calls of this kind that it made in turn."""
-
-
-class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
+class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
@@ -74,7 +57,7 @@ class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
         self.begin_pipelines()
         self.begin_data()
         self.begin_tapes()
-        self.activations: list[Activation] = []
+        self.begin_work()
         self.rewritten: dict[ast.Call, str] = {}
         """Calls on models that have a torch idiom → its text."""
         self.left_out: dict[ast.Call, str] = {}
@@ -98,7 +81,7 @@ class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
                 self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
             elif name == "build":
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
-            elif name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
+            elif name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
                 if name in TRAINING_METHODS or name in WEIGHT_METHODS:
                     self.note_training(node, model, name, args, kwargs)
@@ -118,25 +101,12 @@ class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
         given = [own_copy(a) for a in args], own_copy(kwargs)  # as they were before the function changed them
         if args and isinstance(args[0], Instance) and function.owner is not None:
             given[0][0] = Instance(args[0].cls, own_copy(args[0].attributes))
-        result = super().run_function(function, args, kwargs)
-        made = self.models[before:]
-        builds = (
-            isinstance(result, Model)
-            or models_in(result) is not None
-            or is_open_graph(result, self)
-            or (made and function.name == "__init__")
-        )
-        if builds and isinstance(function.node, ast.FunctionDef):
-            bound = Interpreter.bind(self, function, *given).names
-            self.activations.append(
-                Activation(
-                    function,
-                    {k: v for k, v in bound.items() if not k.startswith("__")},
-                    made if result is None else result,
-                    before=self.before,
-                    inner=self.activations[first:],
-                )
-            )
+        try:
+            result = super().run_function(function, args, kwargs)
+        except (Declined, ProgramError, NeedsConstant):
+            self.note_activation(function, given, args[:1], None, before, first, failed=True)
+            raise
+        self.note_activation(function, given, args[:1], result, before, first)
         return result
 
     def module_statement_failed(self, statement: ast.stmt, env: Env, error: Exception) -> None:
@@ -152,17 +122,18 @@ class Recorder(TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
             if calls and uses_keras_or_program(calls, env, self.about, env.module not in self.starts):
                 self.before = Snapshot(env)
             state = self.before
-            super().exec_module_body([statement], env)
+            with self.watched([statement], env, statement, isinstance(statement, (ast.If, ast.With, ast.Try))):
+                super().exec_module_body([statement], env)
             self.before = outer
             called = {id(inner) for inner, _, _ in self.nested.values()}
             freezes = any(not t.late and id(t.target) not in called for t in self.toggles[toggles:])
-            if self._made() > before or freezes:
+            if (self._made() > before or freezes) and not self.is_block(statement):
                 self.statement_marks.add(id(statement))
                 if state is not None:
                     self.starts.setdefault(env.module, state)
 
     def _made(self) -> int:
-        return len(self.layers) + len(self.origins) + len(self.models)
+        return len(self.layers) + len(self.origins) + len(self.models) + self.losses_added
 
 
 def calls_of(statement: ast.stmt) -> list[ast.Call]:
@@ -203,19 +174,6 @@ def is_about_keras(value: Any, known: dict[ast.AST, bool]) -> bool:
         ]
     known.update(dict.fromkeys(seen, False))
     return False
-
-
-def is_open_graph(value: Any, interpreter: KerasInterpreter) -> bool:
-    """Whether a function returned the inputs and the outputs of a graph."""
-    if (
-        not isinstance(value, (tuple, list))
-        or len(value) != 2
-        or not has_tensors(value[0])
-        or not has_tensors(value[1])
-    ):
-        return False
-    origins = [interpreter.origins.get(x) for x in tensors(value[0])]
-    return all(o is not None and not o.inputs for o in origins)
 
 
 class Program:
@@ -269,13 +227,16 @@ class Program:
         """The part of the file that runs only as a script, beside the module's own names: its calls are witnesses."""
         module = self.evaluate()
         outer = Env(None, "module", self.source, module.names)
-        scope = Env(outer, "function", self.source)
+        interpreter = self.interpreter
         items = len(self.findings.items)
         for statement in self.source.tree.body:
-            if is_main_block(statement):
+            if not is_main_block(statement):
+                continue
+            scope = Env(outer, "function", self.source)
+            with interpreter.watched(statement.body, scope, statement):  # type: ignore[attr-defined]
                 for inner in statement.body:  # type: ignore[attr-defined]
                     try:
-                        self.interpreter.exec(inner, scope)
+                        interpreter.exec(inner, scope)
                     except (Declined, ProgramError, NeedsConstant):
                         for name in assigned_names([inner]):
                             scope.names.setdefault(name, Unknown("its definition could not be evaluated"))
@@ -433,6 +394,17 @@ def own_models_at_top(program: Program) -> list[tuple[str, Instance]]:
         if is_own_layer(value) and keras_base(value.cls) in MODEL_KINDS and not known:
             found.append((name, value))
     return found
+
+
+def own_models_trained(program: Program, known: Sequence[Instance]) -> list[tuple[str, Instance]]:
+    """Models of the file's own classes that its functions and blocks make and train: one of each class."""
+    calls = [c for found in program.interpreter.training_calls.values() for c in found]
+    found: dict[Any, Instance] = {}
+    for model in (c.model for c in calls if isinstance(c.model, Instance) and is_own_layer(c.model)):
+        classes = [m.cls.node for m in (*known, *found.values())]
+        if model.cls.env.module is program.source and model.cls.node not in classes and "__seen__" in model.attributes:
+            found[model.cls.node] = model
+    return [(model.cls.name, model) for model in found.values()]
 
 
 def uses_keras(value: Any) -> bool:

@@ -11,6 +11,7 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS3
 from transpiler.ir.program import Apply, ModuleClass, Return, Static, Value, replace_tensors, tensors
 from transpiler.ir.shape import Layout, TensorType
+from transpiler.read.keras.evaluate.own_models import own_way
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_layers import rest_names
 from transpiler.read.keras.evaluate.stager import Stager
@@ -31,6 +32,8 @@ def traced(layer: Instance, interpreter: Any, types: list[TensorType]) -> Model:
 
     Raises Declined if neither is known, and for a model that Keras could not call so.
     """
+    if layer.cls.lookup("call") is None and (way := own_way(layer)):
+        raise Declined("K2T401", f"{layer.cls.name} has a {way}() of its own and no call(), which is not translated")
     if types:
         given: list[Any] = [new_input(interpreter, t) for t in types]
         args, kwargs = [given[0] if len(given) == 1 else given], {}
@@ -48,7 +51,10 @@ def traced(layer: Instance, interpreter: Any, types: list[TensorType]) -> Model:
         outputs = interpreter.call(layer, args, kwargs)
     except ProgramError as error:
         raise Declined("K2T201", f"{layer.cls.name} raises {type(error.value).__name__}: {error.value}") from None
-    return Model([*args, *kwargs.values()], outputs)
+    graph = Model([*args, *kwargs.values()], outputs)
+    graph.attributes |= {"__of__": layer, "__masks__": interpreter.masks}
+    layer.attributes["__trace__"] = graph
+    return graph
 
 
 def new_input(interpreter: Any, kind: TensorType) -> Value:
@@ -85,7 +91,7 @@ def root_class(base: Any, findings: Any, memory: Memory, layer: Instance, graph:
     moved = {
         y: stager.in_block(cls.block, lambda y=y: stager.to_layout(y, Layout.KERAS)) for y in tensors(ending.value)
     }
-    cls.block.ops.append(Return(replace_tensors(ending.value, moved)))
+    cls.block.ops.append(Return(replace_tensors(ending.value, moved), ending.kept))
     cls.root = True
     keep_signature(cls, layer, made)
     return cls

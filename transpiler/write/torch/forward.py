@@ -43,6 +43,7 @@ class ForwardWriter:
             elif isinstance(op, ForLoop):
                 self.forward_loop(op, index, out, holders, last_use)
             elif isinstance(op, Return):
+                out.add(*(f"self.{name} = {self.structure(x)}" for name, x in op.kept.items()))
                 out.add(f"return {self.structure(op.value)}")
 
     def forward_branch(
@@ -284,7 +285,8 @@ class ForwardWriter:
             return False
         value, following = op.results[0], ops[index + 1]
         if isinstance(following, Return):
-            return printed_length(ast.unparse(expression)) < MAX_NESTED and following.value is value
+            last = [*following.kept.values(), following.value][0]
+            return printed_length(ast.unparse(expression)) < MAX_NESTED and last is value
         if not isinstance(following, Apply) or value not in following.args or following.outputs:
             return False
         if following.step.comment:

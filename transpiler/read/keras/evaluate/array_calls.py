@@ -58,14 +58,17 @@ class ArrayCalls:
         return super().call(function, args, kwargs)  # type: ignore[misc]
 
     def call_real(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if has_arrays([*args, *kwargs.values()]):
-            if function is len and isinstance(args[0], NumpyArray) and args[0].shape and args[0].shape[0] is not None:
-                return args[0].shape[0]
-            if function not in (isinstance, callable, hasattr, list, tuple, zip, enumerate) or isinstance(args[0], NumpyArray):  # fmt: skip
-                return not_known(
-                    [*args, *kwargs.values()], f"{function.__name__}() of an array of numpy is not evaluated"
-                )
+        given = [*args, *kwargs.values()]
+        plain = function in (isinstance, callable, hasattr, list, tuple, zip, enumerate)
+        if has_arrays(given) and (not plain or isinstance(args[0], NumpyArray)):
+            return not_known(given, f"{function.__name__}() of an array of numpy is not evaluated")
         return super().call_real(function, args, kwargs)  # type: ignore[misc]
+
+    def length(self, value: Any) -> Any:
+        if not isinstance(value, NumpyArray):
+            return super().length(value)  # type: ignore[misc]
+        known = value.shape[0] if value.shape else None
+        return not_known(value, "the length of an array of numpy is not evaluated") if known is None else known
 
     def call_numpy(self, function: ArrayFunction, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A function of numpy: of known numbers what it gives, else an array."""

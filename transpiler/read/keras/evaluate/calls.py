@@ -167,7 +167,8 @@ class Calls:
             others = args[:choice], args[choice + 1 :]
             return self.split(args[choice], lambda v: self.call_real(function, [*others[0], v, *others[1]], kwargs))
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
-        if unknown is not None and function not in (isinstance, callable, hasattr):
+        puts = isinstance(getattr(function, "__self__", None), list) and function.__name__ in ("append", "insert")
+        if unknown is not None and function not in (isinstance, callable, hasattr) and not puts:
             return unknown
         if function in ITERATING:
             args = [

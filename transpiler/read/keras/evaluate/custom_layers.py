@@ -308,8 +308,10 @@ class CustomLayers:
                 return Native(name, lambda n, v: None if isinstance(n, AutomaticName) else self.setattr(value, n, v))
             if name in ("dtype", "compute_dtype", "variable_dtype"):
                 return "float32"
-            if name in ("add_loss", "add_metric"):
-                return Native(name, lambda *a, **k: self.report_loss(value, name))
+            if name == "add_loss":
+                return Native(name, lambda *a, **k: self.add_layer_loss(value, *a[:1], *list(k.values())[:1]))
+            if name == "add_metric":
+                return Native(name, lambda *a, **k: self.report_metric(value))
             if name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 return Native(name, lambda *a, **k: self.model_method(value, name, list(a), k))
         return super().missing_attribute(value, name)
@@ -326,8 +328,8 @@ class CustomLayers:
         inputs = [self.make_input({"shape": tuple(s)[1:]}, []) for s in shapes]
         self.call(model, [inputs if several else inputs[0]], {})
 
-    def report_loss(self, layer: Instance, name: str) -> None:
-        self.report("K2T401", f"{name}() in {layer.cls.name} is left out", "Add the term in your training loop.")
+    def report_metric(self, layer: Instance) -> None:
+        self.report("K2T401", f"add_metric() in {layer.cls.name} is left out", "Measure it in your training loop.")
 
     def super_of_api(self, value: Super, name: str) -> Any:
         layer = value.receiver

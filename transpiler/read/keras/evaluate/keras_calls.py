@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transpiler.diagnostics import Findings
+from transpiler.read.keras.evaluate.added_losses import AddedLosses
 from transpiler.read.keras.evaluate.array_calls import ArrayCalls
 from transpiler.read.keras.evaluate.array_items import ArrayItems
 from transpiler.read.keras.evaluate.cell_loops import CellLoops
@@ -46,6 +47,7 @@ class KerasInterpreter(
     ModelClones,
     KerasTensors,
     Drawing,
+    AddedLosses,
     Logits,
     HigherOrder,
     KerasOps,
@@ -59,6 +61,7 @@ class KerasInterpreter(
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
         Interpreter.__init__(self, loader, generation, findings)
         Emitter.__init__(self)
+        self.adding = []
         self.layers: list[Any] = []
         """Every layer object and model, in construction order."""
         self.models: list[Model] = []

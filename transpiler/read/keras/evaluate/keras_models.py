@@ -237,6 +237,8 @@ class KerasModels:
             return self.call_model(model, args, kwargs)
         if name == "get_layer":
             return self.get_layer(model, *args, **kwargs)
+        if name == "add_loss":
+            return self.add_model_loss(model, args[0] if args else next(iter(kwargs.values()), None))
         if name in TRAINING_METHODS:
             model.attributes.setdefault("__compiled__", True)
             self.report(

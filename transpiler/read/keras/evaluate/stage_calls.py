@@ -465,7 +465,7 @@ class StagedCalls(StagedVarying):
             self.called_on.pop()
             self.frame, self.block, self.in_loop, self.facts = outer_frame, outer_block, outer_loop, outer_facts
             self.comments = outer_comments
-        block.ops.append(Return(result))
+        block.ops.append(Return(result, frame.kept))
         cls = ModuleClass(cap_words(title(function).strip("_")), [], inputs, block, doc=ast.get_docstring(function.node) or "")  # type: ignore[arg-type]
         cls.key = function.node
         whole = {label: getattr(arguments[name], part) for label, (name, part) in fields.items()}
@@ -556,6 +556,11 @@ class StagedCalls(StagedVarying):
         self.give_masks(staged, masks, results)
         self.remember(given, results, lambda new: self.construct_again(member, staged, results, new))
         return replace_tensors(staged.result, dict(zip(tensors(staged.result), results)))
+
+    def keep_loss(self, value: Value) -> None:
+        if self.in_side or self.in_loop:
+            raise StageError("a loss is added in a branch or a loop")
+        self.frame.kept = self.with_losses(self.frame.kept, [value])
 
     def model_method(self, model: Model, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if self.in_side and name in WEIGHT_METHODS:

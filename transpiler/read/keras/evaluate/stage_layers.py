@@ -393,7 +393,7 @@ class StagedLayers:
             self.last_attempt = dims, sources_of(self.block)
             outer[0].reads.update(frame.reads)
             self.frame, self.block, self.own_layers, self.in_loop, self.facts, self.comments = outer
-        block.ops.append(Return(result))
+        block.ops.append(Return(result, frame.kept))
         cls = ModuleClass(
             layer.cls.name,
             [],

@@ -31,6 +31,7 @@ from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import variables_in
 from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.equal_calls import merge_equal_calls
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.staging import (
     Again,
@@ -355,6 +356,8 @@ class StagedModels:
         self.check_order(region)
         if members_of(region) & members_of(op for op in ops if op not in region):
             raise StageError("two models share a layer")
+        self.merge_calls(model, region)
+        outputs = tensors(model.outputs)
         last = ops.index(region[-1])
         block = with_variables(region, ops[: last + 1])
         rest = [op for op in ops if op not in block.ops]
@@ -362,7 +365,8 @@ class StagedModels:
             raise StageError("a size inside a model is read outside it")
         in_keras_order(self, block, model.inputs, model.outputs)
         moved = {y: self.in_block(block, lambda y=y: self.to_layout(y, Layout.KERAS)) for y in outputs}
-        block.ops.append(Return(replace_tensors(model.outputs, moved)))
+        kept = self.in_block(block, lambda: self.with_losses({}, self.losses_of(model)))
+        block.ops.append(Return(replace_tensors(model.outputs, moved), kept))
         variable = model.attributes.get("__variable__") or model.name or "model"
         title = cap_words(model.name or variable, "Model") if variable != "model" else self.own_name
         cls = ModuleClass(title, [], inputs, block, root=True, masks=self.masks)
@@ -374,6 +378,18 @@ class StagedModels:
         after = [Let(name, Construction(cls, {})), self.module_call(model, inputs, results), *turned.ops]
         self.kept.update(outputs)
         ops[:] = [op for op in ops[:last] if op in rest] + after + [op for op in ops[last + 1 :] if op in rest]
+
+    def merge_calls(self, model: Model, region: list[Any]) -> None:
+        """Leaves out calls of other models that a model makes twice on the same tensors."""
+        made = {op.name: op.value for op in self.block.ops if isinstance(op, Let)}
+        classes = {n: v.cls for n, v in made.items() if isinstance(v, Construction)}
+        block, losses = Block(region), self.losses_of(model)
+        merged = merge_equal_calls(block, [*tensors(model.outputs), *losses], classes)
+        if merged:
+            model.outputs = replace_tensors(model.outputs, merged)
+            model.attributes["__losses__"] = [merged.get(x, x) for x in losses]
+            self.block.ops[:] = [op for op in self.block.ops if op in block.ops or op not in region]
+            region[:] = block.ops
 
     def check_made_in_order(self, prologue: Block, region: Block) -> None:
         """Raises StageError where a model would be made before layers that Keras makes first."""
@@ -390,7 +406,7 @@ class StagedModels:
             raise StageError("a model of a class of the program is one of several")
         if any(node not in self.memory.apart for node in nodes):
             raise Apart(nodes)
-        remove_dead(self.block, {x for m in models for x in tensors(m.outputs)})
+        remove_dead(self.block, {x for m in models for x in (*tensors(m.outputs), *self.losses_of(m))})
         self.carve_all(models)
 
     def carve_all(self, models: Iterable[Model]) -> None:
@@ -402,7 +418,7 @@ class StagedModels:
     def region_of(self, model: Model) -> tuple[list[Any], set[Value]]:
         """The operations between a model's inputs and its outputs, and the tensors that they start from."""
         region: list[Any] = []
-        needed = {*tensors(model.outputs)}
+        needed = {*tensors(model.outputs), *self.losses_of(model)}
         for op in reversed(self.block.ops):
             made = results_of(op)
             if made and not needed.isdisjoint(made):

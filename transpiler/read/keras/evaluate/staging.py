@@ -93,6 +93,8 @@ class Frame:
     """What it takes as parameters of the calls that made its function: (scope, name) → the value there, the parameter."""
     scopes: list[Env] = field(default_factory=list)
     """The scopes of its calls: kept alive, as they are known by their ids."""
+    kept: dict[str, Value] = field(default_factory=dict)
+    """Attributes that its `forward` sets."""
     abandoned: bool = False
     """Whether its evaluation failed, so that nothing of it is written."""
 
@@ -243,6 +245,16 @@ def is_static(value: Any) -> bool:
 
 
 @dataclass(eq=False)
+class Worker:
+    """What is evaluated of a function that also trains the models that it makes."""
+
+    body: list[ast.stmt]
+    """Its statements up to the last that makes something."""
+    read: set[str]
+    """The variables that the models may depend on."""
+
+
+@dataclass
 class Memory:
     """What all stagers of one conversion share, so that a helper becomes one class however many models use it."""
 
@@ -285,6 +297,8 @@ class Memory:
     unsaid: dict[str, Any] = field(default_factory=dict)
     """Names for sizes that differ between the tensors of a list → the loop that fills it; for sizes that only another
     builder knows → the signal to raise where they are needed."""
+    workers: dict[ast.AST, Worker] = field(default_factory=dict)
+    """Functions that also train the models that they make."""
     show: dict[ast.AST, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Builders → sizes that the classes of their models have to show: (model, tensor of its output, axis)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)

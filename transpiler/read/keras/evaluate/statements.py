@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -101,7 +102,7 @@ class Statements:
             return self.exec_block(node.body, env)
         inner = [n for b in bodies for n in nodes(b)]
         about_models = [b for b in bodies if is_about_models(b)]
-        passed = [b for b in bodies if b not in about_models]
+        passed = [b for b in bodies if not (isinstance(b, ast.Expr) and b in about_models)]
         leaves = any(isinstance(n, ast.Return) for n in inner)
         if (
             any(isinstance(n, (ast.Break, ast.Continue)) for n in inner)
@@ -120,7 +121,11 @@ class Statements:
         for name in assigned_names(bodies):
             env.assign(name, Unknown(test.reason))
         for statement in about_models:
-            self.exec(statement, env)
+            with contextlib.suppress(*(() if isinstance(statement, ast.Expr) else (Declined, ProgramError))):
+                self.exec(statement, env)
+            for name in assigned_names([statement]):
+                if not isinstance(env.names.get(name), Unknown):
+                    env.assign(name, Unknown(test.reason))
         return None
 
     def located(self, node: ast.AST, env: Env, action: Callable[[], Any]) -> Any:

@@ -12,6 +12,8 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature, renamed
@@ -139,6 +141,15 @@ class TrainingCalls:
         finally:
             self.calling.pop()
 
+    def unknown_branch(self, test: Unknown, node: ast.If, rest: list[ast.stmt], env: Any) -> Any:
+        """Nobody knows how a model is compiled that one side of such a branch compiles."""
+        seen = {n: len(c) for n, c in self.training_calls.items()}
+        result = super().unknown_branch(test, node, rest, env)  # type: ignore[misc]
+        for call in [c for n, found in self.training_calls.items() for c in found[seen.get(n, 0) :]]:
+            if call.method == "compile":
+                call.model.attributes["__compiled__"] = None
+        return result
+
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
             late = isinstance(target, Model) and "__compiled__" in target.attributes
@@ -147,7 +158,7 @@ class TrainingCalls:
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
-        if isinstance(result, Logs):
+        if isinstance(result, Logs) and node.attr == "history":
             self.history_reads.add(node)
         return result
 
@@ -166,6 +177,8 @@ class TrainingCalls:
         arguments = bound_call(name, args, kwargs, self.generation)
         if arguments is None:
             arguments = {"": Unknown("its arguments are not evaluated")}
+        if isinstance(model, Instance) and name not in ("compile", *WEIGHT_METHODS):
+            note_data(model, arguments.get("x"))
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
             node,
@@ -173,7 +186,7 @@ class TrainingCalls:
             model,
             arguments,
             frozenset(arguments),
-            known if name != "compile" else None,
+            known if name != "compile" and isinstance(known, TrainingCall) else None,
             len(self.toggles),
             next((env for n, env in reversed(self.calling) if n is node), None),
             self.object_nodes,

@@ -24,10 +24,14 @@ SETTERS = ("set_", "add_", "register", "enable", "disable", "clear", "reset", "c
 """How the names of Keras's functions begin that change its state."""
 
 
-def is_about_models(call: ast.AST) -> bool:
-    """A statement that only loads weights into a model, trains or shows it."""
-    func = call.value.func if isinstance(call, ast.Expr) and isinstance(call.value, ast.Call) else None
-    return isinstance(func, ast.Attribute) and func.attr in (*WEIGHT_METHODS, *TRAINING_METHODS, *REPORT_METHODS)
+ON_MODELS = frozenset((*WEIGHT_METHODS, *TRAINING_METHODS, *REPORT_METHODS)) - {"add_loss", "add_metric"}
+"""Methods that leave models as they were built."""
+
+
+def is_about_models(statement: ast.AST) -> bool:
+    """Whether a statement loads weights into a model, trains or shows it."""
+    calls = [n.func for n in nodes(statement) if isinstance(n, ast.Call)]
+    return any(isinstance(f, ast.Attribute) and f.attr in ON_MODELS for f in calls)
 
 
 def changes_nothing(statements: Sequence[ast.stmt], env: Env, builtins: Any) -> bool:
@@ -102,6 +106,8 @@ class Effects:
             return True
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
             owner = self.value_of(func.value.id)
+            if isinstance(owner, Model) and func.attr in ON_MODELS:
+                return False
             method = owner.cls.lookup(func.attr) if isinstance(owner, Instance) and owner.cls is not None else None
             if isinstance(method, Function) and method.node.args.args:
                 own = {method.node.args.args[0].arg: owner}
