@@ -1,21 +1,11 @@
-"""Training as a LightningModule: whole scripts, steps, and texts."""
+"""Training as a LightningModule: texts, and what its parts do. Whole scripts are in test_scripts."""
 
 from pathlib import Path
-
-import numpy as np
-import pytest
-from run_scripts import printed
 
 from transpiler.options import LIGHTNING
 from transpiler.pipeline import Conversion, convert_file
 from transpiler.verify.run import verify_file
 
-QUICK = ("regression_callbacks",)
-"""The scripts of every run; `pytest -m ""` runs all."""
-SCRIPTS = [
-    pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)
-    for path in sorted((Path(__file__).parent / "scripts").glob("*.py"))
-]
 HEAD = """
 import numpy as np
 from tensorflow import keras
@@ -35,21 +25,6 @@ def converted(text: str, folder: Path) -> tuple[Conversion, str]:
 def test_the_sample_is_what_convert_writes(root: Path):
     done = convert_file(root / "samples" / "training_keras.py", trainer=LIGHTNING)
     assert done.modules[0].text == (root / "samples" / "training_lightning.py").read_text()
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_prints_what_the_original_prints(script: Path, tmp_path: Path):
-    conversion, keras, result = printed(script, tmp_path, trainer=LIGHTNING)
-    assert "L.LightningModule" in conversion.modules[0].text
-    assert len(keras) == len(result) > 3
-    np.testing.assert_allclose(result, keras, rtol=2e-3, atol=2e-4)
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_steps_of_the_training_are_the_same(script: Path):
-    results = verify_file(script, generation="keras3", steps=20, trainer=LIGHTNING)
-    assert [r.reason for r in results] == [""]
-    assert results[0].fitting["steps"] == 20
 
 
 def test_metrics_that_are_no_means_are_kept_by_torchmetrics(tmp_path: Path):
