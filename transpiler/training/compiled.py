@@ -22,7 +22,7 @@ from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
-from transpiler.training.freezing import trained_parts
+from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
@@ -167,6 +167,7 @@ class CompileWriter:
             "DataLoader" if loads else "Iterable",
             training.penalty,
             training.constrain,
+            frozen_norms(training.toggles, file.interpreter),
         )
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transpiler.ir.naming import Names
@@ -35,6 +36,7 @@ def epoch_function(
     loader: str = "DataLoader",
     penalty: str = "",
     constrain: str = "",
+    norms: Sequence[str] = (),
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     count = len(trainer.predictions)
@@ -90,6 +92,7 @@ def epoch_function(
         metrics=[*((n, n, f" * len({xs[0]})") for n, _ in named), *metrics],
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         constrain=constrain,
+        norms=norms[0] if len(norms) == 1 else f"({', '.join(norms)})" if norms else "",
         scheduled=scheduled,
         progress=progress,
         loader=loader,

@@ -14,7 +14,7 @@ from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, optimizer_lines
-from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
+from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining
 from transpiler.training.file import FileTraining
 from transpiler.training.own_callbacks import own_callback
 from transpiler.training.source import known_here
@@ -187,13 +187,16 @@ class MethodWriter:
         xs, ys = tensors(model.inputs), tensors(model.outputs)
         if arguments is None or "x" not in arguments:
             raise Declined(TRAINING, "this predict() is not translated")
-        if len(xs) != 1 or len(ys) != 1:
-            raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
-        name = self.file.function("predict", dtype=DTYPES.get(xs[0].type.dtype, "torch.float32"))
+        if isinstance(model.outputs, dict):
+            raise Declined(TRAINING, "predict() of a model whose outputs are a dictionary is not translated")
+        dtypes = [DTYPES.get(x.type.dtype, "torch.float32") for x in xs]
+        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
+        names = [self.file.interpreter.input_names.get(x, "") for x in xs]
+        data = parts(arguments["x"], len(xs), "inputs", names)
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
-            ast.unparse(arguments["x"]),
+            data[0] if len(data) == 1 else f"({', '.join(data)})",
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
