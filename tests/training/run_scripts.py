@@ -27,7 +27,7 @@ def printed(
     errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
     assert not errors, errors
     name, top = module_name(path)
-    (plan,) = [p for p in conversion.entries if p.training is not None] or conversion.entries[:1]
+    (plan,) = [p for p in conversion.entries if p.training is not None] or conversion.entries[-1:]
     job = folder / "job.json"
     job_for(path, name, [top], generation, plan, conversion.modules, InputSpec()).write(job)
     weights = folder / "weights.npz"

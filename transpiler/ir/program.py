@@ -303,6 +303,12 @@ class ModuleClass:
     """The activations of its outputs, over `{0}`, where what comes before them is a method of its own."""
 
 
+def made_by(op: Any) -> ModuleClass | None:
+    """The class of the submodule that an operation calls, if it is one of the program's."""
+    made = op.member.construction if isinstance(op, Apply) and op.member is not None else None
+    return made.cls if made is not None else None
+
+
 MODE = "self.training"
 """What tells in `forward` whether the module is in training."""
 

@@ -53,7 +53,7 @@ def pass_logits_on(cls: ModuleClass, ending: str) -> None:
     call = last_call(cls)
     if cls.logits is None and call is not None:
         cls.logits = [ending]
-        call.step = replace(call.step, fn="{self}.logits({0})")
+        call.step = replace(call.step, fn=(call.step.fn or "{self}({0})").removesuffix("({0})") + ".logits({0})")
 
 
 @dataclass

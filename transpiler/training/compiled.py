@@ -23,7 +23,7 @@ from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
-from transpiler.training.freezing import trained_parts
+from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_models import check_own
@@ -187,6 +187,7 @@ class CompileWriter:
             "DataLoader" if loads else "Iterable",
             training.penalty,
             training.constrain,
+            frozen_norms(training.toggles, file.interpreter),
         )
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
@@ -207,7 +208,8 @@ class CompileWriter:
             for e in evaluations
         )
         tests = any(e.method == "evaluate" for e in evaluations)
-        for name, text in lightning_module(training.module_class, training, validates, tests).items():
+        norms = frozen_norms(training.toggles, file.interpreter)
+        for name, text in lightning_module(training.module_class, training, validates, tests, norms).items():
             if file.functions.get(name, text) != text:
                 raise Declined(TRAINING, f"two models measure different things as {name}")
             file.functions[name] = text

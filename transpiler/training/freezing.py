@@ -62,13 +62,30 @@ def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> Non
         target = toggle.statement.targets[0] if isinstance(toggle.statement, ast.Assign) else None
         if not whole or not isinstance(target, ast.Attribute) or isinstance(target.value, ast.Call):
             raise Declined(TRAINING, "layers that are frozen or set free beside the training are not translated")
-        if any(normalizes(layer) for layer in layers_in(toggle.target, interpreter)):
-            raise Declined(TRAINING, "BatchNormalization that is frozen for a part of the training is not translated")
+    frozen_norms(toggles, interpreter)
     if not toggles:
         return
     layers = layers_of(model, interpreter)
     if penalties_of(layers, interpreter.built, interpreter.generation, lambda: None):
         raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
+
+
+def frozen_norms(toggles: Sequence[Toggle], interpreter: Any) -> list[str]:
+    """The types of the modules that stand for BatchNormalization of which `trainable` is set: frozen, it is in inference mode.
+
+    Raises Declined for one that cannot be told from its parameters.
+    """
+    found: dict[str, None] = {}
+    for layer in (x for t in toggles for x in layers_in(t.target, interpreter)):
+        if not normalizes(layer):
+            continue
+        steps = interpreter.built[layer].steps if isinstance(layer, Layer) and layer in interpreter.built else []
+        modules = [s for s in steps if s.weights]
+        kind = (modules[0].module or "").partition("(")[0] if len(modules) == 1 else ""
+        if not kind.startswith("nn.BatchNorm") or "weight" not in modules[0].weights:
+            raise Declined(TRAINING, "a normalization that is frozen for a part of the training is not translated")
+        found[kind] = None
+    return list(found)
 
 
 def layers_in(target: Any, interpreter: Any) -> list[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from transpiler.ir.program import tensors
 from transpiler.ir.trees import nodes
-from transpiler.training.loops import as_name, step_of
+from transpiler.training.loops import as_name, either, step_of
 from transpiler.write.torch.layout import render
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ LIGHTNING_METHODS = frozenset(("compile", "fit", "evaluate", "predict", "predict
 """What Lightning has a way for: batches that a program hands over one by one go through a plain loop."""
 
 
-def lightning_module(name: str, training: Training, validates: bool, tests: bool) -> dict[str, str]:
+def lightning_module(
+    name: str, training: Training, validates: bool, tests: bool, norms: Sequence[str]
+) -> dict[str, str]:
     """The texts of the LightningModule for one way to train and of the metrics that it needs, by their names.
 
-    `validates` and `tests` say whether the training is validated, and whether the model is evaluated by itself.
+    `validates` and `tests` say whether the training is validated, and whether the model is evaluated by itself;
+    `norms` are the classes of which frozen layers keep their statistics.
     """
     code = training.code
     inputs = len(tensors(training.trainer.compiled.model.inputs))
@@ -47,6 +51,7 @@ def lightning_module(name: str, training: Training, validates: bool, tests: bool
         metrics=metrics,
         validates=validates,
         tests=tests,
+        norms=either(norms),
     )
     return texts
 

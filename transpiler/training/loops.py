@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transpiler.ir.naming import Names
@@ -39,6 +40,11 @@ class Step:
 def as_name(title: str) -> str:
     """What Keras calls a number of an epoch, as a part of the name of a variable."""
     return re.sub(r"\W", "_", title)
+
+
+def either(names: Sequence[str]) -> str:
+    """One class or several, as `isinstance` takes them; "" for none."""
+    return names[0] if len(names) == 1 else f"({', '.join(names)})" if names else ""
 
 
 def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", model: str = "model") -> Step:
@@ -105,6 +111,7 @@ def epoch_function(
     loader: str = "DataLoader",
     penalty: str = "",
     constrain: str = "",
+    norms: Sequence[str] = (),
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
     step = step_of(trainer, inputs, weighted, penalty)
@@ -119,6 +126,7 @@ def epoch_function(
         step=step,
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         constrain=constrain,
+        norms=either(norms),
         scheduled=scheduled,
         progress=progress,
         loader=loader,

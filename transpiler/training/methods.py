@@ -16,7 +16,7 @@ from transpiler.rules.training.callbacks import Loop
 from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
-from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, remaining
+from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining
 from transpiler.training.file import FileTraining
 from transpiler.training.source import known_here
 from transpiler.write.torch.layout import render
@@ -186,21 +186,25 @@ class MethodWriter:
         xs, ys = tensors(model.inputs), tensors(model.outputs)
         if arguments is None or "x" not in arguments:
             raise Declined(TRAINING, "this predict() is not translated")
-        if len(xs) != 1 or len(ys) != 1:
-            raise Declined(TRAINING, "predict() of a model with several inputs or outputs is not translated")
-        dtype = DTYPES.get(xs[0].type.dtype, "torch.float32")
+        if isinstance(model.outputs, dict):
+            raise Declined(TRAINING, "predict() of a model whose outputs are a dictionary is not translated")
+        dtypes = [DTYPES.get(x.type.dtype, "torch.float32") for x in xs]
         if isinstance(evaluation.arguments.get("x"), (Batches, Pipeline)):
+            if len(xs) != 1 or len(ys) != 1:
+                raise Declined(TRAINING, "predict() of several inputs or outputs on batches is not translated")
             batches = self.batches_text(arguments["x"], evaluation.arguments["x"])
-            name = self.file.function("predict_batches", dtype=dtype)
+            name = self.file.function("predict_batches", dtype=dtypes[0])
             self.file.replace_expression(
                 evaluation.node, f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
             )
             return
-        name = self.file.function("predict", dtype=dtype)
+        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
+        names = [self.file.interpreter.input_names.get(x, "") for x in xs]
+        data = parts(arguments["x"], len(xs), "inputs", names)
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
-            ast.unparse(arguments["x"]),
+            data[0] if len(data) == 1 else f"({', '.join(data)})",
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")

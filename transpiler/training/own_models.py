@@ -6,8 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3
-from transpiler.ir.program import ModuleClass
-from transpiler.passes.structure import called_class
+from transpiler.ir.program import ModuleClass, made_by
 from transpiler.read.keras.evaluate.own_models import own_way
 from transpiler.read.keras.evaluate.values import Instance
 from transpiler.read.keras.roots import has_modes
@@ -31,6 +30,5 @@ def classes_in(root: ModuleClass) -> list[ModuleClass]:
     """A class and those that it is made of."""
     found = [root]
     for cls in found:
-        made = [called_class(op) for op in cls.block.walk()]
-        found += [c.cls for c in made if c is not None and c.cls not in found]
+        found += [c for c in dict.fromkeys(map(made_by, cls.block.walk())) if c is not None and c not in found]
     return found

@@ -10,9 +10,9 @@ from transpiler.ir.trees import flattened, header
 
 METHODS = frozenset(
     ("fit", "fit_generator", "evaluate", "evaluate_generator", "predict", "predict_generator", "predict_on_batch",
-     "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "summary")
+     "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "summary", "backward", "test")
 )  # fmt: skip
-"""Methods of models that building them does not need."""
+"""Methods, of models and of what trains them, that building models does not need."""
 
 
 def hoisted(text: str, block: str, given: str) -> str:

@@ -126,7 +126,8 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def build(job: Job) -> tuple[nn.Module, list[str]]:
     """The model of the result, and the packages that stand-ins took the place of."""
     training = job.training
-    trains = (training.epoch or training.module, "predict", "predict_batches") if training is not None else ()
+    own = (training.epoch or training.module,) if training is not None else ()
+    trains = (*own, "predict", "predict_batches")
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
         {

@@ -19,3 +19,5 @@ p, k = rng.random(100), rng.integers(0, 3, 100)
 model.fit({"b": xb, "a": xa}, {"kind": k, "price": p}, epochs=2, verbose=0, validation_split=0.2)
 print([float(v) for v in model.evaluate([xa, xb], [p, k], verbose=0)])
 
+prices, kinds = model.predict([xa[:3], xb[:3]], verbose=0)
+print([float(v) for v in prices[:, 0]], [float(v) for v in kinds[0]])

@@ -109,6 +109,11 @@ class FileEdit:
                 text = [""] * (2 - _blank_above(lines, start)) + text
             if node in self.replaced and new:
                 text += [*comments, *new[-1].splitlines()]
+            head = lines[_start(node) - 1][: node.col_offset]
+            if head.rstrip().endswith(":"):  # `if test: statement`
+                inner = " " * (len(head) - len(head.lstrip()) + 4)
+                own = [re.sub(rf"^ {{{len(head)}}}", inner, line) for line in text] or [f"{inner}pass"]
+                text = [head.rstrip(), *own]
             edits.append((start, end, text))
         for start, end, text in sorted(edits, reverse=True):
             lines[start - 1 : end] = text

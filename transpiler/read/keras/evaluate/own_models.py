@@ -63,8 +63,8 @@ def with_graphs(calls: Mapping[Any, Sequence[Any]]) -> dict[Any, list[Any]]:
         return next((m.attributes["__trace__"] for m in sorted(alike, key=lambda m: m is not model)), None)
 
     def new(call: Any) -> Any:
-        if call is None:
-            return None
+        if isinstance(call, bool) or call is None:
+            return call
         if id(call) not in renewed:
             graph = graph_of(call.model) if isinstance(call.model, Instance) else None
             known = call if graph is None else replace(call, model=graph)

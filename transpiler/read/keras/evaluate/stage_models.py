@@ -11,7 +11,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
 from transpiler.ir.liveness import all_uses, remove_dead, results_of
-from transpiler.ir.model import ApiValue, Step
+from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import (
     Apply,
@@ -276,12 +276,34 @@ class StagedModels:
                 if self.flat or node is None or node in apart or model.inputs is None or not self.can_carve():
                     raise
                 raise CalledApart([node]) from None
-        result = self.call_module(model, args[0] if args else kwargs.get("inputs"))
+        training = kwargs.get("training") if self.fixed_mode is None else self.fixed_mode
+        if isinstance(training, (bool, int)) and self.call_decides_mode() and self.has_modes(model):
+            result = self.call_module(model, args[0] if args else kwargs.get("inputs"), "train" if training else "eval")
+        else:
+            result = self.call_module(model, args[0] if args else kwargs.get("inputs"))
         self.nested.update({y: (model, tensors(args or kwargs), tensors(result)) for y in tensors(result)})
         return result
 
-    def call_module(self, model: Model, inputs: Any) -> Any:
-        """A call of the module that a variable holds."""
+    def has_modes(self, model: Model) -> bool:
+        """Whether layers of a model act differently in training, as far as they are known here."""
+        layers = {id(x): x for x in (o.layer for o in self.origins_of(model))}
+        return not layers or any(not isinstance(x, Layer) or self.depends_on_training(x) for x in layers.values())
+
+    def origins_of(self, model: Model) -> list[Any]:
+        """Where the tensors of a model come from, those of layers."""
+        todo, found, seen = list(tensors(model.outputs)), [], set()
+        while todo:
+            x = todo.pop()
+            origin = self.origins.get(x)
+            if x in seen or origin is None:
+                continue
+            seen.add(x)
+            todo += origin.inputs
+            found += [origin] if origin.layer is not None else []
+        return found
+
+    def call_module(self, model: Model, inputs: Any, mode: str = "") -> Any:
+        """A call of the module that a variable holds, which is put into a mode before if there is one."""
         if self.frame.kind != "factory" or self.in_loop:
             raise StageError("a model is called by a helper or in a loop")
         given, declared = tensors(inputs), tensors(model.inputs)
@@ -293,9 +315,13 @@ class StagedModels:
         self.of_layers.update(results)
         for known in (self.poly, self.of_builder):
             known |= {r: known[y] for y, r in zip(tensors(model.outputs), results) if y in known}
-        self.emit(self.module_call(model, xs, results))
+        call = self.module_call(model, xs, results)
+        if mode:
+            operands = ", ".join(f"{{{i}}}" for i in range(len(xs)))
+            call.step = replace(call.step, fn=f"{{self}}.{mode}()({operands})")
+        self.emit(call)
         self.masks_of_model(model, given, results)
-        self.remember(given, results, lambda new: tensors(self.call_module(model, new)))
+        self.remember(given, results, lambda new: tensors(self.call_module(model, new, mode)))
         result = replace_tensors(model.outputs, dict(zip(tensors(model.outputs), results)))
         return result[0] if isinstance(result, (list, tuple)) and len(result) == 1 else result
 
