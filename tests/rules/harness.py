@@ -23,6 +23,8 @@ from transpiler.ir.model import KERAS2, KERAS3, ApiObject, ApiValue, Layer, Lowe
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
 from transpiler.ir.weights import apply_transform, find
 from transpiler.rules.registry import layer_rules
+from transpiler.write.torch.helpers import helper_imports, helper_texts
+from transpiler.write.torch.module import STANDARD, torch_imports
 
 tf.compat.v2.keras = tf_keras  # as legacy Keras calls itself in some layers
 GENERATIONS = (KERAS3, KERAS2)
@@ -39,14 +41,12 @@ def helper_namespace() -> dict[str, Any]:
 
 
 def load_helper(name: str, namespace: dict[str, Any]) -> None:
-    """Executes the helper template `name` and those it needs, once."""
+    """Executes the helper `name` and those it needs, once."""
     if name in namespace:
         return
-    text = (HELPERS / f"{name}.py.j2").read_text(encoding="utf-8")
-    needs = re.match(r"\{# needs: (.*?) #\}\n", text)
-    for other in needs.group(1).split(",") if needs else ():
-        load_helper(other.strip(), namespace)
-    exec(compile(text[needs.end() :] if needs else text, f"<helper {name}>", "exec"), namespace)
+    used = {*STANDARD, *helper_imports([name]), "np"}
+    for text in (*torch_imports(used, helper_imports([name])), *helper_texts([name])):
+        exec(compile(text, f"<helper {name}>", "exec"), namespace)
 
 
 class Spelling(dict):

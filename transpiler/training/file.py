@@ -91,9 +91,6 @@ class FileTraining:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
-        made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
-        first = interpreter.image_data_format != "channels_last"
-        self.pipelines = PipelineWriter(made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, first)
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 

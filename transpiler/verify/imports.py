@@ -16,8 +16,11 @@ from typing import Any
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras")
 NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm", "lightning", "torchmetrics")
-LIBRARIES = (*NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2", "lightning_utilities")
-"""These and what torch itself needs: they try what is optional and must see that it is missing."""
+LIBRARIES = (
+    *NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2", "lightning_utilities", "scipy", "PIL", "pandas",
+    "sklearn", "matplotlib",
+)  # fmt: skip
+"""These, what they need, and what programs use often: they try what is optional and must see that it is missing."""
 
 
 class _AnyAttribute(type):
