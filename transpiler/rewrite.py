@@ -514,6 +514,9 @@ class Rewriter:
                         and not any(inner in edit.replaced for inner in nodes(n))
                         and used_identifiers(n) & keras_names
                     }
+                failure = self.program.interpreter.failed.get(statement)
+                if failure is not None:  # what comes after it was not evaluated
+                    self.findings.add(failure.finding())
                 continue
             if is_import_block(statement):
                 continue

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from transpiler.pipeline import convert_file
 
@@ -15,6 +16,11 @@ CASES = {
     ),
     "rates_by_hand": ('for group in optimizer.param_groups:\n    group["lr"] = 1e-05',),
     "compiled_twice": ("optimizer2 = torch.optim.SGD(m.parameters(), lr=1e-3)", "train_loss = run_epoch2(m,"),
+    "by_generator": (
+        "    train_loss = run_epoch(model, map(to_tensors, islice(train_batches, 5)), optimizer)\n"
+        "    val_loss = run_epoch(model, map(to_tensors, islice(val_batches, 2)))",
+        "print(run_epoch(model, map(to_tensors, islice(batches(8), 3))))",
+    ),
     "saved": (
         'if os.path.exists("w.pt"):\n    model.load_state_dict(torch.load("w.pt", weights_only=True))',
         "target.load_state_dict(model.state_dict())",
@@ -40,3 +46,57 @@ def test_nothing_of_a_group_is_translated_where_a_part_is_not(tmp_path: Path):
     messages = [f.message for f in conversion.all_findings if f.code == "K2T401"]
     assert any("with * or **" in m for m in messages)
     assert "Adam(" not in conversion.modules[0].text
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("model.fit(x, y, validation_data=(x, y), validation_steps=1)", "a number of steps beside arrays"),
+        ("model.evaluate(x, y, steps=1)", "a number of steps beside arrays"),
+        ("for _ in range(2):\n    model.fit(x, y)\n    print(model.predict_classes(x))", "the method predict_classes()"),
+    ],
+)
+def test_what_is_not_translated_is_said(tmp_path: Path, call: str, message: str):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy as np\nfrom keras import Sequential, layers\n\n"
+        "model = Sequential([layers.Input((4,)), layers.Dense(3)])\nmodel.compile(loss='mse', optimizer='sgd')\n"
+        f"x, y = np.zeros((64, 4)), np.zeros((64, 3))\n{call}\n"
+    )
+    errors = [f.message for f in convert_file(path, generation="keras3").all_findings if f.severity.name == "ERROR"]
+    assert any(message in m for m in errors)
+
+
+def test_a_metric_of_the_program_sees_targets_as_keras_hands_them_over():
+    """Keras 3 gives targets of one axis to metrics as they are: they spread over the outputs, of two."""
+    path = SOURCES / "own_metric.py"
+    original, converted = {}, {}
+    exec(path.read_text(), original)
+    exec(convert_file(path, generation="keras3").modules[0].text, converted)
+    with torch.no_grad():
+        converted["model"].dense.weight.fill_(1.0)
+    model, x, y = converted["model"], torch.tensor(original["x"]).float(), torch.arange(4.0)
+    assert converted["run_epoch"](model, [(x, y)]) == pytest.approx(original["numbers"], rel=1e-6)
+    assert "spread(y.view_as(output), output)" in convert_file(path, generation="tf_keras").modules[0].text
+
+
+@pytest.mark.parametrize("size", ["Dense(size)", "Dense(3, input_shape=(size,))", "Input((size,))", "Conv1D(4, (size,))"])
+def test_a_size_that_only_the_data_know_is_declined(tmp_path: Path, size: str):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import keras\nfrom keras.layers import *\nsize = len(set(open('text').read()))\n"
+        f"model = keras.Sequential()\nmodel.add({size})\nmodel.add(Dense(2))\n"
+    )
+    codes = {f.code for f in convert_file(path, generation="keras3").all_findings if f.severity.name == "ERROR"}
+    assert codes & {"K2T201", "K2T202"} and "K2T006" not in codes
+
+
+def test_a_function_that_no_model_uses_does_not_take_a_tensor_for_a_number(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "from keras import Sequential, backend as K, layers\n\n"
+        "def hits(y_true, y_pred):\n    return K.mean(K.equal(y_true, K.cast(y_pred < 0.5, y_true.dtype)))\n\n"
+        "model = Sequential([layers.Input((4,)), layers.Dense(3)])\n"
+    )
+    found = convert_file(path, generation="keras3").all_findings
+    assert any("hits() was not converted" in f.message for f in found)
