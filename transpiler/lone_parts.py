@@ -102,6 +102,9 @@ def tensor_function(
     constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
         return None
-    if {code_of(value) for value in factory.returned.values.values()} - {*example.sizes, *bound_names(factory.prologue)}:
+    if {code_of(value) for value in factory.returned.values.values()} - {
+        *example.sizes,
+        *bound_names(factory.prologue),
+    }:
         return None  # a parameter that was no tensor in the example: in a call it may be one
     return TensorFunction(function, factory, {n: axis for axis, n in enumerate(example.sizes, start=1)})

@@ -53,7 +53,10 @@ def test_nothing_of_a_group_is_translated_where_a_part_is_not(tmp_path: Path):
     [
         ("model.fit(x, y, validation_data=(x, y), validation_steps=1)", "a number of steps beside arrays"),
         ("model.evaluate(x, y, steps=1)", "a number of steps beside arrays"),
-        ("for _ in range(2):\n    model.fit(x, y)\n    print(model.predict_classes(x))", "the method predict_classes()"),
+        (
+            "for _ in range(2):\n    model.fit(x, y)\n    print(model.predict_classes(x))",
+            "the method predict_classes()",
+        ),
     ],
 )
 def test_what_is_not_translated_is_said(tmp_path: Path, call: str, message: str):
@@ -80,7 +83,9 @@ def test_a_metric_of_the_program_sees_targets_as_keras_hands_them_over():
     assert "spread(y.view_as(output), output)" in convert_file(path, generation="tf_keras").modules[0].text
 
 
-@pytest.mark.parametrize("size", ["Dense(size)", "Dense(3, input_shape=(size,))", "Input((size,))", "Conv1D(4, (size,))"])
+@pytest.mark.parametrize(
+    "size", ["Dense(size)", "Dense(3, input_shape=(size,))", "Input((size,))", "Conv1D(4, (size,))"]
+)
 def test_a_size_that_only_the_data_know_is_declined(tmp_path: Path, size: str):
     path = tmp_path / "script.py"
     path.write_text(

@@ -46,7 +46,9 @@ class KerasLayers:
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(kwargs.get("name"), (Unknown, AutomaticName)):
             kwargs = {k: v for k, v in kwargs.items() if k != "name"}  # a name computes nothing
-        unknown = first_unknown([*args, *(v for k, v in kwargs.items() if k != "weights")])  # those are not carried over
+        unknown = first_unknown(
+            [*args, *(v for k, v in kwargs.items() if k != "weights")]
+        )  # those are not carried over
         if unknown is not None:
             raise self.declined(
                 "K2T201",
