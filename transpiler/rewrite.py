@@ -417,7 +417,7 @@ class Rewriter:
         interpreter = self.program.interpreter
         gone = {n for root in (*edit.replaced, *edit.removed) for n in nodes(root)}
         for statement in source.tree.body:
-            if statement in self.memory.visited:
+            if statement in self.memory.visited and not any(n in interpreter.left_out for n in nodes(statement)):
                 continue
             for node in nodes(statement):
                 if node in gone or not isinstance(node, ast.stmt):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from transpiler.pipeline import convert_file
+from transpiler.training.edits import taken_branch
 
 SOURCES = Path(__file__).parent / "sources"
 CASES = {
@@ -105,3 +106,59 @@ def test_a_function_that_no_model_uses_does_not_take_a_tensor_for_a_number(tmp_p
     )
     found = convert_file(path, generation="keras3").all_findings
     assert any("hits() was not converted" in f.message for f in found)
+
+
+def test_training_before_layers_are_frozen_is_not_left_without_a_word(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy as np\nfrom keras.layers import Dense\nfrom keras.models import Sequential\n\n"
+        "def train(model):\n    model.compile(loss='mse', optimizer='sgd')\n"
+        "    model.fit(np.zeros((8, 4)), np.zeros((8, 3)))\n\n"
+        "base = [Dense(3, input_shape=(4,))]\nmodel = Sequential(base + [Dense(3)])\ntrain(model)\n"
+        "for layer in base:\n    layer.trainable = False\ntrain(model)\n"
+    )
+    errors = [f.message for f in convert_file(path, generation="keras3").all_findings if f.severity.name == "ERROR"]
+    assert any(m.startswith("fit() of the model is not translated") for m in errors)
+
+
+QUESTIONS = """
+import numpy as np
+from keras import Sequential, backend as K, layers
+
+x = np.zeros((4, 8, 8))
+if K.image_data_format() == "channels_first":
+    x = x.reshape(4, 1, 8, 8)
+else:
+    # as images mostly are
+    x = x.reshape(4, 8, 8, 1)
+axis = 1 if K.image_data_format() == "channels_first" else 3
+print(K.image_data_format())
+model = Sequential([layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)])
+model.compile(loss="mse", optimizer="sgd")
+model.fit(x, np.zeros((4, 3)))
+"""
+
+
+def test_code_on_data_asks_for_no_settings_of_keras(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(QUESTIONS)
+    conversion = convert_file(path, generation="keras3")
+    text = conversion.modules[0].text
+    assert not [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert '\n# as images mostly are\nx = x.reshape(4, 8, 8, 1)\naxis = 3\nprint("channels_last")\n' in text
+    path.write_text(QUESTIONS.replace("x = np", "K.set_image_data_format('channels_last')\nx = np"))
+    assert [f for f in convert_file(path, generation="keras3").all_findings if f.severity.name == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("if 1 == 2:\n    a = 1\nelif 2 == 2:\n    b = 1\n    c = 2\nelse:\n    d = 1", "b = 1\nc = 2"),
+        ("if 1 == 1:\n    a = 1\nelse:\n    d = 1", "a = 1"),
+        ("if 1 == 2:\n    a = 1", ""),
+        ("if a == 2:\n    a = 1", "if a == 2:\n    a = 1"),
+        ("if 1 == 2: a = 1\nelse: a = 2", "if 1 == 2: a = 1\nelse: a = 2"),
+    ],
+)
+def test_the_branch_that_constants_take(text: str, taken: str):
+    assert taken_branch(text) == taken

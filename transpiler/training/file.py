@@ -24,7 +24,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
-from transpiler.training.edits import edited
+from transpiler.training.edits import edited, taken_branch
 from transpiler.training.places import places_of
 from transpiler.training.source import Scopes
 from transpiler.training.trainer import Functions
@@ -76,6 +76,8 @@ class FileTraining:
         """Models, and how they are trained."""
         self.notes: list[Finding] = []
         """What is not quite the same in training."""
+        self.settled_tests: set[ast.stmt] = set()
+        """Statements that ask for settings of Keras, which are constants."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
         self.covered: list[Layer] = []
@@ -135,6 +137,8 @@ class FileTraining:
                     indent = " " * inner.col_offset  # type: ignore[attr-defined]
                     whole[inner] = textwrap.indent(self.edit.replaced.pop(inner), indent).lstrip()
             text = edited(self.source.text, statement, whole)
+            if statement in self.settled_tests:
+                text = taken_branch(text) or ("" if statement in self.source.tree.body else "pass")
             self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
 
     def place_functions(self) -> None:

@@ -16,6 +16,7 @@ from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call
+from transpiler.training.settings import write_settings
 from transpiler.training.tape import TapeWriter
 
 
@@ -42,6 +43,7 @@ def write_training(file: FileTraining) -> None:
             for node in group:
                 file.declined[node] = declined
     write_leftovers(file)
+    write_settings(file)
     TapeWriter(file).write()
     for read in file.interpreter.history_reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
