@@ -162,3 +162,18 @@ def test_code_on_data_asks_for_no_settings_of_keras(tmp_path: Path):
 )
 def test_the_branch_that_constants_take(text: str, taken: str):
     assert taken_branch(text) == taken
+
+
+def test_an_optimizer_of_two_models_is_noted(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy as np\nfrom keras import Sequential, layers, optimizers\n\nadam = optimizers.Adam(1e-3)\n"
+        "x, y = np.zeros((8, 4)), np.zeros((8, 3))\n"
+        + "".join(
+            f"{m} = Sequential([layers.Input((4,)), layers.Dense(3)])\n{m}.compile(loss='mse', optimizer=adam)\n"
+            f"{m}.train_on_batch(x, y)\n"
+            for m in "ab"
+        )
+    )
+    notes = [f.message for f in convert_file(path, generation="tf_keras").all_findings if f.code == "K2T501"]
+    assert any("each model has its own" in n for n in notes)
