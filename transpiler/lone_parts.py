@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings
+from transpiler.ir.expr import code_of
 from transpiler.ir.naming import cap_words
 from transpiler.ir.program import ModuleClass
+from transpiler.ir.statics import bound_names
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import all_members, constructed
 from transpiler.read.keras.evaluate.staging import Memory, is_static
@@ -100,4 +102,9 @@ def tensor_function(
     constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
         return None
+    if {code_of(value) for value in factory.returned.values.values()} - {
+        *example.sizes,
+        *bound_names(factory.prologue),
+    }:
+        return None  # a parameter that was no tensor in the example: in a call it may be one
     return TensorFunction(function, factory, {n: axis for axis, n in enumerate(example.sizes, start=1)})

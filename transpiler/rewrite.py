@@ -413,7 +413,7 @@ class Rewriter:
         interpreter = self.program.interpreter
         gone = {n for root in (*edit.replaced, *edit.removed) for n in nodes(root)}
         for statement in source.tree.body:
-            if statement in self.memory.visited:
+            if statement in self.memory.visited and not any(n in interpreter.left_out for n in nodes(statement)):
                 continue
             for node in nodes(statement):
                 if node in gone or not isinstance(node, ast.stmt):
@@ -511,6 +511,9 @@ class Rewriter:
                         and used_identifiers(n) & keras_names
                     }
                 found += self.leftovers_beside_models(source, statement, keras_names, edit)
+                failure = self.program.interpreter.failed.get(statement)
+                if failure is not None:  # what comes after it was not evaluated
+                    self.findings.add(failure.finding())
                 continue
             if is_import_block(statement):
                 continue

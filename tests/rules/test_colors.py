@@ -143,7 +143,7 @@ def test_what_is_erased_is_alike():
     assert abs(want.mean(axis=(1, 2, 3)).std() - have.mean(axis=(1, 2, 3)).std()) < 0.01
     want, have = both("RandomErasing((1.0, 1.0), scale=(1.0, 1.0), value_range=(-2, 3))", KERAS3, x, True)
     for measure in (np.mean, np.std, np.min, np.max):
-        assert abs(measure(want) - measure(have)) < 0.02
+        assert abs(measure(want) - measure(have)) < 0.05
 
 
 def test_crops_are_those_of_keras():

@@ -26,7 +26,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
-from transpiler.training.edits import edited, with_edits
+from transpiler.training.edits import edited, taken_branch, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
@@ -85,6 +85,8 @@ class FileTraining:
         """Models, and how they are trained."""
         self.notes: list[Finding] = []
         """What is not quite the same in training."""
+        self.settled_tests: set[ast.stmt] = set()
+        """Statements that ask for settings of Keras, which are constants."""
         self.own_callbacks: set[str] = set()
         """The variables that hold callbacks of the program."""
         self.covered: list[Layer] = []
@@ -151,6 +153,8 @@ class FileTraining:
                 inner = {n: whole[n] for n in nodes(node) if n in edits and n is not node}
                 whole[node] = with_edits(whole[node], inner) if inner else whole[node]
             text = edited(self.source.text, statement, whole)
+            if statement in self.settled_tests:
+                text = taken_branch(text) or ("" if statement in self.source.tree.body else "pass")
             self.edit.replaced[statement] = re.sub(r"^(class \w+)\(\):", r"\1:", text, flags=re.M)
 
     def place_functions(self) -> None:

@@ -143,6 +143,8 @@ class MethodWriter:
         node = arguments["validation_data"]
         own = text_of(arguments.get("validation_batch_size"), size, none=size)
         if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) in (2, 3):
+            if given(arguments, "validation_steps"):
+                raise Declined(TRAINING, "a number of steps beside arrays is not translated")
             columns = data.columns(dict(zip(("x", "y", "sample_weight"), node.elts)))
             stream = Stream(epoch=names.take("val_loader"))
             stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
@@ -168,6 +170,8 @@ class MethodWriter:
         size = text_of(arguments.get("batch_size"), "32", none="32")
         data = self.data_of(training)
         if given(arguments, "y") or not training.trainer.compares:
+            if given(arguments, "steps"):
+                raise Declined(TRAINING, "a number of steps beside arrays is not translated")
             stream = Stream([], data.loader(data.columns(arguments), size))
         else:
             steps = text_of(arguments.get("steps"), "", none="")

@@ -206,7 +206,8 @@ def name_of(value: Any) -> str:
 def measure_of(base: Any, value: Any, output: Prediction, generation: str, functions: Functions) -> Measure:
     """The code of a loss or a metric on one output."""
     if isinstance(value, Function):
-        return own_measure(value, output, functions(value))
+        as_given = base is MetricRule and generation != KERAS2
+        return own_measure(value, output, functions(value), as_given)
     if isinstance(value, Unknown):
         raise Declined(TRAINING, f"what compile() is given as one of the {base.home} cannot be evaluated")
     if isinstance(value, ApiObject) and value.leaf == "MeanMetricWrapper":
@@ -234,11 +235,14 @@ def as_loss(metric: Any) -> Any:
     return ApiObject(metric.api, (), {**dict(zip(METRIC_ARGUMENTS, metric.args)), **metric.kwargs})
 
 
-def own_measure(function: Function, output: Prediction, rank: int | None) -> Measure:
-    """A function of the program as a loss or a metric: Keras takes the mean of what it returns."""
+def own_measure(function: Function, output: Prediction, rank: int | None, as_given: bool) -> Measure:
+    """A function of the program as a loss or a metric: Keras takes the mean of what it returns.
+
+    Targets of fewer axes than the output get its shape, unless they come `as_given`: to metrics of Keras 3.
+    """
     if rank is None:
         raise Declined(TRAINING, f"{function.name}() does not become a function on tensors")
-    target = "{target}" if output.shape[-1] != 1 else "{target}.view_as({output})"
+    target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
     each = f"{function.name}({target}, {{output}})"
     kind = {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
     return Measure(f"{each}.mean()" if rank else each, each if rank else "", target=kind, whole=not rank)

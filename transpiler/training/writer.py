@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.model import ApiObject
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.rules.training.base import TRAINING
@@ -16,6 +18,7 @@ from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call
+from transpiler.training.settings import write_settings
 from transpiler.training.tape import TapeWriter
 
 
@@ -41,7 +44,9 @@ def write_training(file: FileTraining) -> None:
         except Declined as declined:
             for node in group:
                 file.declined[node] = declined
+    note_shared_optimizers(file, [o for o in by_compile if o is not None])
     write_leftovers(file)
+    write_settings(file)
     TapeWriter(file).write()
     for read in file.interpreter.history_reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
@@ -89,3 +94,17 @@ def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.
     if owner is not None and owner in file.scopes.scope:
         file.handled.add(owner)
     file.trained.update(file.statement_of(n) for n in group)
+
+
+def note_shared_optimizers(file: FileTraining, compiles: Sequence[ast.Call]) -> None:
+    """Says where models that are compiled with one optimizer get one each."""
+    models: dict[Any, Any] = {}
+    for node in compiles:
+        for evaluation in file.calls[node] if node in file.handled else ():
+            optimizer = evaluation.arguments.get("optimizer")
+            if (
+                isinstance(optimizer, ApiObject)
+                and models.setdefault(optimizer, evaluation.model) is not evaluation.model
+            ):
+                text = "an optimizer of several models counts the steps of all; here each model has its own"
+                file.note("K2T501", text, node)

@@ -78,6 +78,8 @@ class KerasInterpreter(
         self.called_on: list[list[Any]] = []
         """The tensors that each of them is called on."""
         self.image_data_format = "channels_last"
+        self.sets_data_format = False
+        """Whether the program ever says which order of axes images have."""
         self.ops = op_rules()
         self.sizes = {}
         self.unnoted, self.graph_inputs = set(), set()

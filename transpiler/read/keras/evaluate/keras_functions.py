@@ -176,10 +176,12 @@ class KerasFunctions:
         return found
 
     def api_set_image_data_format(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.sets_data_format = True
         if args and isinstance(args[0], str):
             self.image_data_format = args[0]
 
     def api_set_image_dim_ordering(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.sets_data_format = True
         self.image_data_format = "channels_first" if args[0] == "th" else "channels_last"
 
     def api_image_data_format(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> str:

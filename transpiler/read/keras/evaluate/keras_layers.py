@@ -15,6 +15,7 @@ from transpiler.read.keras.evaluate.api import (
     layer_functions,
 )
 from transpiler.read.keras.evaluate.emit import types_of
+from transpiler.read.keras.evaluate.keras_ops import first_unknown
 from transpiler.read.keras.evaluate.layer_names import AutomaticName
 from transpiler.read.keras.evaluate.masks import PLAIN, CallMasks
 from transpiler.read.keras.evaluate.program_classes import configured
@@ -45,13 +46,15 @@ class KerasLayers:
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(kwargs.get("name"), (Unknown, AutomaticName)):
             kwargs = {k: v for k, v in kwargs.items() if k != "name"}  # a name computes nothing
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Unknown):
-                raise self.declined(
-                    "K2T201",
-                    f"an argument of {rule.keras[0]} cannot be evaluated: {value.reason}",
-                    "Give its value with --setup.",
-                )
+        unknown = first_unknown(
+            [*args, *(v for k, v in kwargs.items() if k != "weights")]
+        )  # those are not carried over
+        if unknown is not None:
+            raise self.declined(
+                "K2T201",
+                f"an argument of {rule.keras[0]} cannot be evaluated: {unknown.reason}",
+                "Give its value with --setup.",
+            )
         args, kwargs = self.plain_arguments(args, {k: configured(v) for k, v in kwargs.items()})
         data_format = kwargs.get("data_format")
         if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
@@ -89,10 +92,11 @@ class KerasLayers:
         batch_shape = given.get("batch_shape", given.get("batch_input_shape"))
         if batch_shape is not None:
             shape = tuple(batch_shape)[1:]
-        if isinstance(shape, Unknown) or shape is None:
+        unknown = first_unknown(shape)
+        if unknown is not None or shape is None:
             raise self.declined(
                 "K2T202",
-                "the shape of this input cannot be evaluated",
+                f"the shape of this input cannot be evaluated{f': {unknown.reason}' if unknown else ''}",
                 "Give it with --setup or an --entry that passes it.",
             )
         if isinstance(shape, Alternative):

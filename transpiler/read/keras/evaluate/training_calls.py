@@ -37,6 +37,17 @@ SIGNATURES = {
         "x, batch_size=None, verbose='auto', steps=None, callbacks=None, max_queue_size=10, workers=1, "
         "use_multiprocessing=False"
     ),
+    "fit_generator": (
+        "x, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None, validation_data=None, validation_steps=None, "
+        "validation_freq=1, class_weight=None, max_queue_size=10, workers=1, use_multiprocessing=False, shuffle=True, "
+        "initial_epoch=0"
+    ),
+    "evaluate_generator": (
+        "x, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0"
+    ),
+    "predict_generator": (
+        "x, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0"
+    ),
     "train_on_batch": "x, y=None, sample_weight=None, class_weight=None, reset_metrics=True, return_dict=False",
     "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
     "predict_on_batch": "x",
@@ -54,7 +65,9 @@ LEGACY_SIGNATURES = {
         "steps_per_execution=None, jit_compile=None, pss_evaluation_shards=0, sample_weight_mode=None"
     ),
 }
-RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers"}
+RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers", "generator": "x"}
+BY_GENERATOR = {"fit_generator": "fit", "evaluate_generator": "evaluate", "predict_generator": "predict"}
+"""Old methods → those of today that do the same with the same arguments."""
 
 
 class History(Unknown):
@@ -111,6 +124,8 @@ def argument_nodes(call: ast.Call, method: str, generation: str) -> dict[str, as
     """The expressions of a call's arguments by name; None where `*` or `**` hides them."""
     if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
         return None
+    own = getattr(call.func, "attr", method)
+    method = own if BY_GENERATOR.get(own) == method else method
     return bound_call(method, list(call.args), {k.arg: k.value for k in call.keywords if k.arg}, generation)
 
 
@@ -182,7 +197,7 @@ class TrainingCalls:
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
             node,
-            name,
+            BY_GENERATOR.get(name, name),
             model,
             arguments,
             frozenset(arguments),
