@@ -9,8 +9,9 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
-from transpiler.ir.model import KERAS3, Layer
+from transpiler.ir.model import KERAS3, ApiObject, Layer
 from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
@@ -140,6 +141,7 @@ class CompileWriter:
             raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
         if code.whole:
             check_whole(layers, built, code.whole)
+        self.check_shared(compiled)
         training.optimizer = self.variable_beside(training.receiver, "optimizer")
         if code.schedule is not None:
             training.scheduler = self.variable_beside(training.receiver, "scheduler")
@@ -289,6 +291,16 @@ class CompileWriter:
         except Declined:
             return True
 
+    def check_shared(self, compiled: TrainingCall) -> None:
+        """Raises Declined for an optimizer that has trained the same model since another `compile`."""
+        optimizer = compiled.arguments.get("optimizer")
+        used = [e.compiled for found in self.file.calls.values() for e in found if e.method in LEARNING and e.compiled]
+        if isinstance(optimizer, ApiObject) and any(
+            c.node is not compiled.node and c.model is compiled.model and c.arguments.get("optimizer") is optimizer
+            for c in used
+        ):
+            raise Declined(TRAINING, "an optimizer goes on after another compile() with what it has gathered before")
+
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
         """The first call that trains. Raises Declined if there are others that do not surely come after it."""
         learning = [n for n in group if any(e.method in ("fit", "train_on_batch") for e in self.file.calls[n])]
@@ -296,7 +308,13 @@ class CompileWriter:
         bodies = {id(self.file.body_of(self.file.statement_of(n))) for n in learning}
         if len(bodies) > 1:
             raise Declined(TRAINING, "a model that its builder compiles is trained in several places")
-        return learning[0]
+        first = learning[0]
+        models = [e.model for e in self.file.calls[first]]
+        loops = [n for n in self.file.scopes.scope if isinstance(n, (ast.For, ast.While)) and first in nodes(n)]
+        receiver = self.file.receiver_of(first)
+        if len({id(m) for m in models}) < len(models) or any(not binds(loop, receiver) for loop in loops):
+            raise Declined(TRAINING, "a model that its builder compiles is trained again and again by the same call")
+        return first
 
     def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:
         statement = self.file.statement_of(evaluation.node)
@@ -323,6 +341,13 @@ class CompileWriter:
             training.weighted,
             training.module_class,
         )
+
+
+def binds(loop: ast.For | ast.While, target: str) -> bool:
+    """Whether a loop makes its variable or attribute `target` anew each time."""
+    targets = [t for n in nodes(loop) if isinstance(n, ast.Assign) for t in n.targets]
+    targets += [loop.target] if isinstance(loop, ast.For) else []
+    return any(ast.unparse(n) == target for t in targets for n in nodes(t) if isinstance(n, ast.expr))
 
 
 def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
