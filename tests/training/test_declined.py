@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transpiler.pipeline import convert_file
+from transpiler.pipeline import Conversion, convert_file
 
 HEAD = """
 import numpy as np
@@ -53,11 +53,30 @@ model.fit(x, y)
 """
 
 
-def errors(text: str, folder: Path) -> list[str]:
+ELSEWHERE = """
+def prepare(net):
+    net.compile("sgd", "mse")
+
+model = Sequential([Input((4,)), Dense(1)])
+prepare(model)
+model.fit(x, y)
+"""
+
+TRAINED = """
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+history = model.fit(x, y)
+"""
+
+
+def conversion(text: str, folder: Path) -> Conversion:
     path = folder / "script.py"
     path.write_text(HEAD + text, encoding="utf-8")
-    done = convert_file(path, generation="keras3")
-    return [f.message for f in done.all_findings if f.severity.name == "ERROR"]
+    return convert_file(path, generation="keras3")
+
+
+def errors(text: str, folder: Path) -> list[str]:
+    return [f.message for f in conversion(text, folder).all_findings if f.severity.name == "ERROR"]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +85,9 @@ def errors(text: str, folder: Path) -> list[str]:
         ("net = build()\nfor i in range(3):\n    net.fit(x, y)\n", AGAIN),
         (AGENT, AGAIN),
         (SHARED, "goes on after another compile() with what it has gathered before"),
+        (ELSEWHERE, "compiled in one function and trained outside of it"),
+        (f"{TRAINED}print(history.epoch)\n", "history.epoch is not translated"),
+        (f"{TRAINED}print(model.metrics_names)\n", "model.metrics_names is not translated"),
         (SCALARS, "outputs of one number without an axis"),
     ],
 )
@@ -76,3 +98,33 @@ def test_what_would_be_another_training_is_declined(text: str, reason: str, tmp_
 
 def test_a_model_that_a_loop_makes_is_trained_there(tmp_path: Path) -> None:
     assert not errors("for i in range(3):\n    net = build()\n    net.fit(x, y)\n", tmp_path)
+
+
+def test_calls_beside_what_is_rewritten_are_not_left_without_a_word(tmp_path: Path) -> None:
+    text = (
+        TRAINED
+        + 'if not len(x):\n    model.load_weights("w.weights.h5")\nelse:\n    model.save_weights("w.weights.h5")\n'
+    )
+    found = [f.message for f in conversion(text, tmp_path).all_findings]
+    assert any(m.startswith("load_weights() stays as it is") for m in found), found
+
+
+def test_the_history_between_two_models_is_read_as_it_is(tmp_path: Path) -> None:
+    text = TRAINED + 'print(history.history["loss"])\n'
+    text += text.replace("model", "other")
+    done = conversion(text, tmp_path)
+    assert done.modules[0].text.count('print(history["loss"])') == 2
+
+
+def test_a_callback_that_is_read_afterwards_is_not_dropped(tmp_path: Path) -> None:
+    text = """
+from keras.callbacks import EarlyStopping
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+stopping = EarlyStopping("loss")
+model.fit(x, y, callbacks=[stopping])
+print(stopping.stopped_epoch, model.evaluate(x, y))
+"""
+    done = conversion(text, tmp_path)
+    codes = {f.code for f in done.all_findings if f.severity.name == "ERROR"}
+    assert codes and "K2T006" not in codes

@@ -147,6 +147,7 @@ class CompileWriter:
             training.scheduler = self.variable_beside(training.receiver, "scheduler")
         if owner in file.gone:
             training.first = self.first_learning(group)
+        self.check_scope(training.first or owner, training.receiver, group)
         self.note_parts(training, owner, learning)
 
     def add_epoch(self, training: Training, evaluations: list[TrainingCall]) -> None:
@@ -300,6 +301,14 @@ class CompileWriter:
             for c in used
         ):
             raise Declined(TRAINING, "an optimizer goes on after another compile() with what it has gathered before")
+
+    def check_scope(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> None:
+        """Raises Declined where what a function makes to train a model is needed outside of it."""
+        scope, scopes = self.file.scopes.scope[made], self.file.scopes.scope
+        users = (*LEARNING, "evaluate") if self.file.trainer == LIGHTNING else LEARNING
+        used = [n for n in group if any(e.method in users for e in self.file.calls[n])]
+        if scope is not None and "." not in receiver and any(scopes[n] is not scope for n in used):
+            raise Declined(TRAINING, "a model that is compiled in one function and trained outside of it")
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
         """The first call that trains. Raises Declined if there are others that do not surely come after it."""
