@@ -62,6 +62,17 @@ prepare(model)
 model.fit(x, y)
 """
 
+RATES = """
+def build_with(rate):
+    model = Sequential([Input((4,)), Dense(1)])
+    model.compile(optimizers.SGD(rate), "mse")
+    return model
+
+for r in (0.1, 0.01):
+    net = build_with(r)
+    net.fit(x, y)
+"""
+
 TRAINED = """
 model = Sequential([Input((4,)), Dense(1)])
 model.compile("sgd", "mse")
@@ -84,6 +95,8 @@ def errors(text: str, folder: Path) -> list[str]:
     [
         ("net = build()\nfor i in range(3):\n    net.fit(x, y)\n", AGAIN),
         (AGENT, AGAIN),
+        ("a, b = build(), build()\na.fit(x, y)\nb.fit(x, y)\n", "each trained by itself"),
+        (RATES, "compiles its models with different optimizers"),
         (SHARED, "goes on after another compile() with what it has gathered before"),
         (ELSEWHERE, "compiled in one function and trained outside of it"),
         (f"{TRAINED}print(history.epoch)\n", "history.epoch is not translated"),

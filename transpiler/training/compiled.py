@@ -132,7 +132,13 @@ class CompileWriter:
         changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
             getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
         )
-        code = training.code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
+        if owner in file.gone:
+            training.first = self.first_learning(group)
+        place = training.first or owner
+        code = training.code = optimizer_of(compiled, place, file.scopes, file.generation, changing)
+        others = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in file.calls[owner]]
+        if training.first is not None and any(repr(other) != repr(code) for other in others):
+            raise Declined(TRAINING, "a builder that compiles its models with different optimizers is not translated")
         self.note_differences(training, compiled)
         layers, built = layers_of(compiled.model, file.interpreter), file.interpreter.built
         if code.by_row and file.generation != KERAS3:
@@ -145,8 +151,6 @@ class CompileWriter:
         training.optimizer = self.variable_beside(training.receiver, "optimizer")
         if code.schedule is not None:
             training.scheduler = self.variable_beside(training.receiver, "scheduler")
-        if owner in file.gone:
-            training.first = self.first_learning(group)
         self.check_scope(training.first or owner, training.receiver, group)
         self.note_parts(training, owner, learning)
 
@@ -319,6 +323,9 @@ class CompileWriter:
             raise Declined(TRAINING, "a model that its builder compiles is trained in several places")
         first = learning[0]
         models = [e.model for e in self.file.calls[first]]
+        later = {id(e.model) for n in learning for e in self.file.calls[n]}
+        if later != {id(m) for m in models}:
+            raise Declined(TRAINING, "several models that one builder compiles, each trained by itself")
         loops = [n for n in self.file.scopes.scope if isinstance(n, (ast.For, ast.While)) and first in nodes(n)]
         receiver = self.file.receiver_of(first)
         if len({id(m) for m in models}) < len(models) or any(not binds(loop, receiver) for loop in loops):
