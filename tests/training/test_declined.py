@@ -73,6 +73,15 @@ for r in (0.1, 0.01):
     net.fit(x, y)
 """
 
+CHECKPOINT = """
+from keras.callbacks import ModelCheckpoint
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+best = ModelCheckpoint("best.keras", "loss", save_best_only=True)
+for i in range(2):
+    model.fit(x, y, callbacks=[best])
+"""
+
 TRAINED = """
 model = Sequential([Input((4,)), Dense(1)])
 model.compile("sgd", "mse")
@@ -98,6 +107,7 @@ def errors(text: str, folder: Path) -> list[str]:
         ("a, b = build(), build()\na.fit(x, y)\nb.fit(x, y)\n", "each trained by itself"),
         (RATES, "compiles its models with different optimizers"),
         (SHARED, "goes on after another compile() with what it has gathered before"),
+        (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),
         (ELSEWHERE, "compiled in one function and trained outside of it"),
         (f"{TRAINED}print(history.epoch)\n", "history.epoch is not translated"),
         (f"{TRAINED}print(model.metrics_names)\n", "model.metrics_names is not translated"),
@@ -141,3 +151,16 @@ print(stopping.stopped_epoch, model.evaluate(x, y))
     done = conversion(text, tmp_path)
     codes = {f.code for f in done.all_findings if f.severity.name == "ERROR"}
     assert codes and "K2T006" not in codes
+
+
+def test_a_checkpoint_whose_file_is_loaded_is_dropped_with_its_variable(tmp_path: Path) -> None:
+    text = """
+from keras.callbacks import ModelCheckpoint
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+best = ModelCheckpoint("best.weights.h5", "loss", save_best_only=True, save_weights_only=True)
+model.fit(x, y, callbacks=[best])
+model.load_weights("best.weights.h5")
+"""
+    done = conversion(text, tmp_path)
+    assert "ModelCheckpoint" not in done.modules[0].text and "keras" not in done.modules[0].text

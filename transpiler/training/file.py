@@ -141,7 +141,7 @@ class FileTraining:
             if statement in self.edit.replaced:  # by a text that has these expressions as they were
                 self.edit.replaced[statement] = with_edits(self.edit.replaced[statement], edits)
                 continue
-            if around[statement]:
+            if around[statement] or statement in self.edit.removed:
                 continue
             inside = [s for s, outer in around.items() if statement in outer]
             whole: dict[ast.AST, str] = dict(edits)
