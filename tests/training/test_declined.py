@@ -164,3 +164,16 @@ model.load_weights("best.weights.h5")
 """
     done = conversion(text, tmp_path)
     assert "ModelCheckpoint" not in done.modules[0].text and "keras" not in done.modules[0].text
+
+
+def test_generators_to_validate_with_are_noted_to_differ(tmp_path: Path) -> None:
+    text = """
+def batches():
+    while True:
+        yield x, y
+
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+model.fit(batches(), steps_per_epoch=2, epochs=2, validation_data=batches(), validation_steps=2)
+"""
+    assert any(f.code == "K2T501" for f in conversion(text, tmp_path).all_findings)
