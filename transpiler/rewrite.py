@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -412,6 +413,9 @@ class Rewriter:
         """Calls on models in code that stays: those with a torch idiom are rewritten, the others reported."""
         interpreter = self.program.interpreter
         gone = {n for root in (*edit.replaced, *edit.removed) for n in nodes(root)}
+        for node in list(edit.replaced):
+            if isinstance(node, ast.stmt) and not isinstance(node, ast.ClassDef) and node not in self.memory.visited:
+                self.warn_of_unseen(source, node, edit)
         for statement in source.tree.body:
             if statement in self.memory.visited and not any(n in interpreter.left_out for n in nodes(statement)):
                 continue
@@ -433,11 +437,17 @@ class Rewriter:
         seen = interpreter.training_calls
         receivers = {n.func.value for n in seen if isinstance(n.func, ast.Attribute)}
         tails = {ast.unparse(r).rpartition(".")[2] for r in receivers}
-        for call in expressions_of(node):
+        replaced = edit.replaced.get(node)
+        left = called_in(replaced) if replaced is not None else None
+        for call in expressions_of(node) if replaced is None else nodes(node):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call in seen:
                 continue
             name, tail = call.func.attr, ast.unparse(call.func.value).rpartition(".")[2]
-            if name in (*TRAINING_METHODS, *WEIGHT_METHODS) and tail in tails and node not in edit.replaced:
+            if (
+                name in (*TRAINING_METHODS, *WEIGHT_METHODS)
+                and tail in tails
+                and (left is None or ast.unparse(call.func) in left)
+            ):
                 span = source.span(call)
                 message = f"{name}() stays as it is: it could not be evaluated what {tail} is here"
                 advice = "Translate it by hand if it is a model."
@@ -641,6 +651,15 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def called_in(text: str) -> set[str]:
+    """What a new text calls, as it is written there."""
+    try:
+        tree = ast.parse(textwrap.dedent(text))
+    except SyntaxError:  # a part of a statement
+        return set()
+    return {ast.unparse(n.func) for n in nodes(tree) if isinstance(n, ast.Call)}
 
 
 def constructed_as(factory: Factory, variable: Any) -> ModuleClass | None:

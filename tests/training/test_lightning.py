@@ -1,5 +1,6 @@
 """Training as a LightningModule: texts, and what its parts do. Whole scripts are in test_scripts."""
 
+import re
 from pathlib import Path
 
 from transpiler.options import LIGHTNING
@@ -73,3 +74,14 @@ def test_a_callback_that_reads_variables_of_a_function_is_declined(tmp_path: Pat
     )
     assert "model.fit(" in text
     assert any(f.code == "K2T401" and "reads name of a function" in f.message for f in done.all_findings)
+
+
+def test_callbacks_of_lightning_and_of_the_result_have_names_of_their_own(tmp_path: Path):
+    fit = "model.fit(x, y, epochs=3, callbacks=[keras.callbacks.EarlyStopping('loss'{})])\n"
+    restoring = fit.format(", restore_best_weights=True")
+    for fits in (fit.format("") + restoring, restoring + fit.format("")):
+        _, text = converted(f"model.compile('sgd', 'mse')\n{fits}", tmp_path)
+        names = re.findall(r"^class (\w+)", text, flags=re.M) + re.findall(
+            r"^from .* import (EarlyStopping)$", text, flags=re.M
+        )
+        assert len(set(names)) == len(names)

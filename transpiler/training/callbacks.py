@@ -32,10 +32,19 @@ def callbacks_of(
             file.own_callbacks.add(ast.unparse(places[i]))
         elif isinstance(value, ApiObject):
             own = object_at(value, evaluation.node, file.scopes, evaluation)
-            found.append(known(CallbackRule, own, file.generation))
+            rule, arguments = known(CallbackRule, own, file.generation)
+            if rule.goes_on(arguments) and fits_with(file, value) > 1:
+                raise Declined(TRAINING, f"one {value.leaf} of several fits remembers the best of all")
+            found.append((rule, arguments))
         else:
             raise Declined(TRAINING, "this callback is not translated")
     return found
+
+
+def fits_with(file: FileTraining, callback: ApiObject) -> int:
+    """How often a model is trained with a callback."""
+    given = [e.arguments.get("callbacks") for calls in file.calls.values() for e in calls if e.method == "fit"]
+    return sum(any(c is callback for c in (g if isinstance(g, (list, tuple)) else [g])) for g in given)
 
 
 def items_of(file: FileTraining, node: ast.expr | None) -> list[ast.expr]:

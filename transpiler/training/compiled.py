@@ -9,8 +9,9 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
-from transpiler.ir.model import KERAS3, Layer
+from transpiler.ir.model import KERAS3, ApiObject, Layer
 from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
@@ -131,7 +132,16 @@ class CompileWriter:
         changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
             getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
         )
-        code = training.code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
+        if owner in file.gone:
+            training.first = self.first_learning(group)
+        place = owner
+        code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
+        if training.first is not None and self.reads_variables_of(file.scopes.scope[owner], code):
+            place = training.first
+        codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in file.calls[owner]]
+        if training.first is not None and any(repr(other) != repr(codes[-1]) for other in codes):
+            raise Declined(TRAINING, "a builder that compiles its models with different optimizers is not translated")
+        code = training.code = codes[-1]
         self.note_differences(training, compiled)
         layers, built = layers_of(compiled.model, file.interpreter), file.interpreter.built
         if code.by_row and file.generation != KERAS3:
@@ -140,11 +150,11 @@ class CompileWriter:
             raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
         if code.whole:
             check_whole(layers, built, code.whole)
+        self.check_shared(compiled)
         training.optimizer = self.variable_beside(training.receiver, "optimizer")
         if code.schedule is not None:
             training.scheduler = self.variable_beside(training.receiver, "scheduler")
-        if owner in file.gone:
-            training.first = self.first_learning(group)
+        self.check_scope(training.first or owner, training.receiver, group)
         self.note_parts(training, owner, learning)
 
     def add_epoch(self, training: Training, evaluations: list[TrainingCall]) -> None:
@@ -289,6 +299,31 @@ class CompileWriter:
         except Declined:
             return True
 
+    def reads_variables_of(self, scope: ast.AST | None, code: OptimizerCode) -> bool:
+        """Whether the arguments of an optimizer are written with variables of a function."""
+        schedule = code.schedule.factor if code.schedule is not None else "0"
+        texts = (call(code.function, **code.arguments), schedule)
+        names = {n.id for text in texts for n in nodes(ast.parse(text)) if isinstance(n, ast.Name)}
+        return any((scope, name) in self.file.scopes.bound for name in names)
+
+    def check_shared(self, compiled: TrainingCall) -> None:
+        """Raises Declined for an optimizer that has trained the same model since another `compile`."""
+        optimizer = compiled.arguments.get("optimizer")
+        used = [e.compiled for found in self.file.calls.values() for e in found if e.method in LEARNING and e.compiled]
+        if isinstance(optimizer, ApiObject) and any(
+            c.node is not compiled.node and c.model is compiled.model and c.arguments.get("optimizer") is optimizer
+            for c in used
+        ):
+            raise Declined(TRAINING, "an optimizer goes on after another compile() with what it has gathered before")
+
+    def check_scope(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> None:
+        """Raises Declined where what a function makes to train a model is needed outside of it."""
+        scope, scopes = self.file.scopes.scope[made], self.file.scopes.scope
+        users = (*LEARNING, "evaluate") if self.file.trainer == LIGHTNING else LEARNING
+        used = [n for n in group if any(e.method in users for e in self.file.calls[n])]
+        if scope is not None and "." not in receiver and any(scopes[n] is not scope for n in used):
+            raise Declined(TRAINING, "a model that is compiled in one function and trained outside of it")
+
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
         """The first call that trains. Raises Declined if there are others that do not surely come after it."""
         learning = [n for n in group if any(e.method in ("fit", "train_on_batch") for e in self.file.calls[n])]
@@ -296,7 +331,16 @@ class CompileWriter:
         bodies = {id(self.file.body_of(self.file.statement_of(n))) for n in learning}
         if len(bodies) > 1:
             raise Declined(TRAINING, "a model that its builder compiles is trained in several places")
-        return learning[0]
+        first = learning[0]
+        models = [e.model for e in self.file.calls[first]]
+        later = {id(e.model) for n in learning for e in self.file.calls[n]}
+        if later != {id(m) for m in models}:
+            raise Declined(TRAINING, "several models that one builder compiles, each trained by itself")
+        loops = [n for n in self.file.scopes.scope if isinstance(n, (ast.For, ast.While)) and first in nodes(n)]
+        receiver = self.file.receiver_of(first)
+        if len({id(m) for m in models}) < len(models) or any(not binds(loop, receiver) for loop in loops):
+            raise Declined(TRAINING, "a model that its builder compiles is trained again and again by the same call")
+        return first
 
     def write_compile(self, evaluation: TrainingCall, training: Training | None) -> None:
         statement = self.file.statement_of(evaluation.node)
@@ -323,6 +367,13 @@ class CompileWriter:
             training.weighted,
             training.module_class,
         )
+
+
+def binds(loop: ast.For | ast.While, target: str) -> bool:
+    """Whether a loop makes its variable or attribute `target` anew each time."""
+    targets = [t for n in nodes(loop) if isinstance(n, ast.Assign) for t in n.targets]
+    targets += [loop.target] if isinstance(loop, ast.For) else []
+    return any(ast.unparse(n) == target for t in targets for n in nodes(t) if isinstance(n, ast.expr))
 
 
 def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:

@@ -96,10 +96,10 @@ class FileTraining:
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 
-    def note(self, code: str, text: str, node: ast.expr | ast.stmt) -> None:
-        """Notes something about the training that is not amiss."""
+    def note(self, code: str, text: str, node: ast.expr | ast.stmt, severity: Severity = Severity.NOTE) -> None:
+        """Notes something about the training."""
         span = self.source.span(node)
-        finding = Finding(code, Severity.NOTE, text, "", span, excerpt(span))
+        finding = Finding(code, severity, text, "", span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
 
     @contextmanager
@@ -140,7 +140,7 @@ class FileTraining:
             if statement in self.edit.replaced:  # by a text that has these expressions as they were
                 self.edit.replaced[statement] = with_edits(self.edit.replaced[statement], edits)
                 continue
-            if around[statement]:
+            if around[statement] or statement in self.edit.removed:
                 continue
             inside = [s for s, outer in around.items() if statement in outer]
             whole: dict[ast.AST, str] = dict(edits)

@@ -8,6 +8,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
@@ -73,13 +74,14 @@ def drop_arguments(file: FileTraining) -> None:
         if n not in candidates and only_of(s.value, found, {*candidates, *file.own_callbacks})
     }:
         candidates |= more
+    inside = {n for call in file.handled for n in nodes(call)}
     changed = True
     while changed:
-        gone = {*file.trained, *candidates.values()}
+        gone = {*candidates.values()}
         read = {
             n.id
             for n, statement in file.scopes.statement.items()
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and statement not in gone
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and statement not in gone and n not in inside
         }
         changed = bool(candidates.keys() & read)
         candidates = {n: s for n, s in candidates.items() if n not in read}

@@ -97,7 +97,8 @@ class LightningMethods(MethodWriter):
         loop = Loop("module.model", "trainer.optimizers[0]", "epoch", values, rising, taken.take, scheduler)
         if isinstance(rule, Instance):
             return self.hook_class(f"{rule.cls.name}Hook", own_callback(rule, a, loop), titles, evaluation)
-        if own := rule.lightning(a, loop):
+        own = rule.lightning(a, loop)
+        if own is not None and not self.file.functions.keys() & own[1].keys():
             text, libraries = own
             for name, module in libraries.items():
                 self.file.edit.dropped_names.add(name)
@@ -142,7 +143,9 @@ class LightningMethods(MethodWriter):
             heads += [f'{as_name(t)} = trainer.callback_metrics["{t}"].item()' for t in titles if as_name(t) in used]
             texts[hook] = [*heads, *in_method(lines[hook], tree, state).splitlines()]
         value = file.names_of_file.get(name)
-        if value is None or isinstance(value, ApiValue):
+        if name in file.edit.libraries:  # Lightning's own
+            name = next(n for i in range(2, 100) if (n := f"{name}{i}") not in file.functions)
+        elif value is None or isinstance(value, ApiValue):
             file.edit.dropped_names.add(name)
         else:
             name = file.names.take(name)

@@ -6,11 +6,13 @@ import ast
 from collections.abc import Mapping
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Generator
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
 from transpiler.training.acting import acts_of
@@ -151,6 +153,12 @@ class MethodWriter:
             return stream
         steps = text_of(arguments.get("validation_steps"), "", none="")
         value = evaluation.arguments.get("validation_data")
+        if isinstance(value, Generator) and self.file.generation == KERAS3:
+            self.file.note(
+                "K2T501",
+                "Keras 3 begins each validation with the first two batches of a generator again, and skips what it read ahead",
+                node,
+            )
         return data.batches("val_batches", node, value, steps, False, names, False)
 
     def data_of(self, training: Training) -> DataWriter:

@@ -128,6 +128,8 @@ def trainer_of(
         for i, (loss, weight) in enumerate(zip(losses, weights))
         if loss is not None
     ]
+    if any(len(predictions[m.output].shape) == 1 for m in found):
+        raise Declined(TRAINING, "outputs of one number without an axis are compared with targets of either shape")
     if not found and not added:
         raise Declined(TRAINING, "compile() without a loss is not translated")
     if not found and compiled.arguments.get("metrics"):

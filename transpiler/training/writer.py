@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import ApiObject
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
@@ -51,6 +51,9 @@ def write_training(file: FileTraining) -> None:
     for read in file.interpreter.history_reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
+    for read in file.interpreter.not_kept:
+        if read in file.scopes.statement and read not in file.gone:
+            file.note("K2T401", f"{ast.unparse(read)} is not translated", read, Severity.ERROR)
     file.apply_edits()
     file.place_functions()
 

@@ -80,6 +80,10 @@ class CallbackRule(TrainingRule):
     rises: Callable[[str], bool] = staticmethod(lambda monitor: False)
     """Whether legacy Keras, which goes by names, takes what is watched to be better the larger it is."""
 
+    def goes_on(self, a: Args) -> bool:
+        """Whether what it has seen in one `fit` counts in the next."""
+        return False
+
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         raise NotImplementedError
 
@@ -176,6 +180,9 @@ class ModelCheckpoint(CallbackRule):
         "save_freq": "files are written at the end of epochs only",
     }
     rises = staticmethod(lambda monitor: "acc" in monitor or monitor.startswith("fmeasure"))
+
+    def goes_on(self, a: Args) -> bool:
+        return bool(a.save_best_only)
 
     def lower(self, a: Args, loop: Loop) -> CallbackCode:
         code = self.saving(a, loop)

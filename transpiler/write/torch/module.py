@@ -59,6 +59,8 @@ class FileEdit:
     """Helpers → what they are called here, where the file has something else of their names."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Names that the new text takes from libraries besides torch itself → their modules ("" for a module), or their import lines."""
+    ends: dict[ast.AST, int] = field(default_factory=dict)
+    """The last line of what a text stands in place of, where that is more than its statement."""
     preamble: list[str] = field(default_factory=list)
     """Functions that all classes may need (`init_weights`, wrappers), above the first class."""
 
@@ -77,6 +79,7 @@ class FileEdit:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
         edits: list[Edit] = []
+        self.join_lines()
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         if first is not None:  # functions that all classes may need stand at the top level
             top = next(s for s in self.tree.body if first <= (s.end_lineno or s.lineno))
@@ -86,7 +89,7 @@ class FileEdit:
         nodes = {*self.replaced, *self.removed, *self.before}
         new_texts = formatted({n: self.new_text(n) for n in nodes})
         for node in nodes:
-            start, end = _start(node), node.end_lineno or node.lineno  # type: ignore[attr-defined]
+            start, end = _start(node), self.ends.get(node, node.end_lineno or node.lineno)  # type: ignore[attr-defined]
             above = [*self.helper_texts(), *format_all(self.preamble)] if start == first else []
             if node in self.removed or node in self.before or above:
                 while start > 1 and lines[start - 2].startswith("#"):
@@ -118,6 +121,25 @@ class FileEdit:
         for start, end, text in sorted(edits, reverse=True):
             lines[start - 1 : end] = text
         return self.with_imports("\n".join(lines) + "\n").strip("\n") + "\n"
+
+    def join_lines(self) -> None:
+        """Makes one edit of the statements that share a line (`a = 1; b = 2`) with one that changes."""
+        for body in [b for n in nodes(self.tree) for b in _bodies(n)]:
+            for run in _runs(body):
+                if len(run) == 1 or not any(s in self.replaced or s in self.removed or s in self.before for s in run):
+                    continue
+                before = [t for s in run for t in self.before.pop(s, [])]
+                kept = [s for s in run if s not in self.removed]
+                texts = [self.replaced.pop(s, ast.get_source_segment(self.text, s) or "") for s in kept]
+                self.removed -= set(run)
+                first, end = run[0], run[-1].end_lineno or run[-1].lineno
+                self.ends[first] = end
+                if before:
+                    self.before[first] = before
+                if texts:
+                    self.replaced[first] = "\n".join(texts)
+                else:
+                    self.removed.add(first)
 
     @property
     def changes(self) -> bool:
@@ -258,6 +280,23 @@ def black_all(texts: list[str], line_length: int = LINE_LENGTH) -> list[str]:
     joined = f"\n{PIECE}\n".join(texts)
     whole = black.format_str(joined, mode=black.Mode(line_length=line_length))
     return [piece.strip("\n") for piece in re.split(rf"^{PIECE}$", whole, flags=re.M)]
+
+
+def _bodies(node: ast.AST) -> list[list[ast.stmt]]:
+    """The blocks of a statement."""
+    found = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
+    return [b for b in found if isinstance(b, list) and b]
+
+
+def _runs(body: list[ast.stmt]) -> list[list[ast.stmt]]:
+    """The statements of a block, those on one line together."""
+    runs: list[list[ast.stmt]] = []
+    for statement in body:
+        if runs and runs[-1][-1].end_lineno == statement.lineno:
+            runs[-1].append(statement)
+        else:
+            runs.append([statement])
+    return runs
 
 
 def _start(node: Any) -> int:

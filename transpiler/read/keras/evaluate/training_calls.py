@@ -78,6 +78,14 @@ class Logs(Unknown):
     """`history.history`: the numbers of every epoch, by name."""
 
 
+class NotKept(Unknown):
+    """What Keras keeps of a training and the result does not."""
+
+
+NOT_KEPT = ("metrics_names", "metrics", "history")
+"""Attributes of compiled models that are such."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingCall:
     """One evaluation of a call: what its arguments were, and the `compile` that is in force for the model."""
@@ -146,6 +154,8 @@ class TrainingCalls:
         """The calls under evaluation, and their scopes."""
         self.history_reads: set[ast.Attribute] = set()
         """Where the numbers of the epochs are taken from what `fit` returned."""
+        self.not_kept: set[ast.Attribute] = set()
+        """Where the program reads what the result does not keep."""
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
 
@@ -175,11 +185,16 @@ class TrainingCalls:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
         if isinstance(result, Logs) and node.attr == "history":
             self.history_reads.add(node)
+        if isinstance(result, NotKept) and node.value not in self.not_kept:
+            self.not_kept.add(node)
         return result
 
     def getattr(self, value: Any, name: str) -> Any:
         if isinstance(value, History) and name == "history":
             return Logs(value.reason)
+        compiled = isinstance(value, Model) and "__compiled__" in value.attributes
+        if isinstance(value, History) or compiled and name in NOT_KEPT and name not in value.attributes:
+            return NotKept(f"{name} of a training")
         return super().getattr(value, name)  # type: ignore[misc]
 
     def note_object(self, value: Any) -> None:

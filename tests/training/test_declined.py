@@ -1,0 +1,179 @@
+"""Training that is not translated, as the result would compute something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transpiler.pipeline import Conversion, convert_file
+
+HEAD = """
+import numpy as np
+from keras import Input, Model, Sequential, optimizers
+from keras.layers import Dense, Reshape
+
+x, y = np.ones((6, 4)), np.ones((6, 1))
+
+def build():
+    model = Sequential([Input((4,)), Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+"""
+
+AGAIN = "is trained again and again by the same call"
+AGENT = """
+class Agent:
+    def __init__(self):
+        self.model = build()
+
+    def learn(self):
+        self.model.fit(x, y)
+
+agent = Agent()
+agent.learn()
+agent.learn()
+"""
+
+SHARED = """
+model = Sequential([Input((4,)), Dense(1)])
+optimizer = optimizers.Adam(0.01)
+model.compile(optimizer, "mse")
+model.fit(x, y)
+model.compile(optimizer, "mae")
+model.fit(x, y)
+"""
+
+SCALARS = """
+inputs = Input((4,))
+model = Model(inputs, Reshape(())(Dense(1)(inputs)))
+model.compile("adam", "mse")
+model.fit(x, y)
+"""
+
+
+ELSEWHERE = """
+def prepare(net):
+    net.compile("sgd", "mse")
+
+model = Sequential([Input((4,)), Dense(1)])
+prepare(model)
+model.fit(x, y)
+"""
+
+RATES = """
+def build_with(rate):
+    model = Sequential([Input((4,)), Dense(1)])
+    model.compile(optimizers.SGD(rate), "mse")
+    return model
+
+for r in (0.1, 0.01):
+    net = build_with(r)
+    net.fit(x, y)
+"""
+
+CHECKPOINT = """
+from keras.callbacks import ModelCheckpoint
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+best = ModelCheckpoint("best.keras", "loss", save_best_only=True)
+for i in range(2):
+    model.fit(x, y, callbacks=[best])
+"""
+
+TRAINED = """
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+history = model.fit(x, y)
+"""
+
+
+def conversion(text: str, folder: Path) -> Conversion:
+    path = folder / "script.py"
+    path.write_text(HEAD + text, encoding="utf-8")
+    return convert_file(path, generation="keras3")
+
+
+def errors(text: str, folder: Path) -> list[str]:
+    return [f.message for f in conversion(text, folder).all_findings if f.severity.name == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("net = build()\nfor i in range(3):\n    net.fit(x, y)\n", AGAIN),
+        (AGENT, AGAIN),
+        ("a, b = build(), build()\na.fit(x, y)\nb.fit(x, y)\n", "each trained by itself"),
+        (RATES, "compiles its models with different optimizers"),
+        (SHARED, "goes on after another compile() with what it has gathered before"),
+        (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),
+        (ELSEWHERE, "compiled in one function and trained outside of it"),
+        (f"{TRAINED}print(history.epoch)\n", "history.epoch is not translated"),
+        (f"{TRAINED}print(model.metrics_names)\n", "model.metrics_names is not translated"),
+        (SCALARS, "outputs of one number without an axis"),
+    ],
+)
+def test_what_would_be_another_training_is_declined(text: str, reason: str, tmp_path: Path) -> None:
+    found = errors(text, tmp_path)
+    assert found and any(reason in message for message in found), found
+
+
+def test_a_model_that_a_loop_makes_is_trained_there(tmp_path: Path) -> None:
+    assert not errors("for i in range(3):\n    net = build()\n    net.fit(x, y)\n", tmp_path)
+
+
+def test_calls_beside_what_is_rewritten_are_not_left_without_a_word(tmp_path: Path) -> None:
+    text = (
+        TRAINED
+        + 'if not len(x):\n    model.load_weights("w.weights.h5")\nelse:\n    model.save_weights("w.weights.h5")\n'
+    )
+    found = [f.message for f in conversion(text, tmp_path).all_findings]
+    assert any(m.startswith("load_weights() stays as it is") for m in found), found
+
+
+def test_the_history_between_two_models_is_read_as_it_is(tmp_path: Path) -> None:
+    text = TRAINED + 'print(history.history["loss"])\n'
+    text += text.replace("model", "other")
+    done = conversion(text, tmp_path)
+    assert done.modules[0].text.count('print(history["loss"])') == 2
+
+
+def test_a_callback_that_is_read_afterwards_is_not_dropped(tmp_path: Path) -> None:
+    text = """
+from keras.callbacks import EarlyStopping
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+stopping = EarlyStopping("loss")
+model.fit(x, y, callbacks=[stopping])
+print(stopping.stopped_epoch, model.evaluate(x, y))
+"""
+    done = conversion(text, tmp_path)
+    codes = {f.code for f in done.all_findings if f.severity.name == "ERROR"}
+    assert codes and "K2T006" not in codes
+
+
+def test_a_checkpoint_whose_file_is_loaded_is_dropped_with_its_variable(tmp_path: Path) -> None:
+    text = """
+from keras.callbacks import ModelCheckpoint
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+best = ModelCheckpoint("best.weights.h5", "loss", save_best_only=True, save_weights_only=True)
+model.fit(x, y, callbacks=[best])
+model.load_weights("best.weights.h5")
+"""
+    done = conversion(text, tmp_path)
+    assert "ModelCheckpoint" not in done.modules[0].text and "keras" not in done.modules[0].text
+
+
+def test_generators_to_validate_with_are_noted_to_differ(tmp_path: Path) -> None:
+    text = """
+def batches():
+    while True:
+        yield x, y
+
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+model.fit(batches(), steps_per_epoch=2, epochs=2, validation_data=batches(), validation_steps=2)
+"""
+    assert any(f.code == "K2T501" for f in conversion(text, tmp_path).all_findings)
