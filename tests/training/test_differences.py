@@ -163,6 +163,19 @@ def test_30_targets_without_an_axis(tmp_path: Path):
 
 
 @pytest.mark.parametrize("generation", PACKAGES)
+def test_31_rmsprop(generation: str, tmp_path: Path):
+    """RMSprop's epsilon stands inside of the root, so that the first steps of small gradients are small."""
+    text = model(
+        f"Input((2,)), Dense(1, {ONES}, use_bias=False)",
+        "optimizers.RMSprop(1.0), 'mse'",
+        "x = np.full((5, 2), 1e-5)\n",
+    )
+    text += f"{FIT}found = model.predict(np.ones((1, 2)), verbose=0)\n"
+    ((found,),) = run(text, generation, tmp_path)
+    assert 0.5 < abs(found - 2) < 5  # with epsilon outside of the root each of the six steps is about 3
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
 def test_32_adam(generation: str, tmp_path: Path):
     """Adam's epsilon is 1e-7 and is added before the second moment is corrected, which shows for small gradients."""
     text = model(
@@ -181,6 +194,19 @@ def test_33_momentum(generation: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("generation", PACKAGES)
+def test_34_weight_decay(generation: str, tmp_path: Path):
+    """Weight decay is decoupled from the gradients in every optimizer, with momentum too."""
+    for optimizer in ("SGD(0.05, momentum=0.9", "Adam(0.05", "RMSprop(0.05", "AdamW(0.05"):
+        text = model(f"Input((2,)), Dense(1, {ONES})", f"optimizers.{optimizer}, weight_decay=0.1), 'mse'")
+        losses_of(text, tmp_path, generation)
+    text = model(f"Input((2,)), Dense(1, {ONES}, use_bias=False)", "optimizers.SGD(0.5, weight_decay=0.1), 'mse'")
+    text = text.replace(X, "x = np.zeros((5, 2))\n")
+    text += f"{FIT}found = model.predict(np.ones((1, 2)), verbose=0)\n"
+    ((found,),) = run(text, generation, tmp_path)
+    assert found == pytest.approx(2 * 0.95**6, rel=1e-6)  # no gradient at all: six steps of decay
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
 def test_35_penalties(generation: str, tmp_path: Path):
     """A penalty is the sum of squares times its factor, without a half, in the losses of training and of validation."""
     text = model(f"Input((2,)), Dense(1, {ONES}, kernel_regularizer='l2')", "optimizers.SGD(0.0), 'mse'")
@@ -193,6 +219,27 @@ def test_35_penalties(generation: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("generation", PACKAGES)
+@pytest.mark.parametrize("optimizer", ["Adagrad", "Adadelta", "Adamax"])
+def test_36_adaptive_rates(optimizer: str, generation: str, tmp_path: Path):
+    """Rates and epsilons are Keras's own: Adagrad starts at 0.1 and Adadelta at a rate of 0.001."""
+    losses_of(model(f"Input((2,)), Dense(1, {ONES})", f"optimizers.{optimizer}(), 'mse'"), tmp_path, generation)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "generation"),
+    [("Nadam()", "keras3"), ("Adafactor()", "keras3"), ("Lion()", "keras3"), ("Lion()", "tf_keras")],
+)
+def test_37_newer_optimizers(optimizer: str, generation: str, tmp_path: Path):
+    """Nadam decays its momentum at its own rate; Lion moves by the sign, 0.001 in Keras 3 and 0.0001 before."""
+    text = model(f"Input((2,)), Dense(1, {ONES}, use_bias=False)", f"optimizers.{optimizer}, 'mse'")
+    losses_of(text, tmp_path, generation)
+    if optimizer == "Lion()":
+        text += f"{FIT}found = model.predict(np.ones((1, 2)), verbose=0)\n"
+        ((found,),) = run(text, generation, tmp_path)
+        assert 0 < abs(found - 2) <= (0.012 if generation == "keras3" else 0.0012) * 1.001
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
 def test_38_clipping(generation: str, tmp_path: Path):
     """`clipnorm` is the norm of each weight by itself, `global_clipnorm` that of all."""
     for option in ("clipnorm=0.5", "global_clipnorm=0.5", "clipvalue=0.25"):
@@ -201,6 +248,23 @@ def test_38_clipping(generation: str, tmp_path: Path):
             tmp_path,
             generation,
         )
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "ExponentialDecay(0.1, 2, 0.5, staircase=True)",
+        "PiecewiseConstantDecay([1, 3], [0.1, 0.05, 0.01])",
+        "CosineDecay(0.1, 4, alpha=0.1)",
+        "PolynomialDecay(0.1, 4, 0.01, power=2.0)",
+        "InverseTimeDecay(0.1, 2, 0.5)",
+    ],
+)
+def test_39_schedules(schedule: str, generation: str, tmp_path: Path):
+    """A schedule goes by steps, not epochs, and a step takes the rate of how many came before it."""
+    text = model(f"Input((2,)), Dense(1, {ONES})", f"optimizers.SGD(optimizers.schedules.{schedule}), 'mse'")
+    losses_of(text, tmp_path, generation)
 
 
 @pytest.mark.parametrize("generation", PACKAGES)
@@ -239,3 +303,11 @@ def test_61_epochs(generation: str, tmp_path: Path):
         generation,
         tmp_path,
     )
+
+
+@pytest.mark.parametrize("generation", PACKAGES)
+def test_63_max_norm(generation: str, tmp_path: Path):
+    """Weights with a norm above the limit are scaled to it after every step, each unit by itself."""
+    layer = f"Dense(3, {ONES}, kernel_constraint=keras.constraints.MaxNorm(0.5), use_bias=False)"
+    text = model(f"Input((2,)), {layer}, Dense(1, {ONES})", "optimizers.SGD(0.01), 'mse'")
+    losses_of(text, tmp_path, generation)
