@@ -355,11 +355,11 @@ class Rewriter:
         if item.factory is None:
             return
         if item.statements:
-            first, *rest = item.statements
-            edit.replaced[first] = "\n".join(
+            place = place_of(item, source)
+            edit.replaced[place] = "\n".join(
                 script_lines(item.factory.prologue, item.factory.returned, item.assigned, item.factory.printed)
             )
-            edit.removed.update(rest)
+            edit.removed.update(s for s in item.statements if s is not place)
             return
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
@@ -401,7 +401,7 @@ class Rewriter:
 
     def anchor(self, source: SourceModule, item: Written) -> ast.stmt | None:
         if item.statements:
-            return item.statements[0]
+            return place_of(item, source)
         if item.factory is not None:
             node = item.factory.function.node
             inside = (node, node.body[0]) if isinstance(node, ast.FunctionDef) else (node,)
@@ -651,6 +651,19 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def place_of(item: Written, source: SourceModule) -> ast.stmt:
+    """The statement of a script where its models are made: the first one below the classes of the file that they need.
+
+    It is the first of all where something between reads a model.
+    """
+    first = item.statements[0]
+    origins = [getattr(getattr(cls, "source", None), "node", None) for cls in item.classes]
+    last = max((n.lineno for n in origins if isinstance(n, ast.ClassDef) and n in source.tree.body), default=0)
+    place = next((s for s in item.statements if s.lineno > last), first)
+    between = [s for s in source.tree.body if first.lineno < s.lineno < place.lineno and s not in item.statements]
+    return first if any(used_identifiers(s) & set(item.assigned) for s in between) else place
 
 
 def called_in(text: str) -> set[str]:
