@@ -256,10 +256,13 @@ class FileTraining:
         """The variable that a statement puts the result of a call into, if there is one."""
         if isinstance(statement, ast.Expr) and statement.value is node:
             return None
-        if isinstance(statement, ast.Assign) and statement.value is node and len(statement.targets) == 1:
+        value = statement.value if isinstance(statement, ast.Assign) else None
+        if isinstance(value, ast.Attribute) and value.attr == "history":
+            value = value.value  # the result has the numbers themselves
+        if isinstance(statement, ast.Assign) and value is node and len(statement.targets) == 1:
             target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                return target.id
+            if isinstance(target, ast.Name) or isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                return ast.unparse(target)
         raise Declined(TRAINING, "fit() inside of another expression is not translated")
 
     def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:

@@ -144,15 +144,18 @@ class MethodWriter:
             return None
         node = arguments["validation_data"]
         own = text_of(arguments.get("validation_batch_size"), size, none=size)
-        if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) in (2, 3):
+        value = evaluation.arguments.get("validation_data")
+        items = list(node.elts) if isinstance(node, (ast.Tuple, ast.List)) else []
+        if isinstance(node, ast.Name) and isinstance(value, (tuple, list)):
+            items = [ast.Subscript(node, ast.Constant(i), ast.Load()) for i in range(len(value))]
+        if len(items) in (2, 3):
             if given(arguments, "validation_steps"):
                 raise Declined(TRAINING, "a number of steps beside arrays is not translated")
-            columns = data.columns(dict(zip(("x", "y", "sample_weight"), node.elts)))
+            columns = data.columns(dict(zip(("x", "y", "sample_weight"), items)))
             stream = Stream(epoch=names.take("val_loader"))
             stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
             return stream
         steps = text_of(arguments.get("validation_steps"), "", none="")
-        value = evaluation.arguments.get("validation_data")
         if isinstance(value, Generator) and self.file.generation == KERAS3:
             self.file.note(
                 "K2T501",
@@ -173,8 +176,11 @@ class MethodWriter:
         assert training is not None
         self.check(evaluation)
         arguments = argument_nodes(evaluation.node, "evaluate", self.file.generation)
-        if arguments is None or known_here(evaluation, "return_dict", False):
+        if arguments is None:
             raise Declined(TRAINING, "this evaluate() is not translated")
+        titled = known_here(evaluation, "return_dict", False)
+        if not isinstance(titled, bool) or titled and len(training.trainer.predictions) > 1:
+            raise Declined(TRAINING, "evaluate(return_dict=…) of several outputs is not translated")
         size = text_of(arguments.get("batch_size"), "32", none="32")
         data = self.data_of(training)
         if given(arguments, "y") or not training.trainer.compares:
@@ -185,7 +191,10 @@ class MethodWriter:
             steps = text_of(arguments.get("steps"), "", none="")
             names = Names(frozenset())
             stream = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True)
-        self.file.replace_expression(evaluation.node, self.evaluate_text(evaluation, training, stream))
+        text, titles = self.evaluate_text(evaluation, training, stream), training.trainer.titles
+        if titled:
+            text = f"dict(zip({titles!r}, {text}))" if len(titles) > 1 else f"{{{titles[0]!r}: {text}}}"
+        self.file.replace_expression(evaluation.node, text)
 
     def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
         assert training.epoch is not None

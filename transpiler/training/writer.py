@@ -48,7 +48,8 @@ def write_training(file: FileTraining) -> None:
     write_leftovers(file)
     write_settings(file)
     TapeWriter(file).write()
-    for read in file.interpreter.history_reads:  # the result has the numbers themselves
+    reads = [n for n in file.interpreter.history_reads if n.value not in file.handled]
+    for read in reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
     for read in file.interpreter.not_kept:
