@@ -10,11 +10,22 @@ from transpiler.pipeline import convert_file
 
 LEGACY_ONLY = ("gan_on_batches",)
 """Scripts that Keras 3 does not train as they mean: it looks at `trainable` when a model learns first."""
+QUICK = (("tape_loop", "keras3"), ("tape_gan", "tf_keras"), ("gan_on_batches", "tf_keras"))
+"""The scripts of every run; `pytest -m ""` runs all."""
 SCRIPTS = sorted((Path(__file__).parent / "scripts" / "by_hand").glob("*.py"))
+CASES = [
+    pytest.param(
+        path,
+        generation,
+        marks=[] if (path.stem, generation) in QUICK else pytest.mark.slow,
+        id=f"{path.stem}-{generation}",
+    )
+    for path in SCRIPTS
+    for generation in ("keras3", "tf_keras")
+]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
-@pytest.mark.parametrize("generation", ("keras3", "tf_keras"))
+@pytest.mark.parametrize(("script", "generation"), CASES)
 def test_a_script_prints_what_the_original_prints(script: Path, generation: str, tmp_path: Path):
     if generation == "keras3" and script.stem in LEGACY_ONLY:
         pytest.skip("declined")

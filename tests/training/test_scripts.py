@@ -10,7 +10,7 @@ from transpiler.options import LIGHTNING, PLAIN, TRAINERS
 from transpiler.verify.run import verify_file
 
 QUICK = {
-    PLAIN: ("regression_callbacks", "inputs_and_outputs", "text_lstm", "main_function", "main_block"),
+    PLAIN: ("regression_callbacks", "text_lstm", "main_block"),
     LIGHTNING: ("regression_callbacks",),
 }
 """The scripts of every run; `pytest -m ""` runs all."""
