@@ -48,7 +48,7 @@ SHARES = [
     "RandomGrayscale(0.3)",
     "RandomInvert()",
     "RandomInvert((0.1, 0.4))",
-    "RandomGaussianBlur((0.2, 0.6))",
+    "RandomGaussianBlur((0.2, 0.6), sigma=(0.6, 1.0))",
     "RandomErasing(0.8, scale=(0.5, 0.6))",
     "RandomPerspective(0.5)",
 ]
