@@ -607,6 +607,7 @@ class Assembly:
         if start is not None:
             start.restore()
         function = Function(node, module_env, interpreter)
+        self.memory.at_top.append(node)
         try:
             factory, classes = self.keep(function, {}, script_class_name(first, model), builders)
         finally:

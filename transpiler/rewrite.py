@@ -354,15 +354,13 @@ class Rewriter:
         """Puts what builds the models of an item where its function or statements stood."""
         if item.factory is None:
             return
-        if item.statements:
-            place = place_of(item, source)
-            edit.replaced[place] = "\n".join(
-                script_lines(item.factory.prologue, item.factory.returned, item.assigned, item.factory.printed)
-            )
-            edit.removed.update(s for s in item.statements if s is not place)
-            return
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
+        if item.statements:
+            place = place_of(item, source)
+            edit.replaced[place] = "\n".join(script_lines(factory.prologue, factory.returned, item.assigned, printed))
+            edit.removed.update(s for s in item.statements if s is not place)
+            return
         if factory.statements is not None:
             texts_of_statements = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)
             edit.replaced |= {s: text for s, text in texts_of_statements.items() if text}

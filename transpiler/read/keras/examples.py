@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from transpiler.ir.model import ApiValue
@@ -30,6 +30,8 @@ RANKS = (
     ),
 )
 """What names of layers say of the rank of their input."""
+
+DENSE = re.compile("^Dense$")
 
 BY_NAME: tuple[tuple[str, tuple[Any, ...]], ...] = (
     (r"batch_size", (2,)),
@@ -107,6 +109,18 @@ def candidates(parameter: ast.arg, shapes: list[tuple[int, ...]]) -> tuple[Any, 
     fitting = tuple(v for v in found if any(type(v) is k for k in kinds))
     defaults = {bool: True, int: 4, float: 0.5, str: "part", tuple: (4, 8), list: [4, 8]}
     return fitting or (tuple(defaults[k] for k in kinds) if kinds else found)
+
+
+def likely_value(names: Iterable[str], default: Any = 16) -> Any:
+    """A value for what goes by some names: what the first of them says that says something."""
+    lowered = [n.lower().strip("_") for n in names]
+    return next((values[0] for n in lowered for pattern, values in BY_NAME if n and re.fullmatch(pattern, n)), default)
+
+
+def likely_shape(layer: str) -> tuple[int, ...] | None:
+    """The shape without batch of what a layer of this name takes; None if it takes any."""
+    rank = next((r for pattern, r in (*RANKS, (DENSE, 1)) if pattern.search(layer)), None)
+    return None if rank is None else SHAPES[rank]
 
 
 def likely_shapes(function: Function) -> list[tuple[int, ...]]:

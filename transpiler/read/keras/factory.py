@@ -250,7 +250,7 @@ def _evaluate(
 ) -> Factory:
     """`frozen` parameters have the value seen, those in `lengths` these items; sequences also their number of items."""
     env = Env(function.env, "function", function.module)
-    stager.frame = Frame(function, "factory")
+    stager.function, stager.frame = function, Frame(function, "factory")
     stager.reserved = set(arguments)
     for n, v in arguments.items():
         if isinstance(v, Instance) and is_receiver(function, n):
@@ -444,7 +444,8 @@ def _extract(
         parameters = [n for n in arguments if n not in frozen]
         cls.statics = tuple(dict.fromkeys((*models, *parameters, *outer_names, *local)))
         cls.defaults = _root_defaults(function, stager)
-        cls.annotations = {**annotations_of(arguments, {}), **dict.fromkeys(models, "nn.Module")}
+        at_run = {s.code: witness_of(s) for s in stager.at_run_symbols()}
+        cls.annotations = {**annotations_of({**arguments, **at_run}, {}), **dict.fromkeys(models, "nn.Module")}
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     put_in(prologue, stager.input_dims)  # those names are the classes' own
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]

@@ -24,6 +24,7 @@ from transpiler.read.keras.constructors import count_made
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.freezing import called_in, layers_within, set_trainable
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.run_time import RunTime, name_of
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import (
     StagedModels,
@@ -48,6 +49,7 @@ from transpiler.read.keras.evaluate.values import (
     Model,
     Origin,
     Unknown,
+    has_tensors,
     own_copy,
 )
 
@@ -65,6 +67,9 @@ class FactoryStager(StagedModels, Stager):
         """The inputs made on the sides of a branch → the one input that they are."""
         self.reserved: set[str] = set()
         """The function's own parameters."""
+        self.function: Function | None = None
+        self.at_run: dict[str, RunTime] = {}
+        """Those of them that are known when the program runs."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
         self.known_items: dict[str, Any] = {}
@@ -103,6 +108,11 @@ class FactoryStager(StagedModels, Stager):
             for name in assigned_names([node]):
                 env.names[name] = Unknown(str(error))
             return None
+
+    def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if function.node in self.memory.builders or has_tensors(args) or has_tensors(kwargs):
+            args, kwargs = [self.at_run_time(a) for a in args], {k: self.at_run_time(v, k) for k, v in kwargs.items()}
+        return super().call_function(function, args, kwargs)
 
     def run_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
         layers = len(self.layers)
@@ -154,7 +164,7 @@ class FactoryStager(StagedModels, Stager):
         if place in self.memory.hidden:
             raise StageError("the size of an input is known inside another model alone")
         for axis, dim in enumerate(value.type.shape[1:], start=1):
-            if not isinstance(dim, Sym):
+            if not isinstance(dim, Sym) or dim in self.at_run_symbols():
                 shape.append(dim)
                 continue
             label = axis_name(value.type.rank, axis)
@@ -259,6 +269,37 @@ class FactoryStager(StagedModels, Stager):
             self.outer_names[text] = Sym.name(self.fresh(text), witness_of(value))
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
+
+    def run_time_number(self, value: RunTime, use: str) -> Any:
+        """A number that the data decide is a parameter; what is built must not depend on it otherwise."""
+        held: RunTime | None = value
+        while held is not None and not self.is_read_here(held):
+            held = held.bound
+        if held is None:
+            raise StageError(f"{value.text} is known only where it is computed, when the program runs")
+        text = held.text
+        if (0, text) in self.frozen:
+            raise self.declined("K2T201", f"what is built depends on {text}, which is known only when the program runs")
+        if not self.at_run.setdefault(text, held).same_as(held):
+            raise StageError(f"{text} changes while the model is built")
+        if text not in self.outer_names:
+            self.outer_names[text] = Sym.name(self.fresh(name_of(held.code) or "size"), self.example(held, use))
+        symbol = self.outer_names[text]
+        return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
+
+    def at_run_symbols(self) -> list[Sym]:
+        """The parameters for numbers that the data decide: they have names of their own where they are sizes of inputs."""
+        return [self.outer_names[text] for text, value in self.at_run.items() if name_of(value.code)]
+
+    def is_read_here(self, value: RunTime) -> bool:
+        """Whether the result can read the expression of a value where it constructs its classes."""
+        function = self.function
+        if function is None or value.scope is None or value.scope.module is not function.module:
+            return False
+        stays = (
+            function.node in self.memory.at_top or function.node in self.memory.workers or function.name == "__init__"
+        )
+        return value.scope.kind == "module" or value.scope is self.scope and stays
 
     def names_around(self) -> frozenset[str]:
         return frozenset(s.code for s in self.outer_names.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,10 @@ class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInter
         self.note_activation(function, given, args[:1], result, before, first)
         return result
 
-    def module_statement_failed(self, statement: ast.stmt, env: Env, error: Exception) -> None:
-        super().module_statement_failed(statement, env, error)
+    def module_statement_failed(
+        self, statement: ast.stmt, env: Env, error: Exception, before: Mapping[str, Any]
+    ) -> None:
+        super().module_statement_failed(statement, env, error, before)
         self.failed_marks.add(id(statement))
         if isinstance(error, Declined):
             self.failed[statement] = error

@@ -98,7 +98,7 @@ class Workers:
         if not builds:
             return
         bound = Interpreter.bind(self, function, *given).names  # type: ignore[arg-type]
-        arguments = {k: v for k, v in bound.items() if not k.startswith("__")}
+        arguments = {k: self.at_run_time(v, k) for k, v in bound.items() if not k.startswith("__")}  # type: ignore[attr-defined]
         result = made if result is None or works and not isinstance(result, Model) else result
         self.activations.append(
             Activation(function, arguments, result, before=self.before, inner=inner, block=header(function.node), works=works)  # type: ignore[attr-defined]

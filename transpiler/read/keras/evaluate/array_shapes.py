@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym, is_open, witness_of
-from transpiler.read.keras.evaluate.arrays import NumpyArray, Shape
+from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray, Shape
 from transpiler.read.keras.evaluate.numbers import Numpy
 from transpiler.rules.base import parse_signature
 from transpiler.rules.ops.base import broadcast
@@ -19,7 +19,7 @@ class NotShaped(Exception):
 
 def shape_in(value: Any) -> Shape:
     """The shape of an argument: an array, nested lists, or a number."""
-    if isinstance(value, NumpyArray):
+    if isinstance(value, (NumpyArray, DataArray)):
         return value.shape
     if isinstance(value, (list, tuple)):
         inner = [shape_in(v) for v in value]
@@ -33,11 +33,11 @@ def shape_in(value: Any) -> Shape:
 
 def dtype_in(value: Any) -> str:
     """The dtype of an argument; that of a number on its own begins with "python"."""
-    if isinstance(value, NumpyArray):
+    if isinstance(value, (NumpyArray, DataArray)):
         return value.dtype
     if isinstance(value, (list, tuple)):
         kinds = {dtype_in(v).removeprefix("python ") for v in value}
-        return next(k for k in ("float64", "float32", "int64", "int32", "bool") if k in kinds)
+        return next((k for k in ("float64", "float32", "int64", "int32", "bool") if k in kinds), "int64")
     kind = type(witness_of(value))
     return {bool: "python bool", int: "python int64"}.get(kind, "python float64")
 
@@ -73,7 +73,7 @@ def promote(*values: Any) -> str:
 
 def as_shape(value: Any) -> Shape:
     sizes = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    if not all(isinstance(d, (int, Sym)) for d in sizes):
+    if not all(d is None or isinstance(d, (int, Sym)) for d in sizes):
         raise NotShaped("a shape that is not known")
     return sizes
 
@@ -89,7 +89,7 @@ def reshaped(shape: Shape, wanted: Shape) -> Shape:
     if not any(type(d) is int and d == -1 for d in wanted):
         return wanted
     rest = [d for d in wanted if not (type(d) is int and d == -1)]
-    if None in shape:
+    if None in shape or None in rest:
         return tuple(None if type(d) is int and d == -1 else d for d in wanted)
     missing = math.prod(shape) // math.prod(rest) if rest else math.prod(shape)
     return tuple(missing if type(d) is int and d == -1 else d for d in wanted)

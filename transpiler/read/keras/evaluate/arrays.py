@@ -44,6 +44,14 @@ class NumpyArray:
         return f"<array {ast.unparse(self.code)}>"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class DataArray(Unknown):
+    """An array whose numbers only the program has. A size that is not known is None."""
+
+    shape: Shape = ()
+    dtype: str = "float64"
+
+
 class ArrayList(list):  # type: ignore[type-arg]
     """A list of arrays that one function returns, with the expression that makes it."""
 

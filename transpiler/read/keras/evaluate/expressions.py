@@ -90,7 +90,14 @@ class Expressions:
         handler = self._eval_table.get(type(node))
         if handler is None:
             raise Declined("K2T203", f"{type(node).__name__} expressions are not evaluated", "", env.module.span(node))
-        return handler(node, env)
+        value = handler(node, env)
+        if isinstance(value, Unknown) or type(value) is tuple and type(node) in (ast.Attribute, ast.Subscript):
+            return self.unknown_at(value, node, env)
+        return value
+
+    def unknown_at(self, value: Any, node: ast.expr, env: Env) -> Any:
+        """What is kept of a value that the evaluation of `node` does not know, or of which it does not know items."""
+        return value
 
     def eval_Constant(self, node: ast.Constant, env: Env) -> Any:
         return node.value

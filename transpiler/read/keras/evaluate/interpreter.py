@@ -11,7 +11,7 @@ import ast
 import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
@@ -32,6 +32,7 @@ from transpiler.read.keras.evaluate.statements import Statements
 from transpiler.read.keras.evaluate.syntax import (
     assigned_names,
 )
+from transpiler.read.keras.evaluate.undecided import names_of_changed
 from transpiler.read.keras.evaluate.values import (
     Env,
     Module,
@@ -57,6 +58,8 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         self.begin_task()
         self.builtins = self._builtins()
         self.missing_imports: list[str] = []
+        self.passed_over: set[ast.AST] = set()
+        """The `break` and `continue` statements of loops over what is not known."""
         self.asked_environment: list[str] = []
         """Environment variables that the program asked for and did not set."""
         self._eval_table: dict[type, Callable[[Any, Env], Any]] = {
@@ -157,21 +160,27 @@ class Interpreter(Statements, Expressions, Calls, Objects):
 
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
+            before = dict(env.names)
             try:
                 self.exec(statement, env)
             except (Declined, ProgramError, NeedsConstant) as error:
-                self.module_statement_failed(statement, env, error)
+                self.module_statement_failed(statement, env, error, before)
 
-    def module_statement_failed(self, statement: ast.stmt, env: Env, error: Exception) -> None:
+    def module_statement_failed(
+        self, statement: ast.stmt, env: Env, error: Exception, before: Mapping[str, Any]
+    ) -> None:
+        """What a statement may have set or changed is unknown, but for what it has set before it failed."""
         if isinstance(error, Declined) and error.code == "K2T005":
             raise error
+        unknown = Unknown(str(error) or "its definition could not be evaluated")
+        if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            for scope, name in names_of_changed(statement, env, self.builtins):
+                scope.names[name] = unknown
         for name in assigned_names([statement]):
-            unknown = Unknown(str(error) or "its definition could not be evaluated")
             simple = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign))
-            if simple or has_tensors(env.names.get(name)):
+            now = env.names.get(name, unknown)
+            if simple or has_tensors(now) or now is before.get(name, unknown):
                 env.names[name] = unknown  # what it held before is not what it holds now
-            else:
-                env.names.setdefault(name, unknown)
 
 
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))

@@ -11,6 +11,7 @@ from transpiler.read.keras.evaluate.array_items import ArrayItems
 from transpiler.read.keras.evaluate.cell_loops import CellLoops
 from transpiler.read.keras.evaluate.custom_layers import CustomLayers
 from transpiler.read.keras.evaluate.custom_weights import CustomWeights
+from transpiler.read.keras.evaluate.data_arrays import DataArrays
 from transpiler.read.keras.evaluate.distributed import Distributed
 from transpiler.read.keras.evaluate.drawing import Drawing
 from transpiler.read.keras.evaluate.emit import Emitter
@@ -26,6 +27,7 @@ from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
 from transpiler.read.keras.evaluate.logits import Logits
 from transpiler.read.keras.evaluate.masks import Masks
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
+from transpiler.read.keras.evaluate.run_time import RunTimeNumbers
 from transpiler.read.keras.evaluate.values import (
     Model,
 )
@@ -34,6 +36,8 @@ from transpiler.rules.ops import op_rules
 
 
 class KerasInterpreter(
+    RunTimeNumbers,
+    DataArrays,
     ArrayCalls,
     ArrayItems,
     ProgramInitializers,
@@ -84,3 +88,4 @@ class KerasInterpreter(
         self.sizes = {}
         self.unnoted, self.graph_inputs = set(), set()
         self.array_changes = {}
+        self.made_up = {}

@@ -35,7 +35,7 @@ from transpiler.read.keras.evaluate.values import (
     is_tensor,
 )
 from transpiler.rules.activations import activation_steps
-from transpiler.rules.base import TRAINING_ONLY, LayerRule
+from transpiler.rules.base import TRAINING_ONLY, LayerRule, parse_signature
 from transpiler.rules.declined import reason
 from transpiler.rules.registry import layer_rules
 
@@ -46,6 +46,7 @@ class KerasLayers:
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(kwargs.get("name"), (Unknown, AutomaticName)):
             kwargs = {k: v for k, v in kwargs.items() if k != "name"}  # a name computes nothing
+        args, kwargs = self.with_numbers(rule, args, kwargs)
         unknown = first_unknown(
             [*args, *(v for k, v in kwargs.items() if k != "weights")]
         )  # those are not carried over
@@ -70,6 +71,16 @@ class KerasLayers:
             layer.attributes["activation_function"] = activation
         return layer
 
+    def with_numbers(
+        self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a layer with numbers where they are known at run time alone."""
+        names = [*parse_signature(rule.signature).parameters, *("" for _ in args)]
+        if "input_shape" in kwargs:
+            kwargs = {**kwargs, "input_shape": self.sizes_at_run_time(kwargs["input_shape"], rule.keras[0])}
+        named = {k: v if k == "weights" else self.at_run_time(v, k) for k, v in kwargs.items()}
+        return [self.at_run_time(v, name) for v, name in zip(args, names)], named
+
     def check_training_arguments(self, layer: Layer) -> None:
         for name in layer.args:
             if name.endswith(TRAINING_ONLY) and layer.args.get(name) is not None:
@@ -92,6 +103,7 @@ class KerasLayers:
         batch_shape = given.get("batch_shape", given.get("batch_input_shape"))
         if batch_shape is not None:
             shape = tuple(batch_shape)[1:]
+        shape = self.at_run_time(shape, "shape")
         unknown = first_unknown(shape)
         if unknown is not None or shape is None:
             raise self.declined(

@@ -57,6 +57,8 @@ class KerasOps:
     def call_op(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         path = path.removeprefix("keras.")
         rule = self.ops[path]
+        if has_tensors(args) or has_tensors(kwargs):
+            args, kwargs = [self.at_run_time(a) for a in args], {k: self.at_run_time(v, k) for k, v in kwargs.items()}
         unknown = first_unknown([*args, *kwargs.values()])
         if unknown is not None:
             if not has_tensors(args) and not has_tensors(kwargs):

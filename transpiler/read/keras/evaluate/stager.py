@@ -92,6 +92,7 @@ class Stager(
         self.missing_imports = base.missing_imports
         self.asked_environment = base.asked_environment
         self.image_data_format = base.image_data_format
+        self.made_up = base.made_up
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -34,7 +34,12 @@ from transpiler.read.keras.evaluate.syntax import (
     as_load,
     assigned_names,
 )
-from transpiler.read.keras.evaluate.undecided import changes_nothing, is_about_models
+from transpiler.read.keras.evaluate.undecided import (
+    changes_data_alone,
+    changes_nothing,
+    is_about_models,
+    names_of_changed,
+)
 from transpiler.read.keras.evaluate.values import (
     Bound,
     Class,
@@ -105,7 +110,7 @@ class Statements:
         passed = [b for b in bodies if not (isinstance(b, ast.Expr) and b in about_models)]
         leaves = any(isinstance(n, ast.Return) for n in inner)
         if (
-            any(isinstance(n, (ast.Break, ast.Continue)) for n in inner)
+            any(isinstance(n, (ast.Break, ast.Continue)) and n not in self.passed_over for n in inner)
             or not changes_nothing([*passed, *(rest if leaves else ())], env, self.builtins)
             or leaves
             and about_models
@@ -322,7 +327,37 @@ class Statements:
         env.assign(node.name, self.decorate(node.decorator_list, cls, env))
 
     def exec_For(self, node: ast.For, env: Env) -> Signal | None:
-        return self.loop(node, self.eval(node.iter, env), env)
+        iterable = self.eval(node.iter, env)
+        if isinstance(iterable, Unknown):
+            return self.unknown_loop(node, iterable, env)
+        return self.loop(node, iterable, env)
+
+    def unknown_loop(self, node: ast.For | ast.While, over: Unknown, env: Env) -> Signal | None:
+        """Evaluates a loop over what is not known once, for what it does with models; what it changes is unknown then.
+
+        Raises Declined for one that may change more than data.
+        """
+        leaves = any(isinstance(n, ast.Return) for n in nodes(node))
+        if leaves or not changes_data_alone(node, env, self.builtins):
+            what = "this cannot be iterated over" if isinstance(node, ast.For) else "this condition cannot be evaluated"
+            raise self.declined("K2T201", f"{what}: {over.reason}")
+        self.passed_over |= set(leaving(node))
+        unknown = Unknown(over.reason)
+        self.forget(node, unknown, env)
+        if isinstance(node, ast.For):
+            self.assign(node.target, unknown, env)
+        self.exec_block(node.body, env)
+        self.forget(node, unknown, env)
+        self.exec_block(node.orelse, env)
+        return None
+
+    def forget(self, node: ast.stmt, unknown: Unknown, env: Env) -> None:
+        """Leaves unknown what a statement may change or assign."""
+        for scope, name in names_of_changed(node, env, self.builtins):
+            scope.names[name] = unknown
+        for name in assigned_names([node]):
+            if not isinstance(env.names.get(name), Unknown):
+                env.assign(name, unknown)
 
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         for item in self.iterate(iterable):
@@ -342,7 +377,7 @@ class Statements:
             if isinstance(test, Sym):
                 raise NeedsConstant(test)
             if isinstance(test, Unknown):
-                raise self.declined("K2T201", f"this condition cannot be evaluated: {test.reason}")
+                return self.unknown_loop(node, test, env)
             if not test:
                 return self.exec_block(node.orelse, env)
             signal = self.exec_block(node.body, env)
@@ -571,3 +606,14 @@ def as_branch(node: ast.BoolOp) -> ast.If:
     for new in (branch, *then, test):
         ast.copy_location(new, node)
     return branch
+
+
+def leaving(loop: ast.For | ast.While) -> Iterator[ast.AST]:
+    """The `break` and `continue` statements of a loop itself."""
+    todo: list[ast.AST] = list(loop.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.Break, ast.Continue)):
+            yield node
+        if not isinstance(node, (ast.For, ast.While, ast.FunctionDef, ast.ClassDef)):
+            todo += ast.iter_child_nodes(node)

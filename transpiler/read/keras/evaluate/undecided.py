@@ -6,18 +6,21 @@ Such a branch is passed over where it changes nothing that a model could be made
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym
 from transpiler.ir.model import ApiValue
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Module, Unknown
 
 CONSTANTS = (str, int, float, bool, bytes, complex, type(None), type(...), Sym)
-EFFECTS = frozenset(("setattr", "delattr", "exec", "eval", "globals", "locals", "vars", "next", "map", "filter"))
-"""Builtins that may change what they are given."""
+EFFECTS = frozenset(("setattr", "delattr", "exec", "eval", "globals", "locals", "vars"))
+"""Builtins that may change anything."""
+CALLING = frozenset(("next", "map", "filter"))
+"""Builtins that may change what they are given, or call it."""
 
 
 SETTERS = ("set_", "add_", "register", "enable", "disable", "clear", "reset", "custom_object")
@@ -39,11 +42,62 @@ def changes_nothing(statements: Sequence[ast.stmt], env: Env, builtins: Any) -> 
     return not Effects(env, builtins, {}, 0).any_in(statements)
 
 
-class Effects:
-    """Looks for statements that may change an object of the program. `bound` are parameters whose values are known."""
+def changes_data_alone(statement: ast.stmt, env: Env, builtins: Any) -> bool:
+    """Whether all that running a statement can change is lists, dictionaries, sets and arrays; names it assigns aside."""
+    others = lambda value: is_changeable(value) and not is_data(value)  # noqa: E731
+    return not Effects(env, builtins, {}, 0, others).any_in([statement])
 
-    def __init__(self, env: Env, builtins: Any, bound: dict[str, Any], depth: int) -> None:
+
+def names_of_changed(statement: ast.stmt, env: Env, builtins: Any) -> list[tuple[Env, str]]:
+    """The variables, each with its scope, whose lists, dictionaries, sets or arrays a statement may change."""
+    scopes = [env]
+    while scopes[-1].parent is not None:
+        scopes.append(scopes[-1].parent)
+    held = [(s, n, v) for s in scopes for n, v in s.names.items() if not n.startswith("__")]
+    data = {id(v): v for _, _, v in held if is_data(v)}.values()
+    changed = [
+        d for d in data if Effects(env, builtins, {}, 0, lambda value, d=d: holds(value, d)).any_in([statement])  # type: ignore[misc]
+    ]
+    return [(s, n) for s, n, v in held if any(holds(v, d) for d in changed)]
+
+
+def is_data(value: Any) -> bool:
+    """Whether a value is a container, or an array, that programs fill with what they read."""
+    return isinstance(value, (list, dict, set, NumpyArray)) and not is_of_models(value)
+
+
+def is_of_models(value: Any) -> bool:
+    """Whether there is more than numbers, texts and arrays in a container."""
+    if isinstance(value, (list, tuple, set, dict)):
+        return any(map(is_of_models, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, (Unknown, NumpyArray, *CONSTANTS))
+
+
+def holds(value: Any, item: Any) -> bool:
+    """Whether a value is an object, or has it in it."""
+    if isinstance(value, Instance):
+        return any(holds(v, item) for v in value.attributes.values())
+    if isinstance(value, (list, tuple, set, dict)) and value is not item:
+        return any(holds(v, item) for v in (value.values() if isinstance(value, dict) else value))
+    return value is item
+
+
+class Effects:
+    """Looks for statements that may change an object of the program. `bound` are parameters whose values are known.
+
+    `changeable` says through which values such an object could be reached.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        builtins: Any,
+        bound: dict[str, Any],
+        depth: int,
+        changeable: Callable[[Any], bool] | None = None,
+    ) -> None:
         self.env, self.builtins, self.bound, self.depth = env, builtins, bound, depth
+        self.changeable = changeable or is_changeable
         self.aliases: dict[str, bool] = {}
         """The names that the statements assign → whether they may stand for an object of the program."""
 
@@ -73,7 +127,7 @@ class Effects:
 
     def may_change(self, name: str) -> bool:
         """Whether an object of the program could be changed through a name."""
-        return self.aliases[name] if name in self.aliases else is_changeable(self.value_of(name))
+        return self.aliases[name] if name in self.aliases else self.changeable(self.value_of(name))
 
     def has_effect(self, node: ast.AST) -> bool:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal, ast.Yield, ast.YieldFrom)):
@@ -101,6 +155,9 @@ class Effects:
             callee = self.value_of(func.id)
             if isinstance(callee, Function):
                 return any(map(self.may_change, given)) or self.function_has_effect(callee, {})
+            if func.id in CALLING:
+                functions = [v for v in map(self.value_of, given) if isinstance(v, Function)]
+                return any(map(self.may_change, given)) or any(self.function_has_effect(f, {}) for f in functions)
             return func.id in EFFECTS or self.may_change(func.id)
         if isinstance(func, ast.Attribute) and func.attr.startswith(SETTERS) and self.is_of_keras(func):
             return True
@@ -124,7 +181,7 @@ class Effects:
     def function_has_effect(self, function: Function, bound: dict[str, Any]) -> bool:
         if self.depth >= MAX_CALLS or isinstance(function.node, ast.Lambda):
             return True
-        return Effects(function.env, self.builtins, bound, self.depth + 1).any_in(function.node.body)
+        return Effects(function.env, self.builtins, bound, self.depth + 1, self.changeable).any_in(function.node.body)
 
 
 MAX_CALLS = 4

@@ -1,0 +1,183 @@
+"""Numbers that only the program's data know, or its command line: `len(words)`, `x.shape[1]`, `args.units`.
+
+They stay unknown, and decide nothing here. A layer that needs such a number takes a made-up one in the plain evaluation,
+while the staged one makes it a parameter of the class, which the result gives the expression of the source.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+from transpiler.ir.expr import OPERATORS, Sym, is_record, observe, rebuilt
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.values import Env, Unknown, has_tensors
+from transpiler.read.keras.examples import likely_shape, likely_value
+
+SCOPES = ("module", "function")
+"""Kinds of scopes whose names the result has as well."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RunTime(Unknown):
+    """A value that is known when the program runs, and the expression that gives it."""
+
+    code: ast.expr = ast.Constant(None)
+    scope: Env | None = None
+    """Where the expression stands."""
+    read: tuple[tuple[str, Any], ...] = ()
+    """The names in it, and what they were bound to."""
+    bound: RunTime | None = None
+    """Of a variable: the value that was assigned to it or passed for it."""
+    parts: tuple[ast.operator, Any, Any] | None = None
+    """Of arithmetic: the operator and the operands."""
+
+    @property
+    def text(self) -> str:
+        return ast.unparse(self.code)
+
+    def first(self) -> RunTime:
+        """The value as it came about, before variables held it."""
+        return self if self.bound is None else self.bound.first()
+
+    def same_as(self, other: RunTime) -> bool:
+        """Whether two values with one expression are surely the same."""
+        return all(a is b for (_, a), (_, b) in zip(self.read, other.read))
+
+
+class RunTimeNumbers:
+    """The part of the interpreter that keeps the expressions of what it does not know."""
+
+    made_up: dict[str, Any]
+    """Expressions → the values that layers were given in their place."""
+
+    def unknown_at(self, value: Any, node: ast.expr, env: Env) -> Any:
+        """An unknown value with the expression that gives it; kinds of values with a meaning of their own stay."""
+        if type(value) is tuple:
+            known = not any(type(v) is Unknown for v in value)
+            return value if known else tuple(self.unknown_at(v, item(node, i), env) for i, v in enumerate(value))
+        if type(value) not in (Unknown, RunTime):
+            return value
+        read = names_read(node, env) if env.kind in SCOPES else None
+        if read is None:
+            return Unknown(value.reason)
+        scope, names = read
+        of_variable = isinstance(node, ast.Name) and isinstance(value, RunTime)
+        combined = isinstance(node, ast.BinOp) and isinstance(value, RunTime) and value.scope is None
+        parts = value.parts if combined else None  # type: ignore[attr-defined]
+        return RunTime(value.reason, node, scope, names, value if of_variable else None, parts)  # type: ignore[arg-type]
+
+    def sizes_at_run_time(self, shape: Any, layer: str) -> Any:
+        """A shape that is known at run time alone as that of the input of a layer: a number for each axis it has."""
+        example = likely_shape(layer)
+        if not isinstance(shape, RunTime) or example is None:
+            return shape
+        axes = [-1] if len(example) == 1 else range(len(example))
+        sizes = [RunTime(shape.reason, item(shape.code, i), shape.scope, shape.read) for i in axes]
+        for size, seen in zip(sizes, example):
+            self.made_up.setdefault(size.text, seen)
+        return tuple(sizes)
+
+    def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
+        unknown = next((v for v in (left, right) if isinstance(v, Unknown)), None)
+        if unknown is None:
+            return super().binop(op, left, right)  # type: ignore[misc]
+        if all(isinstance(v, (RunTime, int, float, Sym)) for v in (left, right)):
+            return RunTime(unknown.reason, parts=(op, left, right))
+        if not has_tensors(left) and not has_tensors(right):
+            return Unknown(unknown.reason)
+        return super().binop(op, self.at_run_time(left), self.at_run_time(right))  # type: ignore[misc]
+
+    def call_function(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if has_tensors(args) or has_tensors(kwargs):
+            args, kwargs = [self.at_run_time(a) for a in args], {k: self.at_run_time(v, k) for k, v in kwargs.items()}
+        return super().call_function(function, args, kwargs)  # type: ignore[misc]
+
+    def at_run_time(self, value: Any, use: str = "") -> Any:
+        """An argument of a layer with a number in place of each that is known at run time alone; `use` is its name."""
+        if isinstance(value, RunTime):
+            if value.parts is not None:
+                op, left, right = value.parts
+                return super().binop(op, self.at_run_time(left, use), self.at_run_time(right, use))  # type: ignore[misc]
+            return self.run_time_number(value, use)
+        if type(value) in (tuple, list) or is_record(value):
+            items = [self.at_run_time(v) for v in value]
+            return value if all(a is b for a, b in zip(items, value)) else rebuilt(value, items)
+        return value
+
+    def run_time_number(self, value: RunTime, use: str) -> Any:
+        return self.example(value, use)
+
+    def example(self, value: RunTime, use: str) -> Any:
+        """The number that stands for a value in the conversion."""
+        first = value.first()
+        if first.parts is not None:
+            op, left, right = first.parts
+            examples = [self.example(v, use) if isinstance(v, RunTime) else v for v in (left, right)]
+            return observe(OPERATORS[type(op)], *examples)
+        text = first.text
+        if text not in self.made_up:
+            self.made_up[text] = likely_value([name_of(value.code), name_of(first.code), use])
+        return self.made_up[text]
+
+
+def names_read(node: ast.expr, env: Env) -> tuple[Env, tuple[tuple[str, Any], ...]] | None:
+    """The scope that an expression needs, and the names that it reads with their values.
+
+    None if some of the names mean nothing where the scope ends.
+    """
+    found: dict[str, Any] = {}
+    needed = [env.top]
+    for part in nodes(node):
+        if isinstance(part, (ast.Lambda, ast.NamedExpr, ast.comprehension, ast.Await, ast.Yield)):
+            return None
+        scope = env.scope_of(part.id) if isinstance(part, ast.Name) else None
+        if scope is not None:
+            if scope.kind not in SCOPES:
+                return None
+            found[part.id] = scope.names[part.id]  # type: ignore[attr-defined]
+            needed.append(scope)
+    inner = env
+    while inner not in needed:
+        assert inner.parent is not None
+        inner = inner.parent
+    return inner, tuple(found.items())
+
+
+def item(code: ast.expr, index: int) -> ast.expr:
+    """The expression of an item of a sequence: `x.shape[2]` for the second of `x.shape[1:]`."""
+    if isinstance(code, ast.Subscript) and isinstance(code.slice, ast.Slice):
+        bounds = code.slice.lower or ast.Constant(0), code.slice.upper, code.slice.step
+        start = bounds[0].value if isinstance(bounds[0], ast.Constant) else None
+        if isinstance(start, int) and bounds[2] is None and (index >= 0 or bounds[1] is None):
+            code, index = code.value, start + index if index >= 0 else index
+    return ast.Subscript(code, ast.Constant(index) if index >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-index)))
+
+
+def name_of(code: ast.expr) -> str:
+    """What a parameter may be called that has the value of an expression: `num_words` for `len(words)`; "" if nothing fits."""
+    if isinstance(code, ast.Name):
+        return code.id
+    if isinstance(code, ast.Attribute):
+        return code.attr
+    if isinstance(code, ast.Subscript) and isinstance(code.slice, ast.Constant) and isinstance(code.slice.value, str):
+        return code.slice.value if code.slice.value.isidentifier() else ""
+    if not isinstance(code, ast.Call):
+        return ""
+    function = code.func
+    called = name_of(function)
+    value = (
+        function.value if isinstance(function, ast.Attribute) and not code.args else (*code.args, ast.Constant(0))[0]
+    )
+    if called in CONVERSIONS:
+        return name_of(value)
+    inner = name_of(value).strip("_")
+    return f"{NAMED.get(called, called)}_{inner}" if inner else ""
+
+
+CONVERSIONS = ("int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
+"""Functions whose results go by the names of what they are given."""
+
+NAMED = {"len": "num", "amax": "max", "amin": "min"}
+"""Functions that are called otherwise in the names of what they return."""
