@@ -19,7 +19,7 @@ from transpiler.options import Options
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
-from transpiler.read.keras.constructors import source_names
+from transpiler.read.keras.constructors import place_of_models, source_names
 from transpiler.read.keras.entries import builder_of, kinds_of, makes, outermost, share_layers, torch_entry
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
@@ -36,7 +36,12 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, own_models_trained
 from transpiler.read.keras.roots import findings_of_root, layer_entry, left_out_methods, root_class, traced
 from transpiler.read.keras.saved import saved_model
-from transpiler.read.keras.scripts import body_of_script, is_used_part, renamings, toggles_of_training
+from transpiler.read.keras.scripts import (
+    body_of_script,
+    is_used_part,
+    renamings,
+    toggles_of_training,
+)
 from transpiler.read.keras.units import layers_with_units
 from transpiler.read.keras.workers import bindings_of, making_part, read_for
 from transpiler.rewrite import GENERATED, Rewriter, Written
@@ -341,7 +346,10 @@ class Assembly:
             )
         if receiver is not None or not isinstance(activation.result, Model) or activation.assumed:
             return []
-        expression = f"{name}()"
+        named = next((n for n, m in models_at_top(self.program) if m is activation.result), "")
+        if needs_arguments(activation.function) and not named:
+            return []
+        expression = named if needs_arguments(activation.function) else f"{name}()"
         self.planned[expression] = activation.result
         assert written.factory is not None
         weights = self.weights_of(activation.result)
@@ -614,7 +622,14 @@ class Assembly:
             now.restore()
         for called in factory.calls:
             self.take(called)
-        written = Written(source, classes, factory, factory.root, statements, list(models))
+        origins = [getattr(getattr(cls, "source", None), "node", None) for cls in classes]
+        below = max((n.lineno for n in origins if isinstance(n, ast.ClassDef) and n in source.tree.body), default=0)
+        others = [s for s in source.tree.body if s not in statements]
+        try:
+            place = place_of_models(statements, others, list(models), factory.numbers, below)
+        except StageError as error:
+            raise Declined("K2T203", f"{first}: {error}", "", source.span(statements[0])) from None
+        written = Written(source, classes, factory, factory.root, statements, list(models), place)
         self.done[key] = written
         return written
 
@@ -641,7 +656,14 @@ class Assembly:
         """Plans with how their models are trained, once the files are written, and what there still is to say of them."""
         trained = [next((t for m, t in self.training if m is self.planned.get(p.expression)), None) for p in plans]
         left = [tuple(f for f in p.findings if f in self.findings.items) for p in plans]
-        return [replace(p, training=t, findings=f) for p, t, f in zip(plans, trained, left)]
+        numbers = self.numbers()
+        return [replace(p, training=t, findings=f, numbers=numbers) for p, t, f in zip(plans, trained, left)]
+
+    def numbers(self) -> dict[str, Any]:
+        """What the data decide → the numbers that were made up for it."""
+        factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
+        found = [*(n for f in factories for n in f.numbers), *(n for a in self.asked.values() for n in a.numbers)]
+        return {n.text: self.program.interpreter.example(n, "") for n in found}
 
 
 def script_class_name(name: str, model: Model) -> str:

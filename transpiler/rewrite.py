@@ -78,6 +78,8 @@ class Written:
     """Top-level statements of a script that the class replaces."""
     assigned: list[str] = field(default_factory=list)
     """The variables of the script that hold the models."""
+    place: ast.stmt | None = None
+    """The one of the statements that makes them in the result."""
     function: TensorFunction | None = None
     """A function that stays one: `root` is a class that holds nothing, whose `forward` does what it does."""
 
@@ -357,9 +359,11 @@ class Rewriter:
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
         if item.statements:
-            place = place_of(item, source)
-            edit.replaced[place] = "\n".join(script_lines(factory.prologue, factory.returned, item.assigned, printed))
-            edit.removed.update(s for s in item.statements if s is not place)
+            assert item.place is not None
+            edit.replaced[item.place] = "\n".join(
+                script_lines(factory.prologue, factory.returned, item.assigned, printed)
+            )
+            edit.removed.update(s for s in item.statements if s is not item.place)
             return
         if factory.statements is not None:
             texts_of_statements = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)
@@ -399,7 +403,7 @@ class Rewriter:
 
     def anchor(self, source: SourceModule, item: Written) -> ast.stmt | None:
         if item.statements:
-            return place_of(item, source)
+            return item.place
         if item.factory is not None:
             node = item.factory.function.node
             inside = (node, node.body[0]) if isinstance(node, ast.FunctionDef) else (node,)
@@ -649,19 +653,6 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
-
-
-def place_of(item: Written, source: SourceModule) -> ast.stmt:
-    """The statement of a script where its models are made: the first one below the classes of the file that they need.
-
-    It is the first of all where something between reads a model.
-    """
-    first = item.statements[0]
-    origins = [getattr(getattr(cls, "source", None), "node", None) for cls in item.classes]
-    last = max((n.lineno for n in origins if isinstance(n, ast.ClassDef) and n in source.tree.body), default=0)
-    place = next((s for s in item.statements if s.lineno > last), first)
-    between = [s for s in source.tree.body if first.lineno < s.lineno < place.lineno and s not in item.statements]
-    return first if any(used_identifiers(s) & set(item.assigned) for s in between) else place
 
 
 def called_in(text: str) -> set[str]:

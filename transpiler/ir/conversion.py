@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transpiler.diagnostics import Finding, Span
 from transpiler.ir.model import Weight
@@ -76,6 +77,8 @@ class EntryPlan:
     """Statements that give that function's parameters their values."""
     saved: SavedLayer | None = None
     """The model as its files have it; None where the order of its layers is not known."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """Expressions of the file for what only its data know → the numbers that the conversion took in their place."""
 
 
 @dataclass(frozen=True)

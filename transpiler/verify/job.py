@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from transpiler.diagnostics import Span
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan, WeightUnit
 from transpiler.ir.model import Weight
+from transpiler.verify.scripts import hoisted, with_numbers
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Job:
     block: str = ""
     """The head of the function or loop that makes the model (`EntryPlan.block`)."""
     given: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """Expressions of the file whose values need its data → the numbers that stand for them."""
     steps: int = 0
     """How many steps of the training are compared."""
 
@@ -78,8 +81,13 @@ def job_for(
         inputs = replace(inputs, shapes=shapes, all_ids=inputs.all_ids or plan.ids)
     return Job(
         str(path), module, tuple(map(str, roots)), generation, plan.setup, plan.expression, plan.torch_setup,
-        plan.torch_expression, tuple(plan.units), changed, inputs, plan.training, plan.block, plan.given, steps,
+        plan.torch_expression, tuple(plan.units), changed, inputs, plan.training, plan.block, plan.given, plan.numbers, steps,
     )  # fmt: skip
+
+
+def script_of(job: Job, text: str) -> str:
+    """A file as far as building its model needs it: numbers for what needs its data, what makes the model at the top."""
+    return with_numbers(hoisted(text, job.block, job.given), job.numbers)
 
 
 def read_job(file: Path) -> Job:

@@ -22,7 +22,7 @@ from transpiler.verify import live
 from transpiler.verify.draw import ATTEMPTS, acceptable, calibrate, linear_output, randomise
 from transpiler.verify.draws import Draws
 from transpiler.verify.imports import ConvertedSources, StubFinder, add_roots, brief
-from transpiler.verify.job import Job, read_job
+from transpiler.verify.job import Job, read_job, script_of
 from transpiler.verify.keras_fit import fit
 from transpiler.verify.keras_model import (
     BatchStatistics,
@@ -35,7 +35,7 @@ from transpiler.verify.keras_model import (
     set_floatx,
 )
 from transpiler.verify.promote import exact_constants, promote
-from transpiler.verify.scripts import building_part, hoisted
+from transpiler.verify.scripts import building_part
 from transpiler.verify.signature import signature, trace_inputs
 
 SEED = 20240
@@ -121,7 +121,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
     text = Path(job.path).read_text(encoding="utf-8", errors="replace")
     needed = [job.expression, *([job.training.compiles.format(model="model")] if job.training is not None else [])]
-    if (part := building_part(hoisted(text, job.block, job.given), "\n".join(needed))) != text:
+    if (part := building_part(script_of(job, text), "\n".join(needed))) != text:
         ConvertedSources({job.path: part}, {}).install()
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from transpiler.ir.trees import flattened, header
 
@@ -34,6 +35,30 @@ def hoisted(text: str, block: str, given: str) -> str:
             result[i - 1] = line[statement.col_offset :] if indented else line
     result[found.lineno - 1] = given
     return "\n".join(result) + "\n"
+
+
+def with_numbers(text: str, numbers: Mapping[str, Any]) -> str:
+    """A file with numbers for expressions, on the lines it had; what binds such a variable stays."""
+    if not numbers:
+        return text
+    lines = [line.encode() for line in text.splitlines()]
+    todo: list[ast.AST] = [ast.parse(text)]
+    found: list[tuple[ast.expr, bytes]] = []
+    while todo:
+        node = todo.pop()
+        read = isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
+        number = numbers.get(ast.unparse(node)) if read else None
+        if number is not None:
+            found.append((node, repr(number).encode()))  # type: ignore[arg-type]
+        else:
+            todo += ast.iter_child_nodes(node)
+    for node, number in sorted(found, key=lambda f: (f[0].lineno, f[0].col_offset), reverse=True):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        rest = lines[last][node.end_col_offset :]
+        lines[first] = lines[first][: node.col_offset] + number + (rest if first == last else b"")
+        for i in range(first + 1, last + 1):
+            lines[i] = rest if i == last else b""
+    return b"\n".join(lines).decode() + "\n"
 
 
 def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> str:
@@ -91,7 +116,24 @@ def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:
 
 
 def _read(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    """The names in a part of a program, but for the variables of its functions."""
+    if isinstance(tree, (ast.FunctionDef, ast.Lambda)):
+        outer = [d for d in (*tree.args.defaults, *tree.args.kw_defaults) if d is not None]
+        body = tree.body if isinstance(tree.body, list) else [tree.body]
+        inner = _read_in(body) - {a.arg for a in ast.walk(tree.args) if isinstance(a, ast.arg)}
+        return _read_in([*outer, *getattr(tree, "decorator_list", ())]) | inner - (_bound(body) - _globals(body))  # type: ignore[arg-type]
+    own = {tree.id} if isinstance(tree, ast.Name) else set()
+    return own | _read_in(ast.iter_child_nodes(tree))
+
+
+def _read_in(parts: Iterable[ast.AST]) -> set[str]:
+    return set().union(*map(_read, parts))
+
+
+def _globals(body: Iterable[ast.AST]) -> set[str]:
+    return {
+        name for part in body for n in ast.walk(part) if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names
+    }
 
 
 def _changed(statement: ast.stmt) -> set[str]:

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from transpiler.verify.compare import Difference, all_differences, bound, difference, gradient_bound
 from transpiler.verify.draws import Draws
 from transpiler.verify.imports import FRAMEWORKS, ConvertedSources, StubFinder, add_roots, brief, run_entry
-from transpiler.verify.job import Job, read_job
+from transpiler.verify.job import Job, read_job, script_of
 from transpiler.verify.locate import first_divergence
-from transpiler.verify.scripts import building_part, hoisted
+from transpiler.verify.scripts import building_part
 from transpiler.verify.signature import trace_inputs
 from transpiler.verify.torch_fit import fitted
 from transpiler.verify.torch_model import (
@@ -131,7 +131,7 @@ def build(job: Job) -> tuple[nn.Module, list[str]]:
     needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
     converted = ConvertedSources(
         {
-            str(m.path): building_part(hoisted(m.text, job.block, job.given), needed.format(model="model"), trains)
+            str(m.path): building_part(script_of(job, m.text), needed.format(model="model"), trains)
             for m in job.converted
         },
         {m.name: str(m.path) for m in job.converted},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ from transpiler.ir.program import Apply, Block, Branch, Construction, Let, Stati
 from transpiler.ir.statics import bound_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS
+from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.staging import StageError
+from transpiler.read.keras.evaluate.syntax import assigned_names, changed_in
 from transpiler.read.keras.evaluate.values import Env, Model
 
 OF_TRAINING = ("keras.optimizers.", "keras.losses.", "keras.metrics.", "keras.callbacks.")
@@ -131,3 +134,43 @@ def only_trains(node: ast.AST, name: str, value: Any) -> bool:
     trained = [part for c in calls if c.func.attr in TRAINING_METHODS for part in (*c.args, *c.keywords)]
     inside = {id(n) for part in trained for n in nodes(part)}
     return all(id(n) in inside for n in nodes(node) if isinstance(n, ast.Name) and n.id == name)
+
+
+def place_of_models(
+    statements: Sequence[ast.stmt],
+    others: Sequence[ast.stmt],
+    models: Collection[str],
+    numbers: Sequence[RunTime],
+    below: int = 0,
+) -> ast.stmt:
+    """The one of the `statements` that make models where the result does so; the `others` around them stay.
+
+    It is the first below line `below` unless something before reads a model, and below all that knows the `numbers`, what the
+    data decide. Raises StageError where there is none.
+    """
+    first = statements[0]
+
+    def between(place: ast.stmt) -> list[ast.stmt]:
+        return [s for s in others if first.lineno < s.lineno < place.lineno]
+
+    def read_before(place: ast.stmt) -> set[str]:
+        return set(models).intersection(*[set().union(*map(variables_in, between(place)))])
+
+    wanted = next((s for s in statements if s.lineno > below), first)
+    place = first if read_before(wanted) else wanted
+    lines = [(n.code.lineno, n) for n in numbers if hasattr(n.code, "lineno")]
+    last = max((line for line, _ in lines), default=0)
+    if last > (place.end_lineno or place.lineno):
+        found = next((s for s in statements if (s.end_lineno or s.lineno) >= last), None)
+        if found is None or read_before(found):
+            raise StageError("a model is used before the data are known that decide its sizes")
+        place = found
+    for line, number in lines:
+        names = {name for name, _ in number.read}
+        for statement in others:
+            if line < statement.lineno < place.lineno and names & {
+                *assigned_names([statement]),
+                *changed_in(statement),
+            }:
+                raise StageError(f"{number.text} changes while the model is built")
+    return place

@@ -41,6 +41,7 @@ from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.freezing import freeze_called
 from transpiler.read.keras.evaluate.gathered import NotGathered, gathered_in
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
+from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.signals import ReturnSignal
 from transpiler.read.keras.evaluate.stage_models import (
     hoist_models,
@@ -70,9 +71,9 @@ from transpiler.read.keras.evaluate.values import (
     has_tensors,
     own_copy,
 )
-from transpiler.read.keras.factory_stager import FactoryStager
+from transpiler.read.keras.factory_stager import FactoryStager, depends_on
 from transpiler.read.keras.names import is_module
-from transpiler.read.keras.workers import keep_others
+from transpiler.read.keras.workers import keep_others, move_down
 
 
 @dataclass(eq=False)
@@ -102,6 +103,8 @@ class Factory:
     """Whether the source returns the tensors of the model in place of the model."""
     calls: list[ast.AST] = field(default_factory=list)
     """The functions of other builders that it calls."""
+    numbers: list[RunTime] = field(default_factory=list)
+    """What its classes are given that the data decide."""
     open_inputs: bool = False
     """Whether the number of axes of what its models take depends on a parameter."""
     open_outputs: bool = False
@@ -145,7 +148,8 @@ def flat_factory(
     try:
         factory = _evaluate(stager, function, arguments, name, fixed)
     except NeedsConstant as error:
-        raise StageError(str(error)) from None
+        unknown = sorted(stager.at_run.keys() & _freezable(error.sym, {}, stager))
+        raise StageError(depends_on(unknown[0]) if unknown else str(error)) from None
     factory.tier = "flat"
     return factory
 
@@ -325,6 +329,7 @@ def _with_statements(
     statements = statements_of(flattened(function.node.body) if works else function.node.body, made, held)  # type: ignore[union-attr,arg-type]
     if works:
         keep_others(statements, env, stager.memory.workers[function.node].read)
+        move_down(statements, [use for uses in stager.at_run.values() for use in uses])
         for statement in statements.about_models:
             stager.visit(statement, function.module)
     else:
@@ -469,6 +474,7 @@ def _extract(
         fixed |= {n: rest} if rest else {}
     factory = Factory(function, prologue, returned, fixed, outer_names, unused=unused)
     factory.input_places = stager.input_places
+    factory.numbers = [use for uses in stager.at_run.values() for use in uses]
     factory.open_inputs = any(x in stager.poly for c in made for x in c.cls.inputs)
     factory.open_outputs = any(x in stager.poly for c in made for x in tensors(c.cls.block.ops[-1].value))
     return factory

@@ -68,8 +68,8 @@ class FactoryStager(StagedModels, Stager):
         self.reserved: set[str] = set()
         """The function's own parameters."""
         self.function: Function | None = None
-        self.at_run: dict[str, RunTime] = {}
-        """Those of them that are known when the program runs."""
+        self.at_run: dict[str, list[RunTime]] = {}
+        """Those of them that are known when the program runs, wherever they are read."""
         self.fixed_outer: dict[str, Any] = {}
         """What of that decided the structure, with the values seen."""
         self.known_items: dict[str, Any] = {}
@@ -279,17 +279,19 @@ class FactoryStager(StagedModels, Stager):
             raise StageError(f"{value.text} is known only where it is computed, when the program runs")
         text = held.text
         if (0, text) in self.frozen:
-            raise self.declined("K2T201", f"what is built depends on {text}, which is known only when the program runs")
-        if not self.at_run.setdefault(text, held).same_as(held):
+            raise self.declined("K2T201", depends_on(text))
+        uses = self.at_run.setdefault(text, [])
+        uses.append(held)
+        if not uses[0].same_as(held):
             raise StageError(f"{text} changes while the model is built")
         if text not in self.outer_names:
-            self.outer_names[text] = Sym.name(self.fresh(name_of(held.code) or "size"), self.example(held, use))
+            self.outer_names[text] = Sym.name(self.fresh(name_of(held.code) or use or "size"), self.example(held, use))
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
     def at_run_symbols(self) -> list[Sym]:
         """The parameters for numbers that the data decide: they have names of their own where they are sizes of inputs."""
-        return [self.outer_names[text] for text, value in self.at_run.items() if name_of(value.code)]
+        return [self.outer_names[text] for text, (value, *_) in self.at_run.items() if name_of(value.code)]
 
     def is_read_here(self, value: RunTime) -> bool:
         """Whether the result can read the expression of a value where it constructs its classes."""
@@ -368,3 +370,7 @@ class FactoryStager(StagedModels, Stager):
         if name in self.reserved:
             raise StageError(f"{name} is a parameter, and a variable of the function around")
         return self.from_around(name, value)
+
+
+def depends_on(text: str) -> str:
+    return f"what is built depends on {text}, which is known only when the program runs"

@@ -16,14 +16,15 @@ from typing import Any
 from transpiler.ir.expr import code_of
 from transpiler.ir.program import tensors
 from transpiler.ir.trees import flattened, header, nodes, variables_in
-from transpiler.read.keras.constructors import Statements
+from transpiler.read.keras.constructors import Statements, place_of_models
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.program_classes import keras_base
+from transpiler.read.keras.evaluate.run_time import RunTime, run_time_in
 from transpiler.read.keras.evaluate.stage_models import models_in
 from transpiler.read.keras.evaluate.staging import StageError, is_static
-from transpiler.read.keras.evaluate.syntax import MUTATING, assigned_names
+from transpiler.read.keras.evaluate.syntax import assigned_names, changed_in
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, has_tensors
 
 
@@ -43,6 +44,8 @@ class Activation:
     """The head of the statement that the function is made of, to find it by: `def main():`, `for k in range(3):`."""
     works: bool = False
     """Whether the function also trains or asks a model that it makes, so that its other statements stay."""
+    numbers: list[RunTime] = field(default_factory=list)
+    """Those of its arguments that the data decide."""
 
 
 MAKING = ("compile", "add_loss", "add_metric")
@@ -98,10 +101,11 @@ class Workers:
         if not builds:
             return
         bound = Interpreter.bind(self, function, *given).names  # type: ignore[arg-type]
-        arguments = {k: self.at_run_time(v, k) for k, v in bound.items() if not k.startswith("__")}  # type: ignore[attr-defined]
+        given = {k: v for k, v in bound.items() if not k.startswith("__")}
+        arguments = {k: self.at_run_time(v, k) for k, v in given.items()}  # type: ignore[attr-defined]
         result = made if result is None or works and not isinstance(result, Model) else result
         self.activations.append(
-            Activation(function, arguments, result, before=self.before, inner=inner, block=header(function.node), works=works)  # type: ignore[attr-defined]
+            Activation(function, arguments, result, before=self.before, inner=inner, block=header(function.node), works=works, numbers=list(run_time_in(list(given.values()))))  # type: ignore[attr-defined]
         )
 
     @contextlib.contextmanager
@@ -209,12 +213,17 @@ def read_for(body: Sequence[ast.stmt], making: Collection[ast.AST]) -> set[str]:
     return found
 
 
-def changed_in(statement: ast.stmt) -> set[str]:
-    """The variables whose lists or dictionaries a statement changes in place."""
-    places = [n for n in nodes(statement) if isinstance(n, ast.Subscript) and not isinstance(n.ctx, ast.Load)]
-    calls = [n.func for n in nodes(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
-    found: list[ast.expr] = [*(p.value for p in places), *(c.value for c in calls if c.attr in MUTATING)]
-    return {n.id for n in found if isinstance(n, ast.Name)}
+def move_down(found: Statements, numbers: Sequence[RunTime]) -> None:
+    """Makes models below what they are given that the data decide. Raises StageError where that cannot be done."""
+    own = [n for n in numbers if n.scope is not None and n.scope.kind == "function"]
+    kept = [s for s in found.body if s not in found.about_models]
+    for statement, pairs in list(found.assigned.items()):
+        if not own:
+            break
+        later = [s for s in found.about_models if s.lineno >= statement.lineno]
+        place = place_of_models(later, kept, [name for name, _ in pairs], own)
+        if place is not statement:
+            found.assigned.setdefault(place, []).extend(found.assigned.pop(statement))
 
 
 def keep_others(found: Statements, env: Env, read: set[str]) -> None:

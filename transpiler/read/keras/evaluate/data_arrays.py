@@ -222,10 +222,11 @@ class DataArrays:
 
 
 def shaped_by_data(values: Any) -> bool:
-    """Whether there are arrays of data among the arguments of a function, or sizes that only the data know."""
-    if isinstance(values, (list, tuple)):
-        return any(map(shaped_by_data, values))
-    return isinstance(values, DataArray)
+    """Whether there are arrays of data among the arguments of a function, or shapes with sizes that only the data know."""
+    sequences = [v for v in values if isinstance(v, (list, tuple))]
+    inside = [*values, *(v for s in sequences for v in s)]
+    sizes = any(isinstance(v, Unknown) for s in sequences for v in s)
+    return sizes or any(isinstance(v, DataArray) for v in inside) or any(map(shaped_by_data, sequences))
 
 
 def without_sizes(value: Any) -> Any:

@@ -7,6 +7,7 @@ while the staged one makes it a parameter of the class, which the result gives t
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ class RunTimeNumbers:
         return tuple(sizes)
 
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
-        unknown = next((v for v in (left, right) if isinstance(v, Unknown)), None)
+        unknown = next((v for v in (left, right) if isinstance(v, RunTime)), None)
         if unknown is None:
             return super().binop(op, left, right)  # type: ignore[misc]
         if all(isinstance(v, (RunTime, int, float, Sym)) for v in (left, right)):
@@ -120,6 +121,16 @@ class RunTimeNumbers:
         if text not in self.made_up:
             self.made_up[text] = likely_value([name_of(value.code), name_of(first.code), use])
         return self.made_up[text]
+
+
+def run_time_in(value: Any) -> Iterator[RunTime]:
+    """What a value holds that only the data know, without what is computed from it."""
+    if isinstance(value, RunTime) and value.parts is None:
+        yield value
+    parts = value.parts[1:] if isinstance(value, RunTime) and value.parts is not None else value
+    if isinstance(parts, (list, tuple)):
+        for part in parts:
+            yield from run_time_in(part)
 
 
 def names_read(node: ast.expr, env: Env) -> tuple[Env, tuple[tuple[str, Any], ...]] | None:

@@ -82,7 +82,7 @@ def _sys(interpreter: Interpreter) -> dict[str, Any]:
         "version": "3.11.0",
         "path": [],
         "maxsize": 2**63 - 1,
-        "argv": [],
+        "argv": Unknown("the arguments of the program"),
         "platform": "linux",
     }
 

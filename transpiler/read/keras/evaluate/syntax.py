@@ -180,6 +180,14 @@ def is_handed_on(node: ast.AST, name: str) -> bool:
     return bool(uses) and uses <= unpacked
 
 
+def changed_in(statement: ast.stmt) -> set[str]:
+    """The variables whose lists or dictionaries a statement changes in place."""
+    places = [n for n in nodes(statement) if isinstance(n, ast.Subscript) and not isinstance(n.ctx, ast.Load)]
+    calls = [n.func for n in nodes(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    found: list[ast.expr] = [*(p.value for p in places), *(c.value for c in calls if c.attr in MUTATING)]
+    return {n.id for n in found if isinstance(n, ast.Name)}
+
+
 def assigned_names(body: list[ast.stmt]) -> list[str]:
     """The names that running `body` may bind, in order of appearance."""
     found: list[str] = []
