@@ -114,3 +114,25 @@ def test_builders_are_called_with_what_the_data_decide(tmp_path: Path):
     )
     text, errors = converted(body, tmp_path)
     assert not errors and "model = make(len(words))" in text and "def __init__(self, in_features: int, n: int)" in text
+
+
+TENSORS = {
+    "an array": ("w = np.load('a')\n", "x * w", "an operand cannot be evaluated"),
+    "an item": ("import json\nw = json.load(open('a'))['w']\n", "x * w", "an operand cannot be evaluated"),
+    "an array in a function": ("w = np.load('a')\ndef f(x, w):\n    return x * w\n", "f(x, w)", "an operand cannot be evaluated"),
+    "numbers of Keras": ("", "x + keras.random.normal((5,))", "cannot be evaluated"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_what_meets_a_tensor_must_be_a_number(name: str, tmp_path: Path):
+    before, used, reason = TENSORS[name]
+    model = f"x = keras.Input((5,))\nmodel = keras.Model(x, {used})\n"
+    _, errors = converted(before + model, tmp_path)
+    assert any(reason in e for e in errors)
+
+
+def test_numbers_may_meet_tensors(tmp_path: Path):
+    body = "words = open('a').read()\nx = keras.Input((5,))\nmodel = keras.Model(x, x / len(words))\n"
+    text, errors = converted(body, tmp_path)
+    assert not errors and "return x / self.num_words" in text

@@ -58,7 +58,7 @@ class KerasOps:
         path = path.removeprefix("keras.")
         rule = self.ops[path]
         if has_tensors(args) or has_tensors(kwargs):
-            args, kwargs = [self.at_run_time(a) for a in args], {k: self.at_run_time(v, k) for k, v in kwargs.items()}
+            args, kwargs = [self.operand(a) for a in args], {k: self.operand(v) for k, v in kwargs.items()}
         unknown = first_unknown([*args, *kwargs.values()])
         if unknown is not None:
             if not has_tensors(args) and not has_tensors(kwargs):

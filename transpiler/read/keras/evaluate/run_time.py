@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from transpiler.ir.expr import OPERATORS, Sym, is_record, observe, rebuilt
+from transpiler.ir.model import ApiObject, ApiValue, Layer
+from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.values import Env, Unknown, has_tensors
+from transpiler.read.keras.evaluate.values import Env, Model, Unknown, has_tensors
 from transpiler.read.keras.examples import likely_shape, likely_value
 
 SCOPES = ("module", "function")
@@ -41,6 +43,18 @@ class RunTime(Unknown):
     def first(self) -> RunTime:
         """The value as it came about, before variables held it."""
         return self if self.bound is None else self.bound.first()
+
+    def is_number(self) -> bool:
+        """Whether it is surely a number."""
+        first = self.first()
+        if first.parts is not None:
+            return all(v.is_number() for v in first.parts[1:] if isinstance(v, RunTime))
+        code = first.code
+        if isinstance(code, ast.Subscript):
+            return isinstance(code.value, ast.Attribute) and code.value.attr == "shape" and gives_one(code.slice)
+        return (
+            isinstance(code, ast.Call) and isinstance(code.func, ast.Name) and code.func.id in ("len", "int", "float")
+        )
 
     def same_as(self, other: RunTime) -> bool:
         """Whether two values with one expression are surely the same."""
@@ -88,12 +102,13 @@ class RunTimeNumbers:
             return RunTime(unknown.reason, parts=(op, left, right))
         if not has_tensors(left) and not has_tensors(right):
             return Unknown(unknown.reason)
-        return super().binop(op, self.at_run_time(left), self.at_run_time(right))  # type: ignore[misc]
+        return super().binop(op, self.operand(left), self.operand(right))  # type: ignore[misc]
 
-    def call_function(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        if has_tensors(args) or has_tensors(kwargs):
-            args, kwargs = [self.at_run_time(a) for a in args], {k: self.at_run_time(v, k) for k, v in kwargs.items()}
-        return super().call_function(function, args, kwargs)  # type: ignore[misc]
+    def operand(self, value: Any) -> Any:
+        """What meets a tensor: a number where the value surely is one, as arrays and tensors are not kept so."""
+        if type(value) in (tuple, list):
+            return type(value)(map(self.operand, value))
+        return self.at_run_time(value) if isinstance(value, RunTime) and value.is_number() else value
 
     def at_run_time(self, value: Any, use: str = "") -> Any:
         """An argument of a layer with a number in place of each that is known at run time alone; `use` is its name."""
@@ -123,6 +138,11 @@ class RunTimeNumbers:
         return self.made_up[text]
 
 
+def gives_one(index: ast.expr) -> bool:
+    """Whether an index is the number of an item."""
+    return isinstance(index.operand if isinstance(index, ast.UnaryOp) else index, ast.Constant)
+
+
 def run_time_in(value: Any) -> Iterator[RunTime]:
     """What a value holds that only the data know, without what is computed from it."""
     if isinstance(value, RunTime) and value.parts is None:
@@ -136,7 +156,7 @@ def run_time_in(value: Any) -> Iterator[RunTime]:
 def names_read(node: ast.expr, env: Env) -> tuple[Env, tuple[tuple[str, Any], ...]] | None:
     """The scope that an expression needs, and the names that it reads with their values.
 
-    None if some of the names mean nothing where the scope ends.
+    None if some of the names mean nothing where the scope ends, or mean something of Keras.
     """
     found: dict[str, Any] = {}
     needed = [env.top]
@@ -145,9 +165,10 @@ def names_read(node: ast.expr, env: Env) -> tuple[Env, tuple[tuple[str, Any], ..
             return None
         scope = env.scope_of(part.id) if isinstance(part, ast.Name) else None
         if scope is not None:
-            if scope.kind not in SCOPES:
+            value = scope.names[part.id]  # type: ignore[attr-defined]
+            if scope.kind not in SCOPES or isinstance(value, (ApiValue, ApiObject, Layer, Model, Value)):
                 return None
-            found[part.id] = scope.names[part.id]  # type: ignore[attr-defined]
+            found[part.id] = value  # type: ignore[attr-defined]
             needed.append(scope)
     inner = env
     while inner not in needed:
