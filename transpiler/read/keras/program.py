@@ -83,7 +83,7 @@ class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInter
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
             elif name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
                 self.left_out[node] = name
-                if name in TRAINING_METHODS or name in WEIGHT_METHODS:
+                if name in (*TRAINING_METHODS, *WEIGHT_METHODS, "reset_states"):
                     self.note_training(node, model, name, args, kwargs)
                 if name in ("fit", "fit_generator"):
                     super().model_method(model, name, args, kwargs)

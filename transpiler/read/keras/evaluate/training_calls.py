@@ -56,6 +56,7 @@ SIGNATURES = {
     "load_weights": "filepath, by_name=False, skip_mismatch=False, options=None",
     "get_weights": "",
     "set_weights": "weights",
+    "reset_states": "",
 }
 """Today's methods of a model that belong to training; legacy Keras has others between them by keyword only."""
 
@@ -66,6 +67,8 @@ LEGACY_SIGNATURES = {
     ),
 }
 RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers", "generator": "x"}
+WITHOUT_COMPILE = (*WEIGHT_METHODS, "reset_states")
+"""Methods that mean the same however the model is compiled."""
 BY_GENERATOR = {"fit_generator": "fit", "evaluate_generator": "evaluate", "predict_generator": "predict"}
 """Old methods → those of today that do the same with the same arguments."""
 
@@ -156,6 +159,8 @@ class TrainingCalls:
         """Where the numbers of the epochs are taken from what `fit` returned."""
         self.not_kept: set[ast.Attribute] = set()
         """Where the program reads what the result does not keep."""
+        self.bound: dict[int, list[tuple[ast.Assign, ast.expr]]] = {}
+        """Compiled models, by their ids → the statements that bind what a call returned to them, and what they bind."""
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
 
@@ -174,6 +179,13 @@ class TrainingCalls:
             if call.method == "compile":
                 call.model.attributes["__compiled__"] = None
         return result
+
+    def assign(self, target: ast.expr, value: Any, env: Any) -> None:
+        super().assign(target, value, env)  # type: ignore[misc]
+        statement = self.stack[-1][1] if self.stack else None
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple)):
+            if isinstance(value, Model) and "__compiled__" in value.attributes:
+                self.bound.setdefault(id(value), []).append((statement, target))
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
@@ -207,7 +219,7 @@ class TrainingCalls:
         arguments = bound_call(name, args, kwargs, self.generation)
         if arguments is None:
             arguments = {"": Unknown("its arguments are not evaluated")}
-        if isinstance(model, Instance) and name not in ("compile", *WEIGHT_METHODS):
+        if isinstance(model, Instance) and name not in ("compile", *WITHOUT_COMPILE):
             note_data(model, arguments.get("x"))
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
