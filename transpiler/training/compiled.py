@@ -24,8 +24,8 @@ from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
-from transpiler.training.groups import Group
 from transpiler.training.freezing import frozen_norms, trained_parts
+from transpiler.training.groups import Group
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_models import check_own
@@ -267,7 +267,9 @@ class CompileWriter:
         if any(parts != found[0][0] for parts, _ in found):
             raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
         training.parts, training.toggles = found[0]
-        if training.parts and (training.first is not None or training.bound or training.code is not None and training.code.clipping):
+        if training.parts and (
+            training.first is not None or training.bound or training.code is not None and training.code.clipping
+        ):
             raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
         if training.parts and self.file.found_on_weights(compiled.model, penalties_of):
             raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")

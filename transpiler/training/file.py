@@ -174,7 +174,8 @@ class FileTraining:
 
     def place_functions(self) -> None:
         """Puts the functions above the first statement that does something with a model."""
-        first = next((s for s in self.source.tree.body if any(n in self.trained for n in nodes(s))), None)
+        using = {*self.trained, *self.after}
+        first = next((s for s in self.source.tree.body if any(n in using for n in nodes(s))), None)
         if first is not None and self.functions:
             self.edit.before.setdefault(first, []).extend(self.functions.values())
 

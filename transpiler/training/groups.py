@@ -90,9 +90,9 @@ def bind(file: FileTraining, group: Group, evaluations: list[tuple[ast.Call, Tra
     if not all(found) or len(names) != 1 or len(scopes) != 1:
         return
     target = next(iter(places.values()))
-    if all(same_variable(file, target, n.func.value) for n in learning if isinstance(n.func, ast.Attribute)):
-        if isinstance(target, ast.Name) or times_set(file, target) == len(places):
-            group.bound, group.name = list(places), names.pop()
+    alike = all(same_variable(file, target, n.func.value) for n in learning if isinstance(n.func, ast.Attribute))
+    if alike and (isinstance(target, ast.Name) or times_set(file, target) == len(places)):
+        group.bound, group.name = list(places), names.pop()
 
 
 def same_variable(file: FileTraining, target: ast.expr, receiver: ast.expr) -> bool:

@@ -244,7 +244,9 @@ class MethodWriter:
         """One step, as an epoch of one batch."""
         assert training is not None and training.epoch is not None
         if training.first is evaluation.node:
-            raise Declined(TRAINING, "a model that is trained batch by batch, and is compiled before it is bound by this name")
+            raise Declined(
+                TRAINING, "a model that is trained batch by batch, and is compiled before it is bound by this name"
+            )
         options = beside(training, evaluation.node, training.optimizer, training.scheduler)
         self.file.replace_expression(evaluation.node, self.batch_call(evaluation, training, options))
 

@@ -17,6 +17,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.maybe import MayRun
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -48,7 +49,7 @@ CALLED_BY_KERAS = frozenset(
 """Methods of layers and models that Keras calls."""
 
 
-class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
+class Recorder(Workers, MayRun, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:

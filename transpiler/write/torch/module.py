@@ -151,7 +151,12 @@ class FileEdit:
 
     def new_texts(self) -> list[str]:
         """All that is inserted into the file or stands in place of something."""
-        return [*self.replaced.values(), *(t for lines in self.after.values() for t in lines), *(t for texts in self.before.values() for t in texts), *self.preamble]
+        return [
+            *self.replaced.values(),
+            *(t for lines in self.after.values() for t in lines),
+            *(t for texts in self.before.values() for t in texts),
+            *self.preamble,
+        ]
 
     def new_text(self, node: Any) -> tuple[list[str], int]:
         """The texts that stand above a node or in its place, unformatted, and how far they are indented."""

@@ -183,9 +183,9 @@ class TrainingCalls:
     def assign(self, target: ast.expr, value: Any, env: Any) -> None:
         super().assign(target, value, env)  # type: ignore[misc]
         statement = self.stack[-1][1] if self.stack else None
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple)):
-            if isinstance(value, Model) and "__compiled__" in value.attributes:
-                self.bound.setdefault(id(value), []).append((statement, target))
+        made = isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple))
+        if made and isinstance(value, Model) and "__compiled__" in value.attributes:
+            self.bound.setdefault(id(value), []).append((statement, target))
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
