@@ -48,6 +48,8 @@ SIGNATURES = {
     "predict_generator": (
         "x, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0"
     ),
+    "predict_classes": "x, batch_size=32, verbose=0",
+    "predict_proba": "x, batch_size=32, verbose=0",
     "train_on_batch": "x, y=None, sample_weight=None, class_weight=None, reset_metrics=True, return_dict=False",
     "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
     "predict_on_batch": "x",
@@ -69,8 +71,14 @@ LEGACY_SIGNATURES = {
 RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers", "generator": "x"}
 WITHOUT_COMPILE = (*WEIGHT_METHODS, "reset_states")
 """Methods that mean the same however the model is compiled."""
-BY_GENERATOR = {"fit_generator": "fit", "evaluate_generator": "evaluate", "predict_generator": "predict"}
-"""Old methods → those of today that do the same with the same arguments."""
+OLD_METHODS = {
+    "fit_generator": "fit",
+    "evaluate_generator": "evaluate",
+    "predict_generator": "predict",
+    "predict_proba": "predict",
+    "predict_classes": "predict",
+}
+"""Old methods → those of today that take the same arguments for the same; `predict_classes` takes the result further."""
 
 
 class History(Unknown):
@@ -136,7 +144,7 @@ def argument_nodes(call: ast.Call, method: str, generation: str) -> dict[str, as
     if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
         return None
     own = getattr(call.func, "attr", method)
-    method = own if BY_GENERATOR.get(own) == method else method
+    method = own if OLD_METHODS.get(own) == method else method
     return bound_call(method, list(call.args), {k.arg: k.value for k in call.keywords if k.arg}, generation)
 
 
@@ -224,7 +232,7 @@ class TrainingCalls:
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
             node,
-            BY_GENERATOR.get(name, name),
+            OLD_METHODS.get(name, name),
             model,
             arguments,
             frozenset(arguments),
