@@ -190,7 +190,7 @@ class Assembly:
         try:
             factory, classes = self.keep(function, {}, name, builders)
         except Declined as declined:
-            raise Declined("K2T203", f"{expression}: {declined.message}") from None
+            raise Declined(declined.code, f"{expression}: {declined.message}") from None
         finally:
             around.restore()
         if list(constructions(factory.prologue)):

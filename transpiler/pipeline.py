@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span
 from transpiler.files import read_source
 from transpiler.ir.conversion import Conversion, ConvertedModule, EntryPlan, WeightUnit
-from transpiler.ir.model import AUTO
+from transpiler.ir.model import AUTO, KERAS2
 from transpiler.options import PLAIN, Options
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def convert_file(
 
     findings = Findings()
     name, top = module_name(path, roots)
-    if generation == AUTO:
-        generation = generation_of([text if text is not None else text_of(path)])
-    program = Program(path, text, name, [*roots, top], generation, findings)
+    chosen = generation_of([text if text is not None else text_of(path)]) if generation == AUTO else generation
+    program = Program(path, text, name, [*roots, top], chosen, findings)
     if not program.source.mentions_keras and not entries:
         message = f"{path} does not use Keras"
         note = Finding("K2T003", Severity.NOTE, message, "", Span(str(path), 1))
@@ -60,9 +59,30 @@ def convert_file(
     assembly = Assembly(program, findings, Options(allow_partial, trainer), bool(entries), inputs)
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
+    if generation == AUTO and program.interpreter.only_legacy:
+        again = convert_file(
+            path,
+            text=text,
+            entries=entries,
+            setup=setup,
+            roots=roots,
+            generation=KERAS2,
+            allow_partial=allow_partial,
+            trainer=trainer,
+            shapes=shapes,
+            ids=ids,
+        )
+        return with_assumed(again, program)
     modules = assembly.write()
     plans = assembly.with_training(plans)
-    return Conversion(modules, plans, assembly.all_findings(), assumptions(program), assembly.origins())
+    return Conversion(
+        modules,
+        plans,
+        assembly.all_findings(),
+        assumptions(program),
+        tuple(program.interpreter.only_legacy),
+        assembly.origins(),
+    )
 
 
 def convert_project(
@@ -85,14 +105,13 @@ def convert_project(
 
     findings = Findings()
     tops = dict.fromkeys(dotted_name(f)[1] for f in files)
-    if generation == AUTO:
-        generation = generation_of(map(text_of, files))
+    chosen = generation_of(map(text_of, files)) if generation == AUTO else generation
     program: Program | None = None
     programs: list[Program] = []
     for file in files:
         try:
             if program is None:
-                program = Program(file, None, dotted_name(file)[0], [*roots, *tops], generation, findings)
+                program = Program(file, None, dotted_name(file)[0], [*roots, *tops], chosen, findings)
                 programs.append(program)
             else:
                 programs.append(program.beside(file))
@@ -108,8 +127,28 @@ def convert_project(
     assembly = Assembly(program, findings, Options(allow_partial, trainer), False)
     program.run_setup(setup)
     plans = assembly.plan_project(programs)
+    if generation == AUTO and program.interpreter.only_legacy:
+        again = convert_project(
+            files, setup=setup, roots=roots, generation=KERAS2, allow_partial=allow_partial, trainer=trainer
+        )
+        return with_assumed(again, program)
     modules = assembly.write()
-    return Conversion(modules, plans, assembly.all_findings(), assumptions(program), assembly.origins())
+    return Conversion(
+        modules,
+        plans,
+        assembly.all_findings(),
+        assumptions(program),
+        tuple(program.interpreter.only_legacy),
+        assembly.origins(),
+    )
+
+
+def with_assumed(conversion: Conversion, program: Program) -> Conversion:
+    """A conversion for legacy Keras, with what says that the program is written for it."""
+    conversion.assumptions.append(
+        f"legacy Keras, as Keras 3 does not have {next(iter(program.interpreter.only_legacy))}"
+    )
+    return conversion
 
 
 def text_of(path: Path) -> str:

@@ -150,11 +150,12 @@ class Rewriter:
         interpreter = self.program.interpreter
         visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
         moved = [s for w in self.done.values() if isinstance(w, Written) for s in w.statements]
-        gone = {n for root in (*visited, *moved) for n in nodes(root)}
+        gone, rebuilt = {n for root in (*visited, *moved) for n in nodes(root)}, set[ast.AST](moved)
         for written in self.done.values():
             constructor = written.factory.statements if isinstance(written, Written) and written.factory else None
             if constructor is not None and written.factory.function.node in visited:  # whose other statements stay
                 gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
+                rebuilt.update(constructor.assigned)
         file = FileTraining(
             source,
             interpreter,
@@ -164,6 +165,7 @@ class Rewriter:
             self.names_of(source),
             self.rank_of_function,
             self.memory.frozen_here,
+            rebuilt,
             self.options.trainer,
         )
         write_training(file)
@@ -364,6 +366,9 @@ class Rewriter:
                 script_lines(factory.prologue, factory.returned, item.assigned, printed)
             )
             edit.removed.update(s for s in item.statements if s is not item.place)
+            following = [line for s in item.statements for line in edit.after.pop(s, [])]
+            if following:
+                edit.after[item.place] = following
             return
         if factory.statements is not None:
             texts_of_statements = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)

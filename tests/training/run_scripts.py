@@ -56,7 +56,20 @@ def printed_by_hand(
     return conversion, numbers(keras), numbers(result)
 
 
-def child(script: str, folder: Path, generation: str, *arguments: Path) -> str:
+def printed_as_it_is(path: Path, folder: Path, generation: str, trainer: str) -> tuple[list[float], list[float]]:
+    """The numbers that a script and its result print, where neither draws any."""
+    conversion = convert_file(path, generation=generation, trainer=trainer)
+    errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert not errors, errors
+    converted = folder / f"{path.stem}_torch.py"
+    converted.write_text(conversion.modules[0].text, encoding="utf-8")
+    keras = child("plain_child.py", folder, generation, generation, path)
+    done = subprocess.run([sys.executable, converted], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return numbers(keras), numbers(done.stdout)
+
+
+def child(script: str, folder: Path, generation: str, *arguments: Path | str) -> str:
     legacy = {"TF_USE_LEGACY_KERAS": "1"} if generation == "tf_keras" else {}
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **legacy}
     done = subprocess.run(

@@ -23,17 +23,25 @@ def build():
 """
 
 AGAIN = "is trained again and again by the same call"
-AGENT = """
+LEARN = """
+def learn(model):
+    model.fit(x, y)
+
+"""
+RENAMED = """
 class Agent:
     def __init__(self):
         self.model = build()
 
-    def learn(self):
-        self.model.fit(x, y)
+class Other:
+    def __init__(self, model):
+        self.model = model
 
 agent = Agent()
-agent.learn()
-agent.learn()
+agent.model.fit(x, y)
+other = Other(agent.model)
+for i in range(2):
+    other.model.fit(x, y)
 """
 
 SHARED = """
@@ -102,9 +110,10 @@ def errors(text: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("net = build()\nfor i in range(3):\n    net.fit(x, y)\n", AGAIN),
-        (AGENT, AGAIN),
-        ("a, b = build(), build()\na.fit(x, y)\nb.fit(x, y)\n", "each trained by itself"),
+        (f"{LEARN}net = build()\nfor i in range(3):\n    learn(net)\n", AGAIN),
+        (f"{LEARN}for net in (build(), build()):\n    learn(net)\n    learn(net)\n", AGAIN),
+        (f"{LEARN}net = build()\nlearn(net)\nnet.fit(x, y)\n", "is trained in several places"),
+        (RENAMED, "is trained in several places"),
         (RATES, "compiles its models with different optimizers"),
         (SHARED, "goes on after another compile() with what it has gathered before"),
         (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),

@@ -55,8 +55,8 @@ def test_nothing_of_a_group_is_translated_where_a_part_is_not(tmp_path: Path):
         ("model.fit(x, y, validation_data=(x, y), validation_steps=1)", "a number of steps beside arrays"),
         ("model.evaluate(x, y, steps=1)", "a number of steps beside arrays"),
         (
-            "for _ in range(2):\n    model.fit(x, y)\n    print(model.predict_classes(x))",
-            "the method predict_classes()",
+            "for _ in range(2):\n    model.fit(x, y)\n    print(model.make_test_function())",
+            "the method make_test_function()",
         ),
     ],
 )

@@ -104,6 +104,8 @@ class Conversion:
     entries: list[EntryPlan] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
+    only_legacy: tuple[str, ...] = ()
+    """What the source uses that the generation of Keras it was read for does not have."""
     origins: Mapping[Path, frozenset[int]] = field(default_factory=dict)
     """The lines of the source that the result was made of, by file: those of functions, classes and scripts."""
 

@@ -25,6 +25,7 @@ from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
+from transpiler.training.groups import Group
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_models import check_own
@@ -64,6 +65,8 @@ class Training:
     """What was set to be trained or not for that."""
     first: ast.Call | None = None
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
+    bound: list[ast.Assign] = field(default_factory=list)
+    """The statements that bind the model, and make the optimizer after it, in its place."""
 
 
 class CompileWriter:
@@ -72,10 +75,14 @@ class CompileWriter:
     def __init__(self, file: FileTraining) -> None:
         self.file = file
 
-    def training_of(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> Training | None:
+    def training_of(self, group: Group) -> Training | None:
         """The losses, the optimizer and the function for an epoch, as far as the group needs them."""
+        owner = group.owner
         evaluations = [
-            e for n in group for e in self.file.calls[n] if e.node is owner or e.compiled is not None or owner is None
+            e
+            for n in group.nodes
+            for e in self.file.calls[n]
+            if e.node is owner or e.compiled is not None or owner is None
         ]
         methods = {e.method for e in evaluations}
         if owner is None:
@@ -84,16 +91,16 @@ class CompileWriter:
             return None
         if not methods - {"compile", "predict", "predict_on_batch"}:
             return None
-        trainer = self.trainer_of(self.file.calls[owner][-1])
-        if not isinstance(owner.func, ast.Attribute):
+        trainer = self.trainer_of(group.compiles[-1])
+        if not group.receiver:
             raise Declined(TRAINING, "this way to call compile() is not translated")
-        training = Training(trainer, ast.unparse(owner.func.value))
+        training = Training(trainer, group.receiver)
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
         learning = [e for e in evaluations if e.method in LEARNING]
         if learning:
-            self.add_optimizer(training, owner, group, learning)
+            self.add_optimizer(training, group, learning)
         self.add_epoch(training, evaluations)
         return training
 
@@ -124,22 +131,23 @@ class CompileWriter:
             split_logits(root)
         return trainer
 
-    def add_optimizer(
-        self, training: Training, owner: ast.Call, group: Sequence[ast.Call], learning: list[TrainingCall]
-    ) -> None:
+    def add_optimizer(self, training: Training, group: Group, learning: list[TrainingCall]) -> None:
         """The optimizer and its schedule, and which weights they move."""
-        file, compiled = self.file, training.trainer.compiled
+        file, compiled, owner = self.file, training.trainer.compiled, group.owner
+        assert owner is not None
         changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
             getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
         )
-        if owner in file.gone:
-            training.first = self.first_learning(group)
+        training.bound = group.bound
+        if owner in file.gone and not training.bound:
+            training.first = self.first_learning(group.nodes)
+        made = training.bound[0].value if training.bound else training.first or owner
         place = owner
         code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
-        if training.first is not None and self.reads_variables_of(file.scopes.scope[owner], code):
-            place = training.first
-        codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in file.calls[owner]]
-        if training.first is not None and any(repr(other) != repr(codes[-1]) for other in codes):
+        if made is not owner and self.reads_variables_of(file.scopes.scope[owner], code):
+            place = made
+        codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in group.compiles]
+        if made is not owner and any(repr(other) != repr(codes[-1]) for other in codes):
             raise Declined(TRAINING, "a builder that compiles its models with different optimizers is not translated")
         code = training.code = codes[-1]
         self.note_differences(training, compiled)
@@ -154,8 +162,9 @@ class CompileWriter:
         training.optimizer = self.variable_beside(training.receiver, "optimizer")
         if code.schedule is not None:
             training.scheduler = self.variable_beside(training.receiver, "scheduler")
-        self.check_scope(training.first or owner, training.receiver, group)
-        self.note_parts(training, owner, learning)
+        if not training.bound:
+            self.check_scope(made, training.receiver, group.nodes)
+        self.note_parts(training, group, learning)
 
     def add_epoch(self, training: Training, evaluations: list[TrainingCall]) -> None:
         """The function that runs over the data once, where a call needs it."""
@@ -181,7 +190,7 @@ class CompileWriter:
             file.note(
                 "K2T502", "batches that are handed over one by one go through a plain loop", trainer.compiled.node
             )
-        own = training.receiver.rpartition(".")[2] if file.several else ""
+        own = training.receiver.rpartition(".")[2] if file.several_compiled else ""
         name = file.names.take(f"run_{own}_epoch" if own.isidentifier() else "run_epoch")
         used = [e for e in evaluations if e.method in ("fit", "evaluate")]
         loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
@@ -247,10 +256,10 @@ class CompileWriter:
             return None
         return self.file.roots(inner)
 
-    def note_parts(self, training: Training, owner: ast.Call, learning: list[TrainingCall]) -> None:
+    def note_parts(self, training: Training, group: Group, learning: list[TrainingCall]) -> None:
         """Which parts of the model are trained, where some are frozen for the training alone."""
         compiled = training.trainer.compiled
-        taken = [c for c in self.file.calls[owner] if any(e.compiled is c for e in learning)] or [compiled]
+        taken = [c for c in group.compiles if any(e.compiled is c for e in learning)] or [compiled]
         found = [
             trained_parts(c, [e for e in learning if e.compiled is c], self.file.interpreter, self.file.frozen)
             for c in taken
@@ -258,7 +267,9 @@ class CompileWriter:
         if any(parts != found[0][0] for parts, _ in found):
             raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
         training.parts, training.toggles = found[0]
-        if training.parts and (training.first is not None or training.code is not None and training.code.clipping):
+        if training.parts and (
+            training.first is not None or training.bound or training.code is not None and training.code.clipping
+        ):
             raise Declined(TRAINING, "clipped gradients of a part of a model are not translated")
         if training.parts and self.file.found_on_weights(compiled.model, penalties_of):
             raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")

@@ -49,6 +49,7 @@ class FileTraining:
         names_of_file: Mapping[str, Any],
         functions: Functions,
         frozen: Collection[Span] = (),
+        rebuilt: Collection[ast.AST] = (),
         trainer: str = PLAIN,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
@@ -57,6 +58,8 @@ class FileTraining:
         """The class of a model."""
         self.gone = gone
         """The nodes of what is replaced by classes and factories."""
+        self.rebuilt = rebuilt
+        """The statements among them that bind the same models in the result."""
         self.names_of_file = names_of_file
         self.functions_of_program = functions
         self.frozen = frozen
@@ -75,8 +78,12 @@ class FileTraining:
         self.pipelines = PipelineWriter(
             made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.note, channels_first
         )
+        self.after: dict[ast.stmt, list[str]] = {}
+        """Statement → the lines that follow it."""
         self.several = False
-        """Whether the file compiles more than one model."""
+        """Whether the file trains or measures models under more than one name."""
+        self.several_compiled = False
+        """Whether they are compiled under more than one name."""
         self.handled: set[ast.Call] = set()
         """Calls that are translated."""
         self.trained: set[ast.stmt] = set()
@@ -115,6 +122,7 @@ class FileTraining:
             set(edit.dropped_names),
             dict(edit.libraries),
             list(self.notes),
+            {s: list(lines) for s, lines in self.after.items()},
         )
         try:
             yield
@@ -128,11 +136,18 @@ class FileTraining:
                 edit.dropped_names,
                 edit.libraries,
                 self.notes,
+                self.after,
             ) = outer
             raise
 
     def apply_edits(self) -> None:
         """Writes the statements of which expressions are replaced; those inside of others go with these."""
+        for statement, lines in self.after.items():
+            if statement in self.gone:
+                self.edit.after[statement] = lines
+                continue
+            text = self.edit.replaced.get(statement) or edited(self.source.text, statement, {})
+            self.edit.replaced[statement] = "\n".join((text, *lines))
         around = {
             s: [o for o in self.edits if o is not s and s in nodes(o)] for s in (*self.edits, *self.edit.replaced)
         }
@@ -159,7 +174,8 @@ class FileTraining:
 
     def place_functions(self) -> None:
         """Puts the functions above the first statement that does something with a model."""
-        first = next((s for s in self.source.tree.body if any(n in self.trained for n in nodes(s))), None)
+        using = {*self.trained, *self.after}
+        first = next((s for s in self.source.tree.body if any(n in using for n in nodes(s))), None)
         if first is not None and self.functions:
             self.edit.before.setdefault(first, []).extend(self.functions.values())
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3
 from transpiler.ir.naming import Names
-from transpiler.ir.program import tensors
+from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
@@ -215,9 +215,8 @@ class MethodWriter:
                 raise Declined(TRAINING, "predict() of several inputs or outputs on batches is not translated")
             batches = self.batches_text(arguments["x"], evaluation.arguments["x"])
             name = self.file.function("predict_batches", dtype=dtypes[0])
-            self.file.replace_expression(
-                evaluation.node, f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
-            )
+            text = f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
+            self.file.replace_expression(evaluation.node, as_asked(text, evaluation.node, ys[0]))
             return
         name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
@@ -228,7 +227,7 @@ class MethodWriter:
             data[0] if len(data) == 1 else f"({', '.join(data)})",
             *([f"batch_size={size}"] if size else []),
         ]
-        self.file.replace_expression(evaluation.node, f"{name}({', '.join(given)})")
+        self.file.replace_expression(evaluation.node, as_asked(f"{name}({', '.join(given)})", evaluation.node, ys[0]))
 
     def batches_text(self, node: ast.expr, value: Batches | Pipeline) -> str:
         """Batches that a model predicts for."""
@@ -244,7 +243,9 @@ class MethodWriter:
         """One step, as an epoch of one batch."""
         assert training is not None and training.epoch is not None
         if training.first is evaluation.node:
-            raise Declined(TRAINING, "the builder of a model that is trained batch by batch must not compile it")
+            raise Declined(
+                TRAINING, "a model that is trained batch by batch, and is compiled before it is bound by this name"
+            )
         options = beside(training, evaluation.node, training.optimizer, training.scheduler)
         self.file.replace_expression(evaluation.node, self.batch_call(evaluation, training, options))
 
@@ -278,6 +279,16 @@ class MethodWriter:
                 raise Declined(TRAINING, f"{evaluation.method}({name}=…) is not translated")
         if "" in evaluation.arguments:
             raise Declined(TRAINING, f"the arguments of {evaluation.method}() cannot be evaluated")
+
+
+def as_asked(text: str, node: ast.Call, output: Value) -> str:
+    """What a call gives that asks for predictions `text`: the likeliest classes, for `predict_classes`."""
+    if getattr(node.func, "attr", "") != "predict_classes":
+        return text
+    count = output.type.shape[-1]
+    if not isinstance(count, int):
+        raise Declined(TRAINING, "predict_classes() of a number of classes that is not known")
+    return f"{text}.argmax(axis=-1)" if count > 1 else f"({text} > 0.5).astype('int32')"
 
 
 def text_of(node: ast.expr | None, default: str, none: str | None = None) -> str:

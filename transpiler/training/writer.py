@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined, Severity
-from transpiler.ir.model import ApiObject
-from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
-from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.ir.model import KERAS3, ApiObject
+from transpiler.read.keras.evaluate.training_calls import WITHOUT_COMPILE, TrainingCall, argument_nodes
 from transpiler.rules.training.base import TRAINING
-from transpiler.training.compiled import CompileWriter
+from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
+from transpiler.training.groups import Group, groups_of
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
@@ -25,26 +25,21 @@ from transpiler.training.tape import TapeWriter
 def write_training(file: FileTraining) -> None:
     """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
     here = {n: c for n, c in file.calls.items() if n in file.scopes.scope and n not in file.gone}
-    by_compile: dict[ast.Call | None, list[ast.Call]] = {}
-    for node, evaluations in here.items():
-        for evaluation in evaluations:
-            if evaluation.method in WEIGHT_METHODS:
-                write_alone(file, evaluation)
-                continue
-            owner = node if evaluation.method == "compile" else getattr(evaluation.compiled, "node", None)
-            group = by_compile.setdefault(owner, [])
-            if node not in group:
-                group.append(node)
-    receivers = {ast.unparse(o.func.value) for o in by_compile if o is not None and isinstance(o.func, ast.Attribute)}
-    file.several = len(receivers) > 1
-    for owner, group in by_compile.items():
+    for evaluation in [e for found in here.values() for e in found if e.method in WITHOUT_COMPILE]:
+        write_alone(file, evaluation)
+    others = {n: [e for e in found if e.method not in WITHOUT_COMPILE] for n, found in here.items()}
+    groups = list(groups_of(file, others))
+    used = [g for g in groups if g.owner is not None and g.measures]
+    file.several = len({g.receiver for g in used}) > 1
+    file.several_compiled = len({ast.unparse(g.owner.func) for g in used if g.owner is not None}) > 1
+    for group in groups:
         try:
             with file.all_or_nothing():
-                write_group(file, owner, group)
+                write_group(file, group)
         except Declined as declined:
-            for node in group:
+            for node in group.nodes:
                 file.declined[node] = declined
-    note_shared_optimizers(file, [o for o in by_compile if o is not None])
+    note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
     write_leftovers(file)
     write_settings(file)
     TapeWriter(file).write()
@@ -60,13 +55,18 @@ def write_training(file: FileTraining) -> None:
 
 
 def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
-    """Calls that save and load weights, which need nothing but the model."""
+    """Calls that save and load weights or start states anew, which need nothing but the model."""
     try:
         if file.roots(evaluation.model) is None:
             raise Declined(TRAINING, "the model is not converted")
         arguments = argument_nodes(evaluation.node, evaluation.method, file.generation)
         statement = file.statement_of(evaluation.node)
-        if evaluation.method != "get_weights" or not given_on(evaluation.node, statement):
+        if evaluation.method == "reset_states":
+            if file.generation == KERAS3:
+                raise Declined(TRAINING, "models of Keras 3 have no reset_states()")
+            text = f"{file.function('reset_states')}({file.receiver_of(evaluation.node)})"
+            file.replace_expression(evaluation.node, text)
+        elif evaluation.method != "get_weights" or not given_on(evaluation.node, statement):
             text = weights_call(file.receiver_of(evaluation.node), evaluation, arguments)
             file.replace_expression(evaluation.node, text)
             file.rename_file((arguments or {}).get("filepath"))
@@ -76,12 +76,15 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
         file.declined[evaluation.node] = declined
 
 
-def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
+def write_group(file: FileTraining, group: Group) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
+    owner = group.owner
     compiled = CompileWriter(file)
-    training = compiled.training_of(owner, group)
+    training = compiled.training_of(group)
     methods = LightningMethods(file) if training is not None and training.module else MethodWriter(file)
-    for node in sorted(group, key=lambda n: (n.lineno, n.col_offset)):
+    for statement in training.bound if training is not None else ():
+        file.after.setdefault(statement, []).extend(made_by_compile(file, training, training.receiver))
+    for node in sorted(group.nodes, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:
             if evaluation.method == "compile":
                 compiled.write_compile(evaluation, training)
@@ -94,10 +97,10 @@ def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.
         file.settled_toggles += training.toggles
         if training.code is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
-    file.handled.update(group)
+    file.handled.update(group.nodes)
     if owner is not None and owner in file.scopes.scope:
         file.handled.add(owner)
-    file.trained.update(file.statement_of(n) for n in group)
+    file.trained.update(file.statement_of(n) for n in group.nodes)
 
 
 def note_shared_optimizers(file: FileTraining, compiles: Sequence[ast.Call]) -> None:

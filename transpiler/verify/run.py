@@ -96,6 +96,10 @@ def verify_with(
     context = _Context(Path(path), tuple(map(Path, roots)), inputs or InputSpec(), timeout, steps)
     started = time.monotonic()
     conversion = convert(generations[0], entries)
+    if generation == AUTO and conversion.only_legacy:
+        generations = (KERAS2,)
+        _require(*PACKAGES[KERAS2])
+        conversion = convert(KERAS2, entries)
     spent = time.monotonic() - started
     results, retry = _verify_all(conversion, entries, generations[0], context, keep_failures=len(generations) == 1)
     if retry:

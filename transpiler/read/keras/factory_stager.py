@@ -98,7 +98,7 @@ class FactoryStager(StagedModels, Stager):
         self.statements_begun.append((node, made))
         try:
             signal = super().exec(node, env)
-            if works and count_made(self) == made:
+            if count_made(self) == made:
                 self.memory.visited = visited  # what it calls stays, as it does
             return signal
         except (Declined, ProgramError, NeedsConstant) as error:

@@ -23,6 +23,8 @@ MODULES = ("activations", "applications", "backend", "callbacks", "constraints",
            "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "utils")  # fmt: skip
 """The modules of Keras, which programs hand on to be free in which Keras they use."""
 
+OLD_UTILITIES = ("np_utils", "generic_utils", "data_utils", "io_utils", "layer_utils", "vis_utils", "multi_gpu_utils")
+"""Modules of `keras.utils` in older Keras, whose functions stand in `keras.utils` itself today."""
 _PREFIXES = (
     "tensorflow.python.keras",
     "tensorflow.keras",
@@ -80,6 +82,8 @@ def canonical(path: str) -> str:
 
 def _shorten(path: str) -> str:
     parts = path.split(".")
+    if len(parts) > 3 and (parts[1:3] == ["layers", "merge"] or parts[1] == "utils" and parts[2] in OLD_UTILITIES):
+        return f"keras.{parts[1]}.{parts[-1]}"
     if (
         len(parts) > 3
         and parts[1]

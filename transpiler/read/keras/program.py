@@ -13,10 +13,12 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.api import BUILDING_METHODS, TRAINING_METHODS, WEIGHT_METHODS
 from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
+from transpiler.read.keras.evaluate.generations import Generations
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.maybe import MayRun
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -48,7 +50,7 @@ CALLED_BY_KERAS = frozenset(
 """Methods of layers and models that Keras calls."""
 
 
-class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
+class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInterpreter):
     """The concrete interpreter; it notes which functions build models."""
 
     def __init__(self, loader: Loader, generation: str, findings: Findings) -> None:
@@ -57,6 +59,7 @@ class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInter
         self.begin_pipelines()
         self.begin_data()
         self.begin_tapes()
+        self.begin_generations()
         self.begin_work()
         self.rewritten: dict[ast.Call, str] = {}
         """Calls on models that have a torch idiom → its text."""
@@ -81,14 +84,14 @@ class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInter
                 self.rewritten[node] = f"print({ast.unparse(node.func.value)})"
             elif name == "build":
                 self.rewritten[node] = ""  # the sizes are known when it is constructed
-            elif name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, *REPORT_METHODS):
+            elif name not in BUILDING_METHODS:
                 self.left_out[node] = name
-                if name in TRAINING_METHODS or name in WEIGHT_METHODS:
-                    self.note_training(node, model, name, args, kwargs)
-                if name in ("fit", "fit_generator"):
-                    super().model_method(model, name, args, kwargs)
-                    self.visit_callbacks(model, kwargs.get("callbacks"))
-                    return History(f"the result of {name}()")
+            if name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, "reset_states"):
+                self.note_training(node, model, name, args, kwargs)
+            if name in ("fit", "fit_generator"):
+                super().model_method(model, name, args, kwargs)
+                self.visit_callbacks(model, kwargs.get("callbacks"))
+                return History(f"the result of {name}()")
         return super().model_method(model, name, args, kwargs)
 
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -41,6 +41,8 @@ class FileEdit:
     """Function or statement → the text in its place."""
     before: dict[ast.AST, list[str]] = field(default_factory=dict)
     """Top-level statement → what is inserted above it."""
+    after: dict[ast.AST, list[str]] = field(default_factory=dict)
+    """Statement that is replaced → the lines that follow its new text."""
     removed: set[ast.AST] = field(default_factory=set)
     dropped_names: set[str] = field(default_factory=set)
     """Names that the file imports from the framework."""
@@ -79,6 +81,8 @@ class FileEdit:
         """The file's new text: what is new is formatted by black, the rest stays byte for byte."""
         lines = self.text.splitlines()
         edits: list[Edit] = []
+        for statement, more in self.after.items():
+            self.replaced[statement] = "\n".join((self.replaced[statement], *more))
         self.join_lines()
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         if first is not None:  # functions that all classes may need stand at the top level
@@ -147,7 +151,12 @@ class FileEdit:
 
     def new_texts(self) -> list[str]:
         """All that is inserted into the file or stands in place of something."""
-        return [*self.replaced.values(), *(t for texts in self.before.values() for t in texts), *self.preamble]
+        return [
+            *self.replaced.values(),
+            *(t for lines in self.after.values() for t in lines),
+            *(t for texts in self.before.values() for t in texts),
+            *self.preamble,
+        ]
 
     def new_text(self, node: Any) -> tuple[list[str], int]:
         """The texts that stand above a node or in its place, unformatted, and how far they are indented."""

@@ -9,10 +9,12 @@ from transpiler.rules.registry import layer_rules
 MODEL_CLASSES = ("Model", "Functional")
 TRAINING_METHODS = (
     "compile", "fit", "fit_generator", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch",
-    "add_loss", "add_metric", "evaluate_generator", "predict_generator",
+    "add_loss", "add_metric", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba",
 )  # fmt: skip
 WEIGHT_METHODS = ("load_weights", "save_weights", "save", "set_weights", "get_weights")
 REPORT_METHODS = ("summary", "get_config", "to_json", "count_params", "reset_states")
+BUILDING_METHODS = ("add", "call", "get_layer", "add_loss", "build", "pop", "summary")
+"""Methods of models that say what they are made of."""
 EXPORTS = {
     "keras.layers": lambda: (
         *layer_rules(),

@@ -8,7 +8,7 @@ from typing import Any
 from transpiler.ir.expr import Sym, is_open
 from transpiler.ir.model import Lowering, Step
 from transpiler.ir.shape import TensorType
-from transpiler.read.keras.evaluate import numbers
+from transpiler.read.keras.evaluate import natives, numbers
 from transpiler.read.keras.evaluate.array_shapes import (
     DRAWS,
     GENERATORS,
@@ -60,7 +60,7 @@ class ArrayCalls:
     def call_real(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         given = [*args, *kwargs.values()]
         plain = function in (isinstance, callable, hasattr, list, tuple, zip, enumerate)
-        if has_arrays(given) and (not plain or isinstance(args[0], NumpyArray)):
+        if has_arrays(given) and not natives.puts(function) and (not plain or isinstance(args[0], NumpyArray)):
             return not_known(given, f"{function.__name__}() of an array of numpy is not evaluated")
         return super().call_real(function, args, kwargs)  # type: ignore[misc]
 

@@ -167,8 +167,7 @@ class Calls:
             others = args[:choice], args[choice + 1 :]
             return self.split(args[choice], lambda v: self.call_real(function, [*others[0], v, *others[1]], kwargs))
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
-        puts = isinstance(getattr(function, "__self__", None), list) and function.__name__ in ("append", "insert")
-        if unknown is not None and function not in (isinstance, callable, hasattr) and not puts:
+        if unknown is not None and function not in (isinstance, callable, hasattr) and not natives.puts(function):
             return unknown
         if function in ITERATING:
             args = [

@@ -14,7 +14,7 @@ from typing import Any
 from transpiler.ir.expr import MISSING, Sym
 from transpiler.read.keras.evaluate.gathered import Gathered, contents
 from transpiler.read.keras.evaluate.stage_unbound import AttributesSet, OneSided
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, Unknown
 
 ListsSet = dict[int, tuple[Any, Any]]
 """Lists that hold something else now: id → (list, what it holds); an open list holds what another one does."""
@@ -110,6 +110,35 @@ class Snapshot:
             found |= {(id(x), k): (x, v) for k, v in now.items()}
         return None if self._rebound(own) else found
 
+    def forget(self, unknown: Unknown) -> bool | None:
+        """Lets everything that has another value now be unknown; whether something was known before that is not any more.
+
+        None where that cannot be said of what has changed: a model, a class, a list in a tuple.
+        """
+        found, lost = False, list[Any]()
+        for value, copy in self.containers:
+            held = self._held(value)
+            if isinstance(value, Instance):
+                found = _forget(held, copy, unknown) or found
+            elif _differs(held, copy):
+                if not isinstance(value, (list, dict, set)):
+                    return None
+                lost.append(value)
+        for names, copy in self.scopes:
+            found = _forget(names, copy, unknown) or found
+        return bool(lost) or found if self._lose(lost, unknown) else None
+
+    def _lose(self, lost: list[Any], unknown: Unknown) -> bool:
+        """Lets nothing hold these lists, dictionaries and sets any more; False where something else does."""
+        for names in (*(n for n, _ in self.scopes), *(self._held(v) for v, _ in self.containers)):
+            items = names.items() if isinstance(names, dict) else enumerate(names) if isinstance(names, list) else ()
+            for key, value in list(items):
+                if any(value is gone for gone in lost):
+                    names[key] = unknown
+                elif isinstance(value, tuple) and any(v is gone for v in value for gone in lost):
+                    return False
+        return True
+
     def restore(self) -> None:
         """Undoes every change."""
         for value, copy in self.containers:
@@ -121,6 +150,18 @@ class Snapshot:
                 held.update(copy)
         for names, copy in self.scopes:
             names.update(copy)
+
+
+def _forget(held: dict[Any, Any], before: dict[Any, Any], unknown: Unknown) -> bool:
+    """Lets what differs be unknown; whether any of it was known or not there before."""
+    changed = [
+        n
+        for n, v in {**before, **held}.items()
+        if str(n)[:2] != "__" and _other(held.get(n, MISSING), before.get(n, MISSING))
+    ]
+    known = [n for n in changed if not isinstance(before.get(n), Unknown)]
+    held.update(dict.fromkeys(changed, unknown))
+    return bool(known)
 
 
 def restore_lists(states: ListsSet) -> None:

@@ -169,7 +169,7 @@ class KerasLayers:
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
         leaf, path = api.leaf, api.path
         if path.startswith("keras."):
-            if leaf in layer_rules() and leaf != "InputLayer":
+            if leaf in layer_rules() and leaf != "InputLayer" and not path.startswith("keras.initializers."):
                 return self.make_layer(layer_rules()[leaf], args, kwargs)
             if leaf in ("Input", "InputLayer"):
                 value = self.make_input(kwargs, args)
@@ -216,7 +216,8 @@ class KerasLayers:
                 raise self.declined("K2T101", message, "Replace it, or translate it by hand.")
             return ApiObject(api, tuple(args), kwargs)
         why = f": {reason(path)}" if reason(path) else ""
-        return Unknown(f"{path}() is not evaluated{why}")
+        unknown = first_unknown([*args, *kwargs.values()])
+        return unknown if unknown is not None else Unknown(f"{path}() is not evaluated{why}")
 
     def activation_function(self, api: ApiValue, x: Value) -> list[Step] | None:
         try:

@@ -33,6 +33,15 @@ PURE = {
 }  # fmt: skip
 
 
+PUTS = ("append", "appendleft", "insert")
+"""Methods of lists and deques that put a value into them as it is."""
+
+
+def puts(function: Any) -> bool:
+    """Whether a function is such a method."""
+    return isinstance(getattr(function, "__self__", None), (list, collections.deque)) and function.__name__ in PUTS
+
+
 def _wraps(wrapped: Any, *_: Any, **__: Any) -> Any:
     """`functools.wraps` for functions of the program: the wrapper takes over the name."""
 

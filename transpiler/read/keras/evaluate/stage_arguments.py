@@ -1,6 +1,6 @@
 """Arguments of layers that stay open although each of their values is translated in its own way.
 
-`padding` makes a layer for each value. `return_sequences` is decided in `forward`, where a recurrent layer has both. The activation
+`padding` and `stateful` make a layer for each value. `return_sequences` is decided in `forward`, where a recurrent layer has both. The activation
 that torch's own recurrent layers compute is checked where the layer is made.
 """
 
@@ -20,7 +20,7 @@ from transpiler.read.keras.evaluate.emit import types_of
 from transpiler.read.keras.evaluate.stage_tables import equals
 from transpiler.rules.recurrent import Recurrent
 
-VALUES = {"padding": ("valid", "same")}
+VALUES = {"padding": ("valid", "same"), "stateful": (False, True)}
 """What such an argument may be; anything else raises in the result."""
 RESULT = re.compile(r"(\{0\}(?:\[\d\])+)(.*)")
 """What is taken from the return value of a module: the tensor, and what is done to it."""
@@ -50,10 +50,11 @@ class StagedArguments:
             self.only_seen(name, value, layer)
             return self.apply_layer(self.variant(layer, name, value.witness), xs, *masks)
         first, second = VALUES[name]
-        self.only_known(name, value)
+        if second is not True:
+            self.only_known(name, value)
         self.to_layouts(xs, layer.rule.wants(layer.args, types_of(xs)))  # type: ignore[attr-defined] # for both sides
         return self.split_on(  # type: ignore[attr-defined]
-            equals(value, second),
+            value if second is True else equals(value, second),
             lambda: self.apply_layer(self.variant(layer, name, second), xs, *masks),
             lambda: self.apply_layer(self.variant(layer, name, first), xs, *masks),
         )

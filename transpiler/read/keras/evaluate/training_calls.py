@@ -48,6 +48,8 @@ SIGNATURES = {
     "predict_generator": (
         "x, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0"
     ),
+    "predict_classes": "x, batch_size=32, verbose=0",
+    "predict_proba": "x, batch_size=32, verbose=0",
     "train_on_batch": "x, y=None, sample_weight=None, class_weight=None, reset_metrics=True, return_dict=False",
     "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
     "predict_on_batch": "x",
@@ -56,6 +58,7 @@ SIGNATURES = {
     "load_weights": "filepath, by_name=False, skip_mismatch=False, options=None",
     "get_weights": "",
     "set_weights": "weights",
+    "reset_states": "",
 }
 """Today's methods of a model that belong to training; legacy Keras has others between them by keyword only."""
 
@@ -66,8 +69,16 @@ LEGACY_SIGNATURES = {
     ),
 }
 RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers", "generator": "x"}
-BY_GENERATOR = {"fit_generator": "fit", "evaluate_generator": "evaluate", "predict_generator": "predict"}
-"""Old methods → those of today that do the same with the same arguments."""
+WITHOUT_COMPILE = (*WEIGHT_METHODS, "reset_states")
+"""Methods that mean the same however the model is compiled."""
+OLD_METHODS = {
+    "fit_generator": "fit",
+    "evaluate_generator": "evaluate",
+    "predict_generator": "predict",
+    "predict_proba": "predict",
+    "predict_classes": "predict",
+}
+"""Old methods → those of today that take the same arguments for the same; `predict_classes` takes the result further."""
 
 
 class History(Unknown):
@@ -133,7 +144,7 @@ def argument_nodes(call: ast.Call, method: str, generation: str) -> dict[str, as
     if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
         return None
     own = getattr(call.func, "attr", method)
-    method = own if BY_GENERATOR.get(own) == method else method
+    method = own if OLD_METHODS.get(own) == method else method
     return bound_call(method, list(call.args), {k.arg: k.value for k in call.keywords if k.arg}, generation)
 
 
@@ -156,6 +167,8 @@ class TrainingCalls:
         """Where the numbers of the epochs are taken from what `fit` returned."""
         self.not_kept: set[ast.Attribute] = set()
         """Where the program reads what the result does not keep."""
+        self.bound: dict[int, list[tuple[ast.Assign, ast.expr]]] = {}
+        """Compiled models, by their ids → the statements that bind what a call returned to them, and what they bind."""
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
 
@@ -174,6 +187,13 @@ class TrainingCalls:
             if call.method == "compile":
                 call.model.attributes["__compiled__"] = None
         return result
+
+    def assign(self, target: ast.expr, value: Any, env: Any) -> None:
+        super().assign(target, value, env)  # type: ignore[misc]
+        statement = self.stack[-1][1] if self.stack else None
+        made = isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple))
+        if made and isinstance(value, Model) and "__compiled__" in value.attributes:
+            self.bound.setdefault(id(value), []).append((statement, target))
 
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
@@ -207,12 +227,12 @@ class TrainingCalls:
         arguments = bound_call(name, args, kwargs, self.generation)
         if arguments is None:
             arguments = {"": Unknown("its arguments are not evaluated")}
-        if isinstance(model, Instance) and name not in ("compile", *WEIGHT_METHODS):
+        if isinstance(model, Instance) and name not in ("compile", *WITHOUT_COMPILE):
             note_data(model, arguments.get("x"))
         known = model.attributes.get("__compiled__")
         call = TrainingCall(
             node,
-            BY_GENERATOR.get(name, name),
+            OLD_METHODS.get(name, name),
             model,
             arguments,
             frozenset(arguments),
