@@ -19,7 +19,7 @@ from transpiler.options import Options
 from transpiler.passes.settle import Settler, check_reads, settle_statements
 from transpiler.passes.structure import CannotKeep
 from transpiler.read.keras.builder_findings import finding_of_tier, findings_of_builder
-from transpiler.read.keras.constructors import place_of_models, source_names
+from transpiler.read.keras.constructors import source_names
 from transpiler.read.keras.entries import builder_of, kinds_of, makes, outermost, share_layers, torch_entry
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
@@ -39,6 +39,7 @@ from transpiler.read.keras.saved import saved_model
 from transpiler.read.keras.scripts import (
     body_of_script,
     is_used_part,
+    places_of_models,
     renamings,
     toggles_of_training,
 )
@@ -626,10 +627,10 @@ class Assembly:
         below = max((n.lineno for n in origins if isinstance(n, ast.ClassDef) and n in source.tree.body), default=0)
         others = [s for s in source.tree.body if s not in statements]
         try:
-            place = place_of_models(statements, others, list(models), factory.numbers, below)
+            places = places_of_models(factory, statements, others, list(models), below)
         except StageError as error:
             raise Declined("K2T203", f"{first}: {error}", "", source.span(statements[0])) from None
-        written = Written(source, classes, factory, factory.root, statements, list(models), place)
+        written = Written(source, classes, factory, factory.root, statements, list(models), places)
         self.done[key] = written
         return written
 

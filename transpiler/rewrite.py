@@ -21,7 +21,7 @@ from transpiler.ir.conversion import ConvertedModule, TrainingPlan
 from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import Names
-from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
+from transpiler.ir.program import Block, Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
 from transpiler.options import Options
 from transpiler.read.keras.builder_findings import unchecked
@@ -78,8 +78,8 @@ class Written:
     """Top-level statements of a script that the class replaces."""
     assigned: list[str] = field(default_factory=list)
     """The variables of the script that hold the models."""
-    place: ast.stmt | None = None
-    """The one of the statements that makes them in the result."""
+    places: list[tuple[ast.stmt, Block]] = field(default_factory=list)
+    """Which of the statements make them in the result, and what each of these does."""
     function: TensorFunction | None = None
     """A function that stays one: `root` is a class that holds nothing, whose `forward` does what it does."""
 
@@ -361,14 +361,14 @@ class Rewriter:
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
         if item.statements:
-            assert item.place is not None
-            edit.replaced[item.place] = "\n".join(
-                script_lines(factory.prologue, factory.returned, item.assigned, printed)
-            )
-            edit.removed.update(s for s in item.statements if s is not item.place)
+            last, end = item.places[-1]
+            texts = {place: script_lines(part, (), [], printed) for place, part in item.places[:-1]}
+            texts[last] = script_lines(end, factory.returned, item.assigned, printed)
+            edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
+            edit.removed.update(s for s in item.statements if s not in texts)
             following = [line for s in item.statements for line in edit.after.pop(s, [])]
             if following:
-                edit.after[item.place] = following
+                edit.after[last] = following
             return
         if factory.statements is not None:
             texts_of_statements = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)
@@ -408,7 +408,7 @@ class Rewriter:
 
     def anchor(self, source: SourceModule, item: Written) -> ast.stmt | None:
         if item.statements:
-            return item.place
+            return item.places[0][0]
         if item.factory is not None:
             node = item.factory.function.node
             inside = (node, node.body[0]) if isinstance(node, ast.FunctionDef) else (node,)

@@ -39,7 +39,7 @@ from transpiler.read.keras.evaluate.staging import (
     is_static,
     items_of,
 )
-from transpiler.read.keras.evaluate.syntax import assigned_names
+from transpiler.read.keras.evaluate.undecided import changes_data_alone
 from transpiler.read.keras.evaluate.values import (
     Class,
     EntryEnv,
@@ -91,7 +91,7 @@ class FactoryStager(StagedModels, Stager):
     def exec(self, node: ast.stmt, env: Env) -> Any:
         """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
         function = self.frame.function
-        works = function is not None and function.node in self.memory.workers
+        works = function is not None and (function.node in self.memory.workers or function.node in self.memory.at_top)
         if env is not self.scope or function is None or not (works or function.name == "__init__"):
             return super().exec(node, env)
         made, visited = count_made(self), dict(self.memory.visited)
@@ -103,10 +103,9 @@ class FactoryStager(StagedModels, Stager):
             return signal
         except (Declined, ProgramError, NeedsConstant) as error:
             plain = isinstance(node, ast.Assign) and isinstance(error, NeedsConstant)
-            if not (works or plain) or count_made(self) != made:
+            if not (works or plain) or count_made(self) != made or not changes_data_alone(node, env, self.builtins):
                 raise
-            for name in assigned_names([node]):
-                env.names[name] = Unknown(str(error))
+            self.forget(node, Unknown(str(error)), env)
             return None
 
     def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from transpiler.ir.model import Layer
+from transpiler.ir.program import Block
+from transpiler.ir.statics import names_in, used_names
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.constructors import place_of_models
 from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Model
+from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.program import Program
 
 
@@ -39,6 +44,28 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
     results: list[ast.expr] = [ast.Name(name, ast.Load()) for name in models]
     returned = results[0] if len(results) == 1 else ast.Tuple(results, ast.Load())
     return [*([ast.Global(names)] if names else []), *body, ast.Return(returned)]
+
+
+def places_of_models(
+    factory: Factory, statements: Sequence[ast.stmt], others: Sequence[ast.stmt], models: Sequence[str], below: int
+) -> list[tuple[ast.stmt, Block]]:
+    """What makes the models of a script, by the one of its `statements` where each part stands in the result.
+
+    Each model stands below the numbers that it needs of the data. Raises StageError where one cannot.
+    """
+    variables = [names_in(v) for v in (factory.returned if len(models) > 1 else [])]
+    groups: list[tuple[ast.stmt, Block]] = []
+    left = list(statements)
+    for op in [*factory.prologue.ops, None]:
+        read = used_names(Block([op]), let_values=True) if op is not None else names_in(factory.returned)
+        made = [n for n, v in zip(models, variables) if getattr(op, "name", None) in v] if op is not None else models
+        needed = [n for n in factory.numbers if any(factory.outer_names.get(r) == n.text for r in read)]
+        place = place_of_models(left, others, made, needed, below)
+        left = left[left.index(place) :]
+        if not groups or groups[-1][0] is not place:
+            groups.append((place, Block([])))
+        groups[-1][1].ops += [op] if op is not None else []
+    return groups
 
 
 def toggles_of_training(program: Program) -> set[ast.AST]:

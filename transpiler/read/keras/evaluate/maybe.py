@@ -139,7 +139,12 @@ class MayRun:
                 for name in assigned_names(block[i:]):
                     env.assign(name, unknown)
                 continue
-            if signal is not None:
+            may_end = (
+                isinstance(signal, MaybeBreaks)
+                or isinstance(signal, ReturnSignal)
+                and not isinstance(statement, ast.Return)
+            )
+            if signal is not None and not may_end:
                 return
 
     @contextlib.contextmanager

@@ -353,11 +353,15 @@ class Statements:
 
     def forget(self, node: ast.stmt, unknown: Unknown, env: Env) -> None:
         """Leaves unknown what a statement may change or assign."""
-        for scope, name in names_of_changed(node, env, self.builtins):
+        for scope, name in names_of_changed(node, env, self.builtins, self.scopes_under_way()):
             scope.names[name] = unknown
         for name in assigned_names([node]):
             if not isinstance(env.names.get(name), Unknown):
                 env.assign(name, unknown)
+
+    def scopes_under_way(self) -> Iterator[Env]:
+        """The scopes of the calls that have led here."""
+        return iter(())
 
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
         for item in self.iterate(iterable):

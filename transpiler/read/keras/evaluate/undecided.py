@@ -6,7 +6,7 @@ Such a branch is passed over where it changes nothing that a model could be made
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym
@@ -48,11 +48,19 @@ def changes_data_alone(statement: ast.stmt, env: Env, builtins: Any) -> bool:
     return not Effects(env, builtins, {}, 0, others).any_in([statement])
 
 
-def names_of_changed(statement: ast.stmt, env: Env, builtins: Any) -> list[tuple[Env, str]]:
-    """The variables, each with its scope, whose lists, dictionaries, sets or arrays a statement may change."""
-    scopes = [env]
-    while scopes[-1].parent is not None:
-        scopes.append(scopes[-1].parent)
+def names_of_changed(
+    statement: ast.stmt, env: Env, builtins: Any, callers: Iterable[Env] = ()
+) -> list[tuple[Env, str]]:
+    """The variables, each with its scope, whose lists, dictionaries, sets or arrays a statement may change.
+
+    `callers` are the scopes of the calls under way.
+    """
+    scopes: list[Env] = []
+    for inner in (env, *callers):
+        scope: Env | None = inner
+        while scope is not None:
+            scopes += [scope] if scope not in scopes else []
+            scope = scope.parent
     held = [(s, n, v) for s in scopes for n, v in s.names.items() if not n.startswith("__")]
     data = {id(v): v for _, _, v in held if is_data(v)}.values()
     changed = [
