@@ -30,6 +30,11 @@ GIVEN = {
     "a count in an unknown loop": ("n = 1\nfor line in open('a'):\n    n += 1\n", "n", "n"),
     "a count in a loop with an end that is unknown": ("f = open('a')\nn = 1\nwhile f.readline():\n    n += 1\n", "n", "n"),
     "what a failed statement changes": ("words = [1]\ntry:\n    words.extend(w for w in open('a'))\nfinally:\n    pass\n", "len(words)", "num_words"),
+    "a list made longer by what is unknown": ("words = [1]\nwords.extend(open('a').read().split())\n", "len(words)", "num_words"),
+    "a dictionary with unknown keys": ("words = {'a': 1}\nwords[open('a').read()] = 1\n", "len(words)", "num_words"),
+    "a set with unknown items": ("words = {'a'}\nwords.add(open('a').read())\n", "len(words)", "num_words"),
+    "a comprehension over what is unknown": ("words = [w for w in open('a')]\n", "len(words)", "num_words"),
+    "a comprehension with an unknown filter": ("words = {w for w in 'abc' if w in open('a').read()}\n", "len(words)", "num_words"),
     "what a function changes in an unknown loop": ("words = []\ndef note(w):\n    words.append(w)\nfor line in open('a'):\n    note(line)\n", "len(words)", "num_words"),
     "a list that another holds": ("words = []\nheld = {'words': words}\nfor line in open('a'):\n    held['words'].append(line)\n", "len(words)", "num_words"),
 }  # fmt: skip

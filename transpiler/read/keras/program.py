@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
         self.begin_tapes()
         self.begin_generations()
         self.begin_work()
+        self.of_any_length = set()
         self.rewritten: dict[ast.Call, str] = {}
         """Calls on models that have a torch idiom → its text."""
         self.left_out: dict[ast.Call, str] = {}
@@ -93,6 +94,9 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
                 self.visit_callbacks(model, kwargs.get("callbacks"))
                 return History(f"the result of {name}()")
         return super().model_method(model, name, args, kwargs)
+
+    def scopes_under_way(self) -> Iterator[Env]:
+        return (env for _, env in self.calling)
 
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
         result = super().call_api(api, args, kwargs)

@@ -46,6 +46,11 @@ ALL = (
         ),
         "pad_sequences",
     ),
+    Utility(
+        ("keras.utils.get_file", "keras.utils.data_utils.get_file"),
+        "get_file",
+        signature="fname=None, origin=None, *, md5_hash=None, file_hash=None, cache_subdir='datasets', cache_dir=None",
+    ),
     data_set("mnist", "path='mnist.npz'"),
     data_set("fashion_mnist"),
     data_set("cifar10", layout=True),

@@ -83,6 +83,9 @@ class Calls:
                 return self.scope_call(function.name, args, env)
             if isinstance(function, Native) and function.outward and is_open(args) and not kwargs:
                 return Sym(ast.Call(node.func, [to_ast(a) for a in args], []))
+            unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
+            if unknown is not None and natives.changes(function) and not natives.puts(function):
+                self.lose(function.__self__, unknown, env)
             return self.call(function, args, kwargs)
         except Declined as error:
             if error.span is None:

@@ -101,7 +101,8 @@ class DataArrays:
             shape, dtype = make()
         except (NotShaped, TypeError, ValueError):
             return Unknown(f"{of} is not evaluated")
-        return DataArray(f"{of} is not evaluated", shape, dtype)
+        reason = f"{of} is not evaluated"
+        return DataArray(reason, shape, dtype) if shape else Unknown(reason)
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(function, ArrayFunction):

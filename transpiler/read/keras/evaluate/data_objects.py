@@ -14,13 +14,19 @@ MAKERS: Mapping[str, tuple[str, ...]] = {
     "keras.preprocessing.image.ImageDataGenerator": ("flow", "flow_from_directory"),
     "keras.preprocessing.text.Tokenizer": (),
 }
+"""Classes → their methods that return batches."""
 KNOWN = {
     "keras.preprocessing.text.Tokenizer": (
         "fit_on_texts", "texts_to_sequences", "sequences_to_texts", "texts_to_matrix", "sequences_to_matrix",
     ),
 }  # fmt: skip
 """Classes → the methods that are translated. What is translated of generators of images depends on the file."""
-"""Classes → their methods that return batches."""
+ATTRIBUTES = {
+    "keras.preprocessing.text.Tokenizer": (
+        "word_index", "index_word", "word_counts", "word_docs", "index_docs", "document_count", "num_words", "oov_token",
+    ),
+}  # fmt: skip
+"""Classes → the attributes that hold data."""
 BATCHES = ("keras.preprocessing.sequence.TimeseriesGenerator",)
 """Classes that are batches themselves."""
 
@@ -59,6 +65,8 @@ class DataObjects:
         """Calls of their methods → the class, the method, and the arguments that have names."""
 
     def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, DataObject) and name in ATTRIBUTES.get(value.path, ()):
+            return Unknown(f"the {name} of {value.reason}")
         if isinstance(value, DataObject):
             return DataMethod(value.reason, value.path, name)
         return super().getattr(value, name)  # type: ignore[misc]

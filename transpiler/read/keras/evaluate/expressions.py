@@ -513,40 +513,53 @@ class Expressions:
     def tensor_getitem(self, value: Value, index: Any) -> Any:
         raise self.declined("K2T103", "indexing tensors is not translated yet")
 
-    def comprehension(self, node: Any, env: Env, emit: Callable[[Env], None]) -> None:
+    def comprehension(self, node: Any, env: Env, emit: Callable[[Env], None]) -> Unknown | None:
+        """Calls `emit` for each item; what makes the items unknown if they are, for which it is called once."""
+        unknown: list[Unknown] = []
+
         def run(generators: list[ast.comprehension], scope: Env) -> None:
             if not generators:
                 emit(scope)
                 return
             first, *rest = generators
-            for item in self.iterate(self.eval(first.iter, scope)):
+            items = self.eval(first.iter, scope)
+            if isinstance(items, Unknown):
+                unknown.append(items)
+                items = [Unknown(items.reason)]
+            for item in self.iterate(items):
                 self.tick()
                 self.assign(first.target, item, scope)
                 tests = [self.eval_test(c, scope) for c in first.ifs]
                 for t in tests:
                     if isinstance(t, Sym):
                         raise NeedsConstant(t)
-                if all(bool(t) for t in tests):
+                unknown.extend(t for t in tests if isinstance(t, Unknown))
+                if all(isinstance(t, Unknown) or bool(t) for t in tests):
                     run(rest, scope)
 
         run(node.generators, Env(env, "comprehension", env.module))
+        return Unknown(unknown[0].reason) if unknown else None
 
     def eval_ListComp(self, node: ast.ListComp, env: Env) -> Any:
         result: list[Any] = []
-        self.comprehension(node, env, lambda scope: result.append(self.eval(node.elt, scope)))
-        return result
+        unknown = self.comprehension(node, env, lambda scope: result.append(self.eval(node.elt, scope)))
+        return unknown or result
 
     eval_GeneratorExp = eval_ListComp
 
     def eval_SetComp(self, node: ast.SetComp, env: Env) -> Any:
-        return set(self.eval_ListComp(node, env))  # type: ignore[arg-type]
+        items = self.eval_ListComp(node, env)  # type: ignore[arg-type]
+        return items if isinstance(items, Unknown) else set(items)
 
     def eval_DictComp(self, node: ast.DictComp, env: Env) -> Any:
         result: dict[Any, Any] = {}
-        self.comprehension(
-            node, env, lambda scope: result.__setitem__(self.eval(node.key, scope), self.eval(node.value, scope))
-        )
-        return result
+
+        def add(scope: Env) -> None:
+            key, value = self.eval(node.key, scope), self.eval(node.value, scope)
+            if not isinstance(key, Unknown):
+                result[key] = value
+
+        return self.comprehension(node, env, add) or result
 
     def iterate(self, value: Any) -> Iterable[Any]:
         if isinstance(value, Sym):

@@ -24,6 +24,8 @@ MAX_ROUNDS = 6
 """How often such code is evaluated before it is given up."""
 MAX_TRAINING = 300
 """How many rounds of a loop that trains are evaluated one by one."""
+MAX_UNKNOWN = 3
+"""How many rounds of a loop with such code inside are."""
 
 
 class MaybeBreaks(Signal):
@@ -35,6 +37,11 @@ class MaybeBreaks(Signal):
 
 class MayRun:
     """The part of the recorder that evaluates code which may run or not."""
+
+    times_unknown = 0
+    """How often there was such code so far."""
+    of_any_length: set[ast.AST]
+    """Loops of known length that are too long for it."""
 
     def unknown_branch(self, test: Unknown, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         try:
@@ -55,7 +62,9 @@ class MayRun:
         return self.any_rounds(node, over.reason, env, declined, getattr(node, "target", None))
 
     def loop(self, node: ast.For, iterable: Any, env: Env) -> Signal | None:
-        made, trained = self._made(), self.times_trained()  # type: ignore[attr-defined]
+        if node in self.of_any_length:
+            return self.unknown_loop(node, Unknown("a loop has many rounds"), env)
+        made, trained, unknown = self._made(), self.times_trained(), self.times_unknown  # type: ignore[attr-defined]
         for i, item in enumerate(self.iterate(iterable)):  # type: ignore[attr-defined]
             self.tick()  # type: ignore[attr-defined]
             self.assign(node.target, item, env)  # type: ignore[attr-defined]
@@ -64,7 +73,11 @@ class MayRun:
                 return None
             if isinstance(signal, ReturnSignal):
                 return signal
-            long = i >= MAX_TRAINING and made == self._made() and self.times_trained() > trained  # type: ignore[attr-defined]
+            trains, open_inside = self.times_trained() > trained, self.times_unknown > unknown  # type: ignore[attr-defined]
+            many = trains and i >= MAX_TRAINING or open_inside and i >= MAX_UNKNOWN
+            long = many and made == self._made()  # type: ignore[attr-defined]
+            if long:
+                self.of_any_length.add(node)
             if long or isinstance(signal, MaybeBreaks):
                 reason = signal.reason if isinstance(signal, MaybeBreaks) else "a loop has many rounds"
                 declined = self.declined("K2T201", f"it is not known where this loop ends: {reason}")  # type: ignore[attr-defined]
@@ -114,6 +127,7 @@ class MayRun:
     ) -> None:
         """Evaluates blocks each of which may run or not, any number of times. Raises `declined` where that says nothing."""
         unknown = Unknown(reason)
+        self.times_unknown += 1
         with self.nothing_made(declined):
             for _ in range(MAX_ROUNDS):
                 before = Snapshot(env, scopes=[e for _, e in self.calling])  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import types
 import typing
 from typing import Any
 
+from transpiler.read.keras.evaluate.syntax import MUTATING
 from transpiler.read.keras.evaluate.values import Native, Partial
 
 EXCEPTIONS = {
@@ -35,6 +36,14 @@ PURE = {
 
 PUTS = ("append", "appendleft", "insert")
 """Methods of lists and deques that put a value into them as it is."""
+
+
+def changes(function: Any) -> bool:
+    """Whether a function is a method that changes a list, dictionary or set."""
+    return (
+        isinstance(getattr(function, "__self__", None), (list, dict, set, collections.deque))
+        and function.__name__ in MUTATING
+    )
 
 
 def puts(function: Any) -> bool:

@@ -7,7 +7,8 @@ while the staged one makes it a parameter of the class, which the result gives t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from transpiler.ir.expr import OPERATORS, Sym, is_record, observe, rebuilt
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.arrays import DataArray
 from transpiler.read.keras.evaluate.values import Env, Model, Unknown, has_tensors
 from transpiler.read.keras.examples import likely_shape, likely_value
 
@@ -52,9 +54,12 @@ class RunTime(Unknown):
         code = first.code
         if isinstance(code, ast.Subscript):
             return isinstance(code.value, ast.Attribute) and code.value.attr == "shape" and gives_one(code.slice)
-        return (
-            isinstance(code, ast.Call) and isinstance(code.func, ast.Name) and code.func.id in ("len", "int", "float")
-        )
+        if not isinstance(code, ast.Call) or code.keywords:
+            return False
+        if isinstance(code.func, ast.Name):
+            return code.func.id in ("len", "int", "float")
+        of_numpy = isinstance(code.func, ast.Attribute) and ast.unparse(code.func.value) in ("np", "numpy")
+        return getattr(code.func, "attr", "") in REDUCTIONS and len(code.args) == (1 if of_numpy else 0)
 
     def same_as(self, other: RunTime) -> bool:
         """Whether two values with one expression are surely the same."""
@@ -94,8 +99,18 @@ class RunTimeNumbers:
             self.made_up.setdefault(size.text, seen)
         return tuple(sizes)
 
+    def comprehension(self, node: Any, env: Env, emit: Callable[[Env], None]) -> Unknown | None:
+        made = len(self.layers) + len(self.origins)  # type: ignore[attr-defined]
+        unknown = super().comprehension(node, env, emit)  # type: ignore[misc]
+        if unknown is not None and made != len(self.layers) + len(self.origins):  # type: ignore[attr-defined]
+            raise self.declined("K2T201", f"this cannot be iterated over: {unknown.reason}")  # type: ignore[attr-defined]
+        return unknown
+
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
         unknown = next((v for v in (left, right) if isinstance(v, RunTime)), None)
+        if any(isinstance(v, DataArray) for v in (left, right)):
+            left, right = (1.0 if isinstance(v, RunTime) and v.is_number() else v for v in (left, right))
+            return super().binop(op, left, right)  # type: ignore[misc]
         if unknown is None:
             return super().binop(op, left, right)  # type: ignore[misc]
         if all(isinstance(v, (RunTime, int, float, Sym)) for v in (left, right)):
@@ -158,23 +173,33 @@ def names_read(node: ast.expr, env: Env) -> tuple[Env, tuple[tuple[str, Any], ..
 
     None if some of the names mean nothing where the scope ends, or mean something of Keras.
     """
+    names = names_in_code(node)
+    if names is None:
+        return None
     found: dict[str, Any] = {}
     needed = [env.top]
-    for part in nodes(node):
-        if isinstance(part, (ast.Lambda, ast.NamedExpr, ast.comprehension, ast.Await, ast.Yield)):
-            return None
-        scope = env.scope_of(part.id) if isinstance(part, ast.Name) else None
+    for name in names:
+        scope = env.scope_of(name)
         if scope is not None:
-            value = scope.names[part.id]  # type: ignore[attr-defined]
+            value = scope.names[name]
             if scope.kind not in SCOPES or isinstance(value, (ApiValue, ApiObject, Layer, Model, Value)):
                 return None
-            found[part.id] = value  # type: ignore[attr-defined]
+            found[name] = value
             needed.append(scope)
     inner = env
     while inner not in needed:
         assert inner.parent is not None
         inner = inner.parent
     return inner, tuple(found.items())
+
+
+@functools.lru_cache(maxsize=10_000)
+def names_in_code(node: ast.expr) -> tuple[str, ...] | None:
+    """The names in an expression; None if it binds some of them itself."""
+    parts = list(nodes(node))
+    if any(isinstance(p, (ast.Lambda, ast.NamedExpr, ast.comprehension, ast.Await, ast.Yield)) for p in parts):
+        return None
+    return tuple(dict.fromkeys(p.id for p in parts if isinstance(p, ast.Name)))
 
 
 def item(code: ast.expr, index: int) -> ast.expr:
@@ -210,6 +235,9 @@ def name_of(code: ast.expr) -> str:
 
 CONVERSIONS = ("int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
 """Functions whose results go by the names of what they are given."""
+
+REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "median", "item")
+"""Functions and methods of arrays that give a number where no axis is said."""
 
 NAMED = {"len": "num", "amax": "max", "amin": "min"}
 """Functions that are called otherwise in the names of what they return."""

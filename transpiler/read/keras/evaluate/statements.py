@@ -39,6 +39,8 @@ from transpiler.read.keras.evaluate.undecided import (
     changes_nothing,
     is_about_models,
     names_of_changed,
+    replace_held,
+    scopes_around,
 )
 from transpiler.read.keras.evaluate.values import (
     Bound,
@@ -359,6 +361,11 @@ class Statements:
             if not isinstance(env.names.get(name), Unknown):
                 env.assign(name, unknown)
 
+    def lose(self, container: Any, unknown: Unknown, env: Env) -> None:
+        """Leaves a list, dictionary or set unknown wherever it is held, as it is changed by what is unknown."""
+        for scope in scopes_around(env, self.scopes_under_way()):
+            replace_held(scope.names, container, Unknown(unknown.reason))
+
     def scopes_under_way(self) -> Iterator[Env]:
         """The scopes of the calls that have led here."""
         return iter(())
@@ -558,7 +565,11 @@ class Statements:
         elif isinstance(target, ast.Attribute):
             self.setattr(self.eval(target.value, env), target.attr, value)
         elif isinstance(target, ast.Subscript):
-            self.set_item(self.eval(target.value, env), self.eval(target.slice, env), value)
+            container, key = self.eval(target.value, env), self.eval(target.slice, env)
+            if isinstance(key, Unknown) and isinstance(container, (list, dict)):
+                self.lose(container, key, env)
+            else:
+                self.set_item(container, key, value)
         elif isinstance(target, ast.Starred):
             self.assign(target.value, value, env)
 

@@ -55,18 +55,39 @@ def names_of_changed(
 
     `callers` are the scopes of the calls under way.
     """
-    scopes: list[Env] = []
-    for inner in (env, *callers):
-        scope: Env | None = inner
-        while scope is not None:
-            scopes += [scope] if scope not in scopes else []
-            scope = scope.parent
+    scopes = scopes_around(env, callers)
     held = [(s, n, v) for s in scopes for n, v in s.names.items() if not n.startswith("__")]
     data = {id(v): v for _, _, v in held if is_data(v)}.values()
     changed = [
         d for d in data if Effects(env, builtins, {}, 0, lambda value, d=d: holds(value, d)).any_in([statement])  # type: ignore[misc]
     ]
     return [(s, n) for s, n, v in held if any(holds(v, d) for d in changed)]
+
+
+def scopes_around(env: Env, callers: Iterable[Env] = ()) -> list[Env]:
+    """A scope and those around it; the same of the calls under way."""
+    scopes: list[Env] = []
+    for inner in (env, *callers):
+        scope: Env | None = inner
+        while scope is not None:
+            scopes += [scope] if scope not in scopes else []
+            scope = scope.parent
+    return scopes
+
+
+def replace_held(names: dict[Any, Any], gone: Any, unknown: Unknown, depth: int = 4) -> None:
+    """Puts an unknown value wherever variables, attributes and containers hold an object."""
+    for name, value in list(names.items()):
+        if value is gone:
+            names[name] = unknown
+        elif isinstance(value, Instance) and depth:
+            replace_held(value.attributes, gone, unknown, depth - 1)
+        elif isinstance(value, dict) and depth:
+            replace_held(value, gone, unknown, depth - 1)
+        elif isinstance(value, list):
+            value[:] = [unknown if v is gone else v for v in value]
+        elif isinstance(value, tuple) and any(v is gone for v in value):
+            names[name] = tuple(unknown if v is gone else v for v in value)
 
 
 def is_data(value: Any) -> bool:
