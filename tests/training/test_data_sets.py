@@ -131,3 +131,28 @@ def test_arguments_that_are_not_translated_are_named(tmp_path):
     conversion = converted(tmp_path, "(x, y), test = keras.datasets.mnist.load_data(cache_dir='here')\n")
     (finding,) = [f for f in conversion.all_findings if f.severity.name == "ERROR"]
     assert finding.code == "K2T401" and "cache_dir" in finding.message
+
+
+def test_a_file_is_fetched_to_the_same_place(tmp_path):
+    import hashlib
+
+    import keras
+
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "words.txt").write_text("a b c")
+    origin, wrong = (tmp_path / "there" / "words.txt").as_uri(), "0" * 32
+    digest = hashlib.md5(b"a b c").hexdigest()
+    get_file = helper("get_file")
+    for given in (
+        {"fname": "w.txt"},
+        {"md5_hash": digest},
+        {"fname": "x", "cache_subdir": "texts", "file_hash": digest},
+    ):
+        paths = [f(origin=origin, cache_dir=str(tmp_path / n), **given) for n, f in (("k", keras.utils.get_file), ("t", get_file))]  # fmt: skip
+        contents = [open(path).read() for path in paths]  # noqa: SIM115
+        assert contents == ["a b c"] * 2
+        assert paths[0].removeprefix(str(tmp_path / "k")) == str(paths[1]).removeprefix(str(tmp_path / "t"))
+    with pytest.raises(ValueError):
+        get_file("w.txt", origin, md5_hash=wrong, cache_dir=str(tmp_path / "t"))
+    conversion = converted(tmp_path, "path = keras.utils.get_file('a', 'https://b/c', untar=True)\n")
+    assert any("untar" in f.message for f in conversion.all_findings)
