@@ -18,8 +18,8 @@ from transpiler.class_files import (
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, TrainingPlan
-from transpiler.ir.expr import MISSING, code_of
-from transpiler.ir.model import ApiValue
+from transpiler.ir.expr import MISSING, Sym, code_of
+from transpiler.ir.model import ApiValue, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
@@ -164,6 +164,7 @@ class Rewriter:
             self.rank_of_function,
             self.memory.frozen_here,
             rebuilt,
+            self.class_of_variable,
             self.options.trainer,
         )
         write_training(file)
@@ -212,6 +213,12 @@ class Rewriter:
                 if cls is not None:
                     return cls
         return None
+
+    def class_of_variable(self, variable: str) -> ModuleClass | None:
+        """The class of the model that a variable of a factory or script holds, if it is one of its own."""
+        factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
+        found = [cls for f in factories if (cls := constructed_as(f, Sym.name(variable))) is not None]
+        return found[0] if len(found) == 1 else None
 
     def may_export(self, source: SourceModule) -> bool:
         """Whether others may import from a file what it imports itself and never used."""
@@ -545,8 +552,8 @@ class Rewriter:
                     edit.replaced[statement] = ""
                 continue
             failed = id(statement) in self.program.interpreter.failed_marks
-            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
-                edit.removed.add(statement)  # another name or a list for tensors of the model
+            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(v := names.get(n)) or isinstance(v, Layer) for n in assigned_names([statement])):  # fmt: skip
+                edit.removed.add(statement)  # another name or a list for tensors or layers of the model
                 continue
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
                 edit.removed.add(statement)

@@ -50,6 +50,7 @@ class FileTraining:
         functions: Functions,
         frozen: Collection[Span] = (),
         rebuilt: Collection[ast.AST] = (),
+        made_as: Callable[[str], ModuleClass | None] = lambda _: None,
         trainer: str = PLAIN,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
@@ -58,6 +59,8 @@ class FileTraining:
         """The class of a model."""
         self.gone = gone
         """The nodes of what is replaced by classes and factories."""
+        self.made_as = made_as
+        """The class of the model that a variable of the result holds."""
         self.rebuilt = rebuilt
         """The statements among them that bind the same models in the result."""
         self.names_of_file = names_of_file

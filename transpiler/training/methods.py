@@ -220,11 +220,15 @@ class MethodWriter:
             return
         name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
-        data = parts(arguments["x"], len(xs), "inputs", names)
+        node = arguments["x"]
+        listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
+        if not listed and isinstance(evaluation.arguments.get("x"), dict):
+            raise Declined(TRAINING, "inputs in a dictionary have to be given by their names at the call")
+        data = parts(node, len(xs), "inputs", names) if listed else []
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
-            data[0] if len(data) == 1 else f"({', '.join(data)})",
+            f"({', '.join(data)})" if len(data) > 1 else data[0] if data else ast.unparse(node),
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, as_asked(f"{name}({', '.join(given)})", evaluation.node, ys[0]))
