@@ -44,7 +44,11 @@ def last_call(cls: ModuleClass) -> tuple[Apply, int] | None:
     returned = _returned(cls)
     values = tensors(returned.value) if returned is not None else []
     ops = [o for o in cls.block.ops if isinstance(o, Apply) and len(values) == 1 and values[0] in o.results]
-    if len(ops) != 1 or ops[0].member is None or any(use_counts(cls.block)[x] for x in ops[0].results if x not in values):
+    if (
+        len(ops) != 1
+        or ops[0].member is None
+        or any(use_counts(cls.block)[x] for x in ops[0].results if x not in values)
+    ):
         return None
     return ops[0], ops[0].results.index(values[0])
 

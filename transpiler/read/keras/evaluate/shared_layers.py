@@ -110,11 +110,11 @@ class Search:
         maker, other = self.makers.get(x), self.makers.get(y)
         if maker is None:
             return x is y
-        if other is not None and alike(maker, other) and other not in self.region:
-            return self.pair(maker, other)
-        self.skipped.append(maker)
-        self.twin.turned[maker.args[0]] = y
-        return maker.step.permutes is not None and maker.args[0] in self.inputs and x.type.layout is y.type.layout
+        if maker.step.permutes is not None and maker.args[0] in self.inputs:
+            self.skipped.append(maker)
+            self.twin.turned[maker.args[0]] = y
+            return x.type.layout is y.type.layout
+        return other is not None and self.pair(maker, other)
 
 
 def alike(op: Apply, other: Any) -> bool:
