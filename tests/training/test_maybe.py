@@ -51,7 +51,6 @@ UNKNOWN = {
 KNOWN = {
     "a loop over known items": "for n in (2, 3):\n    units = n",
     "a list over known items": "units = [n for n in (2, 3)][-1]",
-    "items that are taken once": "stack = [[2], [3]]\nunits = [n for n in stack.pop()][0]",
 }
 DECLINED = {
     "a model": "for i in range(steps):\n    net = build(3)\nnet.fit(x, y)",
