@@ -33,11 +33,13 @@ def history_text(read: ast.Attribute, value: NotKept, file: FileTraining) -> str
 
 
 def metrics_text(value: NotKept, file: FileTraining) -> str:
-    """The names that Keras has for what it measures in a model of one output; "" for anything else."""
+    """The names that Keras has for what it measures in a model; "" where these are not known."""
     trainer = file.trainers.get(id(value.of))
-    if value.name != "metrics_names" or trainer is None or len(trainer.names) != 1:
+    if value.name != "metrics_names" or trainer is None:
         return ""
     if file.generation == KERAS2:  # which knows them from the first batch on
         return code_of(trainer.titles) if value.trained else ""
+    if len(trainer.names) != 1:
+        return ""
     measured = trainer.compiled.arguments.get("metrics") is not None
     return code_of(["loss", "compile_metrics"] if measured else ["loss"])

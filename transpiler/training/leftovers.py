@@ -127,7 +127,7 @@ def remove_fillings(file: FileTraining, gone: set[ast.stmt]) -> None:
     branches = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.If)]
     whole = {b for b in branches if gone & set(b.body) and all(s in gone for s in (*b.body, *b.orelse))}
     for branch in whole:
-        file.note("K2T304", f"the callbacks are those for {ast.unparse(branch.test)} as it is here", branch)
+        file.note("K2T301", f"the callbacks are those for {ast.unparse(branch.test)} as it is here", branch)
     file.edit.removed |= whole | {s for s in gone if not any(s in nodes(b) for b in whole)}
 
 
