@@ -18,8 +18,8 @@ from transpiler.class_files import (
 )
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, TrainingPlan
-from transpiler.ir.expr import MISSING, code_of
-from transpiler.ir.model import ApiValue
+from transpiler.ir.expr import MISSING, Sym, code_of
+from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Block, Construction, Let, ModuleClass, Return, tensors
 from transpiler.ir.trees import nodes
@@ -110,6 +110,8 @@ class Rewriter:
         """Calls on models that belong to training and are not translated, and why."""
         self.training: list[tuple[Model, TrainingPlan]] = []
         """Models, and how the result trains them."""
+        self.followers: dict[SourceModule, list[ast.stmt]] = {}
+        """Statements that are not translated because others are not."""
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted, or those of the project, first."""
@@ -166,6 +168,7 @@ class Rewriter:
             self.rank_of_function,
             self.memory.frozen_here,
             rebuilt,
+            self.class_of_variable,
             self.options.trainer,
         )
         write_training(file)
@@ -214,6 +217,12 @@ class Rewriter:
                 if cls is not None:
                     return cls
         return None
+
+    def class_of_variable(self, variable: str) -> ModuleClass | None:
+        """The class of the model that a variable of a factory or script holds, if it is one of its own."""
+        factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
+        found = [cls for f in factories if (cls := constructed_as(f, Sym.name(variable))) is not None]
+        return found[0] if len(found) == 1 else None
 
     def may_export(self, source: SourceModule) -> bool:
         """Whether others may import from a file what it imports itself and never used."""
@@ -547,8 +556,8 @@ class Rewriter:
                     edit.replaced[statement] = ""
                 continue
             failed = id(statement) in self.program.interpreter.failed_marks
-            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(names.get(n)) for n in assigned_names([statement])):  # fmt: skip
-                edit.removed.add(statement)  # another name or a list for tensors of the model
+            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(v := names.get(n)) or isinstance(v, Layer) for n in assigned_names([statement])):  # fmt: skip
+                edit.removed.add(statement)  # another name or a list for tensors or layers of the model
                 continue
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
                 edit.removed.add(statement)
@@ -572,6 +581,7 @@ class Rewriter:
             elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 unasked.append(statement)
         edit.removed |= set(unasked) - read_by_others(source.tree.body, unasked, edit)
+        self.report_followers(source)
         return found
 
     def leftovers_beside_models(
@@ -613,6 +623,47 @@ class Rewriter:
             return any(known.message.endswith(f": {f.message}") for s, f in failed.items() if s is not statement)
         return bool(failed) and id(statement) in self.program.interpreter.statement_marks
 
+    def cause_in(self, source: SourceModule) -> Declined | None:
+        """The first thing of a file that was not translated, and that others may follow from."""
+        failed = [d for s, d in self.program.interpreter.failed.items() if s in source.tree.body]
+        declined = [
+            d for d in self.done.values() if isinstance(d, Declined) and d.span and d.span.file == str(source.path)
+        ]
+        return next(iter((*declined, *failed)), None)
+
+    def needs_what_failed(self, source: SourceModule, statement: ast.stmt) -> bool:
+        """Whether a statement makes or reads layers, tensors or models of which others were not translated."""
+        names, cause = self.names_of(source), self.cause_in(source)
+        if cause is None:
+            return False
+        held = [names.get(n) for n in (*assigned_names([statement]), *used_identifiers(statement))]
+        return any(
+            (
+                root_of(v.reason) == root_of(cause.message)
+                if isinstance(v, Unknown)
+                else uses_keras(v) and not isinstance(v, (ApiValue, ApiObject))
+            )
+            for v in held
+        )
+
+    def report_followers(self, source: SourceModule) -> None:
+        """One finding for all statements that go with what is not translated."""
+        found, cause = self.followers.get(source, []), self.cause_in(source)
+        if not found or cause is None:
+            return
+        span, last = source.span(found[0]), found[-1].end_lineno
+        what = f"{len(found)} statements, down to line {last}, go" if len(found) > 1 else "this statement goes"
+        self.findings.add(
+            Finding(
+                "K2T203",
+                Severity.ERROR,
+                f"{what} with what is not translated: {cause.message}",
+                "Mend what that says first.",
+                span,
+                excerpt(span),
+            )
+        )
+
     def report_leftover(self, source: SourceModule, statement: ast.stmt, edit: FileEdit) -> None:
         if isinstance(statement, ast.Assign) and self.follows_from_another(statement):
             if self.options.allow_partial:
@@ -644,7 +695,10 @@ class Rewriter:
                 span,
                 excerpt(span),
             )
-        self.findings.add(finding)
+            if not name and self.needs_what_failed(source, statement):
+                self.followers.setdefault(source, []).append(statement)
+        if statement not in self.followers.get(source, ()):
+            self.findings.add(finding)
         if not self.options.allow_partial:
             return
         message = f"{finding.code}: {finding.message}"
@@ -658,6 +712,11 @@ class Rewriter:
             )
         else:
             edit.replaced[statement] = f"raise NotImplementedError({message!r})"
+
+
+def root_of(reason: str) -> str:
+    """What is behind a reason that others were put in front of: `y` of `x cannot be evaluated: y`."""
+    return reason.rpartition(": ")[2]
 
 
 def called_in(text: str) -> set[str]:

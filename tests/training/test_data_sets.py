@@ -138,7 +138,8 @@ def test_a_file_is_fetched_to_the_same_place(tmp_path):
 
     import keras
 
-    (tmp_path / "there").mkdir()
+    for folder in ("there", "k", "t"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "there" / "words.txt").write_text("a b c")
     origin, wrong = (tmp_path / "there" / "words.txt").as_uri(), "0" * 32
     digest = hashlib.md5(b"a b c").hexdigest()

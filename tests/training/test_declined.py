@@ -118,8 +118,16 @@ def errors(text: str, folder: Path) -> list[str]:
         (SHARED, "goes on after another compile() with what it has gathered before"),
         (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),
         (ELSEWHERE, "compiled in one function and trained outside of it"),
-        (f"{TRAINED}print(history.epoch)\n", "history.epoch is not translated"),
-        (f"{TRAINED}print(model.metrics_names)\n", "model.metrics_names is not translated"),
+        (f"{TRAINED}print(history.params)\n", "history.params is not translated"),
+        (f"{TRAINED}print(model.metrics)\n", "model.metrics is not translated"),
+        (
+            f"{TRAINED.replace('fit(x, y', 'fit(x, y, initial_epoch=1, epochs=2')}print(history.epoch)\n",
+            "history.epoch",
+        ),
+        (
+            f"settings = {{'epochs': 2}}\nsettings['epochs'] = 3\n{TRAINED.replace('fit(x, y', 'fit(x, y, **settings')}",
+            "with * or **",
+        ),
         (SCALARS, "outputs of one number without an axis"),
     ],
 )
@@ -186,3 +194,38 @@ model.compile("sgd", "mse")
 model.fit(batches(), steps_per_epoch=2, epochs=2, validation_data=batches(), validation_steps=2)
 """
     assert any(f.code == "K2T501" for f in conversion(text, tmp_path).all_findings)
+
+
+@pytest.mark.parametrize(
+    ("generation", "metrics", "names"),
+    [
+        ("keras3", "", "['loss']"),
+        ("keras3", ", metrics=['mae']", "['loss', 'compile_metrics']"),
+        ("tf_keras", ", metrics=['mae']", "['loss', 'mae']"),
+    ],
+)
+def test_names_of_metrics_are_those_of_the_generation(
+    generation: str, metrics: str, names: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(
+        HEAD + TRAINED.replace('"mse"', f'"mse"{metrics}') + "print(model.metrics_names)\n", encoding="utf-8"
+    )
+    done = convert_file(path, generation=generation)
+    assert f"print({names})" in done.modules[0].text.replace('"', "'")
+
+
+def test_callbacks_of_a_branch_are_settled_with_a_note(tmp_path: Path) -> None:
+    text = """
+from keras.callbacks import EarlyStopping
+stops = True
+callbacks = []
+if stops:
+    callbacks.append(EarlyStopping("loss"))
+model = Sequential([Input((4,)), Dense(1)])
+model.compile("sgd", "mse")
+model.fit(x, y, callbacks=callbacks)
+"""
+    done = conversion(text, tmp_path)
+    assert "the callbacks are those for stops as it is here" in [f.message for f in done.all_findings]
+    assert "callbacks" not in done.modules[0].text

@@ -169,3 +169,26 @@ DECLINED = {
 @pytest.mark.parametrize("text", DECLINED)
 def test_what_is_declined_is_named(text: str):
     assert any(DECLINED[text] in message for message in errors(converted(text + "\n")))
+
+
+def test_arguments_that_say_the_default_are_left_out(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        """
+import numpy as np
+from tensorflow import keras
+from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+x = np.ones((4, 8, 8, 3))
+images = ImageDataGenerator(featurewise_center=False, zca_whitening=False, zca_epsilon=1e-06, rotation_range=0, shear_range=0.,
+                            fill_mode='nearest', horizontal_flip=True, rescale=None, data_format=None, dtype=None)
+print(images.flow(x))
+""",
+        encoding="utf-8",
+    )
+    conversion = convert_file(path, generation="keras3")
+    assert not conversion.all_findings
+    text = conversion.modules[0].text
+    assert "images = ImageDataGenerator(horizontal_flip=True)" in text
+    assert "def __init__(self, horizontal_flip=False)" in text

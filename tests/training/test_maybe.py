@@ -36,6 +36,7 @@ TRAINED = {
     "a loop until": "while not done[0]:\n    print(net.train_on_batch(x, y))",
     "a branch": "if done[0]:\n    agent.units = 4\n    net.fit(x, y)",
     "a branch of an object": "if done[0]:\n    agent.units = 4\n    agent.model.fit(x, y)",
+    "a list of items": "print([net.predict(a) for a in x], [net.train_on_batch(a, b) for a, b in zip(x, y)])",
     "many rounds": "for i in range(1000000):\n    net.train_on_batch(x, y)",
     "after a return": "def learn():\n    if done[0]:\n        return None\n    agent.units = 4\n    return net.train_on_batch(x, y)\nlearn()",
 }
@@ -46,6 +47,10 @@ UNKNOWN = {
     "a list by another name": "other = sizes\nfor i in range(steps):\n    other.append(4)\nunits = len(sizes)",
     "an attribute": "while done[0]:\n    agent.units += 1\nunits = agent.units",
     "what a call in a loop changes": "def grow(items):\n    for i in range(steps):\n        items.append(4)\ngrow(sizes)\nunits = len(sizes)",
+}
+KNOWN = {
+    "a loop over known items": "for n in (2, 3):\n    units = n",
+    "a list over known items": "units = [n for n in (2, 3)][-1]",
 }
 DECLINED = {
     "a model": "for i in range(steps):\n    net = build(3)\nnet.fit(x, y)",
@@ -73,6 +78,13 @@ def test_it_is_trained(name: str, tmp_path: Path):
 def test_what_it_changes_is_unknown(name: str, tmp_path: Path):
     text, errors = converted(f"{UNKNOWN[name]}\nlast = Sequential([Input((4,)), Dense(units)])", tmp_path)
     assert errors if name == "an attribute" else not errors and "last = Last(units)" in text
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_stays_known(name: str, tmp_path: Path):
+    text, errors = converted(f"{KNOWN[name]}\nlast = Sequential([Input((4,)), Dense(units)])", tmp_path)
+    assert not errors
+    assert "nn.Linear(4, 3)" in text or "Linear(4, units)" in text
 
 
 @pytest.mark.parametrize("name", DECLINED)

@@ -39,21 +39,28 @@ def split_logits(cls: ModuleClass) -> None:
         returned.value = replace_tensors(returned.value, before)
 
 
-def last_call(cls: ModuleClass) -> Apply | None:
-    """The call of a submodule of one input whose result is all that a whole model returns."""
+def last_call(cls: ModuleClass) -> tuple[Apply, int] | None:
+    """The call of a submodule of which one result is all that a whole model returns, and which result that is."""
     returned = _returned(cls)
     values = tensors(returned.value) if returned is not None else []
-    ops = [o for o in cls.block.ops if isinstance(o, Apply) and o.results == values]
-    whole = len(ops) == 1 and ops[0].member is not None and len(ops[0].args) == 1 and not ops[0].outputs
-    return ops[0] if whole else None
+    ops = [o for o in cls.block.ops if isinstance(o, Apply) and len(values) == 1 and values[0] in o.results]
+    if (
+        len(ops) != 1
+        or ops[0].member is None
+        or any(use_counts(cls.block)[x] for x in ops[0].results if x not in values)
+    ):
+        return None
+    return ops[0], ops[0].results.index(values[0])
 
 
 def pass_logits_on(cls: ModuleClass, ending: str) -> None:
     """Has a model that ends in another one give that one's logits, where `ending` is the activation after these."""
-    call = last_call(cls)
-    if cls.logits is None and call is not None:
+    last = last_call(cls)
+    if cls.logits is None and last is not None:
         cls.logits = [ending]
-        call.step = replace(call.step, fn=(call.step.fn or "{self}({0})").removesuffix("({0})") + ".logits({0})")
+        operands = ", ".join(f"{{{i}}}" for i in range(len(last[0].args)))
+        text = last[0].step.fn or f"{{self}}({operands})"
+        last[0].step = replace(last[0].step, fn=f"{text.removesuffix(f'({operands})')}.logits({operands})")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, Args
-from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Instance
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import CallbackRule
@@ -22,9 +22,7 @@ def callbacks_of(
     """The callbacks of a `fit`, in order. Raises Declined for one that is not translated."""
     given = known_here(evaluation, "callbacks", None)
     values = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
-    places = items_of(
-        file, (argument_nodes(evaluation.node, evaluation.method, file.generation) or {}).get("callbacks")
-    )
+    places = items_of(file, (file.arguments_of(evaluation.node, evaluation.method) or {}).get("callbacks"))
     found: list[Any] = []
     for i, value in enumerate(values):
         if isinstance(value, Instance) and len(places) == len(values):

@@ -10,7 +10,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.model import KERAS3, ApiObject, Layer
-from transpiler.ir.program import ModuleClass, Value, tensors
+from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
@@ -111,9 +111,10 @@ class CompileWriter:
             raise Declined(TRAINING, "the model is not converted")
         check_own(compiled.model, root, self.file.generation)
         endings = last_activations(root)
-        inner = self.last_model(compiled.model, root)
-        if inner is not None and endings == [""]:
-            endings = last_activations(inner)
+        last = last_call(root)
+        inner = self.last_model(compiled.model, last[0]) if last is not None else None
+        if inner is not None and last is not None and endings == [""]:
+            endings = last_activations(inner)[last[1] : last[1] + 1]
         file = self.file
         trainer = trainer_of(
             compiled,
@@ -248,11 +249,13 @@ class CompileWriter:
         self.file.edit.needs(found.helpers)
         return name
 
-    def last_model(self, model: Model, root: ModuleClass) -> ModuleClass | None:
-        """The class of the model that a model ends in, if it calls one last."""
-        outputs = tensors(model.outputs)
-        inner = self.file.interpreter.nested.get(outputs[0], (None,))[0] if len(outputs) == 1 else None
-        if not isinstance(inner, Model) or len(tensors(inner.outputs)) != 1 or last_call(root) is None:
+    def last_model(self, model: Model, last: Apply) -> ModuleClass | None:
+        """The class of the model that a model calls last."""
+        made = self.file.made_as(last.member.code) if last.member is not None and last.member.given else None
+        if made is not None:
+            return made
+        inner = self.file.interpreter.nested.get(tensors(model.outputs)[0], (None,))[0]
+        if not isinstance(inner, Model) or len(tensors(inner.outputs)) != 1:
             return None
         return self.file.roots(inner)
 

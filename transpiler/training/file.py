@@ -18,7 +18,7 @@ from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.own_models import with_graphs
-from transpiler.read.keras.evaluate.training_calls import Toggle
+from transpiler.read.keras.evaluate.training_calls import Toggle, argument_nodes
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -31,7 +31,7 @@ from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.places import places_of
 from transpiler.training.source import Scopes
-from transpiler.training.trainer import Functions
+from transpiler.training.trainer import Functions, Trainer
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
@@ -50,6 +50,7 @@ class FileTraining:
         functions: Functions,
         frozen: Collection[Span] = (),
         rebuilt: Collection[ast.AST] = (),
+        made_as: Callable[[str], ModuleClass | None] = lambda _: None,
         trainer: str = PLAIN,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
@@ -58,6 +59,8 @@ class FileTraining:
         """The class of a model."""
         self.gone = gone
         """The nodes of what is replaced by classes and factories."""
+        self.made_as = made_as
+        """The class of the model that a variable of the result holds."""
         self.rebuilt = rebuilt
         """The statements among them that bind the same models in the result."""
         self.names_of_file = names_of_file
@@ -88,6 +91,8 @@ class FileTraining:
         """Calls that are translated."""
         self.trained: set[ast.stmt] = set()
         """The statements that they stand in."""
+        self.trainers: dict[int, Trainer] = {}
+        """How models are measured, by their ids."""
         self.plans: list[tuple[Any, TrainingPlan]] = []
         """Models, and how they are trained."""
         self.notes: list[Finding] = []
@@ -227,6 +232,16 @@ class FileTraining:
         if isinstance(node, ast.Attribute):
             return canonical(f"{path}.{node.attr}") if (path := self.path_of(node.value)) else ""
         return ""
+
+    def arguments_of(self, call: ast.Call, method: str) -> dict[str, ast.expr] | None:
+        """The expressions of a call's arguments by name; None where `*` or a `**` that cannot be written out hides them."""
+        named: dict[str, ast.expr] = {}
+        for keyword in call.keywords:
+            more = {keyword.arg: keyword.value} if keyword.arg else self.scopes.written_out(keyword.value, call)
+            if more is None:
+                return None
+            named |= more
+        return argument_nodes(call, method, self.generation, named)
 
     def statement_of(self, node: ast.Call) -> ast.stmt:
         return self.scopes.statement[node]

@@ -45,14 +45,15 @@ def groups_of(file: FileTraining, calls: Mapping[ast.Call, Sequence[TrainingCall
             by_compile.setdefault(owner, []).append((node, e))
     for owner, found in by_compile.items():
         compiles = list(file.calls.get(owner, ())) if owner is not None else []
-        if owner not in file.gone:
+        if owner is not None and owner not in file.gone:
             yield Group(owner, list(dict.fromkeys(n for n, _ in found)), compiles, measured(found))
             continue
         for models in together(file, found):
             own = [(n, e) for n, e in found if id(e.model) in models]
             its = [c for c in compiles if id(c.model) in models]
             group = Group(owner, list(dict.fromkeys(n for n, _ in own)), its, measured(own))
-            bind(file, group, own)
+            if owner is not None:
+                bind(file, group, own)
             yield group
 
 

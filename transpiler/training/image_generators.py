@@ -35,6 +35,14 @@ OPTIONS = {
     "validation_split": "0.0",
 }
 """The arguments that are translated, and their defaults."""
+DEFAULTS = {n: ast.literal_eval(text) for n, text in OPTIONS.items()} | {
+    "zca_whitening": False,
+    "zca_epsilon": 1e-6,
+    "interpolation_order": 1,
+    "data_format": None,
+    "dtype": None,
+}
+"""The defaults of all arguments: who passes these says nothing."""
 MOVES = ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range")
 FILLED = ("nearest", "constant", "reflect", "wrap")
 METHODS = {
@@ -67,7 +75,9 @@ class ImageGenerators:
         try:
             methods = self.methods()
             for call in calls:
-                options |= self.options(call)
+                own = self.options(call)
+                options |= own
+                self.leave_out_defaults(call, own)
             if "ImageDataGenerator" in {n for _, n in scopes.bound}:
                 raise Declined(TRAINING, "the file has an ImageDataGenerator of its own")
         except Declined as declined:
@@ -98,7 +108,8 @@ class ImageGenerators:
         hidden = any(k.arg is None for k in call.keywords)
         if call.args or hidden and made is None:
             raise Declined(TRAINING, "an ImageDataGenerator with arguments that have no names is not translated")
-        given: Mapping[str, Any] = made.given if made is not None else {str(k.arg): None for k in call.keywords}
+        given: Mapping[str, Any] = made.given if made is not None else {str(k.arg): Unknown("") for k in call.keywords}
+        given = {n: v for n, v in given.items() if hidden or not is_default(n, v)}
         if self.interpreter.image_data_format != "channels_last" or given.get("data_format") == "channels_first":
             raise Declined(TRAINING, "an ImageDataGenerator of images with channels first is not translated")
         for name in set(given) - set(OPTIONS) - {"data_format"}:
@@ -109,6 +120,12 @@ class ImageGenerators:
         if fill not in FILLED or isinstance(fill, Unknown):
             raise Declined(TRAINING, "ImageDataGenerator(fill_mode=…) has to be one of " + ", ".join(FILLED))
         return set(given)
+
+    def leave_out_defaults(self, call: ast.Call, options: set[str]) -> None:
+        """Takes the arguments out of a call that say what holds anyway."""
+        kept = [k for k in call.keywords if k.arg is None or k.arg in options]
+        if len(kept) < len(call.keywords):
+            self.file.replace_expression(call, ast.unparse(ast.Call(call.func, [], kept)))
 
     def methods(self) -> set[str]:
         """The methods that the file uses. Raises Declined for calls of them that are not translated."""
@@ -128,3 +145,10 @@ class ImageGenerators:
             if given.get("class_mode", "categorical") not in ("categorical", "binary", "sparse", None):
                 raise Declined(TRAINING, "flow_from_directory() with this class_mode is not translated")
         return found
+
+
+def is_default(name: str, value: Any) -> bool:
+    """Whether an argument says what Keras takes without it."""
+    default = DEFAULTS.get(name, value)
+    plain = isinstance(value, (bool, int, float, str, type(None)))
+    return name in DEFAULTS and plain and (value is None) == (default is None) and value == default

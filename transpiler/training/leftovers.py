@@ -12,7 +12,11 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
+from transpiler.training.source import items_of
 from transpiler.training.utilities import UtilityWriter
+
+ADDING = ("append", "extend", "insert")
+"""Methods that add to a list."""
 
 
 def write_leftovers(file: FileTraining) -> None:
@@ -63,21 +67,32 @@ def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
     found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
     kept = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.Assign) and s not in file.gone]
+    filling = fillings(file)
     names = {
         t.id: s for s in kept for t in s.targets if len(s.targets) == 1 and isinstance(t, ast.Name)
-        and file.scopes.bound.get((file.scopes.scope[s], t.id)) == 1
+        and file.scopes.bound.get((file.scopes.scope[s], t.id)) == 1 + sum(isinstance(f, ast.AugAssign) for f in filling.get(t.id, {}))
     }  # fmt: skip
     candidates: dict[str, ast.Assign] = {}
-    while more := {
-        n: s
-        for n, s in names.items()
-        if n not in candidates and only_of(s.value, found, {*candidates, *file.own_callbacks})
-    }:
+    passed = {k.value.id for n in file.handled for k in n.keywords if k.arg is None and isinstance(k.value, ast.Name)}
+
+    def goes(name: str, statement: ast.Assign) -> bool:
+        known, more = {*candidates, *file.own_callbacks}, filling.get(name, {})
+        if name in passed:
+            return all(
+                isinstance(v, ast.Constant) or only_of(v, found, known)
+                for v in (items_of(statement.value) or {}).values()
+            )
+        empty = bool(more) and isinstance(statement.value, ast.List) and not statement.value.elts
+        return (empty or only_of(statement.value, found, known)) and all(
+            only_of(item, found, known) or is_callback(item, file) for items in more.values() for item in items
+        )
+
+    while more := {n: s for n, s in names.items() if n not in candidates and goes(n, s)}:
         candidates |= more
     inside = {n for call in file.handled for n in nodes(call)}
     changed = True
     while changed:
-        gone = {*candidates.values()}
+        gone = {*candidates.values(), *(s for n in candidates for s in filling.get(n, ()))}
         read = {
             n.id
             for n, statement in file.scopes.statement.items()
@@ -86,6 +101,39 @@ def drop_arguments(file: FileTraining) -> None:
         changed = bool(candidates.keys() & read)
         candidates = {n: s for n, s in candidates.items() if n not in read}
     file.edit.removed |= set(candidates.values())
+    remove_fillings(file, {s for n in candidates for s in filling.get(n, ())})
+
+
+def fillings(file: FileTraining) -> dict[str, dict[ast.stmt, list[ast.expr]]]:
+    """Variable → the statements that add to the list in it, and what they add: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
+    found: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
+    for statement in set(file.scopes.statement.values()):
+        if statement in file.gone:
+            continue
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+            target, added = statement.target, [statement.value]
+        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ADDING:
+            target, added = call.func.value, list(call.args)
+        else:
+            continue
+        if isinstance(target, ast.Name):
+            found.setdefault(target.id, {})[statement] = added
+    return found
+
+
+def remove_fillings(file: FileTraining, gone: set[ast.stmt]) -> None:
+    """Removes statements, and the branches that decide on nothing else, which are settled as the program has them."""
+    branches = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.If)]
+    whole = {b for b in branches if gone & set(b.body) and all(s in gone for s in (*b.body, *b.orelse))}
+    for branch in whole:
+        file.note("K2T301", f"the callbacks are those for {ast.unparse(branch.test)} as it is here", branch)
+    file.edit.removed |= whole | {s for s in gone if not any(s in nodes(b) for b in whole)}
+
+
+def is_callback(node: ast.expr, file: FileTraining) -> bool:
+    """Whether an expression makes a callback, perhaps in a branch that is not taken."""
+    return isinstance(node, ast.Call) and file.path_of(node.func).startswith("keras.callbacks.")
 
 
 def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:

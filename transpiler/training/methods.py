@@ -11,7 +11,7 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import Value, tensors
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Generator
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import Loop
@@ -47,7 +47,7 @@ class MethodWriter:
     def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None
         self.check(evaluation)
-        arguments = argument_nodes(evaluation.node, "fit", self.file.generation)
+        arguments = self.file.arguments_of(evaluation.node, "fit")
         if arguments is None:
             raise Declined(TRAINING, "fit() with * or ** is not translated")
         statement = self.file.statement_of(evaluation.node)
@@ -175,7 +175,7 @@ class MethodWriter:
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None
         self.check(evaluation)
-        arguments = argument_nodes(evaluation.node, "evaluate", self.file.generation)
+        arguments = self.file.arguments_of(evaluation.node, "evaluate")
         if arguments is None:
             raise Declined(TRAINING, "this evaluate() is not translated")
         titled = known_here(evaluation, "return_dict", False)
@@ -202,7 +202,7 @@ class MethodWriter:
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
         self.check(evaluation)
-        arguments = argument_nodes(evaluation.node, evaluation.method, self.file.generation)
+        arguments = self.file.arguments_of(evaluation.node, evaluation.method)
         model = evaluation.model
         xs, ys = tensors(model.inputs), tensors(model.outputs)
         if arguments is None or "x" not in arguments:
@@ -220,11 +220,15 @@ class MethodWriter:
             return
         name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
-        data = parts(arguments["x"], len(xs), "inputs", names)
+        node = arguments["x"]
+        listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
+        if not listed and isinstance(evaluation.arguments.get("x"), dict):
+            raise Declined(TRAINING, "inputs in a dictionary have to be given by their names at the call")
+        data = parts(node, len(xs), "inputs", names) if listed else []
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
-            data[0] if len(data) == 1 else f"({', '.join(data)})",
+            f"({', '.join(data)})" if len(data) > 1 else data[0] if data else ast.unparse(node),
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, as_asked(f"{name}({', '.join(given)})", evaluation.node, ys[0]))
@@ -257,7 +261,7 @@ class MethodWriter:
         """A call of the function for an epoch on one batch of arrays."""
         assert training.epoch is not None
         self.check(evaluation)
-        arguments = argument_nodes(evaluation.node, evaluation.method, self.file.generation)
+        arguments = self.file.arguments_of(evaluation.node, evaluation.method)
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
         columns = self.data_of(training).columns(arguments)

@@ -82,6 +82,31 @@ class Scopes:
                 return False
         return True
 
+    def written_out(self, name: ast.expr, place: ast.AST) -> dict[str, ast.expr] | None:
+        """The items of a dictionary that a variable was once set to and that nothing can have changed since."""
+        scope = self.scope.get(place)
+        if not isinstance(name, ast.Name) or self.bound.get((scope, name.id)) != 1:
+            return None
+        used = [n for n in self.scope if isinstance(n, ast.Name) and n.id == name.id and isinstance(n.ctx, ast.Load)]
+        passed = {k.value for n in self.scope if isinstance(n, ast.Call) for k in n.keywords if k.arg is None}
+        values = [
+            s.value
+            for s in set(self.statement.values())
+            if isinstance(s, ast.Assign) and self.scope[s] is scope and ast.unparse(s.targets[0]) == name.id
+        ]
+        items = items_of(values[0]) if len(values) == 1 and all(n in passed for n in used) else None
+        return items if items is not None and all(self.reads_alike(v, place) for v in items.values()) else None
+
+
+def items_of(node: ast.expr) -> dict[str, ast.expr] | None:
+    """The items of a dictionary that is written out: `{"a": 1}`, `dict(a=1)`."""
+    if isinstance(node, ast.Dict):
+        keys = [k.value if isinstance(k, ast.Constant) else None for k in node.keys]
+        return dict(zip(keys, node.values)) if all(isinstance(k, str) for k in keys) else None  # type: ignore[arg-type]
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict" and not node.args:
+        return {k.arg: k.value for k in node.keywords if k.arg} if all(k.arg for k in node.keywords) else None
+    return None
+
 
 def makes_path(node: ast.Call) -> bool:
     """Whether a call joins or formats text."""

@@ -6,13 +6,14 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined, Severity
+from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3, ApiObject
-from transpiler.read.keras.evaluate.training_calls import WITHOUT_COMPILE, TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import WITHOUT_COMPILE, TrainingCall
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, groups_of
+from transpiler.training.kept import write_kept
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
@@ -47,9 +48,7 @@ def write_training(file: FileTraining) -> None:
     for read in reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
-    for read in file.interpreter.not_kept:
-        if read in file.scopes.statement and read not in file.gone:
-            file.note("K2T401", f"{ast.unparse(read)} is not translated", read, Severity.ERROR)
+    write_kept(file)
     file.apply_edits()
     file.place_functions()
 
@@ -59,7 +58,7 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
     try:
         if file.roots(evaluation.model) is None:
             raise Declined(TRAINING, "the model is not converted")
-        arguments = argument_nodes(evaluation.node, evaluation.method, file.generation)
+        arguments = file.arguments_of(evaluation.node, evaluation.method)
         statement = file.statement_of(evaluation.node)
         if evaluation.method == "reset_states":
             if file.generation == KERAS3:
@@ -91,6 +90,7 @@ def write_group(file: FileTraining, group: Group) -> None:
             else:
                 methods.write(evaluation, training)
     if training is not None:
+        file.trainers |= {id(c.model): training.trainer for c in group.compiles}
         if training.code is not None:
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered

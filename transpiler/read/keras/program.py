@@ -88,11 +88,11 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
             elif name not in BUILDING_METHODS:
                 self.left_out[node] = name
             if name != "add_loss" and name in (*TRAINING_METHODS, *WEIGHT_METHODS, "reset_states"):
-                self.note_training(node, model, name, args, kwargs)
-            if name in ("fit", "fit_generator"):
-                super().model_method(model, name, args, kwargs)
-                self.visit_callbacks(model, kwargs.get("callbacks"))
-                return History(f"the result of {name}()")
+                call = self.note_training(node, model, name, args, kwargs)
+                if name in ("fit", "fit_generator"):
+                    super().model_method(model, name, args, kwargs)
+                    self.visit_callbacks(model, kwargs.get("callbacks"))
+                    return History(f"the result of {name}()", call)
         return super().model_method(model, name, args, kwargs)
 
     def scopes_under_way(self) -> Iterator[Env]:

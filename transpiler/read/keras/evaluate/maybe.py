@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -33,6 +34,14 @@ class MaybeBreaks(Signal):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+
+
+class UnknownItems(Exception):
+    """What a comprehension goes over first is not known."""
+
+    def __init__(self, node: Any, items: Unknown) -> None:
+        super().__init__(items.reason)
+        self.node, self.items = node, items
 
 
 class MayRun:
@@ -106,6 +115,44 @@ class MayRun:
                 reason = signal.reason if isinstance(signal, MaybeBreaks) else "a loop has many rounds"
                 declined = self.declined("K2T201", f"it is not known where this loop ends: {reason}")  # type: ignore[attr-defined]
                 return self.any_rounds(node, reason, env, declined)
+
+    def comprehension(self, node: Any, env: Env, emit: Any) -> None:
+        first = node.generators[0]
+        items = self.eval(first.iter, env)  # type: ignore[attr-defined]
+        if isinstance(items, Unknown):
+            raise UnknownItems(node, items)
+        scope = Env(env, "comprehension", env.module)
+        scope.names["__items__"] = items
+        known = ast.comprehension(first.target, ast.Name("__items__", ast.Load()), first.ifs, first.is_async)
+        super().comprehension(SimpleNamespace(generators=[known, *node.generators[1:]]), scope, emit)  # type: ignore[misc]
+
+    def eval_ListComp(self, node: Any, env: Env) -> Any:
+        return self.listed(node, env, super().eval_ListComp, [node.elt])  # type: ignore[misc]
+
+    eval_GeneratorExp = eval_ListComp
+
+    def eval_SetComp(self, node: ast.SetComp, env: Env) -> Any:
+        found = self.eval_ListComp(node, env)
+        return found if isinstance(found, Unknown) else set(found)
+
+    def eval_DictComp(self, node: ast.DictComp, env: Env) -> Any:
+        return self.listed(node, env, super().eval_DictComp, [node.key, node.value])  # type: ignore[misc]
+
+    def listed(self, node: Any, env: Env, evaluate: Any, parts: list[ast.expr]) -> Any:
+        """A list over items that nobody knows is itself unknown; what makes its items, the `parts`, may run."""
+        try:
+            return evaluate(node, env)
+        except UnknownItems as unknown:
+            if unknown.node is not node:
+                raise
+            items = unknown.items
+        declined = self.declined("K2T201", f"this cannot be iterated over: {items.reason}")  # type: ignore[attr-defined]
+        scope = Env(env, "function", env.module)
+        for generator in node.generators:
+            self.assign(generator.target, Unknown(items.reason), scope)  # type: ignore[attr-defined]
+        body = [ast.copy_location(ast.Expr(p), node) for p in (*(t for g in node.generators for t in g.ifs), *parts)]
+        self.may_run([body], items.reason, scope, declined)
+        return Unknown(items.reason)
 
     def any_rounds(
         self, node: ast.For | ast.While, reason: str, env: Env, declined: Declined, target: ast.expr | None = None

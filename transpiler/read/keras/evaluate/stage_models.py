@@ -33,6 +33,7 @@ from transpiler.read.keras.call_order import in_keras_order
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.equal_calls import merge_equal_calls
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.shared_layers import Twin, twins_of
 from transpiler.read.keras.evaluate.staging import (
     Again,
     Memory,
@@ -380,8 +381,7 @@ class StagedModels:
         if not region:
             raise StageError("a model without layers")
         self.check_order(region)
-        if members_of(region) & members_of(op for op in ops if op not in region):
-            raise StageError("two models share a layer")
+        twins = self.twins_of(model, region)
         self.merge_calls(model, region)
         outputs = tensors(model.outputs)
         last = ops.index(region[-1])
@@ -401,9 +401,40 @@ class StagedModels:
         model.code = Sym.name(name)
         turned = Block()
         results = [self.in_block(turned, lambda y=y: self.before_permute(y)) for y in outputs]
-        after = [Let(name, Construction(cls, {})), self.module_call(model, inputs, results), *turned.ops]
+        calls = {region[-1]: [self.module_call(model, inputs, results), *turned.ops]}
+        calls |= {list(t.ops.values())[-1]: self.call_of_twin(model, t) for t in twins}
         self.kept.update(outputs)
-        ops[:] = [op for op in ops[:last] if op in rest] + after + [op for op in ops[last + 1 :] if op in rest]
+        made: list[Any] = [Let(name, Construction(cls, {}))]
+        gone = {op for t in twins for op in t.ops.values()}
+        first = min(i for i, op in enumerate(ops) if op in calls or op in gone)
+        if used_names(block, let_values=True) & bound_names(Block(ops[first:last])) - bound_names(block):
+            raise StageError("two models share a layer, of which sizes are known too late")
+        parts = [[op] if op in rest and op not in gone else calls.get(op, []) for op in ops]
+        ops[:] = [op for part in (*parts[:first], made, *parts[first:]) for op in part]
+
+    def twins_of(self, model: Model, region: list[Any]) -> list[Twin]:
+        """Where a model's operations occur again, as other models call its layers. Raises StageError where only some do."""
+        others = [op for op in self.block.ops if op not in region]
+        shared = members_of(region) & members_of(others)
+        if not shared:
+            return []
+        ends = {x for m in self.models if m is not model for x in (*tensors(m.outputs), *self.losses_of(m))}
+        twins = twins_of(region, tensors(model.inputs), tensors(model.outputs), others, ends, shared)
+        if twins is None or self.losses_of(model):
+            raise StageError("two models share a layer")
+        return twins
+
+    def call_of_twin(self, model: Model, twin: Twin) -> list[Any]:
+        """The operations that call a model in the place of its own operations on other tensors."""
+        block = Block()
+        given = [twin.values.get(x) or twin.turned[x] for x in tensors(model.inputs)]
+        xs = [self.in_block(block, lambda x=x: self.to_layout(x, Layout.KERAS)) for x in given]
+        turned, results = Block(), []
+        for y in tensors(model.outputs):
+            known = twin.values.get(y) or Value(y.type, y.hint)
+            results.append(self.in_block(turned, lambda known=known: self.before_permute(known)))
+        self.kept.update(x for x in twin.values.values())
+        return [*block.ops, self.module_call(model, xs, results), *turned.ops]
 
     def merge_calls(self, model: Model, region: list[Any]) -> None:
         """Leaves out calls of other models that a model makes twice on the same tensors."""

@@ -82,7 +82,11 @@ OLD_METHODS = {
 
 
 class History(Unknown):
-    """What `fit` returns."""
+    """What `fit` returns: the call was `of`."""
+
+    def __init__(self, reason: str, of: TrainingCall) -> None:
+        super().__init__(reason)
+        self.of = of
 
 
 class Logs(Unknown):
@@ -90,7 +94,11 @@ class Logs(Unknown):
 
 
 class NotKept(Unknown):
-    """What Keras keeps of a training and the result does not."""
+    """What Keras keeps of a training and the result does not: `name` of what a `fit` returned, or of a compiled model."""
+
+    def __init__(self, name: str, of: Any, trained: bool = False) -> None:
+        super().__init__(f"{name} of a training")
+        self.name, self.of, self.trained = name, of, trained
 
 
 NOT_KEPT = ("metrics_names", "metrics", "history")
@@ -139,13 +147,21 @@ def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation:
         return None
 
 
-def argument_nodes(call: ast.Call, method: str, generation: str) -> dict[str, ast.expr] | None:
-    """The expressions of a call's arguments by name; None where `*` or `**` hides them."""
-    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+def argument_nodes(
+    call: ast.Call, method: str, generation: str, keywords: dict[str, ast.expr] | None = None
+) -> dict[str, ast.expr] | None:
+    """The expressions of a call's arguments by name; None where `*` or `**` hides them.
+
+    `keywords` are those by name, where a `**` could be written out.
+    """
+    if any(isinstance(a, ast.Starred) for a in call.args):
         return None
+    if keywords is None and any(k.arg is None for k in call.keywords):
+        return None
+    named = keywords if keywords is not None else {k.arg: k.value for k in call.keywords if k.arg}
     own = getattr(call.func, "attr", method)
     method = own if OLD_METHODS.get(own) == method else method
-    return bound_call(method, list(call.args), {k.arg: k.value for k in call.keywords if k.arg}, generation)
+    return bound_call(method, list(call.args), named, generation)
 
 
 class TrainingCalls:
@@ -165,7 +181,7 @@ class TrainingCalls:
         """The calls under evaluation, and their scopes."""
         self.history_reads: set[ast.Attribute] = set()
         """Where the numbers of the epochs are taken from what `fit` returned."""
-        self.not_kept: set[ast.Attribute] = set()
+        self.not_kept: dict[ast.Attribute, NotKept] = {}
         """Where the program reads what the result does not keep."""
         self.bound: dict[int, list[tuple[ast.Assign, ast.expr]]] = {}
         """Compiled models, by their ids → the statements that bind what a call returned to them, and what they bind."""
@@ -206,15 +222,18 @@ class TrainingCalls:
         if isinstance(result, Logs) and node.attr == "history":
             self.history_reads.add(node)
         if isinstance(result, NotKept) and node.value not in self.not_kept:
-            self.not_kept.add(node)
+            self.not_kept[node] = result
         return result
 
     def getattr(self, value: Any, name: str) -> Any:
         if isinstance(value, History) and name == "history":
             return Logs(value.reason)
         compiled = isinstance(value, Model) and "__compiled__" in value.attributes
-        if isinstance(value, History) or compiled and name in NOT_KEPT and name not in value.attributes:
-            return NotKept(f"{name} of a training")
+        if isinstance(value, History):
+            return NotKept(name, value.of)
+        if compiled and name in NOT_KEPT and name not in value.attributes:
+            used = [c for found in self.training_calls.values() for c in found if c.model is value]
+            return NotKept(name, value, any(c.method in ("fit", "evaluate", "train_on_batch") for c in used))
         return super().getattr(value, name)  # type: ignore[misc]
 
     def note_object(self, value: Any) -> None:
@@ -222,7 +241,9 @@ class TrainingCalls:
         if isinstance(value, ApiObject) and isinstance(node, ast.Call):
             self.object_nodes[value] = node
 
-    def note_training(self, node: ast.Call, model: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def note_training(
+        self, node: ast.Call, model: Any, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> TrainingCall:
         """Remembers an evaluation of a training method; a `compile` is in force from here on."""
         arguments = bound_call(name, args, kwargs, self.generation)
         if arguments is None:
@@ -245,6 +266,7 @@ class TrainingCalls:
         if name == "compile":
             model.attributes["__compiled__"] = call
             self.note_measured(call)
+        return call
 
     def visit_callbacks(self, model: Any, given: Any) -> None:
         """Evaluates the methods of callbacks of the program, for what they do with the model."""
