@@ -15,7 +15,7 @@ from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
+from transpiler.read.keras.evaluate.training_calls import LEARNING, Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
@@ -32,9 +32,6 @@ from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_embeddings, check_whole
-
-LEARNING = ("fit", "train_on_batch")
-"""Methods that change weights."""
 
 
 @dataclass
@@ -92,6 +89,12 @@ class CompileWriter:
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
         learning = [e for e in evaluations if e.method in LEARNING]
+        if any(e.stale for e in learning):
+            raise Declined(
+                TRAINING,
+                "training goes on with the optimizer that load_model() brings back, which the result does not save; "
+                "compile the loaded model again",
+            )
         if learning:
             self.add_optimizer(training, owner, group, learning)
         self.add_epoch(training, evaluations)

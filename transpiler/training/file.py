@@ -18,7 +18,7 @@ from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.own_models import with_graphs
-from transpiler.read.keras.evaluate.training_calls import Toggle
+from transpiler.read.keras.evaluate.training_calls import Toggle, model_of
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -249,8 +249,7 @@ class FileTraining:
 
     @staticmethod
     def receiver_of(node: ast.Call) -> str:
-        assert isinstance(node.func, ast.Attribute)
-        return ast.unparse(node.func.value)
+        return ast.unparse(model_of(node))
 
     def target_of(self, statement: ast.stmt, node: ast.Call) -> str | None:
         """The variable that a statement puts the result of a call into, if there is one."""

@@ -17,7 +17,7 @@ from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
-from transpiler.training.saving import given_on, weights_call
+from transpiler.training.saving import given_on, weights_call, write_loaded
 from transpiler.training.settings import write_settings
 from transpiler.training.tape import TapeWriter
 
@@ -28,7 +28,7 @@ def write_training(file: FileTraining) -> None:
     by_compile: dict[ast.Call | None, list[ast.Call]] = {}
     for node, evaluations in here.items():
         for evaluation in evaluations:
-            if evaluation.method in WEIGHT_METHODS:
+            if evaluation.method in (*WEIGHT_METHODS, "load_model"):
                 write_alone(file, evaluation)
                 continue
             owner = node if evaluation.method == "compile" else getattr(evaluation.compiled, "node", None)
@@ -55,6 +55,8 @@ def write_training(file: FileTraining) -> None:
     for read in file.interpreter.not_kept:
         if read in file.scopes.statement and read not in file.gone:
             file.note("K2T401", f"{ast.unparse(read)} is not translated", read, Severity.ERROR)
+    for node in file.declined:  # a statement that stays is reported as it is
+        file.edits.pop(file.scopes.statement[node], None)
     file.apply_edits()
     file.place_functions()
 
@@ -62,6 +64,11 @@ def write_training(file: FileTraining) -> None:
 def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
     """Calls that save and load weights, which need nothing but the model."""
     try:
+        if evaluation.method == "load_model":
+            write_loaded(file, evaluation)
+            file.handled.add(evaluation.node)
+            file.trained.add(file.statement_of(evaluation.node))
+            return
         if file.roots(evaluation.model) is None:
             raise Declined(TRAINING, "the model is not converted")
         arguments = argument_nodes(evaluation.node, evaluation.method, file.generation)
