@@ -15,3 +15,5 @@ class Options:
     allow_partial: bool = False
     """Whether the rest is translated where a part cannot be."""
     trainer: str = PLAIN
+    strict: bool = False
+    """Whether the exact form is written where an idiomatic one is off by little; what has none is declined."""

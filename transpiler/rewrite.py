@@ -51,6 +51,7 @@ from transpiler.write.torch.factory import (
 from transpiler.write.torch.guards import other_value
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
+from transpiler.write.torch.strict import exact
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -121,6 +122,11 @@ class Rewriter:
             for source, edit in edits.items():
                 self.write_training(source, edit)
         texts = self.write_classes(by_source)
+        if self.options.strict:
+            for classes in texts.files.values():
+                for cls, text in classes.texts.items():
+                    classes.texts[cls], helpers = exact(text, self.program.interpreter.generation)
+                    classes.helpers += [h for h in helpers if h not in classes.helpers]
         for source, edit in edits.items():
             items = by_source[source]
             if items or source in texts.files:
@@ -164,6 +170,7 @@ class Rewriter:
             self.rank_of_function,
             self.memory.frozen_here,
             self.options.trainer,
+            self.options.strict,
         )
         write_training(file)
         self.untrained |= file.declined

@@ -32,6 +32,7 @@ from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_embeddings, check_whole
+from transpiler.write.torch.strict import BIASED
 
 
 @dataclass
@@ -280,7 +281,9 @@ class CompileWriter:
         layers = layers_of(compiled.model, self.file.interpreter)
         kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
         found = []
-        if "BatchNormalization" in kinds:
+        made = [self.file.interpreter.built.get(layer) for layer in layers if isinstance(layer, Layer)]
+        modules = {(step.module or "").partition("(")[0] for m in made for step in getattr(m, "steps", ())}
+        if modules & set(BIASED[self.file.generation]) and not self.file.strict:
             found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
         by_row = training.code is not None and training.code.by_row
         if "Embedding" in kinds and by_row and self.file.generation == KERAS3:
@@ -288,7 +291,7 @@ class CompileWriter:
                 "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
             )
         for text in found:
-            self.file.note("K2T501", text, compiled.node)
+            self.file.near(text, compiled.node)
 
     def maker_of(self, output: Value) -> Any:
         """The layer that makes an output."""

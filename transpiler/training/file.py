@@ -50,6 +50,7 @@ class FileTraining:
         functions: Functions,
         frozen: Collection[Span] = (),
         trainer: str = PLAIN,
+        strict: bool = False,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
         self.calls, self.generation = with_graphs(interpreter.training_calls), interpreter.generation
@@ -61,7 +62,7 @@ class FileTraining:
         self.functions_of_program = functions
         self.frozen = frozen
         """Where the source sets `trainable` so that the classes of the result have it."""
-        self.trainer = trainer
+        self.trainer, self.strict = trainer, strict
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -73,7 +74,7 @@ class FileTraining:
         made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
         channels_first = interpreter.image_data_format != "channels_last"
         self.pipelines = PipelineWriter(
-            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.note, channels_first
+            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.near, channels_first
         )
         self.several = False
         """Whether the file compiles more than one model."""
@@ -101,6 +102,12 @@ class FileTraining:
         span = self.source.span(node)
         finding = Finding(code, severity, text, "", span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
+
+    def near(self, text: str, node: ast.expr | ast.stmt) -> None:
+        """Notes that the training is nearly the same. Raises Declined where only the same is wanted."""
+        if self.strict:
+            raise Declined(TRAINING, f"--strict: {text}")
+        self.note("K2T501", text, node)
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

@@ -157,8 +157,7 @@ class MethodWriter:
             return stream
         steps = text_of(arguments.get("validation_steps"), "", none="")
         if isinstance(value, Generator) and self.file.generation == KERAS3:
-            self.file.note(
-                "K2T501",
+            self.file.near(
                 "Keras 3 begins each validation with the first two batches of a generator again, and skips what it read ahead",
                 node,
             )

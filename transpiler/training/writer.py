@@ -118,4 +118,7 @@ def note_shared_optimizers(file: FileTraining, compiles: Sequence[ast.Call]) -> 
                 and models.setdefault(optimizer, evaluation.model) is not evaluation.model
             ):
                 text = "an optimizer of several models counts the steps of all; here each model has its own"
-                file.note("K2T501", text, node)
+                if file.strict:
+                    file.note(TRAINING, f"--strict: {text}", node, Severity.ERROR)
+                else:
+                    file.near(text, node)
