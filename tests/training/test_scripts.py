@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from run_scripts import printed
 
-from transpiler.options import LIGHTNING, PLAIN, TRAINERS
+from transpiler.options import ACCELERATE, LIGHTNING, PLAIN, TRAINERS
 from transpiler.verify.run import verify_file
 
 QUICK = {
     PLAIN: ("regression_callbacks", "text_lstm", "main_block"),
     LIGHTNING: ("regression_callbacks",),
+    ACCELERATE: ("regression_callbacks", "main_block"),
 }
 """The scripts of every run; `pytest -m ""` runs all."""
 LEGACY = {

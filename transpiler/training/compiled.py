@@ -12,7 +12,7 @@ from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.model import KERAS3, ApiObject, Layer
 from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
-from transpiler.options import LIGHTNING
+from transpiler.options import ACCELERATE, LIGHTNING, PLAIN
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import LEARNING, Toggle, TrainingCall
@@ -20,6 +20,7 @@ from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.accelerated import LOGITS, accelerate
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
@@ -46,6 +47,8 @@ class Training:
     module: str = ""
     """The variable of the LightningModule, where one trains the model."""
     module_class: str = ""
+    net: str = ""
+    """The variable of what an Accelerator made of the model, where one does."""
     code: OptimizerCode | None = None
     weighted: bool = False
     """Whether samples have weights."""
@@ -67,8 +70,8 @@ class Training:
 class CompileWriter:
     """Writes what `compile` says."""
 
-    def __init__(self, file: FileTraining) -> None:
-        self.file = file
+    def __init__(self, file: FileTraining, trainer: str) -> None:
+        self.file, self.trainer = file, trainer
 
     def training_of(self, owner: ast.Call | None, group: Sequence[ast.Call]) -> Training | None:
         """The losses, the optimizer and the function for an epoch, as far as the group needs them."""
@@ -171,7 +174,7 @@ class CompileWriter:
         if code is not None and code.constrains:
             training.constrain = self.on_weights(training, model, constraints_of, "constrain")
         file.edit.needs(trainer.helpers)
-        if file.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
+        if self.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
             self.add_module(training, evaluations)
         else:
             self.add_function(training, evaluations)
@@ -181,7 +184,10 @@ class CompileWriter:
     def add_function(self, training: Training, evaluations: list[TrainingCall]) -> None:
         """The function that runs over the data once."""
         file, trainer, code = self.file, training.trainer, training.code
-        if file.trainer == LIGHTNING:
+        accelerated = self.trainer == ACCELERATE
+        if accelerated:
+            accelerate(file, training, self.variable_beside(training.receiver, "net"), evaluations)
+        if self.trainer == LIGHTNING:
             file.note(
                 "K2T502", "batches that are handed over one by one go through a plain loop", trainer.compiled.node
             )
@@ -202,6 +208,7 @@ class CompileWriter:
             training.penalty,
             training.constrain,
             frozen_norms(training.toggles, file.interpreter),
+            accelerated,
         )
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
@@ -325,7 +332,7 @@ class CompileWriter:
     def check_scope(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> None:
         """Raises Declined where what a function makes to train a model is needed outside of it."""
         scope, scopes = self.file.scopes.scope[made], self.file.scopes.scope
-        users = (*LEARNING, "evaluate") if self.file.trainer == LIGHTNING else LEARNING
+        users = (*LEARNING, "evaluate") if self.trainer != PLAIN else LEARNING
         used = [n for n in group if any(e.method in users for e in self.file.calls[n])]
         if scope is not None and "." not in receiver and any(scopes[n] is not scope for n in used):
             raise Declined(TRAINING, "a model that is compiled in one function and trained outside of it")
@@ -372,6 +379,7 @@ class CompileWriter:
             ),
             training.weighted,
             training.module_class,
+            (LOGITS.format(model="{model}") if training.trainer.needs_logits else "{model}") if training.net else "",
         )
 
 
@@ -399,11 +407,15 @@ def made_by_compile(file: FileTraining, training: Training, model: str) -> list[
         trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
         file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
         file.edit.dropped_names |= set(code.helpers)
-        lines = [] if training.module else [f"{model}.to({DEVICE})"]
+        lines = [] if training.module or training.net else [f"{model}.to({DEVICE})"]
         lines.append(f"{training.optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
         if code.schedule is not None:
             factor = f"lambda step: {code.schedule.factor}"
             lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+    if training.net:
+        wrapped = LOGITS.format(model=model) if training.trainer.needs_logits else model
+        pair = [(training.net, wrapped), *([(training.optimizer, training.optimizer)] if code is not None else [])]
+        lines.append(f"{', '.join(n for n, _ in pair)} = accelerator.prepare({', '.join(t for _, t in pair)})")
     if training.module:
         made = ", ".join(n for n in (model, training.optimizer, training.scheduler) if n)
         lines.append(f"{training.module} = {training.module_class}({made})")

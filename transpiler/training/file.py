@@ -122,10 +122,11 @@ class FileTraining:
             set(edit.dropped_names),
             dict(edit.libraries),
             list(self.notes),
+            set(self.names.taken),
         )
         try:
             yield
-        except Declined:
+        except Exception:
             (
                 self.functions,
                 self.edits,
@@ -135,6 +136,7 @@ class FileTraining:
                 edit.dropped_names,
                 edit.libraries,
                 self.notes,
+                self.names.taken,
             ) = outer
             raise
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import ApiObject
+from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.accelerated import PlainLoop, on_main_process
+from transpiler.training.accelerated_fit import AcceleratedMethods
 from transpiler.training.compiled import CompileWriter
 from transpiler.training.file import FileTraining
 from transpiler.training.leftovers import write_leftovers
@@ -19,6 +22,7 @@ from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call, write_loaded
 from transpiler.training.settings import write_settings
+from transpiler.training.strategies import write_strategies
 from transpiler.training.tape import TapeWriter
 
 
@@ -39,14 +43,20 @@ def write_training(file: FileTraining) -> None:
     file.several = len(receivers) > 1
     for owner, group in by_compile.items():
         try:
-            with file.all_or_nothing():
-                write_group(file, owner, group)
+            try:
+                with file.all_or_nothing():
+                    write_group(file, owner, group, file.trainer)
+            except PlainLoop as reason:
+                with file.all_or_nothing():
+                    file.note("K2T502", f"{reason}: this stays a plain loop of one process", owner or group[0])
+                    write_group(file, owner, group, PLAIN)
         except Declined as declined:
             for node in group:
                 file.declined[node] = declined
     note_shared_optimizers(file, [o for o in by_compile if o is not None])
     write_leftovers(file)
     write_settings(file)
+    write_strategies(file)
     TapeWriter(file).write()
     reads = [n for n in file.interpreter.history_reads if n.value not in file.handled]
     for read in reads:  # the result has the numbers themselves
@@ -55,6 +65,9 @@ def write_training(file: FileTraining) -> None:
     for read in file.interpreter.not_kept:
         if read in file.scopes.statement and read not in file.gone:
             file.note("K2T401", f"{ast.unparse(read)} is not translated", read, Severity.ERROR)
+    if "accelerator" in file.functions:
+        for edits in file.edits.values():
+            edits.update({n: on_main_process(t) for n, t in edits.items() if t.startswith("torch.save(")})
     for node in file.declined:  # a statement that stays is reported as it is
         file.edits.pop(file.scopes.statement[node], None)
     file.apply_edits()
@@ -83,11 +96,13 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
         file.declined[evaluation.node] = declined
 
 
-def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
+def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.Call], trainer: str) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
-    compiled = CompileWriter(file)
+    compiled = CompileWriter(file, trainer)
     training = compiled.training_of(owner, group)
-    methods = LightningMethods(file) if training is not None and training.module else MethodWriter(file)
+    methods = MethodWriter(file)
+    if training is not None and (training.module or training.net):
+        methods = LightningMethods(file) if training.module else AcceleratedMethods(file)
     for node in sorted(group, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:
             if evaluation.method == "compile":
