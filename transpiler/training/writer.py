@@ -58,7 +58,7 @@ def write_training(file: FileTraining) -> None:
     write_settings(file)
     write_strategies(file)
     TapeWriter(file).write()
-    reads = [n for n in file.interpreter.history_reads if n.value not in file.handled]
+    reads = [n for n in history_reads(file) if n.value not in file.handled]
     for read in reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
@@ -72,6 +72,15 @@ def write_training(file: FileTraining) -> None:
         file.edits.pop(file.scopes.statement[node], None)
     file.apply_edits()
     file.place_functions()
+
+
+def history_reads(file: FileTraining) -> list[ast.Attribute]:
+    """Where the numbers of the epochs are taken from what `fit` returned: in what was evaluated, and wherever else the same
+    variable of the same scope is read."""
+    found = [n for n in file.interpreter.history_reads if n in file.scopes.scope]
+    known = {(file.scopes.scope[n], ast.unparse(n)) for n in found}
+    alike = [n for n in file.scopes.scope if isinstance(n, ast.Attribute) and n.attr == "history" and n not in found]
+    return [*found, *(n for n in alike if (file.scopes.scope[n], ast.unparse(n)) in known)]
 
 
 def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
