@@ -32,9 +32,20 @@ def test_an_application_is_that_of_the_generation(tmp_path, home, generation):
     assert not set(NAMES.values()) - {NAMES[generation]} & names
 
 
+def test_names_that_keras_counts(tmp_path):
+    source = tmp_path / "net.py"
+    source.write_text(
+        "from tf_keras.applications import RegNetX080\n"
+        "def build():\n    return RegNetX080(weights=None, input_shape=(32, 32, 3), classes=10)\n"
+    )
+    done = convert_file(source, generation=KERAS2)
+    assert "1head_dense" in {layer.name for layer in done.entries[0].saved.layers}
+    assert " or 1" in done.modules[0].text  # its first stage has no groups, which legacy Keras takes for one
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["keras.MobileNetV2", "keras.EfficientNetV2B1", "tf_keras.ResNet50", "tf_keras.RegNetX002"]
+    "name", ["keras.MobileNetV2", "keras.EfficientNetV2B1", "tf_keras.ResNet50", "tf_keras.ConvNeXtTiny"]
 )
 def test_files_of_applications_load(tmp_path, name):
     def run(*arguments):
