@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from harness import GENERATIONS, KERAS2, KERAS3, compare, randomise, read, real, relative, tf, translate
+from harness import GENERATIONS, KERAS3, compare, randomise, read, real, relative, tf, translate
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2
