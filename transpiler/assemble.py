@@ -383,7 +383,7 @@ class Assembly:
             if activation.works:
                 body, making = activation.function.node.body, self.program.interpreter.making  # type: ignore[union-attr]
                 part = making_part(body, making)
-                self.memory.workers[key] = Worker(part, read_for(part, making))
+                self.memory.workers[key] = Worker(part, read_for(part, making), self.program.interpreter.refilled)
             now = Snapshot(activation.function.env, activation.arguments.values())
             if activation.before is not None:
                 activation.before.restore()

@@ -56,6 +56,9 @@ def reading_options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--trainer", type=click.Choice(TRAINERS), help="What the training becomes (default: plain loops)."
         ),
+        click.option(
+            "--strict/--no-strict", default=None, help="Exact training where an idiomatic form is off by little."
+        ),
         click.option("--path", "roots", multiple=True, metavar="DIR", help="Look for imports here as well. Repeat."),
     ]
     for option in reversed(options):

@@ -27,6 +27,7 @@ class Config:
     setup: str = ""
     allow_partial: bool = False
     trainer: str = PLAIN
+    strict: bool = False
 
 
 def load_config(start: Path) -> Config:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PLAIN, LIGHTNING = TRAINERS = ("plain", "lightning")
-"""What the training becomes: loops that are written out, or modules and trainers of Lightning."""
+PLAIN, LIGHTNING, ACCELERATE = TRAINERS = ("plain", "lightning", "accelerate")
+"""What the training becomes: loops that are written out, these for several devices, or modules and trainers of Lightning."""
 
 
 @dataclass(frozen=True)
@@ -15,3 +15,5 @@ class Options:
     allow_partial: bool = False
     """Whether the rest is translated where a part cannot be."""
     trainer: str = PLAIN
+    strict: bool = False
+    """Whether the exact form is written where an idiomatic one is off by little; what has none is declined."""

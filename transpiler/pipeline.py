@@ -29,6 +29,7 @@ def convert_file(
     generation: str = AUTO,
     allow_partial: bool = False,
     trainer: str = PLAIN,
+    strict: bool = False,
     shapes: Sequence[tuple[int | None, ...]] = (),
     ids: bool = False,
 ) -> Conversion:
@@ -38,7 +39,8 @@ def convert_file(
     need is converted; without, every model-building function that can be called with its defaults and every
     module-level model is. The first of `Conversion.modules` is the file itself.
 
-    `trainer` says what the training becomes, one of `options.TRAINERS`. `shapes` (batch first) are those of the inputs of models that do not declare any; with `ids` they are integers.
+    `trainer` says what the training becomes, one of `options.TRAINERS`; with `strict` only exact forms of it are written.
+    `shapes` (batch first) are those of the inputs of models that do not declare any; with `ids` they are integers.
 
     Raises Declined for a file that cannot be read or parsed.
     """
@@ -56,7 +58,7 @@ def convert_file(
         note = Finding("K2T003", Severity.NOTE, message, "", Span(str(path), 1))
         return Conversion([ConvertedModule(name, path, program.source.text, False)], [], [note])
     inputs = [TensorType(tuple(s), "int32" if ids else "float32") for s in shapes]
-    assembly = Assembly(program, findings, Options(allow_partial, trainer), bool(entries), inputs)
+    assembly = Assembly(program, findings, Options(allow_partial, trainer, strict), bool(entries), inputs)
     program.run_setup(setup)
     plans = assembly.plan_entries(entries, setup) if entries else assembly.plan_all()
     if generation == AUTO and program.interpreter.only_legacy:
@@ -93,6 +95,7 @@ def convert_project(
     generation: str = AUTO,
     allow_partial: bool = False,
     trainer: str = PLAIN,
+    strict: bool = False,
 ) -> Conversion:
     """Converts files that belong together: each class stands in the file of its function, and others import it.
 
@@ -124,7 +127,7 @@ def convert_project(
             findings.add(declined.finding())
     if program is None:
         return Conversion([], [], findings.items)
-    assembly = Assembly(program, findings, Options(allow_partial, trainer), False)
+    assembly = Assembly(program, findings, Options(allow_partial, trainer, strict), False)
     program.run_setup(setup)
     plans = assembly.plan_project(programs)
     if generation == AUTO and program.interpreter.only_legacy:

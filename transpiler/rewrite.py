@@ -26,6 +26,7 @@ from transpiler.ir.trees import nodes
 from transpiler.options import Options
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS, WEIGHT_METHODS
+from transpiler.read.keras.evaluate.loaded_models import LOADED
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.staging import Memory, defaults_of, unchanged
 from transpiler.read.keras.evaluate.syntax import assigned_names
@@ -33,7 +34,7 @@ from transpiler.read.keras.evaluate.values import Function, Model, Module, Parti
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import FRAMEWORKS, is_framework
 from transpiler.read.keras.parse import SourceModule
-from transpiler.read.keras.program import Program, uses_keras
+from transpiler.read.keras.program import Program, made_as, uses_keras
 from transpiler.read.keras.scripts import holds_models, is_used_part
 from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
@@ -50,6 +51,7 @@ from transpiler.write.torch.factory import (
 from transpiler.write.torch.guards import other_value
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
+from transpiler.write.torch.strict import exact
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -124,6 +126,11 @@ class Rewriter:
             for source, edit in edits.items():
                 self.write_training(source, edit)
         texts = self.write_classes(by_source)
+        if self.options.strict:
+            for classes in texts.files.values():
+                for cls, text in classes.texts.items():
+                    classes.texts[cls], helpers = exact(text, self.program.interpreter.generation)
+                    classes.helpers += [h for h in helpers if h not in classes.helpers]
         for source, edit in edits.items():
             items = by_source[source]
             if items or source in texts.files:
@@ -170,6 +177,7 @@ class Rewriter:
             rebuilt,
             self.class_of_variable,
             self.options.trainer,
+            self.options.strict,
         )
         write_training(file)
         self.untrained |= file.declined
@@ -194,7 +202,8 @@ class Rewriter:
 
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""
-        names = [n for n, v in self.program.evaluate().names.items() if v is model]
+        model = model.attributes.get(LOADED, model)
+        names = [n for n, v in self.program.evaluate().names.items() if made_as(v, n) is model]
         maker = self.program.interpreter.makers.get(id(model))
         if "__root__" in model.attributes:
             return model.attributes["__root__"]
@@ -472,13 +481,15 @@ class Rewriter:
     def report_call(self, source: SourceModule, statement: ast.stmt, call: Any, edit: FileEdit) -> None:
         name = self.program.interpreter.left_out[call]
         span = source.span(call)
-        code = "K2T403" if name in WEIGHT_METHODS else "K2T401"
-        why = f": {self.untrained[call].message}" if call in self.untrained else ""
+        code = "K2T403" if name in (*WEIGHT_METHODS, "load_model") else "K2T401"
+        untrained = self.untrained.get(call)
+        why = f": {untrained.message}" if untrained is not None else ""
         finding = Finding(
             code,
             Severity.ERROR,
-            f"{name}() of the model is not translated{why}",
-            "Write the training loop, or load the weights, around the converted model.",
+            f"{name}(){'' if name == 'load_model' else ' of the model'} is not translated{why}",
+            (untrained.advice if untrained is not None else "")
+            or "Write the training loop, or load the weights, around the converted model.",
             span,
             excerpt(span),
         )
@@ -501,7 +512,8 @@ class Rewriter:
         functions = {w.factory.function.node for w in written if w.factory is not None}
         made = {id(a.result) for a in self.program.interpreter.activations if a.function.node in functions}
         assigned = {name for w in written for name in w.assigned}
-        return assigned | {n for n, v in names.items() if isinstance(v, Model) and id(v) in made}
+        loaded = {n for n, v in names.items() if isinstance(v, Model) and LOADED in v.attributes}
+        return assigned | loaded | {n for n, v in names.items() if isinstance(v, Model) and id(v) in made}
 
     def leftovers(self, source: SourceModule, edit: FileEdit) -> list[ast.stmt]:
         """Top-level statements that still use Keras: consumed helpers go, the rest is reported."""

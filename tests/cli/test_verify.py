@@ -73,7 +73,7 @@ def test_exit_code(run, verifier, model, statuses, code):
 
 def test_options_reach_the_verifier(run, verifier, model, tmp_path):
     named = ("--entry", "a()", "--entry", "b", "--setup", "x = 1", "--keras", "keras3", "--path", tmp_path)
-    run("verify", model, *named, "--timeout", "1200", "--train", "7", "--trainer", "lightning")
+    run("verify", model, *named, "--timeout", "1200", "--train", "7", "--trainer", "lightning", "--strict")
     assert verifier.calls == [
         (
             model,
@@ -85,12 +85,13 @@ def test_options_reach_the_verifier(run, verifier, model, tmp_path):
                 "timeout": 1200,
                 "steps": 7,
                 "trainer": "lightning",
+                "strict": True,
             },
         )
     ]
     run("verify", model)
     defaults = {"entries": (), "setup": "", "generation": "auto", "roots": (), "timeout": 300, "steps": 0}
-    defaults["trainer"] = "plain"
+    defaults |= {"trainer": "plain", "strict": False}
     assert verifier.calls[1][1] == defaults
 
 

@@ -34,6 +34,7 @@ GIVEN = {
     "a dictionary with unknown keys": ("words = {'a': 1}\nwords[open('a').read()] = 1\n", "len(words)", "num_words"),
     "a set with unknown items": ("words = {'a'}\nwords.add(open('a').read())\n", "len(words)", "num_words"),
     "a comprehension over what is unknown": ("words = [w for w in open('a')]\n", "len(words)", "num_words"),
+    "a list that a comprehension over what is unknown fills": ("words = [1]\n[words.append(w) for w in open('a')]\n", "len(words)", "num_words"),
     "a comprehension with an unknown filter": ("words = {w for w in 'abc' if w in open('a').read()}\n", "len(words)", "num_words"),
     "what a function changes in an unknown loop": ("words = []\ndef note(w):\n    words.append(w)\nfor line in open('a'):\n    note(line)\n", "len(words)", "num_words"),
     "a list that another holds": ("words = []\nheld = {'words': words}\nfor line in open('a'):\n    held['words'].append(line)\n", "len(words)", "num_words"),

@@ -166,3 +166,9 @@ def test_all_arguments_of_a_transposed_convolution_by_position():
     given = list(inspect.signature(keras.layers.Conv3DTranspose.__init__).parameters)[1:-1]
     ours = [k for k in read("Conv3DTranspose(4, 2)", KERAS3).rule._signature().parameters if k in given]
     assert given[6:] == [k for k in given[6:] if k in ours] == [k for k in ours if k in given[6:]]
+
+
+def test_no_groups_are_one_in_legacy_keras():
+    compare("Conv2D(4, 3, groups=0)", (2, 9, 8, 4), generation=KERAS2)
+    with pytest.raises(ValueError, match="positive"):
+        real("Conv2D(4, 3, groups=0)", KERAS3)

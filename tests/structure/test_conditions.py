@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 from held import convert
+
+from transpiler.passes.needs import equality
 
 SOURCE = """
 from keras import Input, Model
@@ -41,3 +44,16 @@ def test_known_operand_that_decides(test: str, made: bool, tmp_path: Path):
     text = convert(SOURCE.format(test=test), "build()", tmp_path).modules[0].text
     assert " if " not in text.split("def build")[0].split("class ")[-1]
     assert ("nn.Linear(4, units)" in text) is made
+
+
+def test_equality_inside_of_a_test_is_not_its_own():
+    tests = {
+        "a == 'x'": ("a", "x"),
+        "(1 if a == 1 else 2) == 3": ("1 if a == 1 else 2", 3),
+        "(1 if a == 1 else 2) in (1, 2)": None,
+        "a == ...": None,
+        "b + (a == 1)": None,
+    }
+    for text, wanted in tests.items():
+        found = equality(ast.dump(ast.parse(text, mode="eval").body))
+        assert found == (wanted and (ast.dump(ast.parse(wanted[0], mode="eval").body), wanted[1])), text

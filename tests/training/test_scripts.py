@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 from run_scripts import printed
 
-from transpiler.options import LIGHTNING, PLAIN, TRAINERS
+from transpiler.options import ACCELERATE, LIGHTNING, PLAIN, TRAINERS
 from transpiler.verify.run import verify_file
 
 QUICK = {
     PLAIN: ("regression_callbacks", "text_lstm", "main_block"),
     LIGHTNING: ("regression_callbacks",),
+    ACCELERATE: ("regression_callbacks", "main_block"),
 }
 """The scripts of every run; `pytest -m ""` runs all."""
-LEGACY = {"vae_add_loss": ("tf_keras",), "frozen_base": ("keras3", "tf_keras")}
+LEGACY = {
+    "vae_add_loss": ("tf_keras",),
+    "frozen_base": ("keras3", "tf_keras"),
+    "loaded_models": ("keras3", "tf_keras"),
+}
 """Scripts that legacy Keras runs, alone or as well."""
 UNPLANNED = ("frozen_base",)
 """Scripts that train in more than one way: `verify --train` leaves these out."""

@@ -21,17 +21,24 @@ script = sys.argv[3]
 recorder = Recorder([script])
 weights = dict(np.load(sys.argv[2]))
 loaded: list[nn.Module] = []
+
+
+def trains_another(module: nn.Module) -> bool:
+    """Whether it is a LightningModule or what Accelerate is given in the place of a model."""
+    return hasattr(module, "configure_optimizers") or type(module).__name__ == "Logits"
+
+
 original_to, original_loader = nn.Module.to, data.DataLoader.__init__
 
 
 def to(self: nn.Module, *args, **kwargs) -> nn.Module:
     if not loaded:
-        self = getattr(self, "model", self) if hasattr(self, "configure_optimizers") else self  # a LightningModule
-        loaded.append(self)
+        model = self.model if trains_another(self) else self
+        loaded.append(model)
         orders = {script: next(m.source_orders for m in job.converted)}
-        made = in_source_order(self, recorder.made, orders)
-        load(pair(self, made, job.units or (), dict.fromkeys(k[2:] for k in weights)), weights)
-        silence(self)
+        made = in_source_order(model, recorder.made, orders)
+        load(pair(model, made, job.units or (), dict.fromkeys(k[2:] for k in weights)), weights)
+        silence(model)
     return original_to(self, *args, **kwargs)
 
 

@@ -46,6 +46,7 @@ class ReadingOptions:
     shapes: tuple[str, ...] = ()
     allow_partial: bool | None = None
     trainer: str | None = None
+    strict: bool | None = None
 
     def plan(self, name: str) -> ReadingPlan:
         """Joins the options with the configuration that holds for the file `name`.
@@ -65,6 +66,7 @@ class ReadingOptions:
             config.allow_partial if self.allow_partial is None else self.allow_partial,
             self.trainer or config.trainer,
             tuple(map(shape_of, self.shapes)),
+            config.strict if self.strict is None else self.strict,
         )
 
 
@@ -88,12 +90,13 @@ class ReadingPlan:
     trainer: str
     shapes: tuple[tuple[int, ...], ...] = ()
     """The shapes, with a batch in front, of the inputs of models that declare none."""
+    strict: bool = False
 
     @property
     def of_any(self) -> dict[str, Any]:
         """What the pipeline takes for one file and for many."""
         reading = {"setup": self.setup, "roots": self.roots, "generation": self.keras}
-        return {**reading, "allow_partial": self.allow_partial, "trainer": self.trainer}
+        return {**reading, "allow_partial": self.allow_partial, "trainer": self.trainer, "strict": self.strict}
 
 
 def _config(folder: Path) -> Config:

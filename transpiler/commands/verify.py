@@ -59,6 +59,7 @@ def _run(source: Source, plan: ReadingPlan, timeout: float, steps: int) -> list[
             "timeout": timeout,
             "steps": steps,
             "trainer": plan.trainer,
+            "strict": plan.strict,
         }
         if plan.shapes:
             from transpiler.verify.job import InputSpec

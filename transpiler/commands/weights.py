@@ -109,7 +109,7 @@ def prepared(path: Path, reading: ReadingOptions) -> Target:
     from transpiler.weights.target import target_of
 
     plan = reading.plan(str(path))
-    options: dict[str, Any] = {k: v for k, v in plan.of_any.items() if k not in ("allow_partial", "trainer")}
+    options: dict[str, Any] = {k: v for k, v in plan.of_any.items() if k not in ("allow_partial", "trainer", "strict")}
     conversion = convert_file(path, entries=plan.entries, shapes=plan.shapes, **options)
     entry = the_entry(path, conversion)
     if entry.saved is None:

@@ -48,6 +48,8 @@ class TrainingPlan:
     """Whether batches have weights of the samples as well."""
     module: str = ""
     """The class of the LightningModule, where one trains."""
+    around: str = ""
+    """What the function is given in the place of the model: an expression over `{model}`; "" for the model itself."""
 
 
 @dataclass(frozen=True)

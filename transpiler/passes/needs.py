@@ -96,10 +96,14 @@ def known(test: str, facts: Collection[tuple[str, bool]]) -> bool | None:
     return None
 
 
+LITERAL = r"""True|False|None|\d[\w.+-]*|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+EQUALITY = re.compile(rf"Compare\(left=(.*), ops=\[(?:Eq|Is)\(\)\], comparators=\[Constant\(value=({LITERAL})\)\]\)")
+
+
 @functools.lru_cache(maxsize=4096)
 def equality(test: str) -> tuple[str, Any] | None:
     """What a test compares with a constant, and the constant."""
-    parts = re.fullmatch(r"Compare\(left=(.*), ops=\[(?:Eq|Is)\(\)\], comparators=\[Constant\(value=(.*)\)\]\)", test)
+    parts = EQUALITY.fullmatch(test)
     return (parts[1], ast.literal_eval(parts[2])) if parts is not None else None
 
 

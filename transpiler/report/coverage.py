@@ -84,6 +84,7 @@ UNROLLED = {
     "backend.rnn": "over steps whose number is known, without a mask",
     "backend.eval": "of what is known when the model is built",
     "backend.get_value": "of what is known when the model is built",
+    "backend.get_uid": "counted from the start of the program",
     "metrics.Mean": "where code with a tape tells it of values",
     "metrics.Sum": "where code with a tape tells it of values",
     "metrics.MeanMetricWrapper": "without arguments for its function",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import Sym, is_open
+from transpiler.ir.expr import Sym, is_open, witness_of
 from transpiler.ir.model import KERAS2, KERAS3, Args, Step, Weight
 from transpiler.ir.shape import Dim, Layout, Shape, TensorType, product
 from transpiler.rules import spatial
@@ -157,6 +157,13 @@ class _Conv(_Convolution):
     """The plain convolution of Keras."""
 
     signature = "filters, kernel_size, " + AFTER_FILTERS
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], generation: str) -> Args:
+        a = super().bind(args, kwargs, generation)
+        if generation != KERAS2 or witness_of(a.groups) != 0:
+            return a
+        one = Sym(ast.BoolOp(ast.Or(), [a.groups.expr, ast.Constant(1)]), 1) if isinstance(a.groups, Sym) else 1
+        return a.replace(groups=one)  # no groups are one in legacy Keras
 
     def output_shape(self, a: Args, xs: Sequence[TensorType]) -> Shape:
         grid, window = Grid.of(a, xs[0], self.ndim), Window.of(a, self.ndim)

@@ -22,7 +22,6 @@ _OWN_GRADIENT = "a gradient of the program's own is an autograd.Function in torc
 _STEADY = "draws the same numbers in every call, by a seed that no generator of torch knows"
 _SAMPLED = "draws the classes that it compares with by a sampler that torch does not have"
 _METRIC = "belongs to metrics, which training code computes"
-_COUNTED = "counts what a process has made so far, which the text of a program does not say"
 _SEEDED = "draws from a distribution for which the two sides cannot be given the same numbers, so that nothing could be proved"
 _COMPLEX = "makes complex numbers, which the layers of Keras do not take and the types of this translation do not have"
 _SIGNS = "eigenvectors are determined but for their length and sign, which each library chooses in its own way"
@@ -68,7 +67,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ops.image.elastic_transform",
     ),
     _SEEDED: tuple(f"random.{leaf}" for leaf in ("beta", "binomial", "categorical", "gamma")),
-    _COUNTED: ("backend.get_uid",),
     "feature columns are data, which is prepared outside of the model": ("layers.DenseFeatures",),
     _COMPLEX: ("ops.polar", "ops.view_as_complex", "ops.view_as_real"),
     _SIGNS: ("ops.eig", "ops.eigh"),

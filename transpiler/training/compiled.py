@@ -12,14 +12,15 @@ from transpiler.ir.conversion import TrainingPlan
 from transpiler.ir.model import KERAS3, ApiObject, Layer
 from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
-from transpiler.options import LIGHTNING
+from transpiler.options import ACCELERATE, LIGHTNING, PLAIN
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
+from transpiler.read.keras.evaluate.training_calls import LEARNING, Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.accelerated import LOGITS, accelerate
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
@@ -33,9 +34,7 @@ from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_embeddings, check_whole
-
-LEARNING = ("fit", "train_on_batch")
-"""Methods that change weights."""
+from transpiler.write.torch.strict import BIASED
 
 
 @dataclass
@@ -49,6 +48,8 @@ class Training:
     module: str = ""
     """The variable of the LightningModule, where one trains the model."""
     module_class: str = ""
+    net: str = ""
+    """The variable of what an Accelerator made of the model, where one does."""
     code: OptimizerCode | None = None
     weighted: bool = False
     """Whether samples have weights."""
@@ -72,8 +73,8 @@ class Training:
 class CompileWriter:
     """Writes what `compile` says."""
 
-    def __init__(self, file: FileTraining) -> None:
-        self.file = file
+    def __init__(self, file: FileTraining, trainer: str) -> None:
+        self.file, self.trainer = file, trainer
 
     def training_of(self, group: Group) -> Training | None:
         """The losses, the optimizer and the function for an epoch, as far as the group needs them."""
@@ -99,6 +100,12 @@ class CompileWriter:
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
         learning = [e for e in evaluations if e.method in LEARNING]
+        if any(e.stale for e in learning):
+            raise Declined(
+                TRAINING,
+                "training goes on with the optimizer that load_model() brings back, which the result does not save; "
+                "compile the loaded model again",
+            )
         if learning:
             self.add_optimizer(training, group, learning)
         self.add_epoch(training, evaluations)
@@ -177,7 +184,7 @@ class CompileWriter:
         if code is not None and code.constrains:
             training.constrain = self.on_weights(training, model, constraints_of, "constrain")
         file.edit.needs(trainer.helpers)
-        if file.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
+        if self.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
             self.add_module(training, evaluations)
         else:
             self.add_function(training, evaluations)
@@ -187,7 +194,10 @@ class CompileWriter:
     def add_function(self, training: Training, evaluations: list[TrainingCall]) -> None:
         """The function that runs over the data once."""
         file, trainer, code = self.file, training.trainer, training.code
-        if file.trainer == LIGHTNING:
+        accelerated = self.trainer == ACCELERATE
+        if accelerated:
+            accelerate(file, training, self.variable_beside(training.receiver, "net"), evaluations)
+        if self.trainer == LIGHTNING:
             file.note(
                 "K2T502", "batches that are handed over one by one go through a plain loop", trainer.compiled.node
             )
@@ -208,6 +218,7 @@ class CompileWriter:
             training.penalty,
             training.constrain,
             frozen_norms(training.toggles, file.interpreter),
+            accelerated,
         )
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
@@ -291,7 +302,9 @@ class CompileWriter:
         layers = layers_of(compiled.model, self.file.interpreter)
         kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
         found = []
-        if "BatchNormalization" in kinds:
+        made = [self.file.interpreter.built.get(layer) for layer in layers if isinstance(layer, Layer)]
+        modules = {(step.module or "").partition("(")[0] for m in made for step in getattr(m, "steps", ())}
+        if modules & set(BIASED[self.file.generation]) and not self.file.strict:
             found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
         by_row = training.code is not None and training.code.by_row
         if "Embedding" in kinds and by_row and self.file.generation == KERAS3:
@@ -299,7 +312,7 @@ class CompileWriter:
                 "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
             )
         for text in found:
-            self.file.note("K2T501", text, compiled.node)
+            self.file.near(text, compiled.node)
 
     def maker_of(self, output: Value) -> Any:
         """The layer that makes an output."""
@@ -333,7 +346,7 @@ class CompileWriter:
     def check_scope(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> None:
         """Raises Declined where what a function makes to train a model is needed outside of it."""
         scope, scopes = self.file.scopes.scope[made], self.file.scopes.scope
-        users = (*LEARNING, "evaluate") if self.file.trainer == LIGHTNING else LEARNING
+        users = (*LEARNING, "evaluate") if self.trainer != PLAIN else LEARNING
         used = [n for n in group if any(e.method in users for e in self.file.calls[n])]
         if scope is not None and "." not in receiver and any(scopes[n] is not scope for n in used):
             raise Declined(TRAINING, "a model that is compiled in one function and trained outside of it")
@@ -380,6 +393,7 @@ class CompileWriter:
             ),
             training.weighted,
             training.module_class,
+            (LOGITS.format(model="{model}") if training.trainer.needs_logits else "{model}") if training.net else "",
         )
 
 
@@ -407,11 +421,15 @@ def made_by_compile(file: FileTraining, training: Training, model: str) -> list[
         trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
         file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
         file.edit.dropped_names |= set(code.helpers)
-        lines = [] if training.module else [f"{model}.to({DEVICE})"]
+        lines = [] if training.module or training.net else [f"{model}.to({DEVICE})"]
         lines.append(f"{training.optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
         if code.schedule is not None:
             factor = f"lambda step: {code.schedule.factor}"
             lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+    if training.net:
+        wrapped = LOGITS.format(model=model) if training.trainer.needs_logits else model
+        pair = [(training.net, wrapped), *([(training.optimizer, training.optimizer)] if code is not None else [])]
+        lines.append(f"{', '.join(n for n, _ in pair)} = accelerator.prepare({', '.join(t for _, t in pair)})")
     if training.module:
         made = ", ".join(n for n in (model, training.optimizer, training.scheduler) if n)
         lines.append(f"{training.module} = {training.module_class}({made})")

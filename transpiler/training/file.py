@@ -18,7 +18,7 @@ from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.own_models import with_graphs
-from transpiler.read.keras.evaluate.training_calls import Toggle, argument_nodes
+from transpiler.read.keras.evaluate.training_calls import Toggle, argument_nodes, model_of
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -52,6 +52,7 @@ class FileTraining:
         rebuilt: Collection[ast.AST] = (),
         made_as: Callable[[str], ModuleClass | None] = lambda _: None,
         trainer: str = PLAIN,
+        strict: bool = False,
     ) -> None:
         self.source, self.interpreter, self.edit = source, interpreter, edit
         self.calls, self.generation = with_graphs(interpreter.training_calls), interpreter.generation
@@ -67,7 +68,7 @@ class FileTraining:
         self.functions_of_program = functions
         self.frozen = frozen
         """Where the source sets `trainable` so that the classes of the result have it."""
-        self.trainer = trainer
+        self.trainer, self.strict = trainer, strict
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
         self.functions: dict[str, str] = {}
@@ -79,7 +80,7 @@ class FileTraining:
         made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
         channels_first = interpreter.image_data_format != "channels_last"
         self.pipelines = PipelineWriter(
-            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.note, channels_first
+            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.near, channels_first
         )
         self.after: dict[ast.stmt, list[str]] = {}
         """Statement → the lines that follow it."""
@@ -114,6 +115,12 @@ class FileTraining:
         finding = Finding(code, severity, text, "", span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
 
+    def near(self, text: str, node: ast.expr | ast.stmt) -> None:
+        """Notes that the training is nearly the same. Raises Declined where only the same is wanted."""
+        if self.strict:
+            raise Declined(TRAINING, f"--strict: {text}")
+        self.note("K2T501", text, node)
+
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """What is written inside is taken back if a part of it is declined."""
@@ -128,10 +135,11 @@ class FileTraining:
             dict(edit.libraries),
             list(self.notes),
             {s: list(lines) for s, lines in self.after.items()},
+            set(self.names.taken),
         )
         try:
             yield
-        except Declined:
+        except Exception:
             (
                 self.functions,
                 self.edits,
@@ -142,6 +150,7 @@ class FileTraining:
                 edit.libraries,
                 self.notes,
                 self.after,
+                self.names.taken,
             ) = outer
             raise
 
@@ -280,8 +289,7 @@ class FileTraining:
 
     @staticmethod
     def receiver_of(node: ast.Call) -> str:
-        assert isinstance(node.func, ast.Attribute)
-        return ast.unparse(node.func.value)
+        return ast.unparse(model_of(node))
 
     def target_of(self, statement: ast.stmt, node: ast.Call) -> str | None:
         """The variable that a statement puts the result of a call into, if there is one."""

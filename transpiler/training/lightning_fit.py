@@ -10,6 +10,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3, ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.loaded_models import LOADED
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Instance
 from transpiler.rules.training.base import TRAINING
@@ -78,7 +79,11 @@ class LightningMethods(MethodWriter):
     def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
         titles = training.trainer.titles
         name = self.file.function("lightning_evaluate", "evaluate", titles=titles, summary=summary(titles))
-        return f"{name}({beside(training, evaluation.node, training.module)[0]}, {self.loader(stream)})"
+        module = beside(training, evaluation.node, training.module)[0]
+        if LOADED in evaluation.model.attributes:  # a model that nothing trains has no module yet
+            unused = ["None" for part in (training.optimizer, training.scheduler) if part]
+            module = f"{training.module_class}({', '.join([self.file.receiver_of(evaluation.node), *unused])})"
+        return f"{name}({module}, {self.loader(stream)})"
 
     def loader(self, stream: Stream) -> str:
         """What a Trainer runs over in every epoch; an expression that is new for every epoch is evaluated for each."""

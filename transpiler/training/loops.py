@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transpiler.ir.naming import Names
 from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
@@ -112,9 +112,17 @@ def epoch_function(
     penalty: str = "",
     constrain: str = "",
     norms: Sequence[str] = (),
+    accelerated: bool = False,
 ) -> EpochFunction:
-    """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights."""
-    step = step_of(trainer, inputs, weighted, penalty)
+    """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights.
+
+    If `accelerated`, it is given a model that an Accelerator has wrapped.
+    """
+    step, inner = step_of(trainer, inputs, weighted, penalty), "model"
+    if accelerated:
+        inner = f"accelerator.unwrap_model(model){'.model' if trainer.needs_logits else ''}"
+        loss = step.loss.replace(f"{penalty}(model)", f"{penalty}({inner})") if penalty else step.loss
+        step = replace(step, call=step.call.replace("model.logits(", "model("), loss=loss)
     starts = {m: {n: f"{as_name(m.name)}_{n}" for n, _ in added} for m, added in step.sums}
     results = {m.name: f"{m.measure.result.format(**starts[m])}.item()" for m, _ in step.sums}
     whole = {name for name, _, whole in step.means if whole} | ({"loss"} if step.by_batch else set())
@@ -126,6 +134,8 @@ def epoch_function(
         step=step,
         clipping=[line.format(parameters="model.parameters()") for line in clipping],
         constrain=constrain,
+        whole=inner,
+        accelerated=accelerated,
         norms=either(norms),
         scheduled=scheduled,
         progress=progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3
@@ -14,7 +15,7 @@ from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Generator
 from transpiler.rules.training.base import TRAINING
-from transpiler.rules.training.callbacks import Loop
+from transpiler.rules.training.callbacks import CallbackCode, Loop
 from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
@@ -37,8 +38,22 @@ NOT_TRANSLATED = {
 class MethodWriter:
     """Writes calls of methods of models."""
 
+    print = "print"
+
     def __init__(self, file: FileTraining) -> None:
         self.file = file
+
+    def passed(self, evaluation: TrainingCall, training: Training) -> str:
+        """What the function for an epoch is given as the model."""
+        return self.file.receiver_of(evaluation.node)
+
+    def prepared(self, stream: Stream | None) -> Stream | None:
+        """What it is given as the data."""
+        return stream
+
+    def act(self, rule: Any, act: CallbackCode) -> CallbackCode:
+        """What a callback does in the loop."""
+        return act
 
     def write(self, evaluation: TrainingCall, training: Training | None) -> None:
         """Replaces a call. Raises Declined for what is not translated."""
@@ -62,7 +77,8 @@ class MethodWriter:
         names = Names(self.file.scopes.names_at(evaluation.node) | frozenset(self.file.functions))
         model = self.file.receiver_of(evaluation.node)
         lines = made_by_compile(self.file, training, model) if training.first is evaluation.node else []
-        train, held = self.streams(evaluation, training, arguments, names)
+        train, held = map(self.prepared, self.streams(evaluation, training, arguments, names))
+        assert train is not None
         trained = epoch.variables("train", names)
         held_out = epoch.variables("val", names) if held is not None else []
         values = dict(zip((*epoch.titles, *(f"val_{t}" for t in epoch.titles)), (*trained, *held_out)))
@@ -76,6 +92,7 @@ class MethodWriter:
         scheduler = options[1] if training.scheduler else ""
         loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take, scheduler, initial, first)
         acts, added = acts_of(callbacks, loop, self.file.generation)
+        acts = [self.act(rule, act) for (rule, _), act in zip(callbacks, acts)]
         for act in acts:
             for name, module in act.libraries.items():
                 self.file.takes(module, name)
@@ -95,9 +112,10 @@ class MethodWriter:
             epochs=text_of(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,
-            train_call=f"{epoch.name}({model}, {train.epoch}, {', '.join(options)})",
-            val_call=f"{epoch.name}({model}, {held.epoch})" if held is not None else "",
+            train_call=f"{epoch.name}({self.passed(evaluation, training)}, {train.epoch}, {', '.join(options)})",
+            val_call=f"{epoch.name}({self.passed(evaluation, training)}, {held.epoch})" if held is not None else "",
             prints=known_here(evaluation, "verbose", "auto") != 0,
+            print=self.print,
         )
 
     def streams(
@@ -157,8 +175,7 @@ class MethodWriter:
             return stream
         steps = text_of(arguments.get("validation_steps"), "", none="")
         if isinstance(value, Generator) and self.file.generation == KERAS3:
-            self.file.note(
-                "K2T501",
+            self.file.near(
                 "Keras 3 begins each validation with the first two batches of a generator again, and skips what it read ahead",
                 node,
             )
@@ -198,7 +215,9 @@ class MethodWriter:
 
     def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
         assert training.epoch is not None
-        return f"{training.epoch.name}({self.file.receiver_of(evaluation.node)}, {stream.epoch})"
+        prepared = self.prepared(stream)
+        assert prepared is not None
+        return f"{training.epoch.name}({self.passed(evaluation, training)}, {prepared.epoch})"
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
         self.check(evaluation)

@@ -31,7 +31,7 @@ class PipelineWriter:
     needs: Callable[[str], str]
     evaluate: Callable[[ast.expr, Any], Any]
     place: Callable[[MapFunction], None]
-    note: Callable[..., None]
+    near: Callable[..., None]
     """Notes what is not quite the same."""
     channels_first: bool = False
     drawn: set[ast.AST] = field(default_factory=set)
@@ -118,7 +118,7 @@ class PipelineWriter:
         if interpolation is not None and getattr(interpolation, "value", None) != "bilinear":
             raise Declined(TRAINING, "image_dataset_from_directory(interpolation=…) is not translated")
         text = "JPEG files are decoded by Pillow, whose pixels may be a few levels off those of TensorFlow's decoder"
-        self.note("K2T501", text, node)
+        self.near(text, node)
         return self.loader("load_image_folder", node, made)
 
     def write_timeseries_dataset_from_array(self, node: ast.Call, made: Pipeline) -> str:

@@ -6,10 +6,13 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import KERAS3, ApiObject
+from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.training_calls import WITHOUT_COMPILE, TrainingCall
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.accelerated import PlainLoop, on_main_process
+from transpiler.training.accelerated_fit import AcceleratedMethods
 from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, groups_of
@@ -18,8 +21,9 @@ from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.rates import write_rates
-from transpiler.training.saving import given_on, weights_call
+from transpiler.training.saving import given_on, weights_call, write_loaded
 from transpiler.training.settings import write_settings
+from transpiler.training.strategies import write_strategies
 from transpiler.training.tape import TapeWriter
 
 
@@ -35,27 +39,54 @@ def write_training(file: FileTraining) -> None:
     file.several_compiled = len({ast.unparse(g.owner.func) for g in used if g.owner is not None}) > 1
     for group in groups:
         try:
-            with file.all_or_nothing():
-                write_group(file, group)
+            try:
+                with file.all_or_nothing():
+                    write_group(file, group, file.trainer)
+            except PlainLoop as reason:
+                with file.all_or_nothing():
+                    file.note(
+                        "K2T502", f"{reason}: this stays a plain loop of one process", group.owner or group.nodes[0]
+                    )
+                    write_group(file, group, PLAIN)
         except Declined as declined:
             for node in group.nodes:
                 file.declined[node] = declined
     note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
     write_leftovers(file)
     write_settings(file)
+    write_strategies(file)
     TapeWriter(file).write()
-    reads = [n for n in file.interpreter.history_reads if n.value not in file.handled]
+    reads = [n for n in history_reads(file) if n.value not in file.handled]
     for read in reads:  # the result has the numbers themselves
         if read in file.scopes.statement and read not in file.gone and file.handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
     write_kept(file)
+    if "accelerator" in file.functions:
+        for edits in file.edits.values():
+            edits.update({n: on_main_process(t) for n, t in edits.items() if t.startswith("torch.save(")})
+    for node in file.declined:  # a statement that stays is reported as it is
+        file.edits.pop(file.scopes.statement[node], None)
     file.apply_edits()
     file.place_functions()
+
+
+def history_reads(file: FileTraining) -> list[ast.Attribute]:
+    """Where the numbers of the epochs are taken from what `fit` returned: in what was evaluated, and wherever else the same
+    variable of the same scope is read."""
+    found = [n for n in file.interpreter.history_reads if n in file.scopes.scope]
+    known = {(file.scopes.scope[n], ast.unparse(n)) for n in found}
+    alike = [n for n in file.scopes.scope if isinstance(n, ast.Attribute) and n.attr == "history" and n not in found]
+    return [*found, *(n for n in alike if (file.scopes.scope[n], ast.unparse(n)) in known)]
 
 
 def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
     """Calls that save and load weights or start states anew, which need nothing but the model."""
     try:
+        if evaluation.method == "load_model":
+            write_loaded(file, evaluation)
+            file.handled.add(evaluation.node)
+            file.trained.add(file.statement_of(evaluation.node))
+            return
         if file.roots(evaluation.model) is None:
             raise Declined(TRAINING, "the model is not converted")
         arguments = file.arguments_of(evaluation.node, evaluation.method)
@@ -75,12 +106,14 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
         file.declined[evaluation.node] = declined
 
 
-def write_group(file: FileTraining, group: Group) -> None:
+def write_group(file: FileTraining, group: Group, trainer: str) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
     owner = group.owner
-    compiled = CompileWriter(file)
+    compiled = CompileWriter(file, trainer)
     training = compiled.training_of(group)
-    methods = LightningMethods(file) if training is not None and training.module else MethodWriter(file)
+    methods = MethodWriter(file)
+    if training is not None and (training.module or training.net):
+        methods = LightningMethods(file) if training.module else AcceleratedMethods(file)
     for statement in training.bound if training is not None else ():
         file.after.setdefault(statement, []).extend(made_by_compile(file, training, training.receiver))
     for node in sorted(group.nodes, key=lambda n: (n.lineno, n.col_offset)):
@@ -114,4 +147,7 @@ def note_shared_optimizers(file: FileTraining, compiles: Sequence[ast.Call]) -> 
                 and models.setdefault(optimizer, evaluation.model) is not evaluation.model
             ):
                 text = "an optimizer of several models counts the steps of all; here each model has its own"
-                file.note("K2T501", text, node)
+                if file.strict:
+                    file.note(TRAINING, f"--strict: {text}", node, Severity.ERROR)
+                else:
+                    file.near(text, node)

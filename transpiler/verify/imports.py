@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras")
-NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm", "lightning", "torchmetrics")
+NEVER_STUBBED = (*FRAMEWORKS, "numpy", "torch", "tqdm", "lightning", "torchmetrics", "accelerate")
 LIBRARIES = (
     *NEVER_STUBBED, "sympy", "mpmath", "networkx", "fsspec", "jinja2", "lightning_utilities", "scipy", "PIL", "pandas",
     "sklearn", "matplotlib",

@@ -48,6 +48,7 @@ def verify_file(
     timeout: float = TIMEOUT,
     steps: int = 0,
     trainer: str = PLAIN,
+    strict: bool = False,
 ) -> list[Result]:
     """Converts the file at `path` and verifies each entry; `timeout` (seconds) holds for each child process.
 
@@ -70,6 +71,7 @@ def verify_file(
             shapes=known.shapes or (),
             ids=known.all_ids,
             trainer=trainer,
+            strict=strict,
         )
 
     return verify_with(

@@ -11,7 +11,8 @@ from transpiler.ir.trees import flattened, header
 
 METHODS = frozenset(
     ("fit", "fit_generator", "evaluate", "evaluate_generator", "predict", "predict_generator", "predict_on_batch",
-     "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "summary", "backward", "test")
+     "train_on_batch", "test_on_batch", "save", "save_weights", "load_weights", "load_state_dict", "load_model",
+     "save_model", "summary", "backward", "test")
 )  # fmt: skip
 """Methods, of models and of what trains them, that building models does not need."""
 
@@ -69,6 +70,7 @@ def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> st
     """
     tree = ast.parse(text)
     defined = {s.name: s for s in tree.body if isinstance(s, ast.FunctionDef)}
+    functions = functions if "load_model" in defined else (*functions, "load_model")
     while more := [n for n, s in defined.items() if n not in functions and _trains(s, functions)]:
         functions = (*functions, *more)
     if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
@@ -110,8 +112,10 @@ def _trains(statement: ast.AST, functions: tuple[str, ...]) -> bool:
     calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
     methods = {(c.func.attr, bool(c.args)) for c in calls if isinstance(c.func, ast.Attribute)}
     names = {c.func.id for c in calls if isinstance(c.func, ast.Name)}
-    return any(n in METHODS or not given and n in ("eval", "backward") for n, given in methods) or bool(
-        names & {*functions}
+    return (
+        "load_model" in names
+        or any(n in METHODS or not given and n in ("eval", "backward") for n, given in methods)
+        or bool(names & {*functions})
     )
 
 

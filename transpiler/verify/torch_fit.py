@@ -27,7 +27,7 @@ def one_step(
 ) -> tuple[float, ...]:
     """Trains with one batch, and returns the loss and the metrics."""
     if not plan.module:
-        found = names[plan.epoch](names["model"], [batch], *options)
+        found = names[plan.epoch](names["net"], [batch], *options)
         return found if isinstance(found, tuple) else (found,)
     import lightning
 
@@ -51,6 +51,7 @@ def fitted(check: Check, job: Job) -> tuple[dict[str, Any], bool]:
     assert plan is not None
     load(check.paired, arrays)
     names = {**vars(importlib.import_module(job.module)), "model": check.model}
+    names["net"] = eval(plan.around.format(model="model"), names) if plan.around else check.model
     optimizer = eval(plan.optimizer.format(model="model"), names)
     options: list[Any] = [optimizer]
     if plan.schedule:

@@ -128,7 +128,8 @@ def build(job: Job) -> tuple[nn.Module, list[str]]:
     training = job.training
     own = (training.epoch or training.module,) if training is not None else ()
     trains = (*own, "predict", "predict_batches")
-    needed = " ".join([job.torch_expression, *(["+ " + job.training.optimizer] if job.training is not None else [])])
+    parts = [training.optimizer, *(["accelerator"] if training.around else [])] if training is not None else []
+    needed = " + ".join([job.torch_expression, *parts])
     converted = ConvertedSources(
         {
             str(m.path): building_part(script_of(job, m.text), needed.format(model="model"), trains)

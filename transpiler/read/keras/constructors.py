@@ -48,12 +48,16 @@ def models_of(env: Env, attributes: bool = True) -> dict[str, Model]:
     return dict(sorted((found if not attributes else own).items(), key=lambda item: item[1].index))
 
 
-def statements_of(body: list[ast.stmt], made: list[tuple[ast.stmt, int]], models: dict[str, Model]) -> Statements:
-    """`made` says for each statement that was evaluated how much it made of layers and tensors.
+def statements_of(
+    body: list[ast.stmt], made: list[tuple[ast.stmt, int]], models: dict[str, Model], refilled: Collection[ast.AST] = ()
+) -> Statements:
+    """`made` says for each statement that was evaluated how much it made of layers and tensors; `refilled` are the calls
+    that only give a model other weights.
 
     Raises StageError where an attribute or variable does not hold its model from one assignment to the end.
     """
     found = Statements(body, [s for s, count in made if count])
+    body = [s for s in body if not isinstance(s, ast.Assign) or s.value not in refilled]
     targets = {s: [ast.unparse(t) for t in s.targets] for s in body if isinstance(s, ast.Assign)}
     every = [n for s in body for n in nodes(s) if isinstance(getattr(n, "ctx", None), ast.Store)]
     for name, model in models.items():

@@ -326,9 +326,11 @@ def _with_statements(
         raise StageError("a function that does more than build a model")
     stager.keep_apart(models)
     made = [(s, after - count) for (s, count), after in zip(stager.statements_begun, counts[1:])]
-    statements = statements_of(flattened(function.node.body) if works else function.node.body, made, held)  # type: ignore[union-attr,arg-type]
-    if works:
-        keep_others(statements, env, stager.memory.workers[function.node].read)
+    worker = stager.memory.workers.get(function.node)
+    body = flattened(function.node.body) if works else function.node.body  # type: ignore[union-attr,arg-type]
+    statements = statements_of(body, made, held, worker.refilled if worker is not None else ())
+    if worker is not None:
+        keep_others(statements, env, worker.read)
         move_down(statements, [use for uses in stager.at_run.values() for use in uses])
         for statement in statements.about_models:
             stager.visit(statement, function.module)

@@ -157,9 +157,9 @@ class Loader:
             self._parsed[path] = parse(read_source(path).text, path, name, package)
         return self._parsed[path]
 
-    def application(self, name: str, module: str = "*") -> str | None:
+    def application(self, name: str, generation: str, module: str = "*") -> str | None:
         """The dotted module of the installed Keras that defines the application `name` (`VGG16`), with this last part."""
-        for package in ("keras.src.applications", "tf_keras.src.applications"):
+        for package in (f"{keras}.src.applications" for keras in installed_names(generation)):
             found = self.find(package)
             if found:
                 definition = re.compile(rf"^def {re.escape(name)}\(", re.M)
@@ -180,6 +180,11 @@ def dotted_name(path: Path) -> tuple[str, Path]:
     if not parts:
         raise Declined("K2T002", f"{path} is not a module")
     return ".".join(parts), folder
+
+
+def installed_names(generation: str) -> list[str]:
+    """The packages that Keras is installed as, that of a generation first: applications call their layers differently."""
+    return sorted(("keras", "tf_keras"), reverse=generation == KERAS2)
 
 
 def is_application(name: str) -> bool:

@@ -18,6 +18,7 @@ from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.generations import Generations
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.loaded_models import HOLDER, LOADED
 from transpiler.read.keras.evaluate.maybe import MayRun
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
@@ -387,12 +388,20 @@ def is_main_block(statement: ast.stmt) -> bool:
 
 
 def models_at_top(program: Program) -> list[tuple[str, Model]]:
-    """The models that the file binds to names at its top level."""
+    """The models that the file binds to names at its top level; that of a name which was given a loaded copy of it."""
     found: list[tuple[str, Model]] = []
     for name, value in program.evaluate().names.items():
-        if isinstance(value, Model) and not any(m is value for _, m in found):
-            found.append((name, value))
+        model = made_as(value, name)
+        if model is not None and not any(m is model for _, m in found):
+            found.append((name, model))
     return found
+
+
+def made_as(value: Any, name: str) -> Model | None:
+    """The model that was made as a variable of the top level, which holds it or a copy of it at the end."""
+    if not isinstance(value, Model) or LOADED not in value.attributes:
+        return value if isinstance(value, Model) else None
+    return value.attributes[LOADED] if value.attributes[HOLDER] == name else None
 
 
 def own_models_at_top(program: Program) -> list[tuple[str, Instance]]:

@@ -85,13 +85,14 @@ def renamings(program: Program, models: dict[str, Model]) -> list[ast.stmt]:
     names = program.evaluate().names
     body = source.tree.body
     marked = [i for i, s in enumerate(body) if id(s) in interpreter.statement_marks]
+    loads = {n for n, name in interpreter.left_out.items() if name == "load_model"}
     found: list[ast.stmt] = []
     moves = False
     for i, statement in enumerate(body[marked[0] :] if marked else (), start=marked[0] if marked else 0):
         bound = assigned_names([statement])
         if id(statement) in interpreter.statement_marks or not isinstance(statement, ast.Assign):
             continue
-        if not bound or not all(isinstance(names.get(n), Model) for n in bound):
+        if not bound or not all(isinstance(names.get(n), Model) for n in bound) or statement.value in loads:
             continue
         found.append(statement)
         read = {n.id for n in nodes(statement.value) if isinstance(n, ast.Name)}

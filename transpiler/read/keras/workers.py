@@ -20,6 +20,7 @@ from transpiler.read.keras.constructors import Statements, place_of_models
 from transpiler.read.keras.evaluate.api import TRAINING_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
+from transpiler.read.keras.evaluate.loaded_models import LOADED
 from transpiler.read.keras.evaluate.program_classes import keras_base
 from transpiler.read.keras.evaluate.run_time import RunTime, run_time_in
 from transpiler.read.keras.evaluate.stage_models import models_in
@@ -93,6 +94,7 @@ class Workers:
             or not failed
             and (
                 isinstance(result, Model)
+                and LOADED not in result.attributes
                 or models_in(result) is not None
                 or is_open_graph(result, self)
                 or (function.name == "__init__" and bool(own_models(made, [a for a in inner if a.works])))
@@ -147,10 +149,22 @@ def is_training(node: ast.AST) -> bool:
 def block_function(body: list[ast.stmt], env: Env, interpreter: Any, whole: ast.stmt) -> Function:
     """Statements as a function; those of a loop as one of the variables that the loop changes."""
     changed = assigned_names([whole]) if isinstance(whole, (ast.For, ast.While)) else []
-    names = [ast.arg(n) for n in changed if is_static(env.names.get(n, whole))]
+    own = assigned_first(body)
+    names = [ast.arg(n) for n in changed if n not in own and is_static(env.names.get(n, whole))]
     node = ast.FunctionDef("the block", ast.arguments([], names, None, [], [], None, []), body, [], None)
     ast.copy_location(node, body[0])
     return Function(node, env, interpreter)
+
+
+def assigned_first(body: Sequence[ast.stmt]) -> set[str]:
+    """The variables that statements assign before any of them reads these."""
+    found: set[str] = set()
+    read: set[str] = set()
+    for statement in body:
+        read |= {n.id for n in nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} - found
+        if isinstance(statement, ast.Assign):
+            found |= {t.id for t in statement.targets if isinstance(t, ast.Name)} - read
+    return found
 
 
 def bindings_of(activation: Activation) -> str:

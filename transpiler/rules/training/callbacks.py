@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import code_of, is_open
+from transpiler.ir.expr import Sym, code_of, is_open
 from transpiler.ir.model import KERAS3, Args
 from transpiler.ir.trees import nodes
 from transpiler.rules.base import call, show
@@ -209,8 +209,8 @@ class ModelCheckpoint(CallbackRule):
 
 def file_text(path: Any, loop: Loop) -> str:
     """A file name as an expression: one that is written out gets torch's ending, and may name numbers of the epoch."""
-    if is_open(path):
-        return code_of(path)
+    if isinstance(path, Sym):
+        return torch_path(path.expr)
     if not isinstance(path, str):
         raise Declined(TRAINING, "the file name cannot be evaluated")
     path = torch_file(path)
@@ -219,6 +219,16 @@ def file_text(path: Any, loop: Loop) -> str:
     for name, value in {"epoch": f"{loop.epoch} + 1", **loop.values}.items():
         path = re.sub(rf"\{{{name}(?=[:}}])", f"{{{value}", path)
     return f"f{code_of(path)}"
+
+
+def torch_path(node: ast.expr) -> str:
+    """The expression for a file of weights: with torch's ending where its end is written out; else as it stands."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return code_of(torch_file(node.value))
+    if isinstance(node, ast.JoinedStr) and isinstance(node.values[-1], ast.Constant):
+        last = ast.Constant(torch_file(str(node.values[-1].value)))
+        return ast.unparse(ast.JoinedStr([*node.values[:-1], last]))
+    return ast.unparse(node)
 
 
 def torch_file(path: str) -> str:

@@ -7,7 +7,7 @@ import itertools
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class FileEdit:
     """Names that the file imports from the framework."""
     frameworks: tuple[str, ...] = ()
     """Packages whose imports go even where the source never used them."""
+    opened: set[str] = field(default_factory=set)
+    """Contexts of `with` statements that their bodies take the place of."""
     helpers: list[str] = field(default_factory=list)
     importable: dict[str, str] = field(default_factory=dict)
     """Names of other files of the project → where they are imported from, `from .blocks`, if the new text uses them."""
@@ -124,7 +126,7 @@ class FileEdit:
             edits.append((start, end, text))
         for start, end, text in sorted(edits, reverse=True):
             lines[start - 1 : end] = text
-        return self.with_imports("\n".join(lines) + "\n").strip("\n") + "\n"
+        return self.with_imports(without_scopes("\n".join(lines) + "\n", self.opened)).strip("\n") + "\n"
 
     def join_lines(self) -> None:
         """Makes one edit of the statements that share a line (`a = 1; b = 2`) with one that changes."""
@@ -265,6 +267,29 @@ def formatted(texts: dict[Any, tuple[list[str], int]]) -> dict[Any, list[str]]:
             own, flat = flat[: len(texts[n][0])], flat[len(texts[n][0]) :]
             result[n] = [textwrap.indent(t, " " * indent) for t in own]
     return result
+
+
+def without_scopes(text: str, contexts: Collection[str]) -> str:
+    """A file in which the bodies of `with` statements in these contexts stand where the statements stood."""
+    while contexts:
+        found = (n for n in nodes(ast.parse(text)) if isinstance(n, ast.With))
+        scope = next((n for n in found if [ast.unparse(i) for i in n.items] in [[c] for c in contexts]), None)
+        if scope is None:
+            break
+        lines = text.splitlines()
+        end, first = scope.end_lineno or scope.lineno, scope.body[0]
+        header = max(i.context_expr.end_lineno or scope.lineno for i in scope.items)
+        indent = lines[scope.lineno - 1][: scope.col_offset]
+        if first.lineno == header:  # `with scope: statement`
+            body = [indent + lines[header - 1][first.col_offset :], *lines[header:end]]
+        else:
+            inner = len(lines[first.lineno - 1]) - len(lines[first.lineno - 1].lstrip())
+            long = [n for n in nodes(scope) if isinstance(n, (ast.Constant, ast.JoinedStr))]
+            kept = {i for n in long for i in range(n.lineno + 1, (n.end_lineno or 0) + 1)}  # lines inside of strings
+            numbered = enumerate(lines[header:end], header + 1)
+            body = [indent + n[inner:] if n[:inner].isspace() and i not in kept else n for i, n in numbered]
+        text = "\n".join([*lines[: scope.lineno - 1], *body, *lines[end:]]) + "\n"
+    return text
 
 
 def tidied(text: str, indent: int) -> str:

@@ -131,11 +131,15 @@ class Expressions:
 
     def eval_items(self, nodes: list[ast.expr], env: Env) -> list[Any]:
         items: list[Any] = []
+        unknown: list[Unknown] = []
         for n in nodes:
-            if isinstance(n, ast.Starred):
-                items.extend(self.iterate(self.eval(n.value, env)))
+            value = self.eval(n.value if isinstance(n, ast.Starred) else n, env)
+            if isinstance(n, ast.Starred) and isinstance(value, Unknown):
+                unknown.append(value)  # the others are evaluated for what they do
             else:
-                items.append(self.eval(n, env))
+                items.extend(self.iterate(value) if isinstance(n, ast.Starred) else [value])
+        for value in unknown:
+            items.extend(self.iterate(value))  # which says why not
         return items
 
     def eval_Dict(self, node: ast.Dict, env: Env) -> Any:

@@ -91,6 +91,8 @@ class Interpreter(Statements, Expressions, Calls, Objects):
         """Gives what follows, the evaluation of a file, an entry or a call, its own limits of steps and time."""
         self.ticks = 0
         self.deadline = time.monotonic() + MAX_SECONDS
+        self.uids: dict[str, int] = {}
+        """What `K.get_uid` has counted."""
 
     def import_module(self, name: str) -> Any:
         """The module `name` as a value: evaluated source, a framework path, a standard module, or unknown."""

@@ -203,6 +203,12 @@ class KerasFunctions:
             return value
         return Sym(value.expr, "linear") if isinstance(value, Sym) else "linear"
 
+    def api_get_uid(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> int:
+        """Numbers from one up, as in a program that builds nothing before."""
+        prefix = str(next(iter((*args, *kwargs.values())), ""))
+        self.uids[prefix] = self.uids.get(prefix, 0) + 1
+        return self.uids[prefix]
+
     def api_name_scope(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return None
 

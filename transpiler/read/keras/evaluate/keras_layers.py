@@ -182,6 +182,8 @@ class KerasLayers:
                 return self.make_lambda(args, kwargs)
             if leaf in layer_functions() and ".layers" in path and (has_tensors(args) or has_tensors(kwargs)):
                 return self.call_layer_function(layer_functions()[leaf], args, kwargs)
+            if path == "keras.layers.VersionAwareLayers":  # by which legacy applications have the layers
+                return ApiValue("keras.layers")
             if path.startswith("keras.applications."):
                 return self.call_application(path, args, kwargs)
         handler = getattr(self, "api_" + leaf, None)

@@ -185,7 +185,7 @@ class KerasModels:
         """A function of `keras.applications`, or of one of its modules: several have a function of one name."""
         home, _, name = path.rpartition(".")
         part = home.rpartition(".")[2]
-        own = self.loader.application(name, "*" if home == "keras.applications" else part)
+        own = self.loader.application(name, self.generation, "*" if home == "keras.applications" else part)
         module = (
             self.import_module(own) if own is not None else self.api_attribute(ApiValue("keras.applications"), part)
         )

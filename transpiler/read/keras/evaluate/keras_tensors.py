@@ -28,7 +28,7 @@ from transpiler.read.keras.evaluate.values import (
     TensorShape,
     Unknown,
 )
-from transpiler.read.keras.names import canonical
+from transpiler.read.keras.names import canonical, installed_names
 from transpiler.rules.ops.base import Operand
 from transpiler.rules.ops.operators import OPERATOR
 
@@ -74,7 +74,9 @@ class KerasTensors:
             and path.count(".") == 2
             and name[:1].islower()
         ):
-            found = self.loader.find(path) or self.loader.find(path.replace("keras.", "keras.src.", 1))
+            parts = path.partition(".")[2]
+            places = [f"{keras}.{src}{parts}" for keras in installed_names(self.generation) for src in ("src.", "")]
+            found = next(filter(None, map(self.loader.find, places)), None)
             if found and name != "applications":
                 source = self.loader.parse_file(found[0], path, found[1])
                 return self.modules.get(path) or self.evaluate_module(source)

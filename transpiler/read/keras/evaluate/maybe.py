@@ -116,7 +116,7 @@ class MayRun:
                 declined = self.declined("K2T201", f"it is not known where this loop ends: {reason}")  # type: ignore[attr-defined]
                 return self.any_rounds(node, reason, env, declined)
 
-    def comprehension(self, node: Any, env: Env, emit: Any) -> None:
+    def comprehension(self, node: Any, env: Env, emit: Any) -> Unknown | None:
         first = node.generators[0]
         items = self.eval(first.iter, env)  # type: ignore[attr-defined]
         if isinstance(items, Unknown):
@@ -124,7 +124,7 @@ class MayRun:
         scope = Env(env, "comprehension", env.module)
         scope.names["__items__"] = items
         known = ast.comprehension(first.target, ast.Name("__items__", ast.Load()), first.ifs, first.is_async)
-        super().comprehension(SimpleNamespace(generators=[known, *node.generators[1:]]), scope, emit)  # type: ignore[misc]
+        return super().comprehension(SimpleNamespace(generators=[known, *node.generators[1:]]), scope, emit)  # type: ignore[misc]
 
     def eval_ListComp(self, node: Any, env: Env) -> Any:
         return self.listed(node, env, super().eval_ListComp, [node.elt])  # type: ignore[misc]

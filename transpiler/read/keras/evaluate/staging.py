@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -252,6 +253,8 @@ class Worker:
     """Its statements up to the last that makes something."""
     read: set[str]
     """The variables that the models may depend on."""
+    refilled: Collection[ast.AST] = ()
+    """The calls that only give a model other weights."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
+from transpiler.read.keras.evaluate.loaded_models import LEARNED, STALE, LoadedModels, keyword
 from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Unknown
@@ -54,11 +55,13 @@ SIGNATURES = {
     "test_on_batch": "x, y=None, sample_weight=None, reset_metrics=True, return_dict=False",
     "predict_on_batch": "x",
     "save": "filepath, overwrite=True, include_optimizer=True, save_format=None, signatures=None, options=None",
+    "save_model": "model, filepath, overwrite=True, include_optimizer=True, save_format=None, signatures=None, options=None",
     "save_weights": "filepath, overwrite=True, save_format=None, options=None",
     "load_weights": "filepath, by_name=False, skip_mismatch=False, options=None",
     "get_weights": "",
     "set_weights": "weights",
     "reset_states": "",
+    "load_model": "filepath, custom_objects=None, compile=True, safe_mode=True, options=None",
 }
 """Today's methods of a model that belong to training; legacy Keras has others between them by keyword only."""
 
@@ -69,7 +72,7 @@ LEGACY_SIGNATURES = {
     ),
 }
 RENAMES = {"nb_epoch": "epochs", "nb_worker": "workers", "generator": "x"}
-WITHOUT_COMPILE = (*WEIGHT_METHODS, "reset_states")
+WITHOUT_COMPILE = (*WEIGHT_METHODS, "load_model", "reset_states")
 """Methods that mean the same however the model is compiled."""
 OLD_METHODS = {
     "fit_generator": "fit",
@@ -101,6 +104,9 @@ class NotKept(Unknown):
         self.name, self.of, self.trained = name, of, trained
 
 
+LEARNING = ("fit", "train_on_batch")
+"""Methods that change weights."""
+
 NOT_KEPT = ("metrics_names", "metrics", "history")
 """Attributes of compiled models that are such."""
 
@@ -121,6 +127,8 @@ class TrainingCall:
     """The scope of the call."""
     objects: Mapping[ApiObject, ast.Call] = field(default_factory=dict)
     """The calls that made the objects of Keras which the program has so far."""
+    stale: bool = False
+    """Whether the model goes on with an optimizer from a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +167,25 @@ def argument_nodes(
     if keywords is None and any(k.arg is None for k in call.keywords):
         return None
     named = keywords if keywords is not None else {k.arg: k.value for k in call.keywords if k.arg}
-    own = getattr(call.func, "attr", method)
-    method = own if OLD_METHODS.get(own) == method else method
+    own = name_called(call)
+    method = own if OLD_METHODS.get(own) == method or own == "save_model" else method
     return bound_call(method, list(call.args), named, generation)
 
 
-class TrainingCalls:
+def name_called(call: ast.Call) -> str:
+    """The method or function that a call names."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def model_of(call: ast.Call) -> ast.expr:
+    """The expression for the model that a training method is called on."""
+    if name_called(call) == "save_model":
+        return call.args[0] if call.args else next(k.value for k in call.keywords if k.arg == "model")
+    assert isinstance(call.func, ast.Attribute)
+    return call.func.value
+
+
+class TrainingCalls(LoadedModels):
     """The part of the recorder that notes what is done with models."""
 
     generation: str
@@ -185,6 +206,7 @@ class TrainingCalls:
         """Where the program reads what the result does not keep."""
         self.bound: dict[int, list[tuple[ast.Assign, ast.expr]]] = {}
         """Compiled models, by their ids → the statements that bind what a call returned to them, and what they bind."""
+        self.begin_files()
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
 
@@ -261,12 +283,47 @@ class TrainingCalls:
             len(self.toggles),
             next((env for n, env in reversed(self.calling) if n is node), None),
             self.object_nodes,
+            bool(model.attributes.get(STALE)),
         )
         self.training_calls.setdefault(node, []).append(call)
         if name == "compile":
             model.attributes["__compiled__"] = call
+            model.attributes.pop(STALE, None)
             self.note_measured(call)
+        if call.method in LEARNING:
+            model.attributes[LEARNED] = model.attributes.get(LEARNED, 0) + 1
+        path = (argument_nodes(node, name, self.generation) or {}).get("filepath") if name == "save" else None
+        self.note_saved(call, path)
         return call
+
+    def api_save_model(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """`save_model(model, path)`, which is `model.save(path)`."""
+        node, bound = self.stack[-1][1], bound_call("save_model", args, kwargs, self.generation)
+        model = bound.pop("model", None) if bound is not None else None
+        if isinstance(model, (Model, Instance)) and isinstance(node, ast.Call) and "tensorflow.saved" not in path:
+            self.left_out[node] = "save"  # type: ignore[attr-defined]
+            self.note_training(node, model, "save", [], bound or {})
+            return None
+        return Unknown("the result of save_model()")
+
+    def api_load_model(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A model from a file, where the program has saved it there; Unknown otherwise."""
+        module, node = self.stack[-1]
+        bound = bound_call("load_model", args, kwargs, self.generation)
+        if bound is None or not isinstance(node, ast.Call):
+            return Unknown("a call of load_model that is not understood")
+        env = next((e for n, e in reversed(self.calling) if n is node), None)
+        place = node.args[0] if node.args else keyword(node, "filepath")
+        file = self.file_named(bound.get("filepath"), place, env)
+        if file is None:
+            name = ast.unparse(place) if place is not None else "this file"
+            model: Any = Unknown(f"the program has not saved a model as {name} before, so its layers are not known")
+        else:
+            model = self.model_in(file, node, module.tree, env, bound.get("compile", True))
+        self.left_out[node] = "load_model"  # type: ignore[attr-defined]
+        call = TrainingCall(node, "load_model", model, bound, frozenset(bound), env=env)
+        self.training_calls.setdefault(node, []).append(call)
+        return model
 
     def visit_callbacks(self, model: Any, given: Any) -> None:
         """Evaluates the methods of callbacks of the program, for what they do with the model."""
