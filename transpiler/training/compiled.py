@@ -14,6 +14,7 @@ from transpiler.ir.program import ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Model
@@ -91,18 +92,22 @@ class CompileWriter:
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
+        weights = [e.arguments.get("sample_weight") for e in evaluations]
+        if any(isinstance(w, NumpyArray) and len(w.shape) > 1 for w in weights):
+            raise Declined(TRAINING, "weights of samples in an array of several axes are not translated")
         learning = [e for e in evaluations if e.method in LEARNING]
         if learning:
             self.add_optimizer(training, owner, group, learning)
         self.add_epoch(training, evaluations)
         return training
 
-    def trainer_of(self, compiled: TrainingCall) -> Trainer:
+    def trainer_of(self, compiled: TrainingCall, own_steps: bool = False) -> Trainer:
         """What `compile` says of losses and metrics; the classes of the model get `logits()` where these need it."""
         root = self.file.roots(compiled.model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        check_own(compiled.model, root, self.file.generation)
+        if not own_steps:
+            check_own(compiled.model, root, self.file.generation)
         endings = last_activations(root)
         inner = self.last_model(compiled.model, root)
         if inner is not None and endings == [""]:
@@ -274,18 +279,8 @@ class CompileWriter:
 
     def note_differences(self, training: Training, compiled: TrainingCall) -> None:
         """Notes what torch does in its own way when it trains a model."""
-        layers = layers_of(compiled.model, self.file.interpreter)
-        kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
-        found = []
-        if "BatchNormalization" in kinds:
-            found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
         by_row = training.code is not None and training.code.by_row
-        if "Embedding" in kinds and by_row and self.file.generation == KERAS3:
-            found.append(
-                "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
-            )
-        for text in found:
-            self.file.note("K2T501", text, compiled.node)
+        note_differences(self.file, layers_of(compiled.model, self.file.interpreter), by_row, compiled.node)
 
     def maker_of(self, output: Value) -> Any:
         """The layer that makes an output."""
@@ -367,6 +362,20 @@ class CompileWriter:
             training.weighted,
             training.module_class,
         )
+
+
+def note_differences(file: FileTraining, layers: Sequence[Any], by_row: bool, node: ast.Call) -> None:
+    """Notes what torch does in its own way when it trains these layers."""
+    kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
+    found = []
+    if "BatchNormalization" in kinds:
+        found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
+    if "Embedding" in kinds and by_row and file.generation == KERAS3:
+        found.append(
+            "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
+        )
+    for text in found:
+        file.note("K2T501", text, node)
 
 
 def binds(loop: ast.For | ast.While, target: str) -> bool:

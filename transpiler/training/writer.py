@@ -16,6 +16,8 @@ from transpiler.training.file import FileTraining
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
+from transpiler.training.own_fit import write_own_steps
+from transpiler.training.own_steps import step_group
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.settings import write_settings
@@ -78,6 +80,9 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
 
 def write_group(file: FileTraining, owner: ast.Call | None, group: Sequence[ast.Call]) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
+    if step_group(file, owner, group) is not None:
+        write_own_steps(file, owner, group)  # type: ignore[arg-type]
+        return
     compiled = CompileWriter(file)
     training = compiled.training_of(owner, group)
     methods = LightningMethods(file) if training is not None and training.module else MethodWriter(file)

@@ -17,6 +17,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.data_objects import DataObjects
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
+from transpiler.read.keras.evaluate.own_models import is_holder
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -133,7 +134,12 @@ class Recorder(Workers, TrainingCalls, Pipelines, DataObjects, Tapes, KerasInter
                     self.starts.setdefault(env.module, state)
 
     def _made(self) -> int:
-        return len(self.layers) + len(self.origins) + len(self.models) + self.losses_added
+        return (
+            sum(not is_holder(layer) for layer in self.layers)
+            + len(self.origins)
+            + len(self.models)
+            + self.losses_added
+        )
 
 
 def calls_of(statement: ast.stmt) -> list[ast.Call]:
