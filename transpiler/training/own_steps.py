@@ -18,8 +18,8 @@ from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Model
 from transpiler.rules.base import Raw, call
-from transpiler.rules.training.base import TRAINING, OptimizerCode
-from transpiler.rules.training.registry import OptimizerRule, known
+from transpiler.rules.training.base import TRAINING, OptimizerCode, Prediction
+from transpiler.rules.training.registry import MetricRule, OptimizerRule, known
 from transpiler.training.compiled import CompileWriter
 from transpiler.training.file import FileTraining
 from transpiler.training.loops import DEVICE, EpochFunction, as_name
@@ -27,7 +27,7 @@ from transpiler.training.source import object_at
 from transpiler.training.step_region import COMPILED, LOSS, Logs, StepRegion, batch_names
 from transpiler.training.tape import TapeWriter
 from transpiler.training.tape_values import Data, Several, Tensor, kind_of
-from transpiler.training.trainer import OutputMetric, Trainer, snake_case
+from transpiler.training.trainer import OutputMetric, Trainer, measure_of, name_of, snake_case, title
 from transpiler.write.torch.layout import render
 
 STEPS = ("train_step", "test_step")
@@ -59,6 +59,18 @@ class Own:
     optimizers: list[str] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     """The titles of values that are returned as they are."""
+
+    listed: set[str] = field(default_factory=set)
+    """What legacy Keras lists among the metrics, as a step has told it of a batch: `loss`, `metrics`."""
+
+    late: dict[str, str] = field(default_factory=dict)
+    """Numbers that `compile` gives to the model → their texts."""
+
+    def made_with(self, attribute: str) -> bool:
+        """Whether the constructor sets an attribute."""
+        method = self.cls.lookup("__init__")
+        found = nodes(method.node) if isinstance(method, Function) else []
+        return any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and n.attr == attribute for n in found)
 
     @property
     def generation(self) -> str:
@@ -108,11 +120,23 @@ class Own:
         """The losses and metrics of `compile`."""
         return CompileWriter(self.file).trainer_of(self.compiled, own_steps=True)
 
-    def metrics_of_compile(self, node: ast.AST) -> tuple[OutputMetric, ...]:
-        found = self.trainer(node).metrics if self.compiled.arguments.get("metrics") else ()
-        if any(m.measure.sums or m.measure.whole for m in found):
+    def names_of_compile(self) -> list[str]:
+        """What Keras calls the metrics of `compile`."""
+        given = self.compiled.arguments.get("metrics") or []
+        if not isinstance(given, (list, tuple)):
+            raise Declined(TRAINING, "metrics of several outputs beside a train_step() are not translated")
+        return [title(m, self.generation) for m in given]
+
+    def metrics_of_compile(self, node: ast.AST, prediction: Prediction) -> list[OutputMetric]:
+        """The metrics of `compile`, on what the step says that the model has predicted."""
+        known = name_of(self.compiled.arguments.get("loss"))
+        on = replace(prediction, loss=known)
+        functions = self.file.functions_of_program
+        given = self.compiled.arguments.get("metrics") or []
+        measures = [measure_of(MetricRule, m, on, self.generation, functions) for m in given]
+        if any(m.sums or m.whole for m in measures):
             raise Declined(TRAINING, "this metric of compile() beside a train_step() is not translated")
-        return found
+        return [OutputMetric(0, m, name) for m, name in zip(measures, self.names_of_compile())]
 
     def name_of_metric(self, metric: ApiObject) -> str:
         given = metric.kwargs.get("name") or (
@@ -131,9 +155,9 @@ class Own:
                 raise Declined(TRAINING, "metrics that `metrics` does not list, which Keras does not reset")
             return [(self.meter(n), own[n]) for n in names]  # type: ignore[arg-type, index]
         found = []
-        if self.generation == KERAS3 or self.compiled.arguments.get("loss") is not None:
+        if self.generation == KERAS3 or "loss" in self.listed:
             found.append((self.meter("loss"), LOSS))
-        if self.compiled.arguments.get("metrics"):
+        if self.compiled.arguments.get("metrics") and (self.generation == KERAS3 or "metrics" in self.listed):
             found.append(("", COMPILED))
         return [*found, *((self.meter(n), v) for n, v in own.items())]
 
@@ -141,11 +165,7 @@ class Own:
         """What Keras calls the results of all metrics."""
         found: list[str] = []
         for _, metric in self.all_metrics(self.cls.node):
-            found += (
-                [m.name for m in self.metrics_of_compile(self.cls.node)]
-                if metric is COMPILED
-                else [self.name_of_metric(metric)]
-            )
+            found += self.names_of_compile() if metric is COMPILED else [self.name_of_metric(metric)]
         return found
 
     def check_logs(self, titles: Sequence[str]) -> None:
@@ -208,7 +228,7 @@ class StepWriter(TapeWriter):
             raise region.decline(statement, f"{text} beside a train_step() is not translated")
         return self.codes[text][0]
 
-    def function(self, method: Function, batch: Batch, title: str, progress: bool, loader: str) -> StepFunction:
+    def function(self, method: Function, batch: Batch, name: str, progress: bool, loader: str) -> StepFunction:
         """A step as a function over the data."""
         node, own = method.node, self.own
         assert isinstance(node, ast.FunctionDef)
@@ -247,7 +267,7 @@ class StepWriter(TapeWriter):
         meters = [m for m in own.meters.values() if re.search(rf"\b{m}\.", shown)]
         text = render(
             "training/own_epoch",
-            name=title,
+            name=name,
             model=own.name,
             type=own.cls.name if own.holder else "nn.Module",
             loader=loader,
@@ -267,7 +287,7 @@ class StepWriter(TapeWriter):
         if meters:
             self.need("AverageMeter")
         dtypes = tuple(d.dtype or known or "torch.float32" for d, known in zip(data, batch.dtypes))
-        return StepFunction(title, text, tuple(t for t, _ in region.logs.items), dtypes, (*optimizers, *schedulers))
+        return StepFunction(name, text, tuple(t for t, _ in region.logs.items), dtypes, (*optimizers, *schedulers))
 
     def place_changes(self) -> None:
         """Puts the functions that steps call, and what these need, into the file."""
@@ -288,7 +308,7 @@ class StepWriter(TapeWriter):
 
     def optimizer_texts(self, receiver: str) -> list[str]:
         """The statements that make the optimizers."""
-        lines = [f"{receiver}.to({DEVICE})"]
+        lines = [f"{receiver}.to({DEVICE})", *(f"{receiver}.{n} = {text}" for n, text in self.own.late.items())]
         for name, (code, models) in self.codes.items():
             for helper in code.helpers:
                 self.need(helper)

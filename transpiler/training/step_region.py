@@ -48,6 +48,11 @@ class StepRegion(Region):
     logs: Logs | None = None
     nones: frozenset[str] = frozenset()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kept: dict[str, dict[str, str]] = {}
+        """Variables that hold what the step will return: titles, and the texts of their values."""
+
     # --- self ------------------------------------------------------------------------------------------------------
 
     def is_self(self, node: ast.AST) -> bool:
@@ -71,6 +76,8 @@ class StepRegion(Region):
         if node.attr == "optimizer" and "optimizer" not in self.own.attributes:
             self.become(node, self.own.optimizer_name("optimizer"))
             return Known(self.own.optimizer(), "optimizer")
+        if node.attr == "compiled_metrics" and self.own.generation != KERAS3:
+            return PLAIN
         if node.attr not in self.own.attributes:
             raise self.decline(node, f"{ast.unparse(node)} is not translated")
         value = self.own.attributes[node.attr]
@@ -83,11 +90,15 @@ class StepRegion(Region):
             self.become(node, value.name)
         elif isinstance(value, (bool, int, float, str, type(None))) and not self.own.holder:
             self.become(node, code_of(value))
+        elif isinstance(value, (bool, int, float, str, type(None))) and not self.own.made_with(node.attr):
+            self.own.late[node.attr] = code_of(value)
         return Known(value, ast.unparse(node))
 
     def value_of(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Attribute) and self.is_self(node.value):
             return self.own.attributes.get(node.attr)
+        if self.is_self(node):
+            return self.own.model
         return super().value_of(node)
 
     def see_Call(self, node: ast.Call) -> Any:
@@ -105,6 +116,10 @@ class StepRegion(Region):
         ):
             return self.update_compiled(node)
         return super().see_Call(node)
+
+    def is_method(self, node: ast.Call) -> bool:
+        assert isinstance(node.func, ast.Attribute)
+        return not self.is_self(node.func.value) and super().is_method(node)
 
     def own_method(self, node: ast.Call, function: Function) -> Any:
         """A call of another method of the program's."""
@@ -125,6 +140,8 @@ class StepRegion(Region):
         return self.compiled_loss(node, ("x", "y", "y_pred", "sample_weight", "training"))
 
     def call_compiled_loss(self, node: ast.Call) -> Any:
+        if self.own.generation == KERAS3:
+            raise self.decline(node, "compiled_loss, which Keras 3 does not have")
         return self.compiled_loss(node, ("y", "y_pred", "sample_weight", "regularization_losses"))
 
     def compiled_loss(self, node: ast.Call, names: tuple[str, ...]) -> Any:
@@ -146,6 +163,7 @@ class StepRegion(Region):
                 raise self.decline(node, "the loss has to be one variable")
             told = f"{self.own.meter('loss')}.update({target.id}.item(), len({self.text(given['y_pred'])}))"
             self.writer.changes.after.setdefault(statement, []).append(told)
+            self.own.listed.add("loss")
         return Tensor((), True)
 
     def named(self, node: ast.Call, given: dict[str, ast.expr]) -> dict[str, ast.expr]:
@@ -161,6 +179,8 @@ class StepRegion(Region):
         return super().is_none(node) or isinstance(node, ast.Name) and node.id in self.nones
 
     def update_compiled(self, node: ast.Call) -> Any:
+        if self.kept:
+            raise self.decline(node, "a metric that is told of a batch after its result is taken")
         given = self.arguments(node, ("y", "y_pred", "sample_weight"))
         self.become(node, "\n".join(self.told_compiled(node, given)))
         return PLAIN
@@ -168,9 +188,18 @@ class StepRegion(Region):
     def told_compiled(self, node: ast.Call, given: dict[str, ast.expr]) -> list[str]:
         """The calls that tell the meters of all metrics of `compile` of a batch."""
         shown = {n: v for n, v in self.named(node, given).items() if n != "sample_weight"}  # metrics= is never weighted
-        return [self.told(node, self.own.meter(m.name), m.measure, shown) for m in self.own.metrics_of_compile(node)]
+        role = self.see(shown["y_pred"])
+        self.own.listed.add("metrics")
+        found = self.own.metrics_of_compile(node, self.prediction(shown["y_pred"], role))
+        return [self.told(node, self.own.meter(m.name), m.measure, shown) for m in found]
 
     # --- statements ------------------------------------------------------------------------------------------------
+
+    def do(self, statement: ast.stmt) -> None:
+        if self.keeps_results(statement):
+            self.writer.changes.texts[statement] = ""
+            return
+        super().do(statement)
 
     def do_Assign(self, statement: ast.Assign) -> None:
         if len(statement.targets) == 1 and self.unpacks(statement.targets[0], statement.value):
@@ -282,6 +311,8 @@ class StepRegion(Region):
         return found
 
     def update(self, node: ast.Call, base: Known) -> Any:
+        if self.kept:
+            raise self.decline(node, "a metric that is told of a batch after its result is taken")
         if base.value is not COMPILED:
             return super().update(node, base)
         given = self.arguments(node, ("y", "y_pred", "sample_weight"))
@@ -303,11 +334,12 @@ class StepRegion(Region):
         self.logs.found = True
         self.writer.changes.texts[statement] = ""
         value = statement.value
-        if isinstance(value, ast.Dict):
-            self.logs.items = [self.log(k, v) for k, v in zip(value.keys, value.values)]
+        if isinstance(value, ast.Name) and value.id in self.kept:
+            self.logs.items = list(self.kept[value.id].items())
             return
-        if value is not None and ast.unparse(value) in self.all_results():
-            self.logs.items = [i for t, m in self.own.all_metrics(statement) for i in self.results_of(t, m)]
+        items = self.results_in(value)
+        if items is not None:
+            self.logs.items = items
             return
         if isinstance(value, ast.Call) and ast.unparse(value.func) == f"{self.own.self_name}.compute_metrics":
             given = self.arguments(value, ("x", "y", "y_pred", "sample_weight"))
@@ -315,6 +347,45 @@ class StepRegion(Region):
             self.logs.items = [i for t, m in self.own.all_metrics(statement) for i in self.results_of(t, m)]
             return
         raise self.decline(statement, "what this step returns is not translated")
+
+    def results_in(self, value: ast.expr | None) -> list[tuple[str, str]] | None:
+        """The titles and values of an expression that is a dictionary of them; None for others."""
+        if isinstance(value, ast.Dict):
+            return [self.log(k, v) for k, v in zip(value.keys, value.values)]
+        if value is not None and ast.unparse(value) in self.all_results():
+            return [i for t, m in self.own.all_metrics(value) for i in self.results_of(t, m)]
+        return None
+
+    def keeps_results(self, statement: ast.stmt) -> bool:
+        """Whether a statement makes, or adds to, the dictionary that the step returns."""
+        returned = {n.value.id for n in nodes(self.node) if isinstance(n, ast.Return) and isinstance(n.value, ast.Name)}
+        if self.logs is None or len(self.path) != 1:
+            return False
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target = statement.targets[0]
+            if (
+                isinstance(target, ast.Name)
+                and target.id in returned
+                and (items := self.results_in(statement.value)) is not None
+            ):
+                self.kept[target.id] = dict(items)
+                return True
+            named = (
+                isinstance(target, ast.Subscript)
+                and isinstance(target.value, ast.Name)
+                and target.value.id in self.kept
+            )
+            if named:
+                title, text = self.log(target.slice, statement.value)  # type: ignore[attr-defined]
+                self.kept[target.value.id][title] = text  # type: ignore[attr-defined]
+                return True
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "update":
+            name, given = call.func.value, call.args[0] if len(call.args) == 1 and not call.keywords else None
+            if isinstance(name, ast.Name) and name.id in self.kept and isinstance(given, ast.Dict):
+                self.kept[name.id] |= dict(self.results_in(given) or ())
+                return True
+        return False
 
     def all_results(self) -> tuple[str, ...]:
         """The ways to write the results of all metrics."""
@@ -326,7 +397,7 @@ class StepRegion(Region):
 
     def results_of(self, text: str, metric: Any) -> list[tuple[str, str]]:
         if metric is COMPILED:
-            return [(m.name, f"{self.own.meter(m.name)}.average") for m in self.own.metrics_of_compile(self.node)]
+            return [(n, f"{self.own.meter(n)}.average") for n in self.own.names_of_compile()]
         attribute = "total" if metric.leaf == "Sum" else "average"
         return [(self.own.name_of_metric(metric), f"{text}.{attribute}")]
 
