@@ -14,7 +14,13 @@ QUICK = {
     LIGHTNING: ("regression_callbacks",),
 }
 """The scripts of every run; `pytest -m ""` runs all."""
-LEGACY = {"vae_add_loss": ("tf_keras",), "frozen_base": ("keras3", "tf_keras")}
+BOTH = ("keras3", "tf_keras")
+LEGACY = {
+    "vae_add_loss": ("tf_keras",),
+    **dict.fromkeys(
+        ("frozen_base", "own_losses", "own_loss_weighted", "own_loss_dice", "masked_tags", "masked_series"), BOTH
+    ),
+}
 """Scripts that legacy Keras runs, alone or as well."""
 UNPLANNED = ("frozen_base",)
 """Scripts that train in more than one way: `verify --train` leaves these out."""

@@ -24,10 +24,12 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
+from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.own_losses import Losses
 from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
@@ -95,6 +97,8 @@ class CompileWriter:
         weights = [e.arguments.get("sample_weight") for e in evaluations]
         if any(isinstance(w, NumpyArray) and len(w.shape) > 1 for w in weights):
             raise Declined(TRAINING, "weights of samples in an array of several axes are not translated")
+        if training.weighted and any(trainer.masks):
+            raise Declined(TRAINING, "weights of samples beside masked steps are not translated")
         learning = [e for e in evaluations if e.method in LEARNING]
         if learning:
             self.add_optimizer(training, owner, group, learning)
@@ -117,10 +121,11 @@ class CompileWriter:
             compiled,
             file.generation,
             endings,
-            file.functions_of_program,
+            Losses(file, compiled),
             self.recovers,
             self.maker_of,
             added_losses(file, compiled.model),
+            file.interpreter.makers,
         )
         if trainer.needs_logits and inner is not None:
             split_logits(inner)
@@ -362,20 +367,6 @@ class CompileWriter:
             training.weighted,
             training.module_class,
         )
-
-
-def note_differences(file: FileTraining, layers: Sequence[Any], by_row: bool, node: ast.Call) -> None:
-    """Notes what torch does in its own way when it trains these layers."""
-    kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
-    found = []
-    if "BatchNormalization" in kinds:
-        found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
-    if "Embedding" in kinds and by_row and file.generation == KERAS3:
-        found.append(
-            "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
-        )
-    for text in found:
-        file.note("K2T501", text, node)
 
 
 def binds(loop: ast.For | ast.While, target: str) -> bool:

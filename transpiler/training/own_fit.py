@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.program import tensors
 from transpiler.options import LIGHTNING
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
@@ -16,8 +18,9 @@ from transpiler.read.keras.evaluate.values import Generator, Instance, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.callbacks import callbacks_of
-from transpiler.training.compiled import Training, note_differences
+from transpiler.training.compiled import CompileWriter, Training
 from transpiler.training.data import DataWriter, Stream
+from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.methods import MethodWriter
 from transpiler.training.own_class import write_class
@@ -105,9 +108,14 @@ def write_own_steps(file: FileTraining, owner: ast.Call, group: Sequence[ast.Cal
     check_calls(file, compiled, [e for found in evaluations.values() for e in found])
     receiver = file.receiver_of(owner)
     compiled.arguments["__own__"] = [v for v in own_values(compiled.model)]  # type: ignore[index]
-    own = Own(file, compiled, cls, receiver if receiver.isidentifier() else "model")
+    trainer_of = partial(CompileWriter(file).trainer_of, own_steps=True)
+    own = Own(file, compiled, cls, receiver if receiver.isidentifier() else "model", trainer_of)
     if not own.holder and file.roots(own.graph) is None:
         raise Declined(TRAINING, "the model is not converted")
+    if own.graph is not None and any(
+        (own.graph.attributes.get("__masks__") or {}).get(y) for y in tensors(own.graph.outputs)
+    ):
+        raise Declined(TRAINING, "masked steps of outputs beside a train_step() are not translated")
     writer = StepWriter(file, own)
     flat = [e for found in evaluations.values() for e in found]
     fits = [e for e in flat if e.method == "fit"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,11 +20,12 @@ from transpiler.read.keras.evaluate.values import Class, Env, Function, Model
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode, Prediction
 from transpiler.rules.training.registry import MetricRule, OptimizerRule, known
-from transpiler.training.compiled import CompileWriter
 from transpiler.training.file import FileTraining
 from transpiler.training.loops import DEVICE, EpochFunction, as_name
 from transpiler.training.source import object_at
-from transpiler.training.step_region import COMPILED, LOSS, Logs, StepRegion, batch_names
+from transpiler.training.step_batches import batch_names
+from transpiler.training.step_region import StepRegion
+from transpiler.training.step_results import COMPILED, LOSS, Logs
 from transpiler.training.tape import TapeWriter
 from transpiler.training.tape_values import Data, Several, Tensor, kind_of
 from transpiler.training.trainer import OutputMetric, Trainer, measure_of, name_of, snake_case, title
@@ -51,6 +52,8 @@ class Own:
     cls: Class
     name: str
     """What the result calls it."""
+    trainer_of: Callable[[TrainingCall], Trainer]
+    """What `compile` says."""
     self_name: str = "self"
     models: dict[str, ModuleClass] = field(default_factory=dict)
     """The texts by which methods call models → their classes."""
@@ -118,7 +121,7 @@ class Own:
 
     def trainer(self, node: ast.AST) -> Trainer:
         """The losses and metrics of `compile`."""
-        return CompileWriter(self.file).trainer_of(self.compiled, own_steps=True)
+        return self.trainer_of(self.compiled)
 
     def names_of_compile(self) -> list[str]:
         """What Keras calls the metrics of `compile`."""

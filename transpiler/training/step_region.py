@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import ast
-import copy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.expr import code_of
-from transpiler.ir.model import KERAS3, ApiObject, ApiValue
-from transpiler.ir.trees import nodes
+from transpiler.ir.model import KERAS3
 from transpiler.read.keras.evaluate.values import Function, Model
 from transpiler.training.own_models import acts_by_mode
+from transpiler.training.step_batches import Batches
+from transpiler.training.step_results import COMPILED, Logs, Results
 from transpiler.training.tape_region import Region
-from transpiler.training.tape_values import NUMBER, PLAIN, Known, Several, Tensor, Variables, kind_of
+from transpiler.training.tape_values import PLAIN, Known, Several, Tensor, Variables, kind_of
 
 if TYPE_CHECKING:
     from transpiler.training.own_steps import Own
 
-UNPACKING = "unpack_x_y_sample_weight"
-LOSS = ApiObject(ApiValue("keras.metrics.Mean"), (), {"name": "loss"})
-"""The tracker of the loss that Keras makes itself."""
-COMPILED = ApiObject(ApiValue("keras.metrics.Mean"), (), {"name": "compile_metrics"})
-"""What stands for all metrics of a `compile` in Keras 3."""
 
-
-@dataclass(eq=False)
-class Logs:
-    """What a step returns: titles and the texts of their values."""
-
-    items: list[tuple[str, str]] = field(default_factory=list)
-    found: bool = False
-
-
-class StepRegion(Region):
+class StepRegion(Results, Batches, Region):
     """A method of a model that trains itself; `own` says what `self` is."""
 
     own: Own
@@ -211,21 +196,6 @@ class StepRegion(Region):
             self.nones |= {target.id}
             self.writer.changes.texts[statement] = ""
 
-    def unpacks(self, target: ast.expr, value: ast.expr) -> bool:
-        """Whether a statement takes the batch apart, into the variables that the loop has for it."""
-        names = unpacked(target, value, self.given)
-        if not names:
-            return False
-        calls = isinstance(value, ast.Call)
-        role = self.roles.get(self.given)
-        items = role.items if isinstance(role, Several) else (role,)
-        if calls:
-            self.nones |= set(names[len(items) :])
-        if (not calls and len(names) != len(items)) or tuple(names[: len(items)]) != self.batch:
-            raise self.decline(value, "a batch that is taken apart in several ways is not translated")
-        self.roles |= dict(zip(names, items)) | dict.fromkeys(names[len(items) :], PLAIN)
-        return True
-
     def see_Subscript(self, node: ast.Subscript) -> Any:
         if isinstance(node.value, ast.Name) and node.value.id == self.given and not self.whole:
             role = self.roles.get(self.given)
@@ -247,41 +217,6 @@ class StepRegion(Region):
         else:
             self.writer.changes.texts[statement] = ""
 
-    def decided(self, test: ast.expr) -> bool | None:
-        """The outcome of a test of what a batch is made of, or of the name of a metric; None for others."""
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self.decided(test.operand)
-            return None if inner is None else not inner
-        if isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" and len(test.args) == 2:
-            kinds = ast.unparse(test.args[1])
-            if (
-                isinstance(test.args[0], ast.Name)
-                and test.args[0].id == self.given
-                and kinds in ("tuple", "(tuple, list)", "(list, tuple)")
-            ):
-                return isinstance(self.roles.get(self.given), Several)
-        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
-            return None
-        left, right = test.left, test.comparators[0]
-        equal = isinstance(test.ops[0], (ast.Eq, ast.Is))
-        if not equal and not isinstance(test.ops[0], (ast.NotEq, ast.IsNot)):
-            return None
-        if (
-            isinstance(left, ast.Name)
-            and isinstance(right, ast.Constant)
-            and right.value is None
-            and left.id in self.roles
-        ):
-            return (left.id in self.nones) == equal
-        role = self.roles.get(self.given)
-        if ast.unparse(left) == f"len({self.given})" and isinstance(right, ast.Constant) and isinstance(role, Several):
-            return (len(role.items) == right.value) == equal
-        if isinstance(left, ast.Attribute) and left.attr == "name" and isinstance(right, ast.Constant):
-            metric = self.roles.get(left.value.id) if isinstance(left.value, ast.Name) else None
-            if isinstance(metric, Known) and kind_of(metric.value) == "metric":
-                return (self.own.name_of_metric(metric.value) == right.value) == equal
-        return None
-
     def do_For(self, statement: ast.For) -> None:
         if ast.unparse(statement.iter) != f"{self.own.self_name}.metrics" or not isinstance(statement.target, ast.Name):
             super().do_For(statement)
@@ -297,19 +232,6 @@ class StepRegion(Region):
         self.roles.pop(statement.target.id, None)
         self.writer.changes.texts[statement] = "\n".join(lines)
 
-    def copied(self, body: list[ast.stmt], name: str, text: str) -> list[ast.stmt]:
-        """A loop's body for one of its rounds, in which the variable is another text."""
-        scopes, found = self.writer.training.scopes, copy.deepcopy(body)
-        for old, new in zip(body, found):
-            pairs = dict(zip(ast.walk(old), ast.walk(new)))
-            for was, now in pairs.items():
-                scopes.scope[now] = scopes.scope.get(was)
-                if was in scopes.statement:
-                    scopes.statement[now] = pairs.get(scopes.statement[was], now)  # type: ignore[assignment]
-                if isinstance(now, ast.Name) and now.id == name:
-                    self.writer.changes.texts[now] = text
-        return found
-
     def update(self, node: ast.Call, base: Known) -> Any:
         if self.kept:
             raise self.decline(node, "a metric that is told of a batch after its result is taken")
@@ -324,93 +246,6 @@ class StepRegion(Region):
         text = self.writer.changes.texts.get(statement.value)
         if text is not None and ("\n" in text or not text):  # several statements in the place of one
             self.writer.changes.texts[statement] = text
-
-    def do_Return(self, statement: ast.Return) -> None:
-        if self.logs is None:
-            super().do_Return(statement)
-            return
-        if self.logs.found or len(self.path) != 1:
-            raise self.decline(statement, "a step that returns from several places is not translated")
-        self.logs.found = True
-        self.writer.changes.texts[statement] = ""
-        value = statement.value
-        if isinstance(value, ast.Name) and value.id in self.kept:
-            self.logs.items = list(self.kept[value.id].items())
-            return
-        items = self.results_in(value)
-        if items is not None:
-            self.logs.items = items
-            return
-        if isinstance(value, ast.Call) and ast.unparse(value.func) == f"{self.own.self_name}.compute_metrics":
-            given = self.arguments(value, ("x", "y", "y_pred", "sample_weight"))
-            self.writer.changes.texts[statement] = "\n".join(self.told_compiled(value, given))
-            self.logs.items = [i for t, m in self.own.all_metrics(statement) for i in self.results_of(t, m)]
-            return
-        raise self.decline(statement, "what this step returns is not translated")
-
-    def results_in(self, value: ast.expr | None) -> list[tuple[str, str]] | None:
-        """The titles and values of an expression that is a dictionary of them; None for others."""
-        if isinstance(value, ast.Dict):
-            return [self.log(k, v) for k, v in zip(value.keys, value.values)]
-        if value is not None and ast.unparse(value) in self.all_results():
-            return [i for t, m in self.own.all_metrics(value) for i in self.results_of(t, m)]
-        return None
-
-    def keeps_results(self, statement: ast.stmt) -> bool:
-        """Whether a statement makes, or adds to, the dictionary that the step returns."""
-        returned = {n.value.id for n in nodes(self.node) if isinstance(n, ast.Return) and isinstance(n.value, ast.Name)}
-        if self.logs is None or len(self.path) != 1:
-            return False
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
-            if (
-                isinstance(target, ast.Name)
-                and target.id in returned
-                and (items := self.results_in(statement.value)) is not None
-            ):
-                self.kept[target.id] = dict(items)
-                return True
-            named = (
-                isinstance(target, ast.Subscript)
-                and isinstance(target.value, ast.Name)
-                and target.value.id in self.kept
-            )
-            if named:
-                title, text = self.log(target.slice, statement.value)  # type: ignore[attr-defined]
-                self.kept[target.value.id][title] = text  # type: ignore[attr-defined]
-                return True
-        call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "update":
-            name, given = call.func.value, call.args[0] if len(call.args) == 1 and not call.keywords else None
-            if isinstance(name, ast.Name) and name.id in self.kept and isinstance(given, ast.Dict):
-                self.kept[name.id] |= dict(self.results_in(given) or ())
-                return True
-        return False
-
-    def all_results(self) -> tuple[str, ...]:
-        """The ways to write the results of all metrics."""
-        own = self.own.self_name
-        return (
-            *(f"{{{m}.name: {m}.result() for {m} in {own}.metrics}}" for m in ("m", "metric")),
-            f"{own}.get_metrics_result()",
-        )
-
-    def results_of(self, text: str, metric: Any) -> list[tuple[str, str]]:
-        if metric is COMPILED:
-            return [(n, f"{self.own.meter(n)}.average") for n in self.own.names_of_compile()]
-        attribute = "total" if metric.leaf == "Sum" else "average"
-        return [(self.own.name_of_metric(metric), f"{text}.{attribute}")]
-
-    def log(self, key: ast.expr | None, value: ast.expr) -> tuple[str, str]:
-        if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-            raise self.decline(value, "a step that returns values by names that are not written out is not translated")
-        role = self.see(value)
-        if role is NUMBER:
-            return key.value, self.text(value)
-        if not isinstance(role, Tensor) or not role.scalar:
-            raise self.decline(value, f"{ast.unparse(value)} is no number that can be followed")
-        self.own.raw.append(key.value)
-        return key.value, f"{self.atom(value)}.item()"
 
     # --- modes -----------------------------------------------------------------------------------------------------
 
@@ -446,28 +281,3 @@ class StepRegion(Region):
         if isinstance(target, ast.Name):
             self.nones -= {target.id}
         super().bind_role(target, role, value)
-
-
-def unpacked(target: ast.expr, value: ast.expr, batch: str) -> list[str]:
-    """The variables that a statement takes a batch apart into; none for other statements."""
-    source = value
-    if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == UNPACKING and len(value.args) == 1:
-        source = value.args[0]
-    if not isinstance(source, ast.Name) or source.id != batch or not isinstance(target, (ast.Tuple, ast.List)):
-        return []
-    return (
-        [t.id for t in target.elts if isinstance(t, ast.Name)]
-        if all(isinstance(t, ast.Name) for t in target.elts)
-        else []
-    )
-
-
-def batch_names(method: ast.FunctionDef, batch: str, count: int | None) -> list[str]:
-    """What a step calls the parts of its batch, `count` of them, if it takes it apart."""
-    for n in nodes(method):
-        if isinstance(n, ast.Assign) and len(n.targets) == 1 and (names := unpacked(n.targets[0], n.value, batch)):
-            if isinstance(n.value, ast.Call):
-                return names[:count]
-            if count is None or len(names) == count:
-                return names
-    return []

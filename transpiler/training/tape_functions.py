@@ -76,6 +76,8 @@ class Functions:
         if path.startswith(("losses.", "metrics.")) and leaf in training_rules(LossRule):
             return self.loss_value(node, value)
         rule = op_rules().get(path)
+        if "crossentropy" in leaf and any(isinstance(r, Tensor) and r.ending for r in roles):
+            raise self.decline(node, f"{leaf}() of probabilities, whose logits Keras takes, is not translated")
         flat = [i for r in roles for i in (r.items if isinstance(r, Several) else (r,))]
         if not any(isinstance(r, Tensor) for r in flat) or rule is None:
             if any(isinstance(r, Tensor) for r in flat) or leaf[:1].isupper() or path.startswith("tensorflow."):

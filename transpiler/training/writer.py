@@ -18,6 +18,7 @@ from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
 from transpiler.training.own_fit import write_own_steps
 from transpiler.training.own_steps import step_group
+from transpiler.training.precision import write_precision
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call
 from transpiler.training.settings import write_settings
@@ -49,6 +50,7 @@ def write_training(file: FileTraining) -> None:
     note_shared_optimizers(file, [o for o in by_compile if o is not None])
     write_leftovers(file)
     write_settings(file)
+    write_precision(file)
     TapeWriter(file).write()
     reads = [n for n in file.interpreter.history_reads if n.value not in file.handled]
     for read in reads:  # the result has the numbers themselves
