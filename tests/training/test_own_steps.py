@@ -95,6 +95,8 @@ def test_values_that_a_step_returns_are_those_of_the_last_batch(tmp_path: Path):
         ({"methods": TRACKED, "ends": 'self.other.update_state(loss)\n        return {"a": loss}'}, "does not reset"),
         ({"fits": "model.train_on_batch(x, y)"}, "train_on_batch() of a model with a train_step()"),
         ({"fits": "model.fit(x, y, class_weight={0: 1.0})"}, "class_weight"),
+        ({"ends": "return {'mse': tf.add_n(self.losses)}"}, "self.losses is not translated"),
+        ({"fits": "model.fit(x, y, callbacks=[keras.callbacks.EarlyStopping('mse')])"}, "more to be better"),
         ({"fits": "model.fit(x, y)\nmodel.evaluate(x, y)"}, "no test_step() of its own"),
         ({"fits": "model.layers[1].trainable = False\nmodel.fit(x, y)"}, "`trainable` that is set"),
         ({"ends": "if len(x) > 4:\n            return {}\n        return {'mse': loss}"}, "several places"),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS3, Args
 from transpiler.ir.program import tensors
 from transpiler.options import LIGHTNING
 from transpiler.read.keras.evaluate.data_objects import Batches
@@ -82,7 +83,14 @@ class StepMethods(MethodWriter):
 
     def options(self, evaluation: TrainingCall, training: Training) -> list[str]:
         assert self.train is not None
-        changing = [r for r, _ in callbacks_of(self.file, evaluation) if getattr(r, "changes_rate", False)]
+        callbacks = callbacks_of(self.file, evaluation)
+        known = [a for _, a in callbacks if isinstance(a, Args)]
+        if self.file.generation == KERAS3 and any(
+            isinstance(a.get("monitor"), str) and not a.monitor.endswith("loss") and a.get("mode") not in ("min", "max")
+            for a in known
+        ):
+            raise Declined(TRAINING, "whether Keras takes more to be better of what a train_step() returns")
+        changing = any(getattr(r, "changes_rate", False) for r, _ in callbacks)
         if changing and self.train.optimizers != ("optimizer",):
             raise Declined(TRAINING, "a callback that changes the learning rate of one of several optimizers")
         return list(self.train.optimizers)

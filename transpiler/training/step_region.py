@@ -102,6 +102,12 @@ class StepRegion(Results, Batches, Region):
             return self.update_compiled(node)
         return super().see_Call(node)
 
+    def losses_of(self, node: ast.expr) -> str:
+        found = super().losses_of(node)
+        if found and any(map(self.is_self, ast.walk(node))):
+            raise self.decline(node, f"{ast.unparse(node)} is not translated")
+        return found
+
     def is_method(self, node: ast.Call) -> bool:
         assert isinstance(node.func, ast.Attribute)
         return not self.is_self(node.func.value) and super().is_method(node)

@@ -10,6 +10,7 @@ from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
+from transpiler.training.added_losses import added_losses
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
 from transpiler.training.trainer import as_loss, is_metric, name_of, name_of_ending
 
@@ -186,6 +187,8 @@ class Measures:
     def penalty(self, node: ast.Call, text: str) -> Any:
         """What the regularizers of a model add to the loss."""
         model = self.value_of(ast.parse(text, mode="eval").body)
+        if added_losses(self.writer.training, model):
+            raise self.decline(node, "what layers add to the loss, beside a tape, is not translated")
         name = self.writer.penalty_of(model)
         self.become(node, f"{name}({text})" if name else "0")
         return Tensor((), True)
