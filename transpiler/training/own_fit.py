@@ -83,6 +83,8 @@ class StepMethods(MethodWriter):
 
     def options(self, evaluation: TrainingCall, training: Training) -> list[str]:
         assert self.train is not None
+        if not self.train.optimizers:
+            raise Declined(TRAINING, "the class has a train_step() of its own, which takes no step of an optimizer")
         callbacks = callbacks_of(self.file, evaluation)
         known = [a for _, a in callbacks if isinstance(a, Args)]
         if self.file.generation == KERAS3 and any(
