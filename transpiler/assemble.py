@@ -23,6 +23,7 @@ from transpiler.read.keras.constructors import source_names
 from transpiler.read.keras.entries import builder_of, kinds_of, makes, outermost, share_layers, torch_entry
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.gathered import NotGathered
+from transpiler.read.keras.evaluate.own_models import is_holder
 from transpiler.read.keras.evaluate.program_classes import is_own_layer
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.stage_models import Show
@@ -250,6 +251,8 @@ class Assembly:
         plans += self.plan_script(self.script_models())
         tops = own_models_at_top(self.program)
         for name, layer in [*tops, *own_models_trained(self.program, [m for _, m in tops])]:
+            if is_holder(layer):
+                continue  # what trains it says what becomes of it
             try:
                 plan = self.plan_layer(layer, name, "")
                 plans += [plan] if (name, layer) in tops else []

@@ -42,6 +42,9 @@ def begin() -> None:
 
 def beginning(method, **fixed):
     def run(self, *args, **kwargs):
+        if args and isinstance(args[0], np.ndarray) and not self.built:
+            with contextlib.suppress(NotImplementedError):  # a model that only holds others
+                self(args[0][:1])
         begin()
         return method(self, *args, **{**kwargs, **fixed})
 

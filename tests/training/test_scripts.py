@@ -15,10 +15,21 @@ QUICK = {
     ACCELERATE: ("regression_callbacks", "main_block"),
 }
 """The scripts of every run; `pytest -m ""` runs all."""
+BOTH = ("keras3", "tf_keras")
 LEGACY = {
     "vae_add_loss": ("tf_keras",),
-    "frozen_base": ("keras3", "tf_keras"),
-    "loaded_models": ("keras3", "tf_keras"),
+    **dict.fromkeys(
+        (
+            "frozen_base",
+            "loaded_models",
+            "own_losses",
+            "own_loss_weighted",
+            "own_loss_dice",
+            "masked_tags",
+            "masked_series",
+        ),
+        BOTH,
+    ),
 }
 """Scripts that legacy Keras runs, alone or as well."""
 UNPLANNED = ("frozen_base",)

@@ -26,14 +26,16 @@ original_to, original_loader = nn.Module.to, data.DataLoader.__init__
 
 def to(self: nn.Module, *args, **kwargs) -> nn.Module:
     for name, value in list(vars(sys.modules["__main__"]).items()):
-        if value is self and name in names and name not in loaded:
+        if not isinstance(value, nn.Module) or name not in names or name in loaded:
+            continue
+        if any(value is part for part in self.modules()):
             loaded.add(name)
             job, weights = jobs[names[name]], dict(np.load(folder / f"weights_{name}.npz"))
             orders = {script: next(m.source_orders for m in job.converted)}
-            own = set(map(id, self.modules()))
-            made = in_source_order(self, [m for m in recorder.made if id(m) in own], orders)
-            load(pair(self, made, job.units or (), dict.fromkeys(k[2:] for k in weights)), weights)
-            silence(self)
+            own = set(map(id, value.modules()))
+            made = in_source_order(value, [m for m in recorder.made if id(m) in own], orders)
+            load(pair(value, made, job.units or (), dict.fromkeys(k[2:] for k in weights)), weights)
+            silence(value)
     return original_to(self, *args, **kwargs)
 
 

@@ -24,7 +24,9 @@ class Changes:
     heads: dict[ast.stmt, list[str]] = field(default_factory=dict)
     """Lines at the start of the body of a function or a loop."""
     opened: set[ast.stmt] = field(default_factory=set)
-    """`with` statements whose bodies alone stay."""
+    """`with` and `if` statements whose bodies alone stay."""
+    otherwise: set[ast.stmt] = field(default_factory=set)
+    """`if` statements of which the other side alone stays."""
     around: dict[ast.stmt, str] = field(default_factory=dict)
     """The head of a `with` statement that is put around a statement."""
     decorators: dict[ast.stmt, list[str]] = field(default_factory=dict)
@@ -33,7 +35,10 @@ class Changes:
     @property
     def statements(self) -> set[ast.AST]:
         """All that is changed."""
-        return {*self.texts, *self.before, *self.after, *self.heads, *self.opened, *self.around, *self.decorators}
+        return {
+            *(*self.texts, *self.before, *self.after, *self.heads),
+            *(*self.opened, *self.otherwise, *self.around, *self.decorators),
+        }
 
 
 class BlockWriter:
@@ -103,6 +108,9 @@ class BlockWriter:
             own = changes.texts[statement].splitlines()
         elif statement in changes.opened:
             own = self.block(statement.body, self.head_end(statement))  # type: ignore[attr-defined]
+        elif statement in changes.otherwise:
+            orelse = statement.orelse  # type: ignore[attr-defined]
+            own = self.block(orelse, orelse[0].lineno - 1)
         elif isinstance(getattr(statement, "body", None), list):
             own = self.compound(statement)
         else:

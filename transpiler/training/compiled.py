@@ -14,6 +14,7 @@ from transpiler.ir.program import Apply, ModuleClass, Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.options import ACCELERATE, LIGHTNING, PLAIN
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import LEARNING, Toggle, TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Model
@@ -24,17 +25,18 @@ from transpiler.training.accelerated import LOGITS, accelerate
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
+from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.groups import Group
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.own_losses import Losses
 from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_embeddings, check_whole
-from transpiler.write.torch.strict import BIASED
 
 
 @dataclass
@@ -99,6 +101,11 @@ class CompileWriter:
         training.weighted = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
+        weights = [e.arguments.get("sample_weight") for e in evaluations]
+        if any(isinstance(w, NumpyArray) and len(w.shape) > 1 for w in weights):
+            raise Declined(TRAINING, "weights of samples in an array of several axes are not translated")
+        if training.weighted and any(trainer.masks):
+            raise Declined(TRAINING, "weights of samples beside masked steps are not translated")
         learning = [e for e in evaluations if e.method in LEARNING]
         if any(e.stale for e in learning):
             raise Declined(
@@ -111,12 +118,13 @@ class CompileWriter:
         self.add_epoch(training, evaluations)
         return training
 
-    def trainer_of(self, compiled: TrainingCall) -> Trainer:
+    def trainer_of(self, compiled: TrainingCall, own_steps: bool = False) -> Trainer:
         """What `compile` says of losses and metrics; the classes of the model get `logits()` where these need it."""
         root = self.file.roots(compiled.model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted")
-        check_own(compiled.model, root, self.file.generation)
+        if not own_steps:
+            check_own(compiled.model, root, self.file.generation)
         endings = last_activations(root)
         last = last_call(root)
         inner = self.last_model(compiled.model, last[0]) if last is not None else None
@@ -127,10 +135,11 @@ class CompileWriter:
             compiled,
             file.generation,
             endings,
-            file.functions_of_program,
+            Losses(file, compiled),
             self.recovers,
             self.maker_of,
             added_losses(file, compiled.model),
+            file.interpreter.makers,
         )
         if trainer.needs_logits and inner is not None:
             split_logits(inner)
@@ -299,20 +308,8 @@ class CompileWriter:
 
     def note_differences(self, training: Training, compiled: TrainingCall) -> None:
         """Notes what torch does in its own way when it trains a model."""
-        layers = layers_of(compiled.model, self.file.interpreter)
-        kinds = {layer.rule.keras[0] for layer in layers if isinstance(layer, Layer)}
-        found = []
-        made = [self.file.interpreter.built.get(layer) for layer in layers if isinstance(layer, Layer)]
-        modules = {(step.module or "").partition("(")[0] for m in made for step in getattr(m, "steps", ())}
-        if modules & set(BIASED[self.file.generation]) and not self.file.strict:
-            found.append("the running variance of nn.BatchNorm is the unbiased one, that of Keras is biased")
         by_row = training.code is not None and training.code.by_row
-        if "Embedding" in kinds and by_row and self.file.generation == KERAS3:
-            found.append(
-                "gradients of rows of embeddings are summed before they are squared or clipped, which Keras 3 does after"
-            )
-        for text in found:
-            self.file.near(text, compiled.node)
+        note_differences(self.file, layers_of(compiled.model, self.file.interpreter), by_row, compiled.node)
 
     def maker_of(self, output: Value) -> Any:
         """The layer that makes an output."""

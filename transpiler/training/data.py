@@ -61,15 +61,30 @@ class DataWriter:
         count = len(self.trainer.predictions) if self.trainer.compares else 0
         return ["torch.long" if kinds.get(i) in WHOLE_NUMBERS else "torch.float32" for i in range(count)]
 
+    @property
+    def single(self) -> bool:
+        """Whether a batch is an array by itself, and no tuple."""
+        return False
+
+    @property
+    def target_names(self) -> Sequence[str]:
+        """What Keras calls the outputs."""
+        return self.trainer.names
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are targets."""
+        return self.trainer.compares
+
     # --- arrays ---------------------------------------------------------------------------------------------------
 
     def columns(self, given: Mapping[str, ast.expr], weights: str = "") -> list[str]:
         """Arrays as tensors: inputs, targets and, where the training has them, weights of the samples."""
         inputs = parts(given.get("x"), len(self.inputs), "inputs", self.input_names)
         has_targets = given.get("y") is not None and not is_none(given["y"])
-        if has_targets != self.trainer.compares:
+        if has_targets != self.compares:
             raise Declined(TRAINING, "data with targets and a model without a loss, or the other way round")
-        targets = parts(given["y"], len(self.targets), "targets", self.trainer.names) if has_targets else []
+        targets = parts(given["y"], len(self.targets), "targets", self.target_names) if has_targets else []
         found = [tensor(text, dtype) for text, dtype in zip((*inputs, *targets), (*self.inputs, *self.targets))]
         if not self.weighted:
             return found
@@ -98,7 +113,7 @@ class DataWriter:
         """A generator or a sequence of batches, for every epoch; `keeps` says whether it is used once only."""
         if self.weighted:
             raise Declined(TRAINING, "weights of samples beside batches are not translated")
-        to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets)
+        to_tensors = self.function("to_tensors", inputs=self.inputs, targets=self.targets, single=self.single)
         if isinstance(value, Pipeline):
             return self.pipeline(name, node, value, steps, names, keeps, to_tensors)
         if isinstance(value, (Instance, Batches)):

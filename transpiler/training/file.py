@@ -109,10 +109,12 @@ class FileTraining:
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 
-    def note(self, code: str, text: str, node: ast.expr | ast.stmt, severity: Severity = Severity.NOTE) -> None:
+    def note(
+        self, code: str, text: str, node: ast.expr | ast.stmt, severity: Severity = Severity.NOTE, advice: str = ""
+    ) -> None:
         """Notes something about the training."""
         span = self.source.span(node)
-        finding = Finding(code, severity, text, "", span, excerpt(span))
+        finding = Finding(code, severity, text, advice, span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
 
     def near(self, text: str, node: ast.expr | ast.stmt) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from transpiler.ir.naming import Names
+from transpiler.training.output_masks import mask_lines
 from transpiler.training.trainer import OutputLoss, OutputMetric, Trainer
 from transpiler.write.torch.layout import render
 
@@ -63,8 +64,10 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
 
     def filled(text: str, part: OutputLoss | OutputMetric) -> str:
         output = outs[part.output] if part.measure.on_logits else ended.get(part.output, outs[part.output])
-        return text.format(output=output, target=ys[part.output], weight="weight")
+        mask = f"mask{numbers[part.output]}"
+        return text.format(output=output, target=ys[part.output], weight="weight", mask=mask)
 
+    masks = mask_lines(trainer.masks, [f"mask{n}" for n in numbers], xs)
     parts, named = [], []
     for loss in trainer.losses:
         text = filled(loss.measure.mean_with_weights if weighted else loss.measure.mean, loss)
@@ -79,7 +82,7 @@ def step_of(trainer: Trainer, inputs: int, weighted: bool, penalty: str = "", mo
         (*xs, *ys, *(["weight"] if weighted else [])),
         tuple(outs) if trainer.compares else (),
         f"{method}({', '.join(xs)})",
-        (*activations, *(f"{as_name(n)} = {text}" for n, text in named)),
+        (*activations, *masks, *(f"{as_name(n)} = {text}" for n, text in named)),
         " + ".join([*parts, *([added] if added else []), *([f"{penalty}({model})"] if penalty else [])]),
         (*((n, as_name(n), False) for n, _ in named), *means),
         tuple((m, tuple((n, filled(t, m)) for n, t in m.measure.sums)) for m in trainer.metrics if m.measure.sums),

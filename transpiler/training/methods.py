@@ -21,6 +21,7 @@ from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining
 from transpiler.training.file import FileTraining
+from transpiler.training.loops import EpochFunction
 from transpiler.training.source import known_here
 from transpiler.write.torch.layout import render
 
@@ -80,12 +81,13 @@ class MethodWriter:
         train, held = map(self.prepared, self.streams(evaluation, training, arguments, names))
         assert train is not None
         trained = epoch.variables("train", names)
-        held_out = epoch.variables("val", names) if held is not None else []
-        values = dict(zip((*epoch.titles, *(f"val_{t}" for t in epoch.titles)), (*trained, *held_out)))
+        tested = self.tested(training)
+        held_out = tested.variables("val", names) if held is not None else []
+        values = dict(zip((*epoch.titles, *(f"val_{t}" for t in tested.titles)), (*trained, *held_out)))
         epoch_name = names.take("epoch")
         rising = {m.name for m in training.trainer.metrics if m.measure.rising}
         rising |= {f"val_{n}" for n in rising}
-        options = beside(training, evaluation.node, training.optimizer, training.scheduler)
+        options = self.options(evaluation, training)
         callbacks = callbacks_of(self.file, evaluation)
         initial = text_of(arguments.get("initial_epoch"), "0")
         first = names.take("start") if any(getattr(r, "restarts", False) for r, _ in callbacks) else initial
@@ -113,10 +115,30 @@ class MethodWriter:
             trained=trained,
             held_out=held_out,
             train_call=f"{epoch.name}({self.passed(evaluation, training)}, {train.epoch}, {', '.join(options)})",
-            val_call=f"{epoch.name}({self.passed(evaluation, training)}, {held.epoch})" if held is not None else "",
+            val_call=self.held_call(training, self.passed(evaluation, training), held) if held is not None else "",
             prints=known_here(evaluation, "verbose", "auto") != 0,
             print=self.print,
         )
+
+    def has_batches(self, evaluation: TrainingCall, training: Training, arguments: Mapping[str, ast.expr]) -> bool:
+        """Whether the data of a call comes in batches, and not in arrays."""
+        return not given(arguments, "y") and training.trainer.compares
+
+    def options(self, evaluation: TrainingCall, training: Training) -> list[str]:
+        """What is given to the function for an epoch for the model to learn."""
+        return beside(training, evaluation.node, training.optimizer, training.scheduler)
+
+    def tested(self, training: Training) -> EpochFunction:
+        """The function that runs over the data that a model does not learn from."""
+        assert training.epoch is not None
+        return training.epoch
+
+    def titles(self, training: Training) -> list[str]:
+        """What Keras calls the numbers of `evaluate`."""
+        return training.trainer.titles
+
+    def held_call(self, training: Training, model: str, held: Stream) -> str:
+        return f"{self.tested(training).name}({model}, {held.epoch})"
 
     def streams(
         self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], names: Names
@@ -130,8 +152,8 @@ class MethodWriter:
         steps = text_of(arguments.get("steps_per_epoch"), "", none="")
         train = Stream(epoch=names.take("train_loader"))
         split = known_here(evaluation, "validation_split", 0.0)
-        held = self.validation(evaluation, data, arguments, size, names)
-        if not given(arguments, "y") and training.trainer.compares:
+        held = self.validation(evaluation, self.held_data(training), arguments, size, names)
+        if self.has_batches(evaluation, training, arguments):
             if "x" not in arguments:
                 raise Declined(TRAINING, "fit() without data is not translated")
             value = evaluation.arguments.get("x")
@@ -166,7 +188,7 @@ class MethodWriter:
         items = list(node.elts) if isinstance(node, (ast.Tuple, ast.List)) else []
         if isinstance(node, ast.Name) and isinstance(value, (tuple, list)):
             items = [ast.Subscript(node, ast.Constant(i), ast.Load()) for i in range(len(value))]
-        if len(items) in (2, 3):
+        if len(items) in (1, 2, 3):
             if given(arguments, "validation_steps"):
                 raise Declined(TRAINING, "a number of steps beside arrays is not translated")
             columns = data.columns(dict(zip(("x", "y", "sample_weight"), items)))
@@ -180,6 +202,10 @@ class MethodWriter:
                 node,
             )
         return data.batches("val_batches", node, value, steps, False, names, False)
+
+    def held_data(self, training: Training) -> DataWriter:
+        """The data that a model does not learn from."""
+        return self.data_of(training)
 
     def data_of(self, training: Training) -> DataWriter:
         inputs = tensors(training.trainer.compiled.model.inputs)
@@ -199,8 +225,8 @@ class MethodWriter:
         if not isinstance(titled, bool) or titled and len(training.trainer.predictions) > 1:
             raise Declined(TRAINING, "evaluate(return_dict=…) of several outputs is not translated")
         size = text_of(arguments.get("batch_size"), "32", none="32")
-        data = self.data_of(training)
-        if given(arguments, "y") or not training.trainer.compares:
+        data = self.held_data(training)
+        if not self.has_batches(evaluation, training, arguments):
             if given(arguments, "steps"):
                 raise Declined(TRAINING, "a number of steps beside arrays is not translated")
             stream = Stream([], data.loader(data.columns(arguments), size))
@@ -208,16 +234,15 @@ class MethodWriter:
             steps = text_of(arguments.get("steps"), "", none="")
             names = Names(frozenset())
             stream = data.batches("", arguments["x"], evaluation.arguments.get("x"), steps, False, names, True)
-        text, titles = self.evaluate_text(evaluation, training, stream), training.trainer.titles
+        text, titles = self.evaluate_text(evaluation, training, stream), self.titles(training)
         if titled:
             text = f"dict(zip({titles!r}, {text}))" if len(titles) > 1 else f"{{{titles[0]!r}: {text}}}"
         self.file.replace_expression(evaluation.node, text)
 
     def evaluate_text(self, evaluation: TrainingCall, training: Training, stream: Stream) -> str:
-        assert training.epoch is not None
         prepared = self.prepared(stream)
         assert prepared is not None
-        return f"{training.epoch.name}({self.passed(evaluation, training)}, {prepared.epoch})"
+        return self.held_call(training, self.passed(evaluation, training), prepared)
 
     def write_predict(self, evaluation: TrainingCall, training: Training | None) -> None:
         self.check(evaluation)

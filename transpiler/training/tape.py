@@ -56,7 +56,7 @@ class TapeWriter:
 
     def write(self) -> None:
         """Rewrites all that belongs to tapes, where every part of it is translated."""
-        tapes = [t for t in self.interpreter.tapes if t in self.training.scopes.scope and t not in self.training.gone]
+        tapes = self.open_tapes()
         if not tapes:
             return
         try:
@@ -68,6 +68,13 @@ class TapeWriter:
                 if any(t in tapes for t in nodes(top)):
                     declined.span = declined.span or self.source.span(top)
                     self.interpreter.failed[top] = declined
+
+    def open_tapes(self) -> list[ast.With]:
+        """The tapes of the file that nothing else has rewritten."""
+        training = self.training
+        done = {n for top in training.handled_statements for n in nodes(top)}
+        here = [t for t in self.interpreter.tapes if t in training.scopes.scope]
+        return [t for t in here if t not in training.gone and t not in done]
 
     # --- what there is ---------------------------------------------------------------------------------------------
 
@@ -85,7 +92,7 @@ class TapeWriter:
             left = isinstance(function, Function) and node not in self.results and node not in self.training.gone
             if left and any(map(is_tape, nodes(node))):
                 self.function_result(function, {}, False, node)
-        rest = [t for t in self.interpreter.tapes if t in self.training.scopes.scope and t not in self.done_tapes]
+        rest = [t for t in self.open_tapes() if t not in self.done_tapes]
         if rest:
             raise Declined(
                 TRAINING, "a tape in a place that is not evaluated is not translated", "", self.source.span(rest[0])
@@ -132,7 +139,7 @@ class TapeWriter:
             env = runs[-1] if runs else Env(function.env, "function", function.module)
             roles: dict[str, Any] = {}
             a = key.args
-            region = Region(self, key, env, roles, helper)
+            region = self.region(key, env, roles, helper)
             for p in (*a.posonlyargs, *a.args, *a.kwonlyargs):
                 role = given.get(p.arg)
                 value = env.names.get(p.arg) if runs else None
@@ -156,6 +163,10 @@ class TapeWriter:
         if any(isinstance(r, Tensor) for r in roles_found) and len(set(map(signature, roles_found))) > 1:
             raise Declined(TRAINING, f"{function.name}() returns different things", "", self.source.span(node))
         return roles_found[0] if roles_found else PLAIN
+
+    def region(self, node: ast.AST, env: Env, roles: dict[str, Any], helper: bool) -> Region:
+        """What runs over the statements of a function."""
+        return Region(self, node, env, roles, helper)
 
     def drop_decorators(self, function: Function) -> None:
         node = function.node
@@ -198,7 +209,7 @@ class TapeWriter:
             root = self.root_of(region.value_of(role.made.func), node)
             self.split.add(root)
             text = self.changes.texts[role.made]
-            receiver = ast.unparse(role.made.func)
+            receiver = self.blocks.text_of(role.made.func)
             self.changes.before.setdefault(statement, []).append(f"{name} = {receiver}.logits{text[len(receiver):]}")
             self.changes.texts[role.made] = role.ending.format(name)
         region.spared.setdefault(statement, set()).add(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
@@ -45,6 +46,7 @@ class Expressions(Measures, Functions):
     under: list[ast.With]
     stale: set[str]
     helper: bool
+    of_inputs: Any
 
     def decline(self, node: ast.AST, why: str) -> Declined:
         return Declined(TRAINING, why, "", self.writer.source.span(node))
@@ -157,8 +159,8 @@ class Expressions(Measures, Functions):
         if not any(isinstance(r, Tensor) for r in roles):
             return PLAIN if NUMBER not in roles else NUMBER
         for part, role in zip(parts, roles):
-            if isinstance(role, Data):
-                self.want(part, role, "torch.float32")
+            if isinstance(role, Data) or isinstance(role, Tensor) and role.source is not None:
+                self.taken(part, role, "torch.float32")
             elif role is not NUMBER and not isinstance(role, Tensor) and not self.is_number(part):
                 raise self.decline(node, f"{ast.unparse(part)} beside a tensor is not translated")
         return joined(roles)
@@ -202,6 +204,8 @@ class Expressions(Measures, Functions):
             method = node.func.attr
             if isinstance(base, Known) and kind_of(base.value) == "metric":
                 return self.metric_method(node, base, method)
+            if isinstance(base, Tape) and method == "gradient":
+                return self.of_inputs(node)
             if isinstance(base, Known) and kind_of(base.value) or isinstance(base, (Tape, Gradients, Variables)):
                 raise self.decline(node, f"{ast.unparse(node.func)}() is not translated here")
             if isinstance(base, Known) and isinstance(base.value, Model) and self.is_method(node):
@@ -279,10 +283,10 @@ class Expressions(Measures, Functions):
         texts = []
         for item, x in zip(items, xs):
             role = self.see(item)
-            if isinstance(role, Data):
-                texts.append(self.want(item, role, DTYPES.get(x.type.dtype, "torch.float32")))
-            elif isinstance(role, Tensor):
-                texts.append(self.text(item))
+            if isinstance(role, (Data, Tensor)):
+                texts.append(self.taken(item, role, DTYPES.get(x.type.dtype, "torch.float32")))
+                if isinstance(role, Tensor) and role.shape is None and isinstance(item, ast.Name):
+                    self.roles[item.id] = replace(role, shape=x.type.shape)  # as the model could not take another
             else:
                 raise self.decline(item, f"{ast.unparse(item)} is no input that can be followed")
         self.become(node, f"{text}({', '.join(texts)})")
@@ -294,6 +298,11 @@ class Expressions(Measures, Functions):
             for i, y in enumerate(outputs)
         )
         return found[0] if len(found) == 1 else Several(found)
+
+    def taken(self, node: ast.expr, role: Data | Tensor, dtype: str) -> str:
+        """The text of an array or a tensor as a tensor of a type."""
+        source = role if isinstance(role, Data) else role.source
+        return self.want(node, source, dtype) if source is not None else self.text(node)
 
     def want(self, node: ast.expr, data: Data, dtype: str) -> str:
         """Has an array become a tensor of a type, where it is bound or here; its text."""
@@ -315,7 +324,12 @@ class Expressions(Measures, Functions):
         names = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
         inputs = (*node.args, *(k.value for k in node.keywords))
         seen = {n: self.see(n) for n in inputs}
-        if not self.writer.is_involved(function) and not any(_is_model(r) or _is_object(r) for r in seen.values()):
+        recorded = bool(self.under or self.helper) and any(isinstance(r, Tensor) and r.learns for r in seen.values())
+        if (
+            not recorded
+            and not self.writer.is_involved(function)
+            and not any(_is_model(r) or _is_object(r) for r in seen.values())
+        ):
             for argument, role in seen.items():
                 self.let_go(argument, role)
             return Data()

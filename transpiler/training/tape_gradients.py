@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from transpiler.ir.model import KERAS3
 from transpiler.ir.trees import nodes
 from transpiler.rules.training.optimizers import clip_each, clip_together
 from transpiler.training.tape_values import Gradients, Known, Several, Tape, Tensor, Variables
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
+
+
+APPLYING = ("apply_gradients", "apply")
 
 
 class Gradient:
@@ -22,7 +27,12 @@ class Gradient:
     under: list[ast.With]
     path: list[ast.stmt]
     called_under: dict[ast.With, set[str]]
+    stale: set[str]
+    helper: bool
     see: Any
+    text: Any
+    want: Any
+    become: Any
     atom: Any
     decline: Any
     value_of: Any
@@ -52,6 +62,18 @@ class Gradient:
         self.roles[name.id] = role
         return True
 
+    def of_weights(self, call: ast.Call) -> bool:
+        """Whether gradients are taken of weights, and not of tensors."""
+        given = self.arguments(call, ("target", "sources"))
+        return (
+            "sources" not in given
+            or isinstance(variables_in(self.see(given["sources"])), Variables)
+            and not (
+                isinstance(role := self.see(given["sources"]), Several)
+                and any(isinstance(r, Tensor) for r in role.items)
+            )
+        )
+
     def gradient(self, statement: ast.Assign, target: ast.expr, call: ast.Call) -> None:
         """The gradients of a loss, which an optimizer is given later."""
         assert isinstance(call.func, ast.Attribute)
@@ -68,17 +90,9 @@ class Gradient:
             raise self.decline(call, "gradients that are taken under another tape are not translated")
         if not isinstance(target, ast.Name):
             raise self.decline(call, "gradients have to be one variable")
-        loss = self.atom(given["target"]) if role.scalar else f"{self.atom(given['target'])}.sum()"
         optimizer = self.taker_of(target.id, statement)
         rest = self.later_gradients(statement, tape)
-        options = []
-        called = self.called_under[tape.opened]
-        if called - set(models):
-            own = own_parameters(models)
-            options.append(f"inputs={own if len(models) > 1 else f'list({own})'}")
-        if rest:
-            options.append("retain_graph=True")
-        lines = [f"{optimizer}.zero_grad()", f"{loss}.backward({', '.join(options)})"]
+        lines = self.backward(given["target"], role, models, tape, optimizer, rest)
         self.writer.changes.texts[statement] = "\n".join(lines)
         self.roles[target.id] = Gradients(models, optimizer)
 
@@ -88,48 +102,143 @@ class Gradient:
         found = [
             n
             for n in own
-            if n.func.attr == "apply_gradients"  # type: ignore[attr-defined]
+            if n.func.attr in APPLYING  # type: ignore[attr-defined]
             and n.lineno > after.lineno
             and any(isinstance(i, ast.Name) and i.id == name for i in ast.walk(n))
         ]
         found.sort(key=lambda n: n.lineno)
         if not found:
             raise self.decline(after, "gradients that no optimizer is given are not translated")
-        return ast.unparse(found[0].func.value)  # type: ignore[attr-defined]
+        taker = found[0].func.value  # type: ignore[attr-defined]
+        self.see(taker)
+        return str(self.text(taker))
 
     def later_gradients(self, statement: ast.stmt, tape: Tape) -> bool:
         """Whether more gradients are taken from what was recorded together."""
         names = {n for n, r in self.roles.items() if isinstance(r, Tape) and r.opened is tape.opened}
         block = self.path[-2] if len(self.path) > 1 else self.node
+        again = [
+            n.lineno
+            for n in nodes(block)
+            if isinstance(n, ast.With)
+            and n.lineno > statement.lineno
+            and any(ast.unparse(i.optional_vars) in names for i in n.items if i.optional_vars)
+        ]
+        end = min(again, default=statement.lineno + 10**9)
         return any(
             isinstance(n, ast.Call)
             and isinstance(n.func, ast.Attribute)
             and n.func.attr == "gradient"
             and ast.unparse(n.func.value) in names
-            and n.lineno > statement.lineno
+            and statement.lineno < n.lineno < end
             for n in nodes(block)
         )
 
     def step(self, statement: ast.Expr, call: ast.Call, optimizer: Known) -> None:
-        """`optimizer.apply_gradients(zip(gradients, weights))`"""
+        """`optimizer.apply_gradients(zip(gradients, weights))`, or today's `optimizer.apply(gradients, weights)`"""
         assert isinstance(call.func, ast.Attribute)
-        text = ast.unparse(call.func.value)
+        text = self.text(call.func.value)
         pairs = call.args[0] if len(call.args) == 1 and not call.keywords else None
-        if not (isinstance(pairs, ast.Call) and ast.unparse(pairs.func) == "zip" and len(pairs.args) == 2):
+        items = call.args
+        if call.func.attr == "apply_gradients":
+            zipped = isinstance(pairs, ast.Call) and ast.unparse(pairs.func) == "zip"
+            items = pairs.args if zipped else []  # type: ignore[union-attr]
+        if len(items) != 2 or call.keywords:
             raise self.decline(call, "this way to apply gradients is not translated")
-        gradients, variables = self.see(pairs.args[0]), self.see(pairs.args[1])
-        if isinstance(variables, Several):
-            variables = Variables(tuple(m for v in variables.items if isinstance(v, Variables) for m in v.models))
+        gradients, variables = self.see(items[0]), variables_in(self.see(items[1]))
         if not isinstance(gradients, Gradients) or not isinstance(variables, Variables):
             raise self.decline(call, "what is applied here is not the gradients of the weights of models")
         if gradients.models != variables.models or gradients.optimizer != text:
             raise self.decline(call, "gradients are applied to other weights than they were taken of")
-        code = self.writer.use_optimizer(text, optimizer.value, variables.models, self, statement)
+        self.writer.changes.texts[statement] = "\n".join(self.step_lines(statement, text, optimizer, variables))
+
+    def minimize(self, statement: ast.Expr, call: ast.Call, optimizer: Known) -> None:
+        """`optimizer.minimize(loss, weights, tape=tape)`"""
+        assert isinstance(call.func, ast.Attribute)
+        given = self.arguments(call, ("loss", "var_list", "tape"))
+        if len(given) != 3 or self.under or self.writer.generation == KERAS3:  # whose optimizers have no such method
+            raise self.decline(call, "this way to minimize a loss is not translated")
+        role, variables = self.see(given["loss"]), variables_in(self.see(given["var_list"]))
+        tape = self.see(given["tape"])
+        if not isinstance(role, Tensor) or not role.learns or not isinstance(variables, Variables):
+            raise self.decline(call, "what is minimized here is not a loss over the weights of models")
+        text = self.text(call.func.value)
+        lines = self.backward(given["loss"], role, variables.models, tape, text, False)
+        self.writer.changes.texts[statement] = "\n".join(
+            [*lines, *self.step_lines(statement, text, optimizer, variables)]
+        )
+
+    def backward(
+        self, loss: ast.expr, role: Tensor, models: tuple[str, ...], tape: Tape, optimizer: str, more: bool
+    ) -> list[str]:
+        """The statements that leave the gradients of a loss at weights; `more` says whether others follow."""
+        text = self.atom(loss) if role.scalar else f"{self.atom(loss)}.sum()"
+        options = []
+        called = self.called_under[tape.opened]
+        if any(not any(is_part(c, m) for m in models) for c in called):
+            own = own_parameters(models)
+            options.append(f"inputs={own if len(models) > 1 else f'list({own})'}")
+        if more:
+            options.append("retain_graph=True")
+        return [f"{optimizer}.zero_grad()", f"{text}.backward({', '.join(options)})"]
+
+    def step_lines(self, statement: ast.stmt, text: str, optimizer: Known, variables: Variables) -> list[str]:
+        """The statements that take a step."""
+        code = self.writer.use_optimizer(text, optimizer.value, variables.models, self, statement)  # type: ignore[arg-type]
         lines = [line.format(parameters=own_parameters(variables.models)) for line in code.clipping]
         lines.append(f"{text}.step()")
         if code.schedule is not None:
             lines.append(f"{self.writer.scheduler_of(text)}.step()")
-        self.writer.changes.texts[statement] = "\n".join(lines)
+        return lines
+
+    def of_inputs(self, call: ast.Call) -> Any:
+        """Gradients of anything but weights: values, which may be a part of a loss themselves."""
+        assert isinstance(call.func, ast.Attribute)
+        given = self.arguments(call, ("target", "sources"))
+        target = self.see(given["target"]) if "target" in given else None
+        listed = given.get("sources")
+        items = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else [listed] if listed is not None else []
+        roles = [self.see(n) for n in items]
+        if (
+            not isinstance(target, Tensor)
+            or not target.learns
+            or not all(isinstance(r, Tensor) and r.learns for r in roles)
+        ):
+            raise self.decline(call, "gradients of anything but weights and watched tensors are not translated")
+        total = self.atom(given["target"]) if target.scalar else f"{self.atom(given['target'])}.sum()"
+        recorded = bool(self.under or self.helper)
+        graph = ", create_graph=True" if recorded else ""
+        found = tuple(Tensor(r.shape, recorded) for r in roles)
+        text = f"torch.autograd.grad({total}, {self.text(given['sources'])}{graph})"
+        single = not isinstance(listed, (ast.List, ast.Tuple))
+        self.become(call, f"{text}[0]" if single else text)
+        return found[0] if single else Several(found)
+
+    def watch(self, statement: ast.Expr, call: ast.Call) -> None:
+        """`tape.watch(x)`"""
+        name = call.args[0] if len(call.args) == 1 and not call.keywords else None
+        if not isinstance(name, ast.Name):
+            raise self.decline(call, "watching anything but one variable is not translated")
+        self.stale.discard(name.id)
+        role = self.see(name)
+        if not isinstance(role, Tensor):
+            raise self.decline(call, f"{name.id} is no tensor that can be followed")
+        if role.source is not None:
+            self.want(name, role.source, "torch.float32")
+        self.roles[name.id] = replace(role, learns=True, source=None)
+        self.writer.changes.texts[statement] = f"{name.id}.requires_grad_()"
+
+
+def variables_in(role: Any) -> Any:
+    """The weights that a list of them means."""
+    if isinstance(role, Several):
+        return Variables(tuple(m for v in role.items if isinstance(v, Variables) for m in v.models))
+    return role
+
+
+def is_part(model: str, whole: str) -> bool:
+    """Whether a model is another one or an attribute of it, as texts."""
+    return model == whole or model.startswith(f"{whole}.")
 
 
 def own_parameters(models: tuple[str, ...]) -> str:

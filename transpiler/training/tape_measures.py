@@ -6,10 +6,11 @@ import ast
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transpiler.ir.model import ApiObject
+from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
+from transpiler.training.added_losses import added_losses
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
 from transpiler.training.trainer import as_loss, is_metric, name_of, name_of_ending
 
@@ -24,7 +25,7 @@ class Measures:
 
     writer: TapeWriter
     see: Any
-    want: Any
+    taken: Any
     text: Any
     atom: Any
     become: Any
@@ -51,24 +52,64 @@ class Measures:
         text = self.text(output)
         if measure.on_logits:
             text = self.writer.logits_of(self, output, role)
-        if isinstance(wanted, Data):
-            own = self.want(target, wanted, TARGETS.get(measure.target, "torch.float32"))
+        if isinstance(wanted, Data) or isinstance(wanted, Tensor) and wanted.source is not None:
+            own = self.taken(target, wanted, TARGETS.get(measure.target, "torch.float32"))
         elif isinstance(wanted, Tensor):
             own = self.text(target)
             if wanted.shape == role.shape:
                 template = template.replace("{target}.view_as({output})", "{target}")
         else:
             raise self.decline(target, f"{ast.unparse(target)} as targets is not translated")
-        return tidy(template.format(output=enclosed(text), target=enclosed(own)))
+        if "{weight}" in template and len(role.shape or ()) != 2:
+            raise self.decline(node, "weights of samples beside outputs of several axes are not translated here")
+        weight = self.weight_of(given["sample_weight"]) if "{weight}" in template else ""
+        return tidy(template.format(output=enclosed(text), target=enclosed(own), weight=weight))
 
     def loss_call(self, node: ast.Call, value: ApiObject) -> Any:
-        given = self.arguments(node, ("y_true", "y_pred"))
-        if len(given) != 2:
+        given = self.without_none(self.arguments(node, ("y_true", "y_pred", "sample_weight")))
+        if not {"y_true", "y_pred"} <= given.keys():
             raise self.decline(node, "this call of a loss is not translated")
         role = self.see(given["y_pred"])
         measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
-        self.become(node, self.measured(node, measure, measure.mean, given))
+        template = measure.mean_with_weights if "sample_weight" in given else measure.mean
+        self.become(node, self.measured(node, measure, template, given))
         return Tensor((), role.learns)
+
+    def without_none(self, given: dict[str, ast.expr]) -> dict[str, ast.expr]:
+        """Arguments without a weight of samples that is None."""
+        weight = given.get("sample_weight")
+        if weight is not None and self.is_none(weight):
+            return {n: v for n, v in given.items() if n != "sample_weight"}
+        return given
+
+    def is_none(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Constant) and node.value is None
+
+    def weight_of(self, node: ast.expr) -> str:
+        """The text of weights of samples."""
+        role = self.see(node)
+        if not isinstance(role, (Data, Tensor)):
+            raise self.decline(node, f"{ast.unparse(node)} as weights of samples is not translated")
+        text = enclosed(self.taken(node, role, "torch.float32"))
+        return text if isinstance(role, Tensor) and len(role.shape or ()) == 1 else f"{text}.flatten()"
+
+    def loss_value(self, node: ast.Call, value: ApiValue) -> Any:
+        """A loss as a function: its values for each sample."""
+        given = self.arguments(node, ("y_true", "y_pred", "from_logits", "label_smoothing", "axis"))
+        options = {n: self.value_of(a) for n, a in given.items() if n not in ("y_true", "y_pred")}
+        if not {"y_true", "y_pred"} <= given.keys() or any(
+            not isinstance(v, (bool, int, float)) for v in options.values()
+        ):
+            raise self.decline(node, "this call of a loss is not translated")
+        role = self.see(given["y_pred"])
+        prediction = self.prediction(given["y_pred"], role, name_of(value))
+        measure = self.loss_of(ApiObject(value, (), options), prediction, node)
+        if not measure.each:
+            raise self.decline(node, f"the values of {value.leaf}() for each sample are not translated")
+        self.become(node, self.measured(node, measure, measure.each, given))
+        target = self.see(given["y_true"])
+        learns = role.learns or isinstance(target, Tensor) and target.learns
+        return Tensor(role.shape[:-1], learns)
 
     def loss_of(self, value: Any, prediction: Prediction, node: ast.AST) -> Measure:
         rule, arguments = known(LossRule, value, self.writer.generation)
@@ -109,8 +150,8 @@ class Measures:
                 told = f"{value}.item()" if role.scalar else f"{value}.sum().item()"
             self.become(node, f"{text}.update({told})")
             return PLAIN
-        given = self.arguments(node, ("y_true", "y_pred"))
-        if len(given) != 2:
+        given = self.without_none(self.arguments(node, ("y_true", "y_pred", "sample_weight")))
+        if not {"y_true", "y_pred"} <= given.keys():
             raise self.decline(node, "this call of a metric is not translated")
         role = self.see(given["y_pred"])
         prediction = self.prediction(given["y_pred"], role)
@@ -119,12 +160,23 @@ class Measures:
         measure = rule.lower(arguments, prediction)
         if measure.whole or measure.sums:
             raise self.decline(node, f"{base.value.leaf} beside a tape is not translated")
+        self.become(node, self.told(node, text, measure, given))
+        return PLAIN
+
+    def told(self, node: ast.Call, text: str, measure: Measure, given: Mapping[str, ast.expr]) -> str:
+        """The call that tells a meter of a batch."""
+        role = self.see(given["y_pred"])
+        if "sample_weight" in given:
+            if not measure.each or measure.weighted or len(role.shape) > 2:
+                raise self.decline(node, "this metric of weighted samples is not translated beside a tape")
+            weights = self.weight_of(given["sample_weight"])
+            total = self.measured(node, measure, f"({measure.each} * {{weight}}).sum()", given)
+            return f"{text}.add({total}.item(), {weights}.sum().item())"
         mean = self.measured(node, measure, measure.mean, given)
         counted = (
             self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
         )
-        self.become(node, f"{text}.update({mean}.item(), len({counted}))")
-        return PLAIN
+        return f"{text}.update({mean}.item(), len({counted}))"
 
     def losses_of(self, node: ast.expr) -> str:
         """The text of the model whose `losses` an expression is."""
@@ -135,6 +187,8 @@ class Measures:
     def penalty(self, node: ast.Call, text: str) -> Any:
         """What the regularizers of a model add to the loss."""
         model = self.value_of(ast.parse(text, mode="eval").body)
+        if added_losses(self.writer.training, model):
+            raise self.decline(node, "what layers add to the loss, beside a tape, is not translated")
         name = self.writer.penalty_of(model)
         self.become(node, f"{name}({text})" if name else "0")
         return Tensor((), True)

@@ -12,7 +12,7 @@ from transpiler.read.keras.evaluate.syntax import as_load, assigned_names
 from transpiler.read.keras.evaluate.tapes import is_tape, means_tape
 from transpiler.read.keras.evaluate.values import Env, Model
 from transpiler.training.tape_expressions import Expressions
-from transpiler.training.tape_gradients import Gradient
+from transpiler.training.tape_gradients import APPLYING, Gradient
 from transpiler.training.tape_values import (
     NUMBER,
     PLAIN,
@@ -23,6 +23,7 @@ from transpiler.training.tape_values import (
     Several,
     Tape,
     Tensor,
+    Variables,
     kind_of,
 )
 
@@ -155,7 +156,8 @@ class Region(Gradient, Expressions):
         value = statement.value
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and len(statement.targets) == 1:
             target = statement.targets[0]
-            if value.func.attr == "gradient" and isinstance(self.see(value.func.value), Tape):
+            tape = self.see(value.func.value) if value.func.attr == "gradient" else None
+            if isinstance(tape, Tape) and self.of_weights(value):
                 self.gradient(statement, target, value)
                 return
         if len(statement.targets) == 1 and (self.makes_object(statement) or self.clips(statement)):
@@ -163,6 +165,8 @@ class Region(Gradient, Expressions):
         role = self.see(value)
         for target in statement.targets:
             self.bind_role(target, role, value)
+        if isinstance(role, Variables):  # the result names the models instead
+            self.writer.changes.texts[statement] = ""
 
     def makes_object(self, statement: ast.Assign) -> bool:
         """Whether a statement makes an optimizer, a loss or a metric, which is translated where it is used."""
@@ -212,8 +216,14 @@ class Region(Gradient, Expressions):
         call = statement.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
             role = self.see(call.func.value)
-            if isinstance(role, Known) and kind_of(role.value) == "optimizer" and call.func.attr == "apply_gradients":
+            if isinstance(role, Known) and kind_of(role.value) == "optimizer" and call.func.attr in APPLYING:
                 self.step(statement, call, role)
+                return
+            if isinstance(role, Known) and kind_of(role.value) == "optimizer" and call.func.attr == "minimize":
+                self.minimize(statement, call, role)
+                return
+            if isinstance(role, Tape) and call.func.attr == "watch":
+                self.watch(statement, call)
                 return
         self.see(call)
 

@@ -47,10 +47,19 @@ class Tensor:
     """The last activation of the model whose output it is, over `{0}`, if it can be taken off."""
     made: ast.Call | None = None
     """The call of the model that it comes from."""
+    source: Data | None = None
+    """The part of a batch that it is, whose type follows from its uses."""
 
     @property
     def scalar(self) -> bool:
         return self.shape == ()
+
+
+@dataclass(frozen=True)
+class Size:
+    """The shape of a tensor, read when the program runs."""
+
+    shape: Shape | None
 
 
 @dataclass(eq=False)

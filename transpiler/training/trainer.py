@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS2, ApiObject, ApiValue
-from transpiler.ir.program import Value, tensors
+from transpiler.ir.program import Apply, Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
-from transpiler.read.keras.evaluate.values import Function, Model, Unknown
+from transpiler.read.keras.evaluate.values import Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
+from transpiler.training.output_masks import masked, output_masks
 from transpiler.training.source import Scopes, argument_at, known_here
 
 METRIC_ARGUMENTS = ("name", "dtype", "from_logits", "label_smoothing")
@@ -59,6 +60,8 @@ class Trainer:
     generation: str = ""
     added: str = ""
     """What the model has added to the loss in its last pass, as code; "" for nothing."""
+    masks: tuple[str, ...] = ()
+    """The mask of each output, over the inputs; "" for none."""
 
     @property
     def compares(self) -> bool:
@@ -96,6 +99,7 @@ def trainer_of(
     recovers: Callable[[Any], bool],
     makers: Callable[[Value], Any],
     added: str = "",
+    operations: Mapping[Value, Apply] | None = None,
 ) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
@@ -113,9 +117,12 @@ def trainer_of(
         raise Declined(TRAINING, "training of a model without a graph is not translated")
     outputs = tensors(model.outputs)
     shapes = [t.type.shape for t in outputs]
-    masks = model.attributes.get("__masks__") or {}
-    if any(masks.get(x) is not None for x in outputs):
-        raise Declined(TRAINING, "Keras leaves masked steps of the outputs out of the loss")
+    masks = output_masks(model, operations or {})
+
+    def measured(base: Any, value: Any, i: int) -> Measure:
+        found = measure_of(base, value, predictions[i], generation, functions)
+        return masked(found, value, predictions[i], base is MetricRule, generation) if masks[i] else found
+
     names = output_names(model, outputs, makers)
     losses = per_output(known_here(compiled, "loss", None), names, "loss")
     weights = per_output(known_here(compiled, "loss_weights", None), names, "loss_weights")
@@ -124,7 +131,7 @@ def trainer_of(
         for shape, ending, loss, output in zip(shapes, endings, losses, outputs)
     )
     found = [
-        OutputLoss(i, measure_of(LossRule, loss, predictions[i], generation, functions), weight)
+        OutputLoss(i, measured(LossRule, loss, i), weight)
         for i, (loss, weight) in enumerate(zip(losses, weights))
         if loss is not None
     ]
@@ -139,14 +146,24 @@ def trainer_of(
     metrics = [
         OutputMetric(
             i,
-            measure_of(MetricRule, metric, predictions[i], generation, functions),
+            measured(MetricRule, metric, i),
             f"{names[i]}_{title(metric, generation)}" if len(names) > 1 else title(metric, generation),
         )
         for i, metric in metrics_of(known_here(compiled, "metrics", None), names, generation)
     ]
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
-    return Trainer(compiled, predictions, tuple(found), tuple(metrics), tuple(names), tuple(endings), generation, added)
+    return Trainer(
+        compiled,
+        predictions,
+        tuple(found),
+        tuple(metrics),
+        tuple(names),
+        tuple(endings),
+        generation,
+        added,
+        tuple(masks),
+    )
 
 
 def name_of_ending(text: str) -> str:
@@ -210,6 +227,8 @@ def measure_of(base: Any, value: Any, output: Prediction, generation: str, funct
     if isinstance(value, Function):
         as_given = base is MetricRule and generation != KERAS2
         return own_measure(value, output, functions(value), as_given)
+    if isinstance(value, Instance) and base is LossRule and hasattr(functions, "measure"):
+        return functions.measure(value, output)  # type: ignore[no-any-return]
     if isinstance(value, Unknown):
         raise Declined(TRAINING, f"what compile() is given as one of the {base.home} cannot be evaluated")
     if isinstance(value, ApiObject) and value.leaf == "MeanMetricWrapper":
@@ -245,9 +264,11 @@ def own_measure(function: Function, output: Prediction, rank: int | None, as_giv
     if rank is None:
         raise Declined(TRAINING, f"{function.name}() does not become a function on tensors")
     target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
-    each = f"{function.name}({target}, {{output}})"
+    each = whole = f"{function.name}({target}, {{output}})"
+    if rank > 1:
+        each = f"{whole}.flatten(1).mean(dim=1)"
     kind = {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
-    return Measure(f"{each}.mean()" if rank else each, each if rank else "", target=kind, whole=not rank)
+    return Measure(f"{whole}.mean()" if rank else whole, each if rank else "", target=kind, whole=not rank)
 
 
 def is_metric(value: Any) -> bool:

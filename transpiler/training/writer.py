@@ -20,6 +20,9 @@ from transpiler.training.kept import write_kept
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
+from transpiler.training.own_fit import write_own_steps
+from transpiler.training.own_steps import step_group
+from transpiler.training.precision import write_precision
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call, write_loaded
 from transpiler.training.settings import write_settings
@@ -55,6 +58,7 @@ def write_training(file: FileTraining) -> None:
     write_leftovers(file)
     write_settings(file)
     write_strategies(file)
+    write_precision(file)
     TapeWriter(file).write()
     reads = [n for n in history_reads(file) if n.value not in file.handled]
     for read in reads:  # the result has the numbers themselves
@@ -109,6 +113,9 @@ def write_alone(file: FileTraining, evaluation: TrainingCall) -> None:
 def write_group(file: FileTraining, group: Group, trainer: str) -> None:
     """What is done with a model from one `compile` on. Raises Declined for what is not translated."""
     owner = group.owner
+    if step_group(file, owner, group.nodes) is not None:
+        write_own_steps(file, owner, group.nodes)  # type: ignore[arg-type]
+        return
     compiled = CompileWriter(file, trainer)
     training = compiled.training_of(group)
     methods = MethodWriter(file)

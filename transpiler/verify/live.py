@@ -201,7 +201,11 @@ def raw(variable: Any) -> Any:
 
 def float_weights(model: Any) -> list[Any]:
     """The weights that numbers can be drawn for, each once, in the model's order."""
-    seen = {id(v): v for v in model.weights if raw(v).dtype.is_floating}
+    metrics = [m for layer in all_layers(model) for m in getattr(layer, "_metrics", None) or ()]
+    states = {
+        id(v) for metric in metrics for v in getattr(metric, "weights", ())
+    }  # which legacy Keras counts among the weights
+    seen = {id(v): v for v in model.weights if raw(v).dtype.is_floating and id(v) not in states}
     return list(seen.values())
 
 

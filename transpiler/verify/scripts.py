@@ -75,7 +75,7 @@ def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> st
         functions = (*functions, *more)
     if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
         return text
-    names = _read(ast.parse(needed))
+    names = _read(ast.parse(needed)) | _objects(tree, functions)
     rest = {s for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))}
     gone = {s for s in rest if _trains(s, functions)}
     while more := [s for s in rest - gone if _read(s) & (_bound(gone) - _bound(rest - gone))]:
@@ -138,6 +138,16 @@ def _globals(body: Iterable[ast.AST]) -> set[str]:
     return {
         name for part in body for n in ast.walk(part) if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names
     }
+
+
+def _objects(tree: ast.Module, functions: tuple[str, ...]) -> set[str]:
+    """The variables of the top level that hold objects of classes of the file, losses, which these functions or classes read."""
+    training = [s for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s.name in functions]
+    classes = {s.name for s in tree.body if isinstance(s, ast.ClassDef)}
+    made = [s for s in tree.body if isinstance(s, ast.Assign) and isinstance(s.value, ast.Call)]
+    names = _bound(s for s in made if isinstance(s.value.func, ast.Name) and s.value.func.id in classes)  # type: ignore[attr-defined]
+    own = {n.arg for s in training for n in ast.walk(s) if isinstance(n, ast.arg)}
+    return names & {n for s in training for n in _read(s) - _bound([s])} - own
 
 
 def _changed(statement: ast.stmt) -> set[str]:

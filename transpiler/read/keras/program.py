@@ -20,6 +20,7 @@ from transpiler.read.keras.evaluate.generations import Generations
 from transpiler.read.keras.evaluate.keras_calls import KerasInterpreter
 from transpiler.read.keras.evaluate.loaded_models import HOLDER, LOADED
 from transpiler.read.keras.evaluate.maybe import MayRun
+from transpiler.read.keras.evaluate.own_models import is_holder
 from transpiler.read.keras.evaluate.pipelines import Pipelines
 from transpiler.read.keras.evaluate.program_classes import MODEL_KINDS, is_own_layer, keras_base
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -143,7 +144,12 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
                     self.starts.setdefault(env.module, state)
 
     def _made(self) -> int:
-        return len(self.layers) + len(self.origins) + len(self.models) + self.losses_added
+        return (
+            sum(not is_holder(layer) for layer in self.layers)
+            + len(self.origins)
+            + len(self.models)
+            + self.losses_added
+        )
 
 
 def calls_of(statement: ast.stmt) -> list[ast.Call]:

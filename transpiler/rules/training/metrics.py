@@ -35,7 +35,8 @@ class BinaryAccuracy(MetricRule):
         target = "{target}" if output.shape[-1] != 1 else "{target}.view_as({output})"
         on_logits = output.logits == "sigmoid" and a.threshold == 0.5
         threshold = 0 if on_logits else a.threshold
-        return Measure(f"(({{output}} > {threshold!r}) == {target}).float().mean()", on_logits=on_logits, rising=True)
+        hits = f"(({{output}} > {threshold!r}) == {target}).float()"
+        return Measure(f"{hits}.mean()", f"{hits}.mean(dim=-1)", on_logits=on_logits, rising=True)
 
 
 class CategoricalAccuracy(MetricRule):
@@ -43,8 +44,10 @@ class CategoricalAccuracy(MetricRule):
     signature = "name=None, dtype=None"
 
     def lower(self, a: Args, output: Prediction) -> Measure:
-        text = "({output}.argmax(dim=-1) == {target}.argmax(dim=-1)).float().mean()"
-        return Measure(text, on_logits=output.logits == "softmax", rising=True)  # which moves no maximum
+        hits = "({output}.argmax(dim=-1) == {target}.argmax(dim=-1)).float()"
+        return Measure(
+            f"{hits}.mean()", hits, on_logits=output.logits == "softmax", rising=True
+        )  # which moves no maximum
 
 
 class SparseCategoricalAccuracy(MetricRule):
@@ -53,8 +56,8 @@ class SparseCategoricalAccuracy(MetricRule):
 
     def lower(self, a: Args, output: Prediction) -> Measure:
         target = "{target}.flatten()" if len(output.shape) == 2 else "{target}.view({output}.shape[:-1])"
-        text = f"({{output}}.argmax(dim=-1) == {target}).float().mean()"
-        return Measure(text, on_logits=output.logits == "softmax", rising=True, target="classes")
+        hits = f"({{output}}.argmax(dim=-1) == {target}).float()"
+        return Measure(f"{hits}.mean()", hits, on_logits=output.logits == "softmax", rising=True, target="classes")
 
 
 class Accuracy(MetricRule):

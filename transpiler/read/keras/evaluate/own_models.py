@@ -22,9 +22,16 @@ OVERRIDDEN = ("compile", "fit", "evaluate", "predict", "train_step", "test_step"
 """What Keras calls in training, and a class may do in its own way."""
 
 
-def own_way(model: Instance) -> str:
+def own_way(model: Any) -> str:
     """The method with which a class trains in its own way; "" for none."""
     return next((name for name in OVERRIDDEN if model.cls.lookup(name) is not None), "")
+
+
+def is_holder(model: Any) -> bool:
+    """Whether a model of the program's is there for its training alone: it holds others, and is not called itself."""
+    return (
+        isinstance(model, Instance) and model.cls.lookup("call") is None and model.cls.lookup("train_step") is not None
+    )
 
 
 def note_data(model: Instance, data: Any) -> None:

@@ -13,7 +13,7 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Env, Function, Unknown
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Unknown
 
 TAPE = "tensorflow.GradientTape"
 
@@ -58,6 +58,20 @@ class Tapes:
             if isinstance(value, Function) and isinstance(value.node, ast.FunctionDef) and value.node not in self.taped:
                 self.taped.add(value.node)
                 self.note_called(value.node.body, value.env)
+
+    def note_steps(self, model: Any) -> None:
+        """The steps of a model that trains itself are code with tapes, and so is what they call."""
+        instance = model.attributes.get("__of__", model)
+        cls = getattr(instance, "cls", None)
+        if cls is None or all(cls.lookup(n) is None for n in ("train_step", "test_step")):
+            return
+        methods = [f for c in cls.mro() if isinstance(c, Class) for f in c.names.values() if isinstance(f, Function)]
+        given = [v for v in instance.attributes.values() if isinstance(v, Function)]
+        for function in (*methods, *given):
+            if isinstance(function.node, ast.FunctionDef) and function.node not in self.taped:
+                if function in given:
+                    self.taped.add(function.node)
+                self.note_called(function.node.body, function.env)
 
     def exec_FunctionDef(self, node: ast.FunctionDef, env: Env) -> None:
         super().exec_FunctionDef(node, env)  # type: ignore[misc]

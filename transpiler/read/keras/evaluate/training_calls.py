@@ -16,7 +16,7 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.loaded_models import LEARNED, STALE, LoadedModels, keyword
 from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
-from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Unknown
+from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Native, Super, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
 SIGNATURES = {
@@ -190,6 +190,8 @@ class TrainingCalls(LoadedModels):
 
     generation: str
     stack: list[Any]
+    left_out: dict[ast.Call, str]
+    note_steps: Any
 
     def begin_training(self) -> None:
         self.training_calls: dict[ast.Call, list[TrainingCall]] = {}
@@ -290,6 +292,7 @@ class TrainingCalls(LoadedModels):
             model.attributes["__compiled__"] = call
             model.attributes.pop(STALE, None)
             self.note_measured(call)
+        self.note_steps(model)
         if call.method in LEARNING:
             model.attributes[LEARNED] = model.attributes.get(LEARNED, 0) + 1
         path = (argument_nodes(node, name, self.generation) or {}).get("filepath") if name == "save" else None
@@ -324,6 +327,20 @@ class TrainingCalls(LoadedModels):
         call = TrainingCall(node, "load_model", model, bound, frozenset(bound), env=env)
         self.training_calls.setdefault(node, []).append(call)
         return model
+
+    def super_of_api(self, value: Super, name: str) -> Any:
+        model = value.receiver
+        if name == "compile" and isinstance(model, (Instance, Model)):
+            graph = model.attributes.get("__graph__", model)
+            return Native(name, lambda *a, **k: self.note_own_compile(graph, list(a), k))
+        return super().super_of_api(value, name)  # type: ignore[misc]
+
+    def note_own_compile(self, model: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """`super().compile(…)` in a class that compiles in its own way: the call of that method is the `compile`."""
+        outer = [n for n, _ in self.calling if isinstance(n.func, ast.Attribute) and n.func.attr == "compile"]
+        if len(outer) > 1:
+            self.left_out[outer[0]] = "compile"
+            self.note_training(outer[0], model, "compile", args, kwargs)
 
     def visit_callbacks(self, model: Any, given: Any) -> None:
         """Evaluates the methods of callbacks of the program, for what they do with the model."""

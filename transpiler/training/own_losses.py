@@ -1,0 +1,189 @@
+"""Losses that the program defines as classes: `keras.losses.Loss` with a `call` of its own, as modules of torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.diagnostics import Declined
+from transpiler.ir.model import KERAS3, ApiValue
+from transpiler.read.keras.evaluate.arrays import NumpyArray
+from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance
+from transpiler.rules.training.base import TRAINING, Measure, Prediction
+from transpiler.training.file import FileTraining
+from transpiler.training.own_class import constructor
+from transpiler.training.own_steps import StepWriter
+from transpiler.training.tape_values import Data, Several, Tensor
+from transpiler.training.trainer import snake_case
+
+LEFT_OUT = ("__init__", "call", "get_config", "from_config")
+PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
+
+
+def is_own_loss(value: Any) -> bool:
+    """Whether a value is an object of a loss's class of the program."""
+    bases = [b for b in value.cls.mro() if isinstance(b, ApiValue)] if isinstance(value, Instance) else []
+    return any(b.path in PLAIN_LOSS for b in bases)
+
+
+@dataclass(eq=False)
+class LossClass:
+    """What stands for `self` in the methods of a loss (as `Own` does for a model)."""
+
+    cls: Class
+    instance: Instance
+    generation: str
+    self_name: str = "self"
+    holder: bool = True
+    model: Any = None
+    graph: Any = None
+    models: dict[str, Any] = field(default_factory=dict)
+    late: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        return {n: v for n, v in self.instance.attributes.items() if not n.startswith("__")}
+
+    def made_with(self, attribute: str) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of the program that one `compile` names; also says what functions of the program return."""
+
+    file: FileTraining
+    compiled: TrainingCall
+
+    def __call__(self, function: Function) -> int | None:
+        return self.file.functions_of_program(function)
+
+    def measure(self, loss: Instance, output: Prediction) -> Measure:
+        """A loss of the program on an output. Raises Declined where it is not translated."""
+        file, cls, node = self.file, loss.cls, loss.cls.node
+        if not is_own_loss(loss):
+            raise Declined(TRAINING, f"an object of {cls.name} as a loss is not translated")
+        if len(cls.bases) != 1 or not isinstance(cls.bases[0], ApiValue) or node not in file.source.tree.body:
+            raise Declined(TRAINING, f"{cls.name}, a loss that derives from another class of the program")
+        others = [s.name for s in node.body if isinstance(s, ast.FunctionDef) and s.name not in LEFT_OUT]  # type: ignore[attr-defined]
+        method = cls.lookup("call")
+        if others or not isinstance(method, Function) or not isinstance(method.node, ast.FunctionDef):
+            raise Declined(TRAINING, f"{cls.name}: {others[0] if others else 'call'}() of a loss is not translated")
+        if takes_options(cls):
+            raise Declined(TRAINING, f"{cls.name} says how its values are reduced")
+        rank, text = self.write(loss, method, output)
+        if file.edit.replaced.get(node, text) != text:
+            raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
+        file.edit.replaced[node] = text
+        variable = self.variable(loss)
+        target = "{target}" if file.generation == KERAS3 or output.shape[-1] != 1 else "{target}.view_as({output})"
+        whole = f"{variable}({target}, {{output}})"
+        each = f"{whole}.flatten(1).mean(dim=1)" if rank > 1 else whole
+        return Measure(f"{whole}.mean()" if rank else whole, each if rank else "", whole=not rank)
+
+    def write(self, loss: Instance, method: Function, output: Prediction) -> tuple[int, str]:
+        """The rank of what a loss returns, and the text of its class."""
+        file, node = self.file, method.node
+        assert isinstance(node, ast.FunctionDef)
+        names = [a.arg for a in node.args.args]
+        if len(names) != 3:
+            raise Declined(TRAINING, f"call() of {loss.cls.name} has other arguments", "", file.source.span(node))
+        writer: Any = StepWriter(file, LossClass(loss.cls, loss, file.generation, names[0]))  # type: ignore[arg-type]
+        data = Data(node)
+        known = output.logits or ("hidden" if output.hidden else "")
+        ending = f"{known}({{0}})" if known else ""  # crossentropies in the loss would take the logits
+        roles = {names[1]: Tensor(self.target_shape(output), source=data), names[2]: Tensor(output.shape, True, ending)}
+        env = Env(method.env, "function", method.module, {names[0]: loss})
+        region = writer.region(node, env, roles, True)
+        region.roles |= roles
+        region.own, region.receiver = writer.own, names[0]
+        region.run(node.body)
+        region.finish()
+        found = region.result.roles
+        if (
+            len(found) != 1
+            or not isinstance(found[0], Tensor)
+            or isinstance(found[0], Several)
+            or found[0].shape is None
+        ):
+            raise Declined(TRAINING, f"what call() of {loss.cls.name} returns is not known", "", file.source.span(node))
+        if data.dtype not in ("", "torch.float32"):
+            raise Declined(TRAINING, f"call() of {loss.cls.name} takes whole numbers", "", file.source.span(node))
+        lines = [f"class {loss.cls.name}(nn.Module):"]
+        if document := ast.get_docstring(loss.cls.node, clean=False):  # type: ignore[arg-type]
+            lines += [f'    """{document}"""', ""]
+        if loss.cls.lookup("__init__") is not None:
+            lines += [*constructor(writer), ""]
+        forward = writer.blocks.statement(node)
+        given = f"{names[0]}, {names[1]}: Tensor, {names[2]}: Tensor"
+        start = next(i for i, line in enumerate(forward) if line.rstrip().endswith(":"))
+        lines += [f"    def forward({given}) -> Tensor:", *(f"    {line}" for line in forward[start + 1 :])]
+        writer.place_changes()
+        return len(found[0].shape), "\n".join(lines)
+
+    def target_shape(self, output: Prediction) -> Any:
+        """The shape of the targets: as they are given in Keras 3, that of the output in legacy Keras."""
+        if self.file.generation != KERAS3:
+            return output.shape
+        used = [e for found in self.file.calls.values() for e in found if e.compiled is self.compiled]
+        given = [e.arguments.get("y") for e in used if e.arguments.get("y") is not None]
+        shapes = {(None, *y.shape[1:]) if isinstance(y, NumpyArray) else None for y in given}
+        if shapes == {tuple(output.shape)}:
+            return output.shape
+        if len(shapes) == 1 and (shape := shapes.pop()) is not None:
+            return shape
+        raise Declined(TRAINING, "the shape of the targets, which a loss of the program is given as they are")
+
+    def variable(self, loss: Instance) -> str:
+        """The variable that holds the loss."""
+        file = self.file
+        node = (argument_nodes(self.compiled.node, "compile", file.generation) or {}).get("loss")
+        made = self.made_at(node) if isinstance(node, ast.Name) else None
+        if made is not None:
+            node = made.value
+        end = file.source.tree.body[-1]
+        if not isinstance(node, ast.Call) or not all(file.scopes.reads_alike(a, end) for a in arguments(node)):
+            raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
+        if made is not None:
+            file.edit.removed.add(made)
+        kept = [k for k in node.keywords if k.arg != "name" or "name" in self.parameters(loss)]
+        name = snake_case(loss.cls.name)
+        text = f"{name} = {ast.unparse(ast.Call(node.func, node.args, kept))}"
+        known = next((n for n, t in file.functions.items() if t == text), "")
+        if not known:
+            known = file.names.take(name)
+            file.functions[known] = text.replace(name, known, 1)
+        return known
+
+    def made_at(self, name: ast.Name) -> ast.Assign | None:
+        """The statement of the top level that makes the object in a variable that nothing else reads."""
+        scopes = self.file.scopes
+        same = [n for n in scopes.scope if isinstance(n, ast.Name) and n.id == name.id]
+        assigned = [
+            s
+            for s in self.file.source.tree.body
+            if isinstance(s, ast.Assign) and [ast.unparse(t) for t in s.targets] == [name.id]
+        ]
+        return assigned[0] if len(same) == 2 and len(assigned) == 1 else None
+
+    @staticmethod
+    def parameters(loss: Instance) -> list[str]:
+        method = loss.cls.lookup("__init__")
+        return [a.arg for a in method.node.args.args] if isinstance(method, Function) else []
+
+
+def arguments(node: ast.Call) -> list[ast.expr]:
+    return [*node.args, *(k.value for k in node.keywords)]
+
+
+def takes_options(cls: Class) -> bool:
+    """Whether the constructor hands on more than the name."""
+    method = cls.lookup("__init__")
+    calls = [n for n in ast.walk(method.node) if isinstance(n, ast.Call)] if isinstance(method, Function) else []
+    for call in calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "__init__":
+            return bool(call.args) or any(k.arg != "name" for k in call.keywords)
+    return False
