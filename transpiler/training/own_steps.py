@@ -278,7 +278,7 @@ class StepWriter(TapeWriter):
             schedulers=schedulers,
             titles=[t for t, _ in region.logs.items],
             results=[r for _, r in region.logs.items],
-            modes=region.modes(),
+            modes=region.modes(method.name == "train_step"),
             meters=meters,
             batch=region.batch,
             moved=[f"{n}.to(device)" for n in region.batch],

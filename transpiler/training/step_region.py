@@ -255,15 +255,15 @@ class StepRegion(Results, Batches, Region):
 
     # --- modes -----------------------------------------------------------------------------------------------------
 
-    def modes(self) -> list[str]:
+    def modes(self, learns: bool) -> list[str]:
         """The lines that set all models to their modes before the first batch; those in which nothing depends on it
-        are set to train with the rest."""
+        go with the rest, or with whether the function learns."""
         wanted: dict[str, bool] = {}
         changing = [c for c in self.calls if acts_by_mode(self.own.models[c.text])]
         for c in changing:
             if {o.mode for o in changing if o.text == c.text} == {c.mode}:  # else it is set before each of its calls
                 wanted[c.text] = c.mode
-        if all(wanted.values()):
+        if all(wanted.values()) and (wanted or learns):
             return [f"{self.receiver}.train()"]
         if not any(wanted.values()):
             return [f"{self.receiver}.eval()"]
