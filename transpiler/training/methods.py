@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,6 +100,9 @@ class MethodWriter:
             for name, module in act.libraries.items():
                 self.file.takes(module, name)
         streams = [s for s in (train, held) if s is not None]
+        prints = known_here(evaluation, "verbose", "auto") != 0
+        acting = "\n".join(n for act in acts for n in (*act.before, *act.begin, *act.end, *act.stop, *act.after))
+        used = prints or target is not None or not {*trained, *held_out}.isdisjoint(re.findall(r"\w+", acting))
         return render(
             "training/fit",
             lines=[*lines, *(n for s in streams for n in s.lines), *(n for act in acts for n in act.before)],
@@ -114,9 +118,10 @@ class MethodWriter:
             epochs=text_of(arguments.get("epochs"), "1"),
             trained=trained,
             held_out=held_out,
+            used=used,
             train_call=f"{epoch.name}({self.passed(evaluation, training)}, {train.epoch}, {', '.join(options)})",
             val_call=self.held_call(training, self.passed(evaluation, training), held) if held is not None else "",
-            prints=known_here(evaluation, "verbose", "auto") != 0,
+            prints=prints,
             print=self.print,
         )
 

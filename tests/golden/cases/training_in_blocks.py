@@ -110,7 +110,7 @@ class Trainer:
             shuffle=True,
         )
         for epoch in range(2):
-            train_loss = run_model_epoch(self.model, train_loader, self.model_optimizer)
+            run_model_epoch(self.model, train_loader, self.model_optimizer)
 
 
 class Net2(nn.Module):
@@ -133,7 +133,7 @@ def train(x, y, units=4, epochs=2):
         shuffle=True,
     )
     for epoch in range(epochs):
-        train_loss = run_model_epoch(model, train_loader, model_optimizer)
+        run_model_epoch(model, train_loader, model_optimizer)
     return model
 
 
@@ -170,7 +170,7 @@ if __name__ == "__main__":
                 shuffle=True,
             )
             for epoch in range(2):
-                train_loss = run_model_epoch(model, train_loader, model_optimizer2)
+                run_model_epoch(model, train_loader, model_optimizer2)
         scores.append(
             run_model_epoch(
                 model,

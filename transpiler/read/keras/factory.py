@@ -451,7 +451,7 @@ def _extract(
         parameters = [n for n in arguments if n not in frozen]
         cls.statics = tuple(dict.fromkeys((*models, *parameters, *outer_names, *local)))
         cls.defaults = _root_defaults(function, stager)
-        at_run = {s.code: witness_of(s) for s in stager.at_run_symbols()}
+        at_run = {s.code: witness_of(s) for s in map(stager.outer_names.__getitem__, stager.at_run)}
         cls.annotations = {**annotations_of({**arguments, **at_run}, {}), **dict.fromkeys(models, "nn.Module")}
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     put_in(prologue, stager.input_dims)  # those names are the classes' own
