@@ -11,7 +11,7 @@ from keras import backend as K
 from keras.layers import Dense, add
 
 inputs = Input((4,))
-hidden = Dense(len(np.load("x.npy")))(inputs)
+hidden = K.no_such_function(inputs)
 more = add([hidden, hidden])
 outputs = Dense(2)(more)
 model = Model(inputs, outputs)

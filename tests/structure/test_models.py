@@ -255,7 +255,7 @@ def test_models_that_share_a_layer_do_not_become_two_classes(tmp_path: Path):
 def build(n=4, h=5):
     a, b = keras.Input((n,)), keras.Input((n,))
     shared = Dense(h)
-    return Model(a, shared(a)), Model(b, Dense(2)(shared(b)))
+    return Model(a, Dense(3)(shared(a))), Model(b, Dense(2)(shared(b)))
 """
     conversion = convert_file(write(source, tmp_path))
     assert "share a layer" in " ".join(f.message for f in conversion.findings if f.severity >= Severity.ERROR)

@@ -85,16 +85,26 @@ def test_a_metric_of_the_program_sees_targets_as_keras_hands_them_over():
 
 
 @pytest.mark.parametrize(
-    "size", ["Dense(size)", "Dense(3, input_shape=(size,))", "Input((size,))", "Conv1D(4, (size,))"]
+    ("size", "made"),
+    [
+        ("Dense(size)", ""),
+        ("Conv1D(4, (size,))", ""),
+        ("Dense(3, input_shape=(size,))", "nn.Linear(size, 3)"),
+        ("Input((size,))", "nn.Linear(size, 2)"),
+    ],
 )
-def test_a_size_that_only_the_data_know_is_declined(tmp_path: Path, size: str):
+def test_a_size_that_only_the_data_know_is_no_shape_of_an_input(tmp_path: Path, size: str, made: str):
     path = tmp_path / "script.py"
     path.write_text(
         "import keras\nfrom keras.layers import *\nsize = len(set(open('text').read()))\n"
         f"model = keras.Sequential()\nmodel.add({size})\nmodel.add(Dense(2))\n"
     )
-    codes = {f.code for f in convert_file(path, generation="keras3").all_findings if f.severity.name == "ERROR"}
-    assert codes & {"K2T201", "K2T202"} and "K2T006" not in codes
+    conversion = convert_file(path, generation="keras3")
+    codes = {f.code for f in conversion.all_findings if f.severity.name == "ERROR"}
+    if made:
+        assert not codes and made in conversion.modules[0].text and "model = Net(size)" in conversion.modules[0].text
+    else:
+        assert codes & {"K2T201", "K2T202"} and "K2T006" not in codes
 
 
 def test_a_function_that_no_model_uses_does_not_take_a_tensor_for_a_number(tmp_path: Path):

@@ -51,6 +51,7 @@ def groups_of(file: FileTraining, calls: Mapping[ast.Call, Sequence[TrainingCall
         for models in together(file, found):
             own = [(n, e) for n, e in found if id(e.model) in models]
             its = [c for c in compiles if id(c.model) in models]
+            its = its or [e.compiled for _, e in own if e.compiled is not None]  # of the model that was saved
             group = Group(owner, list(dict.fromkeys(n for n, _ in own)), its, measured(own))
             if owner is not None:
                 bind(file, group, own)

@@ -103,7 +103,8 @@ class FactoryStager(StagedModels, Stager):
             return signal
         except (Declined, ProgramError, NeedsConstant) as error:
             plain = isinstance(node, ast.Assign) and isinstance(error, NeedsConstant)
-            if not (works or plain) or count_made(self) != made or not changes_data_alone(node, env, self.builtins):
+            passes = plain or works and changes_data_alone(node, env, self.builtins)
+            if not passes or count_made(self) != made:
                 raise
             self.forget(node, Unknown(str(error)), env)
             return None

@@ -428,7 +428,7 @@ def _idle(statement: ast.stmt) -> bool:
     return False
 
 
-STANDARD = ("copy", "csv", "functools", "json", "math", "os", "random", "warnings")
+STANDARD = ("copy", "csv", "functools", "hashlib", "json", "math", "os", "random", "warnings")
 """Modules of Python's library that are imported where they are used."""
 
 USUAL = {"np": "import numpy as np", "torch": "import torch", "F": "import torch.nn.functional as F"}
