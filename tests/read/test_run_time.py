@@ -142,3 +142,14 @@ def test_numbers_may_meet_tensors(tmp_path: Path):
     body = "words = open('a').read()\nx = keras.Input((5,))\nmodel = keras.Model(x, x / len(words))\n"
     text, errors = converted(body, tmp_path)
     assert not errors and "return x / self.num_words" in text
+
+
+def test_a_variable_of_a_builder_is_not_the_one_outside(tmp_path: Path):
+    body = (
+        "words = open('a').read()\ndef make(n):\n    model = keras.Sequential([keras.Input((3,))])\n"
+        "    if n // 2 > 10:\n        model.add(layers.Dense(4))\n    model.add(layers.Dense(n))\n    return model\n\n"
+        "model = make(len(words))\n"
+    )
+    path = tmp_path / "script.py"
+    path.write_text(HEAD + body, encoding="utf-8")
+    assert not [f for f in convert_file(path).all_findings if "left out" in f.message]

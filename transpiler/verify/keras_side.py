@@ -121,7 +121,7 @@ def _run(keras: ModuleType, job: Job, floatx: str, out: str, draw: str | None, r
     library = tuple(os.path.dirname(os.path.realpath(m.__file__ or "")) for m in _libraries(keras, job))
     text = Path(job.path).read_text(encoding="utf-8", errors="replace")
     needed = [job.expression, *([job.training.compiles.format(model="model")] if job.training is not None else [])]
-    if (part := building_part(script_of(job, text), "\n".join(needed))) != text:
+    if (part := building_part(script_of(job, text), "\n".join(needed), always=bool(job.numbers))) != text:
         ConvertedSources({job.path: part}, {}).install()
     recorder = live.Recorder(keras, lambda file: not file.startswith("<") and not file.startswith(library))
     subject = build(keras, job, floatx, recorder)

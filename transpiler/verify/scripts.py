@@ -43,16 +43,20 @@ def with_numbers(text: str, numbers: Mapping[str, Any]) -> str:
     if not numbers:
         return text
     lines = [line.encode() for line in text.splitlines()]
-    todo: list[ast.AST] = [ast.parse(text)]
+    todo: list[tuple[ast.AST, Mapping[str, Any]]] = [(ast.parse(text), numbers)]
     found: list[tuple[ast.expr, bytes]] = []
     while todo:
-        node = todo.pop()
+        node, known = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):  # its own variables are others
+            own = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+            own |= _bound(node.body) if isinstance(node, ast.FunctionDef) else set()
+            known = {k: v for k, v in known.items() if not own & _read(ast.parse(k))}
         read = isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
-        number = numbers.get(ast.unparse(node)) if read else None
+        number = known.get(ast.unparse(node)) if read else None
         if number is not None:
             found.append((node, repr(number).encode()))  # type: ignore[arg-type]
         else:
-            todo += ast.iter_child_nodes(node)
+            todo += [(child, known) for child in ast.iter_child_nodes(node)]
     for node, number in sorted(found, key=lambda f: (f[0].lineno, f[0].col_offset), reverse=True):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         rest = lines[last][node.end_col_offset :]
@@ -62,18 +66,20 @@ def with_numbers(text: str, numbers: Mapping[str, Any]) -> str:
     return b"\n".join(lines).decode() + "\n"
 
 
-def building_part(text: str, needed: str, functions: tuple[str, ...] = ()) -> str:
+def building_part(text: str, needed: str, functions: tuple[str, ...] = (), always: bool = False) -> str:
     """A script with those of its top-level statements that the expressions `needed` depend on, on the lines they have.
 
     Imports and definitions stay; what reads a variable that only the training binds goes with it. `functions` are those that train or predict: what calls them goes. A file that
-    trains nothing at its top level is left as it is.
+    trains nothing at its top level is left as it is, but `always` is said.
     """
     tree = ast.parse(text)
     defined = {s.name: s for s in tree.body if isinstance(s, ast.FunctionDef)}
     functions = functions if "load_model" in defined else (*functions, "load_model")
     while more := [n for n, s in defined.items() if n not in functions and _trains(s, functions)]:
         functions = (*functions, *more)
-    if not any(_trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))):
+    if not always and not any(
+        _trains(s, functions) for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))
+    ):
         return text
     names = _read(ast.parse(needed)) | _objects(tree, functions)
     rest = {s for s in tree.body if not isinstance(s, (ast.FunctionDef, ast.ClassDef))}

@@ -132,7 +132,7 @@ def build(job: Job) -> tuple[nn.Module, list[str]]:
     needed = " + ".join([job.torch_expression, *parts])
     converted = ConvertedSources(
         {
-            str(m.path): building_part(script_of(job, m.text), needed.format(model="model"), trains)
+            str(m.path): building_part(script_of(job, m.text), needed.format(model="model"), trains, bool(job.numbers))
             for m in job.converted
         },
         {m.name: str(m.path) for m in job.converted},

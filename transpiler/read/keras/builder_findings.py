@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from transpiler.diagnostics import Finding, Severity, excerpt
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.syntax import free_names
 from transpiler.read.keras.evaluate.values import Function, Module, Unknown
 from transpiler.read.keras.factory import Factory
 
@@ -58,7 +59,7 @@ def is_for_effect(call: ast.Call, factory: Factory) -> bool:
     root: ast.expr = call.func
     while isinstance(root, (ast.Attribute, ast.Call)):
         root = root.value if isinstance(root, ast.Attribute) else root.func
-    if not isinstance(root, ast.Name):
+    if not isinstance(root, ast.Name) or root.id not in free_names(factory.function.node):
         return False
     scope = factory.function.env.scope_of(root.id)
     value = scope.names[root.id] if scope is not None else None
