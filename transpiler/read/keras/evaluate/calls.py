@@ -54,6 +54,10 @@ OWN_NAMES = frozenset(("__function__", "__receiver__"))
 """What the interpreter itself keeps among the variables of a call."""
 
 
+COUNTING = (len, int, float, round, abs, sum, min, max, str, bool)
+"""Builtins whose result is no object like the one that they are given."""
+
+
 class Calls:
     """The part of the interpreter that calls."""
 
@@ -171,7 +175,7 @@ class Calls:
             return self.split(args[choice], lambda v: self.call_real(function, [*others[0], v, *others[1]], kwargs))
         unknown = next((v for v in (*args, *kwargs.values()) if isinstance(v, Unknown)), None)
         if unknown is not None and function not in (isinstance, callable, hasattr) and not natives.puts(function):
-            return unknown
+            return Unknown(unknown.reason) if function in COUNTING else unknown
         if function in ITERATING:
             args = [
                 (

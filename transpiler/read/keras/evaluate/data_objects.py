@@ -31,6 +31,20 @@ BATCHES = ("keras.preprocessing.sequence.TimeseriesGenerator",)
 """Classes that are batches themselves."""
 
 
+OF_BATCHES = (
+    "class_indices",
+    "num_classes",
+    "classes",
+    "class_names",
+    "samples",
+    "n",
+    "filenames",
+    "filepaths",
+    "batch_size",
+)
+"""Attributes of batches of images that say what is in the folder."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batches(Unknown):
     """Numbered batches of arrays, as many as `len()` says."""
@@ -65,6 +79,8 @@ class DataObjects:
         """Calls of their methods → the class, the method, and the arguments that have names."""
 
     def getattr(self, value: Any, name: str) -> Any:
+        if isinstance(value, Batches) and name in OF_BATCHES:
+            return Unknown(f"the {name} of {value.reason}")
         if isinstance(value, DataObject) and name in ATTRIBUTES.get(value.path, ()):
             return Unknown(f"the {name} of {value.reason}")
         if isinstance(value, DataObject):
