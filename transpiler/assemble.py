@@ -619,9 +619,14 @@ class Assembly:
         if start is not None:
             start.restore()
         function = Function(node, module_env, interpreter)
-        self.memory.at_top.append(node)
+        self.memory.at_top[node] = statements
         try:
             factory, classes = self.keep(function, {}, script_class_name(first, model), builders)
+        except Declined:
+            if not self.leave_to_training(models.values()):
+                raise
+            now.restore()
+            return self.convert_script({n: m for n, m in models.items() if n in key.split(", ")})
         finally:
             now.restore()
         for called in factory.calls:
@@ -636,6 +641,14 @@ class Assembly:
         written = Written(source, classes, factory, factory.root, statements, list(models), places)
         self.done[key] = written
         return written
+
+    def leave_to_training(self, models: Iterable[Model]) -> bool:
+        """Has the training code freeze those of some models that the program freezes as a whole; whether there are more such."""
+        interpreter = self.program.interpreter
+        frozen = {id(t.target) for t in interpreter.toggles} & set(map(id, models)) - interpreter.left_to_training
+        interpreter.left_to_training |= frozen
+        self.memory.frozen_here -= {t.span for t in interpreter.toggles if id(t.target) in frozen}
+        return bool(frozen)
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""

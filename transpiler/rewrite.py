@@ -44,7 +44,7 @@ from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
     constructor_texts,
     factory_text,
-    script_lines,
+    script_texts,
     tensor_function_text,
     unnamed_defaults,
 )
@@ -379,9 +379,8 @@ class Rewriter:
         factory = item.factory
         printed = {**factory.printed, **factory.outer_names}
         if item.statements:
-            last, end = item.places[-1]
-            texts = {place: script_lines(part, (), [], printed) for place, part in item.places[:-1]}
-            texts[last] = script_lines(end, factory.returned, item.assigned, printed)
+            texts = script_texts(item.places, factory.returned, item.assigned, printed)
+            last = item.places[-1][0]
             edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
             edit.removed.update(s for s in item.statements if s not in texts)
             following = [line for s in item.statements for line in edit.after.pop(s, [])]

@@ -58,9 +58,7 @@ def trained_parts(
 def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> None:
     """Raises Declined for what cannot be done where the source does it, by `requires_grad_`."""
     for toggle in toggles:
-        whole = isinstance(toggle.target, Model) and isinstance(toggle.value, bool)
-        target = toggle.statement.targets[0] if isinstance(toggle.statement, ast.Assign) else None
-        if not whole or not isinstance(target, ast.Attribute) or isinstance(target.value, ast.Call):
+        if toggle.receiver is None or isinstance(toggle.receiver, ast.Call):
             raise Declined(TRAINING, "layers that are frozen or set free beside the training are not translated")
     frozen_norms(toggles, interpreter)
     if not toggles:

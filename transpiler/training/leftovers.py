@@ -51,16 +51,15 @@ def write_pipelines(file: FileTraining) -> None:
 def drop_toggles(file: FileTraining) -> None:
     """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
     for toggle in file.settled_toggles:
-        statement = toggle.statement
-        if not isinstance(statement, ast.Assign) or statement not in file.scopes.scope or file.declined:
+        statement, receiver = toggle.statement, toggle.receiver
+        if receiver is None or statement not in file.scopes.scope or file.declined:
             continue
+        assert isinstance(statement, (ast.Assign, ast.For))
         file.handled_statements.add(statement)
         if toggle.late:
             file.edit.removed.add(statement)
         else:
-            target = statement.targets[0]
-            assert isinstance(target, ast.Attribute)
-            file.edit.replaced[statement] = f"{ast.unparse(target.value)}.requires_grad_({toggle.value})"
+            file.edit.replaced[statement] = f"{ast.unparse(receiver)}.requires_grad_({toggle.value})"
 
 
 def drop_arguments(file: FileTraining) -> None:

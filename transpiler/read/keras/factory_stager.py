@@ -91,7 +91,9 @@ class FactoryStager(StagedModels, Stager):
     def exec(self, node: ast.stmt, env: Env) -> Any:
         """A statement of a constructor that needs a value, and makes no layers, leaves what it sets unknown: it stays."""
         function = self.frame.function
-        works = function is not None and (function.node in self.memory.workers or function.node in self.memory.at_top)
+        works = function is not None and (
+            function.node in self.memory.workers or node not in self.memory.at_top.get(function.node, [node])
+        )
         if env is not self.scope or function is None or not (works or function.name == "__init__"):
             return super().exec(node, env)
         made, visited = count_made(self), dict(self.memory.visited)

@@ -73,6 +73,7 @@ def toggles_of_training(program: Program) -> set[ast.AST]:
     models that others call, whose classes do not know of it."""
     interpreter = program.interpreter
     called = {id(inner) for inner, _, _ in interpreter.nested.values() if isinstance(inner, Model)}
+    called |= interpreter.left_to_training
     return {t.statement for t in interpreter.toggles if t.late or id(t.target) in called}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
@@ -114,11 +115,27 @@ def sizes_of(tensor: str, axes: dict[str, int]) -> list[str]:
     return [f"{name} = {tensor}.shape[{axis}]" for name, axis in zip(ordered, places)]
 
 
-def script_lines(prologue: Block, returned: Any, names: list[str], printed: dict[str, str]) -> list[str]:
-    """The statements that make the models of a script, and bind them to its variables `names`."""
+def script_texts(
+    places: Sequence[tuple[ast.stmt, Block]], returned: Any, names: list[str], printed: dict[str, str]
+) -> dict[ast.stmt, list[str]]:
+    """The statements that make the models of a script, by where they stand; each binds its models to variables of the script."""
+    texts: dict[ast.stmt, list[str]] = {}
+    left = [(n, v) for n, v in zip(names, returned)] if len(names) > 1 else []
+    for place, part in places[:-1]:
+        made = {op.name for op in part.ops if isinstance(op, Let)}
+        own = [(n, v) for n, v in left if code_of_models(v) in made]
+        left = [pair for pair in left if pair not in own]
+        texts[place] = script_lines(part, [v for _, v in own], [n for n, _ in own], printed)
+    place, part = places[-1]
+    values = [v for _, v in left] if len(names) > 1 else [returned]
+    texts[place] = script_lines(part, values, [n for n, _ in left] if len(names) > 1 else names, printed)
+    return texts
+
+
+def script_lines(prologue: Block, values: Sequence[Any], names: list[str], printed: dict[str, str]) -> list[str]:
+    """The statements that make models of a script, the `values`, and bind them to its variables `names`."""
     body = Lines()
     statements(prologue, body, printed)
-    values = [returned] if len(names) == 1 else returned
     lines = [shown(line, printed) for line in body.lines]
     codes = [shown(code_of_models(value), printed) for value in values]
     pairs = [(name, code) for name, code in zip(names, codes) if code != name]

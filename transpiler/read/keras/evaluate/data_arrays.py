@@ -23,6 +23,7 @@ from transpiler.read.keras.evaluate.array_shapes import (
     shape_in,
 )
 from transpiler.read.keras.evaluate.arrays import ArrayFunction, DataArray, NumpyArray, Shape
+from transpiler.read.keras.evaluate.data_objects import holds_data
 from transpiler.read.keras.evaluate.values import Unknown, has_tensors
 from transpiler.rules.base import parse_signature
 from transpiler.rules.ops.base import broadcast, is_float
@@ -142,6 +143,8 @@ class DataArrays:
         return Unknown("the length of an array of data") if known is None else known
 
     def getattr(self, value: Any, name: str) -> Any:
+        if holds_data(value, name):
+            return Unknown(f"the {name} of {value.reason}")
         value = self.as_data(value)
         if not isinstance(value, DataArray):
             return super().getattr(value, name)  # type: ignore[misc]

@@ -67,6 +67,13 @@ class DataMethod(Unknown):
     name: str = ""
 
 
+def holds_data(value: Any, name: str) -> bool:
+    """Whether an attribute of such an object says what is in the data."""
+    if isinstance(value, DataObject):
+        return name in ATTRIBUTES.get(value.path, ())
+    return isinstance(value, Batches) and name in OF_BATCHES
+
+
 class DataObjects:
     """The part of the recorder that follows them."""
 
@@ -79,10 +86,8 @@ class DataObjects:
         """Calls of their methods → the class, the method, and the arguments that have names."""
 
     def getattr(self, value: Any, name: str) -> Any:
-        if isinstance(value, Batches) and name in OF_BATCHES:
-            return Unknown(f"the {name} of {value.reason}")
-        if isinstance(value, DataObject) and name in ATTRIBUTES.get(value.path, ()):
-            return Unknown(f"the {name} of {value.reason}")
+        if isinstance(value, DataObject) and holds_data(value, name):
+            return super().getattr(value, name)  # type: ignore[misc]
         if isinstance(value, DataObject):
             return DataMethod(value.reason, value.path, name)
         return super().getattr(value, name)  # type: ignore[misc]

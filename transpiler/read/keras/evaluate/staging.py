@@ -302,8 +302,8 @@ class Memory:
     builder knows → the signal to raise where they are needed."""
     workers: dict[ast.AST, Worker] = field(default_factory=dict)
     """Functions that also train the models that they make."""
-    at_top: list[ast.AST] = field(default_factory=list)
-    """Functions that stand for the top level of a script: what is not about models stays beside them."""
+    at_top: dict[ast.AST, list[ast.stmt]] = field(default_factory=dict)
+    """Functions that stand for the top level of a script → its statements about models; all others stay."""
     show: dict[ast.AST, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Builders → sizes that the classes of their models have to show: (model, tensor of its output, axis)."""
     shown: list[tuple[Member, Any, str]] = field(default_factory=list)
