@@ -570,7 +570,7 @@ class Rewriter:
             if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(v := names.get(n)) or isinstance(v, Layer) for n in assigned_names([statement])):  # fmt: skip
                 edit.removed.add(statement)  # another name or a list for tensors or layers of the model
                 continue
-            if not failed and only_for_models(statement, moved, source.tree.body):
+            if not failed and only_for_models(statement, moved, source.tree.body, names):
                 edit.removed.add(statement)
                 continue
             if isinstance(statement, ast.Assign) and used_identifiers(statement) & gone:  # a table of such functions
@@ -766,12 +766,24 @@ def read_by_others(body: Sequence[ast.stmt], candidates: Sequence[ast.stmt], edi
     return found
 
 
-def only_for_models(statement: ast.stmt, moved: Sequence[ast.stmt], body: Sequence[ast.stmt]) -> bool:
-    """Whether an assignment asks the tensors of a script's models for what nothing but their layers reads: `K.int_shape(x)`."""
+def only_for_models(
+    statement: ast.stmt, moved: Sequence[ast.stmt], body: Sequence[ast.stmt], names: dict[str, Any]
+) -> bool:
+    """Whether an assignment asks the tensors of a script's models for sizes that nothing but their layers reads: `K.int_shape(x)`."""
     bound = set(assigned_names([statement])) if isinstance(statement, ast.Assign) else set()
+    sizes = all(is_size(size) for n in bound for size in flat_sizes(names.get(n)))
     tensors_read = used_identifiers(statement) & set(assigned_names(moved))
     others = [s for s in body if s is not statement and s not in moved]
-    return bool(bound) and bool(tensors_read) and not any(bound & used_identifiers(s) for s in others)
+    return bool(bound) and sizes and bool(tensors_read) and not any(bound & used_identifiers(s) for s in others)
+
+
+def flat_sizes(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (tuple, list)) else (value,)
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value is a size, None for that of the batch."""
+    return value is None or type(value) is int
 
 
 def of_framework(value: Any) -> bool:

@@ -95,6 +95,7 @@ def by_torch(code: CallbackCode, first: str = "0", stop_at: int = EPOCHS, **name
         held_out=["val_loss"],
         train_call="train(epoch)",
         val_call="validate(epoch)",
+        used=True,
         prints=False,
     )
     own = {"model": model, "optimizer": optimizer, "train": train, "validate": lambda epoch: float(LOSSES[1, epoch])}
