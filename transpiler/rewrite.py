@@ -771,19 +771,17 @@ def only_for_models(
 ) -> bool:
     """Whether an assignment asks the tensors of a script's models for sizes that nothing but their layers reads: `K.int_shape(x)`."""
     bound = set(assigned_names([statement])) if isinstance(statement, ast.Assign) else set()
-    sizes = all(is_size(size) for n in bound for size in flat_sizes(names.get(n)))
+    sizes = all(are_sizes(names.get(n)) for n in bound)
     tensors_read = used_identifiers(statement) & set(assigned_names(moved))
     others = [s for s in body if s is not statement and s not in moved]
     return bool(bound) and sizes and bool(tensors_read) and not any(bound & used_identifiers(s) for s in others)
 
 
-def flat_sizes(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (tuple, list)) else (value,)
-
-
-def is_size(value: Any) -> bool:
-    """Whether a value is a size, None for that of the batch."""
-    return value is None or type(value) is int
+def are_sizes(value: Any) -> bool:
+    """Whether a value is a size or a shape, with None for that of the batch."""
+    if isinstance(value, (tuple, list)):
+        return all(size is None or type(size) is int for size in value)
+    return type(value) is int
 
 
 def of_framework(value: Any) -> bool:
