@@ -16,6 +16,7 @@ from transpiler.ir.model import AUTO, KERAS2
 from transpiler.options import PLAIN, Options
 
 if TYPE_CHECKING:
+    from transpiler.assemble import Assembly
     from transpiler.read.keras.program import Program
 
 
@@ -71,20 +72,14 @@ def convert_file(
             generation=KERAS2,
             allow_partial=allow_partial,
             trainer=trainer,
+            strict=strict,
             shapes=shapes,
             ids=ids,
         )
         return with_assumed(again, program)
     modules = assembly.write()
     plans = assembly.with_training(plans)
-    return Conversion(
-        modules,
-        plans,
-        assembly.all_findings(),
-        assumptions(program),
-        tuple(program.interpreter.only_legacy),
-        assembly.origins(),
-    )
+    return finished(assembly, modules, plans)
 
 
 def convert_project(
@@ -132,18 +127,24 @@ def convert_project(
     plans = assembly.plan_project(programs)
     if generation == AUTO and program.interpreter.only_legacy:
         again = convert_project(
-            files, setup=setup, roots=roots, generation=KERAS2, allow_partial=allow_partial, trainer=trainer
+            files,
+            setup=setup,
+            roots=roots,
+            generation=KERAS2,
+            allow_partial=allow_partial,
+            trainer=trainer,
+            strict=strict,
         )
         return with_assumed(again, program)
     modules = assembly.write()
-    return Conversion(
-        modules,
-        plans,
-        assembly.all_findings(),
-        assumptions(program),
-        tuple(program.interpreter.only_legacy),
-        assembly.origins(),
-    )
+    return finished(assembly, modules, plans)
+
+
+def finished(assembly: Assembly, modules: list[ConvertedModule], plans: list[EntryPlan]) -> Conversion:
+    """What a conversion yields, and what it took for granted."""
+    program = assembly.program
+    only_legacy = tuple(program.interpreter.only_legacy)
+    return Conversion(modules, plans, assembly.all_findings(), assumptions(program), only_legacy, assembly.origins())
 
 
 def with_assumed(conversion: Conversion, program: Program) -> Conversion:

@@ -99,3 +99,14 @@ def test_the_option_and_the_configuration(table: str, options: list[str], strict
     (tmp_path / "script.py").write_text(NORMS)
     done = CliRunner().invoke(app, ["convert", str(tmp_path / "script.py"), *options])
     assert ("BiasedBatchNorm2d(4" in done.output) == strict
+
+
+def test_programs_that_turn_out_to_be_for_legacy_keras_are_exact_as_well(tmp_path: Path):
+    source = (
+        "import numpy as np\nfrom keras.models import Sequential\nfrom keras.layers import BatchNormalization, Dense\n"
+        "from keras.optimizers import SGD\nx, y = np.zeros((8, 3)), np.zeros((8, 1))\n"
+        "model = Sequential([Dense(3, input_shape=(3,)), BatchNormalization(), Dense(1)])\n"
+        "model.compile(SGD(lr=0.1), 'mse')\nmodel.fit(x, y, verbose=0)\n"
+    )
+    exact, plain = (converted(source, tmp_path, strict, "auto").modules[0].text for strict in (True, False))
+    assert "Biased" in exact and "Biased" not in plain
