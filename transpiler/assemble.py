@@ -46,7 +46,8 @@ from transpiler.read.keras.scripts import (
 )
 from transpiler.read.keras.units import layers_with_units
 from transpiler.read.keras.workers import bindings_of, making_part, read_for
-from transpiler.rewrite import GENERATED, Rewriter, Written
+from transpiler.rewrite.files import Rewriter
+from transpiler.rewrite.outcome import GENERATED, Outcome, Written
 from transpiler.write.torch.check import undefined_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import composed_expression
@@ -655,7 +656,7 @@ class Assembly:
         written = [c for w in self.done.values() if isinstance(w, Written) for c in w.classes]
         for finding in left_out_methods(written, self.memory.visited):
             self.findings.add(finding)
-        rewriter = Rewriter(
+        outcome = Outcome(
             self.program,
             self.findings,
             self.options,
@@ -665,6 +666,7 @@ class Assembly:
             self.done,
             self.project,
         )
+        rewriter = Rewriter(outcome)
         modules = rewriter.write()
         self.training = rewriter.training
         return modules

@@ -18,7 +18,7 @@ from transpiler.read.keras.evaluate.values import Class, Function
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.parts import Example, examples_of
 from transpiler.read.keras.program import Program
-from transpiler.rewrite import TensorFunction, Written
+from transpiler.rewrite.outcome import TensorFunction, Written
 from transpiler.write.torch.initial import steps_of
 
 Keep = Callable[[Function, dict[str, Any]], tuple[Factory, list[ModuleClass]]]

@@ -1,0 +1,1 @@
+"""The last step of a conversion: the files as they are written."""

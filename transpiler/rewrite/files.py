@@ -1,0 +1,182 @@
+"""Rewrites the files of one conversion: classes and factories in their places, what is left of Keras removed or reported."""
+
+from __future__ import annotations
+
+import ast
+
+from transpiler.class_files import (
+    ClassFiles,
+    FileOfClasses,
+    defined_names,
+    relative_import,
+    rename_exports,
+    shared_module,
+)
+from transpiler.diagnostics import Declined, Finding, Severity, Span
+from transpiler.ir.conversion import ConvertedModule, TrainingPlan
+from transpiler.ir.naming import Names
+from transpiler.ir.program import ModuleClass
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.values import Function, Model
+from transpiler.read.keras.names import FRAMEWORKS
+from transpiler.read.keras.parse import SourceModule
+from transpiler.rewrite.leftovers import Leftovers
+from transpiler.rewrite.outcome import GENERATED, Outcome, Written
+from transpiler.rewrite.placement import Placement
+from transpiler.rewrite.statements import in_lines, module_names, names_bound
+from transpiler.training.file import FileTraining
+from transpiler.training.weight_arguments import covers
+from transpiler.training.writer import write_training
+from transpiler.write.torch.check import undefined_names
+from transpiler.write.torch.module import FileEdit
+from transpiler.write.torch.strict import exact
+
+
+class Rewriter:
+    """Writes the files of one conversion once it is known what becomes of each function and model."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.program, self.findings, self.options = outcome.program, outcome.findings, outcome.options
+        self.only_entries, self.memory, self.project = outcome.only_entries, outcome.memory, outcome.project
+        self.untrained: dict[ast.expr, Declined] = {}
+        """Calls on models that belong to training and are not translated, and why."""
+        self.training: list[tuple[Model, TrainingPlan]] = []
+        """Models, and how the result trains them."""
+
+    def write(self) -> list[ConvertedModule]:
+        """The texts of all files that changed; the file being converted, or those of the project, first."""
+        by_source: dict[SourceModule, list[Written]] = {s: [] for s in self.project or [self.program.source]}
+        for written in self.outcome.written():
+            by_source.setdefault(written.source, []).append(written)
+        edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS, exports=self.may_export(s)) for s in by_source}
+        if not self.only_entries:
+            for source, edit in edits.items():
+                self.write_training(source, edit)
+        texts = self.write_classes(by_source)
+        if self.options.strict:
+            for classes in texts.files.values():
+                for cls, text in classes.texts.items():
+                    classes.texts[cls], helpers = exact(text, self.program.interpreter.generation)
+                    classes.helpers += [h for h in helpers if h not in classes.helpers]
+        for source, edit in edits.items():
+            items = by_source[source]
+            if items or source in texts.files:
+                Placement(self.outcome, source, edit).place(items, texts.files.setdefault(source, FileOfClasses()))
+        if self.project:
+            texts.share()
+        shared = shared_module(texts.shared, list(texts.files)) if self.project else None
+        for source, edit in edits.items():
+            if shared is not None:
+                edit.importable |= {n: relative_import(source, shared.name) for n in defined_names(shared.text)}
+            edit.importable |= self.importable(source, texts)
+        result = []
+        has_leftovers = {s: Leftovers(self.outcome, s, edit, self.untrained).handle() for s, edit in edits.items()}
+        if self.project:
+            rename_exports(edits, texts)
+        for source, edit in edits.items():
+            file = texts.files.get(source) or FileOfClasses()
+            edit.helpers = [*file.helpers, *(h for h in edit.helpers if h not in file.helpers)]
+            edit.preamble = [*edit.preamble, *file.preamble]
+            text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
+            result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
+        return [*result, shared] if shared is not None else result
+
+    def write_training(self, source: SourceModule, edit: FileEdit) -> None:
+        """Rewrites what a file does with its models besides building them."""
+        interpreter = self.program.interpreter
+        visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
+        moved = self.outcome.moved()
+        gone, rebuilt = {n for root in (*visited, *moved) for n in nodes(root)}, set[ast.AST](moved)
+        for factory in self.outcome.factories():
+            constructor = factory.statements
+            if constructor is not None and factory.function.node in visited:  # whose other statements stay
+                gone -= {n for s in constructor.body if s not in constructor.about_models for n in nodes(s)}
+                rebuilt.update(constructor.assigned)
+        file = FileTraining(
+            source,
+            interpreter,
+            edit,
+            self.outcome.class_of_model,
+            gone,
+            self.outcome.names_of(source),
+            self.outcome.rank_of_function,
+            self.memory.frozen_here,
+            rebuilt,
+            self.outcome.class_of_variable,
+            self.options.trainer,
+            self.options.strict,
+        )
+        write_training(file)
+        self.untrained |= file.declined
+        self.training += file.plans
+        self.findings.items[:] = [f for f in self.findings.items if not covers(f, file.covered)]
+        for top in file.handled_statements:
+            lines = range(top.lineno, (top.end_lineno or top.lineno) + 1)
+            self.findings.items[:] = [f for f in self.findings.items if not in_lines(f, source.span(top), lines)]
+        for node in file.handled:
+            interpreter.left_out.pop(node, None)
+            self.findings.items[:] = [f for f in self.findings.items if f.span != source.span(node)]
+        for finding in file.notes:
+            self.findings.add(finding)
+
+    def may_export(self, source: SourceModule) -> bool:
+        """Whether others may import from a file what it imports itself and never used."""
+        return not self.only_entries or source.path.name == "__init__.py"
+
+    def write_file(self, source: SourceModule, has_items: bool, leftovers: bool, edit: FileEdit) -> str:
+        if not has_items and not leftovers and not (self.project and edit.changes):
+            return source.text
+        if not has_items and self.only_entries:
+            return source.text
+        text = edit.apply()
+        unknown = undefined_names(text)
+        unknown = unknown and unknown - undefined_names(source.text)
+        if (
+            unknown
+            and has_items
+            and not self.options.allow_partial
+            and not any(f.severity is Severity.ERROR for f in self.findings.items)
+        ):
+            message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
+            self.findings.add(
+                Finding(
+                    "K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)
+                )
+            )
+        return text
+
+    def write_classes(self, by_source: dict[SourceModule, list[Written]]) -> ClassFiles:
+        """The texts of all classes, by the files that they go to."""
+        texts = ClassFiles({}, self.outcome.printed)
+        taken: dict[SourceModule, Names] = {}
+        own: dict[ModuleClass, str] = {}
+        for source, items in by_source.items():
+            kept = {s.name for s in source.tree.body if isinstance(s, ast.ClassDef) and s not in self.memory.visited}
+            kept |= {
+                name  # imported from a file that stays as it is
+                for name, value in self.outcome.names_of(source).items()
+                if isinstance(value, Function) and value.module is not source and value.module not in self.project
+            }
+            taken[source] = Names(frozenset(module_names(source) | kept) | GENERATED)
+            for item in items:
+                if item.function is None:
+                    texts.add(source, item.classes, self.project)
+        for items in by_source.values():
+            for item in items:
+                if item.root in texts.homes and item.root.signature and item.root not in own:
+                    own[item.root] = taken[texts.homes[item.root]].take(item.root.name)
+        texts.write(taken, own)
+        return texts
+
+    def importable(self, source: SourceModule, texts: ClassFiles) -> dict[str, str]:
+        """What the text of a file may use from other files of the project → how it is imported."""
+        if not self.project:
+            return {}
+        known = names_bound(source)
+        found: dict[str, str] = {}
+        for home, file in texts.files.items():
+            names = {cls.name for cls in file.texts} if home is not source else set()
+            found |= {n: relative_import(source, home.name) for n in names if n not in known}
+        functions = [f for f in self.memory.static_functions if f.module in self.project and f.module is not source]
+        return found | {f.name: relative_import(source, f.module.name) for f in functions if f.name not in known}

@@ -1,0 +1,183 @@
+"""Puts classes and factories into the files they belong to, where what they come from stood."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from transpiler.class_files import FileOfClasses
+from transpiler.ir.expr import MISSING, code_of
+from transpiler.ir.program import Construction, ModuleClass
+from transpiler.ir.trees import nodes
+from transpiler.read.keras.builder_findings import unchecked
+from transpiler.read.keras.evaluate.staging import defaults_of, unchanged
+from transpiler.read.keras.evaluate.values import Function, Module, Unknown
+from transpiler.read.keras.factory import Factory
+from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import uses_keras
+from transpiler.rewrite.outcome import Outcome, TensorFunction, Written
+from transpiler.rewrite.statements import default_names
+from transpiler.write.torch.classes import ClassWriter
+from transpiler.write.torch.factory import (
+    constructor_texts,
+    factory_text,
+    script_texts,
+    tensor_function_text,
+    unnamed_defaults,
+)
+from transpiler.write.torch.guards import other_value
+from transpiler.write.torch.module import FileEdit, used_identifiers
+from transpiler.write.torch.pieces import names_of
+
+KNOWN = frozenset(("int", "float", "str", "bool", "tuple", "list", "dict", "staticmethod", "classmethod"))
+"""Names of Python that may stay in annotations and decorators of factories."""
+
+
+class Placement:
+    """Edits one file."""
+
+    def __init__(self, outcome: Outcome, source: SourceModule, edit: FileEdit) -> None:
+        self.outcome, self.source, self.edit = outcome, source, edit
+        self.names = outcome.names_of(source)
+
+    def place(self, items: list[Written], file: FileOfClasses) -> None:
+        """Puts the classes and factories of a file where what they come from stood."""
+        known = {n for n, v in self.names.items() if not uses_keras(v) and not isinstance(v, Unknown)} | KNOWN
+        placed: set[ModuleClass] = set()
+        for item in items:
+            if item.function is not None:
+                self.place_tensor_function(item.function, file, known)
+                continue
+            self.place_classes(item.classes, item.root, self.anchor(item), file, placed)
+            self.place_factory(item, known)
+        self.place_classes(file.classes, None, None, file, placed)
+        self.edit.dropped_names |= {c.name for c in file.classes}
+        self.place_statics()
+
+    def place_tensor_function(self, written: TensorFunction, file: FileOfClasses, known: set[str]) -> None:
+        """Puts a function that stays one where it stood."""
+        function, factory = written.source, written.around
+        construction: Construction = factory.returned
+        writer = ClassWriter(construction.cls, self.outcome.printed[construction.cls])
+        values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
+        frozen = dict(zip(default_names(function), function.defaults)) | factory.frozen
+        node: Any = function.node
+        self.edit.replaced[node] = tensor_function_text(
+            node, writer.write(), factory.prologue, values, written.sizes, frozen, factory.printed, known
+        )
+        file.helpers += [h for h in writer.helpers if h not in file.helpers]
+
+    def place_classes(
+        self,
+        classes: list[ModuleClass],
+        root: ModuleClass | None,
+        anchor: ast.stmt | None,
+        file: FileOfClasses,
+        placed: set[ModuleClass],
+    ) -> None:
+        """Puts classes where the functions they come from stood, others above what needs them: the `anchor`."""
+        above: list[ModuleClass] = []
+        for cls in classes:
+            if cls in placed or cls not in file.texts:
+                continue
+            placed.add(cls)
+            origin = getattr(getattr(cls, "source", None), "node", None)
+            if (
+                origin in self.source.tree.body
+                and origin not in self.edit.replaced
+                and (cls is root or not self.outcome.only_entries)
+            ):
+                self.edit.replaced[origin] = file.texts[cls]
+                stands = origin
+            elif anchor is not None:
+                self.edit.before.setdefault(anchor, []).append(file.texts[cls])
+                continue
+            else:
+                above.append(cls)
+                stands = next((s for s in self.source.tree.body if origin is not None and origin in nodes(s)), None)
+            if stands is not None and above:
+                self.edit.before.setdefault(stands, []).extend(file.texts[c] for c in above)
+                above.clear()
+
+    def place_factory(self, item: Written, known: set[str]) -> None:
+        """Puts what builds the models of an item where its function or statements stood."""
+        if item.factory is None:
+            return
+        printed = {**item.factory.printed, **item.factory.outer_names}
+        if item.statements:
+            self.place_script(item, item.factory, printed)
+        elif item.factory.statements is not None:
+            self.place_constructor(item.factory, printed)
+        else:
+            self.place_function(item.factory, printed, known)
+
+    def place_script(self, item: Written, factory: Factory, printed: dict[str, str]) -> None:
+        texts = script_texts(item.places, factory.returned, item.assigned, printed)
+        last = item.places[-1][0]
+        self.edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
+        self.edit.removed.update(s for s in item.statements if s not in texts)
+        following = [line for s in item.statements for line in self.edit.after.pop(s, [])]
+        if following:
+            self.edit.after[last] = following
+
+    def place_constructor(self, factory: Factory, printed: dict[str, str]) -> None:
+        """Puts what makes the models that a function or constructor only holds into its own statements."""
+        assert factory.statements is not None
+        texts = constructor_texts(factory.prologue, factory.statements, factory.frozen, printed)
+        self.edit.replaced |= {s: text for s, text in texts.items() if text}
+        self.edit.removed |= {s for s, text in texts.items() if not text}
+
+    def place_function(self, factory: Factory, printed: dict[str, str], known: set[str]) -> None:
+        function: Any = factory.function
+        frozen = factory.frozen
+        bound = {n for n, v in frozen.items() if getattr(v, "name", "") in known and self.names.get(v.name) is v}
+        defaults, unnamed = defaults_of(function), unnamed_defaults(function.node, known)
+        by_default = {n for n, v in frozen.items() if n in unnamed and unchanged(v, defaults[n])}
+        for n, v in frozen.items():
+            if v is not MISSING and n not in by_default and not other_value(n, v):
+                self.outcome.findings.add(unchecked(function, n))
+        self.edit.replaced[function.node] = factory_text(
+            function.node,
+            factory.prologue,
+            factory.returned,
+            frozen,
+            factory.unused,
+            printed,
+            known,
+            bound,
+            by_default,
+        )
+
+    def place_statics(self) -> None:
+        """Copies functions that the new text of a file calls from files that it will not import."""
+        own = {getattr(n, "name", None) for n in self.source.tree.body}
+        around = [self.source, *self.outcome.project]
+        foreign = [f for f in self.outcome.memory.static_functions if f.module not in around and f.name not in own]
+        used = {name for text in self.edit.new_texts() for name in names_of(text)}
+        needed: list[Function] = []
+        while more := [f for f in foreign if f.name in used and f not in needed]:
+            needed += more
+            used = used.union(*(used_identifiers(f.node) for f in more))
+        for function in [f for f in foreign if f in needed]:
+            self.edit.dropped_names.add(function.name)
+            text = ast.get_source_segment(function.module.text, function.node) or ""
+            if text not in self.edit.preamble:
+                self.edit.preamble.insert(0, text)
+                for name in used_identifiers(function.node):
+                    value = function.env.names.get(name)
+                    if isinstance(value, Module) and value.source is None:
+                        self.edit.preamble.insert(
+                            0, f"import {value.name}" + (f" as {name}" if value.name != name else "")
+                        )
+
+    def anchor(self, item: Written) -> ast.stmt | None:
+        if item.statements:
+            return item.places[0][0]
+        if item.factory is not None:
+            node = item.factory.function.node
+            inside = (node, node.body[0]) if isinstance(node, ast.FunctionDef) else (node,)
+            return next((s for s in self.source.tree.body if any(n in inside for n in nodes(s))), None)
+        origin = getattr(getattr(item.root, "source", None), "node", None)
+        return (
+            origin if origin in self.source.tree.body else self.source.tree.body[-1] if self.source.tree.body else None
+        )
