@@ -113,5 +113,12 @@ class Conversion:
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """Those of the files and of their models, each once."""
-        return tuple(dict.fromkeys((*self.findings, *(f for entry in self.entries for f in entry.findings))))
+        """Those of the files and of their models, each once, in the order of the sources."""
+        found = list(dict.fromkeys((*self.findings, *(f for entry in self.entries for f in entry.findings))))
+        files = list(dict.fromkeys(f.span.file for f in found if f.span))
+        return tuple(
+            sorted(
+                found,
+                key=lambda f: (files.index(f.span.file), f.span.line, f.span.col) if f.span else (len(files), 0, 0),
+            )
+        )

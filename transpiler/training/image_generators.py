@@ -112,7 +112,7 @@ class ImageGenerators:
         given = {n: v for n, v in given.items() if hidden or not is_default(n, v)}
         if self.interpreter.image_data_format != "channels_last" or given.get("data_format") == "channels_first":
             raise Declined(TRAINING, "an ImageDataGenerator of images with channels first is not translated")
-        for name in set(given) - set(OPTIONS) - {"data_format"}:
+        for name in [n for n in given if n not in OPTIONS and n != "data_format"]:
             raise Declined(TRAINING, f"ImageDataGenerator({name}=…) is not translated")
         if "data_format" in given:
             raise Declined(TRAINING, "ImageDataGenerator(data_format=…) is not translated: leave it out")

@@ -65,7 +65,7 @@ def drop_toggles(file: FileTraining) -> None:
 def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
     found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
-    kept = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.Assign) and s not in file.gone]
+    kept = [s for s in file.scopes.statements() if isinstance(s, ast.Assign) and s not in file.gone]
     filling = fillings(file)
     names = {
         t.id: s for s in kept for t in s.targets if len(s.targets) == 1 and isinstance(t, ast.Name)
@@ -106,7 +106,7 @@ def drop_arguments(file: FileTraining) -> None:
 def fillings(file: FileTraining) -> dict[str, dict[ast.stmt, list[ast.expr]]]:
     """Variable → the statements that add to the list in it, and what they add: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
     found: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
-    for statement in set(file.scopes.statement.values()):
+    for statement in file.scopes.statements():
         if statement in file.gone:
             continue
         call = statement.value if isinstance(statement, ast.Expr) else None
@@ -123,11 +123,11 @@ def fillings(file: FileTraining) -> dict[str, dict[ast.stmt, list[ast.expr]]]:
 
 def remove_fillings(file: FileTraining, gone: set[ast.stmt]) -> None:
     """Removes statements, and the branches that decide on nothing else, which are settled as the program has them."""
-    branches = [s for s in set(file.scopes.statement.values()) if isinstance(s, ast.If)]
-    whole = {b for b in branches if gone & set(b.body) and all(s in gone for s in (*b.body, *b.orelse))}
+    branches = [s for s in file.scopes.statements() if isinstance(s, ast.If)]
+    whole = [b for b in branches if gone & set(b.body) and all(s in gone for s in (*b.body, *b.orelse))]
     for branch in whole:
         file.note("K2T301", f"the callbacks are those for {ast.unparse(branch.test)} as it is here", branch)
-    file.edit.removed |= whole | {s for s in gone if not any(s in nodes(b) for b in whole)}
+    file.edit.removed |= {*whole} | {s for s in gone if not any(s in nodes(b) for b in whole)}
 
 
 def is_callback(node: ast.expr, file: FileTraining) -> bool:

@@ -82,6 +82,10 @@ class Scopes:
                 return False
         return True
 
+    def statements(self) -> list[ast.stmt]:
+        """All statements, in the order of the source."""
+        return list(dict.fromkeys(self.statement.values()))
+
     def written_out(self, name: ast.expr, place: ast.AST) -> dict[str, ast.expr] | None:
         """The items of a dictionary that a variable was once set to and that nothing can have changed since."""
         scope = self.scope.get(place)
@@ -91,7 +95,7 @@ class Scopes:
         passed = {k.value for n in self.scope if isinstance(n, ast.Call) for k in n.keywords if k.arg is None}
         values = [
             s.value
-            for s in set(self.statement.values())
+            for s in self.statements()
             if isinstance(s, ast.Assign) and self.scope[s] is scope and ast.unparse(s.targets[0]) == name.id
         ]
         items = items_of(values[0]) if len(values) == 1 and all(n in passed for n in used) else None

@@ -19,8 +19,8 @@ from transpiler.read.keras.evaluate.array_shapes import (
     drawn,
     dtype_in,
     made,
+    made_by_method,
     promote,
-    reshaped,
     shape_in,
 )
 from transpiler.read.keras.evaluate.arrays import (
@@ -235,14 +235,7 @@ class ArrayCalls:
         if name == "tolist" and not args:
             return x  # as good as a list wherever arrays are taken
         try:
-            if name == "reshape" and not kwargs:
-                shape = tuple(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else tuple(args)
-                result = reshaped(x.shape, shape), x.dtype
-            elif name == "transpose" and not kwargs:
-                axes = args if len(args) > 1 else args[0] if args else None
-                result = made("transpose", [x, axes], {})
-            else:
-                result = made(name, [x, *args], kwargs, methods=True)
+            result = made_by_method(name, x, args, kwargs)
         except NotShaped:
             return not_known(given, f"{name}() of an array of numpy is not evaluated")
         array = self.new_array(self.call_code(name, args, kwargs, self.array_here(x)), *result, given)

@@ -252,12 +252,12 @@ SHAPES: dict[str, tuple[str, Callable[..., Made]]] = {
 """Functions of numpy: how they are called, and the shape and dtype of what they return."""
 
 METHODS: dict[str, tuple[str, Callable[..., Made]]] = {
-    **{n: (SHAPES[n][0].partition(", ")[2], SHAPES[n][1]) for n in ("sum", "prod", "mean", "max", "min", "ravel")},
-    "flatten": ("", _flat),
-    "copy": ("", _same),
-    "astype": ("dtype", _array),
+    **{n: SHAPES[n] for n in ("sum", "prod", "mean", "max", "min", "ravel")},
+    "flatten": ("a", _flat),
+    "copy": ("a", _same),
+    "astype": ("a, dtype", _array),
 }
-"""Methods of arrays, without the array itself."""
+"""Methods of arrays."""
 
 VIEWS = ("reshape", "transpose", "ravel", "flip", "expand_dims", "asarray")
 """Functions whose result may share the memory of their first argument."""
@@ -276,14 +276,27 @@ DRAWS: dict[str, tuple[str, str]] = {
 """Random numbers of a shape: how they are called, and their dtype."""
 
 
-def made(name: str, args: Sequence[Any], kwargs: dict[str, Any], methods: bool = False) -> Made:
-    """The shape and dtype of what a function or method of numpy returns. Raises NotShaped."""
-    table = METHODS if methods else SHAPES
+def made(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Made:
+    """The shape and dtype of what a function of numpy returns. Raises NotShaped."""
+    return _called(SHAPES, name, args, kwargs)
+
+
+def made_by_method(name: str, x: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Made:
+    """The shape and dtype of what a method of the array `x` returns. Raises NotShaped."""
+    if name == "reshape" and not kwargs:
+        whole = len(args) == 1 and isinstance(args[0], (list, tuple))
+        return reshaped(x.shape, as_shape(args[0] if whole else args)), x.dtype
+    if name == "transpose" and not kwargs:
+        return made("transpose", [x, args if len(args) > 1 else args[0] if args else None], {})
+    return _called(METHODS, name, [x, *args], kwargs)
+
+
+def _called(
+    table: dict[str, tuple[str, Callable[..., Made]]], name: str, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Made:
     if name not in table:
         raise NotShaped(name)
     signature, function = table[name]
-    if methods:
-        signature = f"a, {signature}".rstrip(", ")
     try:
         bound = parse_signature(signature).bind(*args, **kwargs)
     except TypeError as error:

@@ -13,13 +13,11 @@ from typing import Any
 from transpiler.ir.expr import Sym
 from transpiler.ir.model import ApiValue
 from transpiler.read.keras.evaluate.array_shapes import (
-    METHODS,
     NotShaped,
-    as_shape,
     dtype_in,
     made,
+    made_by_method,
     promote,
-    reshaped,
     shape_in,
 )
 from transpiler.read.keras.evaluate.arrays import ArrayFunction, DataArray, NumpyArray, Shape
@@ -160,17 +158,10 @@ class DataArrays:
         args, kwargs = without_sizes(args), {k: without_sizes(v) for k, v in kwargs.items()}
 
         def make() -> tuple[Shape, str]:
-            if name == "reshape":
-                sizes = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
-                return reshaped(x.shape, as_shape(sizes)), x.dtype
-            if name == "transpose":
-                return made("transpose", [x, args if len(args) > 1 else args[0] if args else None], {})
             if name == "astype":
                 kind = next(iter((*args, *kwargs.values())))
                 return x.shape, kind if isinstance(kind, str) else getattr(kind, "__name__", "float64")
-            if name not in METHODS:
-                raise NotShaped(name)
-            return made(name, [x, *args], kwargs, methods=True)
+            return made_by_method(name, x, args, kwargs)
 
         return self.made_of_data(make, f"{name}() of an array of data")
 
@@ -179,20 +170,9 @@ class DataArrays:
         if not isinstance(value, DataArray):
             return super().getitem(value, index)  # type: ignore[misc]
         items = list(index) if isinstance(index, tuple) else [index]
-        if any(isinstance(i, (DataArray, NumpyArray, list)) for i in items):
-            first, *others = items
-            if others or not isinstance(first, (DataArray, NumpyArray)) or dtype_in(first) == "bool":
-                rest = (
-                    value.shape[1:]
-                    if not others and not isinstance(first, list) and len(shape_in(first)) == 1
-                    else None
-                )
-                return (
-                    Unknown("items of data") if rest is None else DataArray("items of data", (None, *rest), value.dtype)
-                )
-            return DataArray("items of data", (*shape_in(first), *value.shape[1:]), value.dtype)
-        shape = sliced(value.shape, items)
-        return Unknown("an item of data") if not shape else DataArray("items of data", shape, value.dtype)
+        picks = any(isinstance(i, (DataArray, NumpyArray, list)) for i in items)
+        shape = picked(value.shape, items) if picks else sliced(value.shape, items)
+        return DataArray("items of data", shape, value.dtype) if shape else Unknown("items of data")
 
     def binop(self, op: ast.operator, left: Any, right: Any) -> Any:
         return self.between(left, right, "float64" if isinstance(op, ast.Div) else None) or super().binop(op, left, right)  # type: ignore[misc]
@@ -238,6 +218,16 @@ def without_sizes(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(without_sizes, value))
     return None if isinstance(value, Unknown) and not isinstance(value, DataArray) else value
+
+
+def picked(shape: Shape, items: list[Any]) -> Shape | None:
+    """The shape of what an array of indices takes out of an array, or a mask; None if that is not known."""
+    first, *others = items
+    if others or not isinstance(first, (DataArray, NumpyArray)):
+        return None
+    if dtype_in(first) == "bool":
+        return (None, *shape[1:]) if len(first.shape) == 1 else None
+    return (*first.shape, *shape[1:])
 
 
 def sliced(shape: Shape, items: list[Any]) -> Shape | None:
