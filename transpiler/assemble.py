@@ -10,7 +10,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan
-from transpiler.ir.naming import cap_words
+from transpiler.ir.naming import script_class_name
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.ir.statics import names_in
@@ -42,8 +42,8 @@ from transpiler.read.keras.scripts import (
     is_used_part,
     places_of_models,
     renamings,
-    toggles_of_training,
 )
+from transpiler.read.keras.trainable import parts_of, toggles_of_training
 from transpiler.read.keras.units import layers_with_units
 from transpiler.read.keras.workers import bindings_of, making_part, read_for
 from transpiler.rewrite.files import Rewriter
@@ -602,7 +602,7 @@ class Assembly:
         renamed = renamings(self.program, models)
         names = self.program.evaluate().names
         models |= {n: names[n] for n in assigned_names(renamed)}
-        left = toggles_of_training(self.program)
+        left = toggles_of_training(interpreter)
         statements = [
             s
             for s in source.tree.body
@@ -622,7 +622,7 @@ class Assembly:
         function = Function(node, module_env, interpreter)
         self.memory.at_top[node] = statements
         try:
-            factory, classes = self.keep(function, {}, script_class_name(first, model), builders)
+            factory, classes = self.keep(function, {}, script_class_name(first, model.name), builders)
         except Declined:
             if not self.leave_to_training(models.values()):
                 raise
@@ -644,12 +644,14 @@ class Assembly:
         return written
 
     def leave_to_training(self, models: Iterable[Model]) -> bool:
-        """Has the training code freeze those of some models that the program freezes as a whole; whether there are more such."""
+        """Has the training code freeze what the program freezes of some models; whether there is more of that."""
         interpreter = self.program.interpreter
-        frozen = {id(t.target) for t in interpreter.toggles} & set(map(id, models)) - interpreter.left_to_training
-        interpreter.left_to_training |= frozen
-        self.memory.frozen_here -= {t.span for t in interpreter.toggles if id(t.target) in frozen}
-        return bool(frozen)
+        own = {part for model in models for part in parts_of(model, interpreter)}
+        concerned = [t for t in interpreter.toggles if parts_of(t.target, interpreter) & own]
+        more = {id(t.target) for t in concerned} - interpreter.left_to_training
+        interpreter.left_to_training |= more
+        self.memory.frozen_here -= {t.span for t in concerned}
+        return bool(more)
 
     def write(self) -> list[ConvertedModule]:
         """The texts of all files that changed; the file being converted first."""
@@ -683,11 +685,6 @@ class Assembly:
         factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
         found = [*(n for f in factories for n in f.numbers), *(n for a in self.asked.values() for n in a.numbers)]
         return {n.text: self.program.interpreter.example(n, "") for n in found}
-
-
-def script_class_name(name: str, model: Model) -> str:
-    """The class of a model that a script builds: from the model's own name, else from the variable's."""
-    return "Net" if name == "model" and not model.name else cap_words(model.name or name, "Model")
 
 
 def _kind(value: Any) -> str:

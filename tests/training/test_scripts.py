@@ -21,6 +21,8 @@ LEGACY = {
     **dict.fromkeys(
         (
             "frozen_base",
+            "fine_tuning",
+            "fine_tuning_blocks",
             "loaded_models",
             "own_losses",
             "own_loss_weighted",
@@ -32,7 +34,7 @@ LEGACY = {
     ),
 }
 """Scripts that legacy Keras runs, alone or as well."""
-UNPLANNED = ("frozen_base", "application_base")
+UNPLANNED = ("frozen_base", "application_base", "fine_tuning", "fine_tuning_blocks")
 """Scripts that freeze parts or train in more than one way: `verify --train` leaves these out."""
 SCRIPTS = [
     pytest.param(

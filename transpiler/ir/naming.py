@@ -85,6 +85,16 @@ def cap_words(text: str, fallback: str = "Model") -> str:
     return name if name and not name[0].isdigit() else fallback + name
 
 
+def script_class_name(variable: str, given: str | None) -> str:
+    """The class of a model that a script builds: from the model's own name, without its sizes, else from the variable's.
+
+    `mobilenet_1.00_224` → Mobilenet.
+    """
+    if variable == "model" and not given:
+        return "Net"
+    return cap_words(re.sub(r"_\d+\.\d+(_\d+)*$", "", given or variable), "Model")
+
+
 class Names:
     """Allocates names that clash neither with each other nor with what is reserved."""
 

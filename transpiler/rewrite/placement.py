@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.class_files import FileOfClasses
 from transpiler.ir.expr import MISSING, code_of
-from transpiler.ir.program import Construction, ModuleClass
+from transpiler.ir.program import Construction, Let, ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.staging import defaults_of, unchanged
@@ -19,6 +19,7 @@ from transpiler.rewrite.outcome import Outcome, TensorFunction, Written
 from transpiler.rewrite.statements import default_names
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
+    code_of_models,
     constructor_texts,
     factory_text,
     script_texts,
@@ -112,6 +113,7 @@ class Placement:
             self.place_function(item.factory, printed, known)
 
     def place_script(self, item: Written, factory: Factory, printed: dict[str, str]) -> None:
+        printed |= own_variables(factory, item.assigned, printed)
         texts = script_texts(item.places, factory.returned, item.assigned, printed)
         last = item.places[-1][0]
         self.edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
@@ -181,3 +183,15 @@ class Placement:
         return (
             origin if origin in self.source.tree.body else self.source.tree.body[-1] if self.source.tree.body else None
         )
+
+
+def own_variables(factory: Factory, assigned: list[str], printed: dict[str, str]) -> dict[str, str]:
+    """Static variables that hold the models of a script → the script's own names for them; {} if these are taken."""
+    returned = factory.returned if len(assigned) > 1 else [factory.returned]
+    lets = [op.name for op in factory.prologue.ops if isinstance(op, Let)]
+    own: dict[str, str] = {}
+    for name, value in zip(assigned, returned):
+        if code_of_models(value) in lets:
+            own.setdefault(code_of_models(value), name)
+    others = {printed.get(name, name) for name in lets if name not in own}
+    return own if not others & set(own.values()) else {}

@@ -16,7 +16,8 @@ from transpiler.options import ACCELERATE, LIGHTNING, PLAIN
 from transpiler.passes.logits import last_activations, last_call, pass_logits_on, split_logits
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.training_calls import LEARNING, Toggle, TrainingCall
+from transpiler.read.keras.evaluate.toggles import Toggle
+from transpiler.read.keras.evaluate.training_calls import LEARNING, TrainingCall
 from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
@@ -35,6 +36,7 @@ from transpiler.training.own_losses import Losses
 from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
 from transpiler.training.rates import rate_places
+from transpiler.training.requires_grad import RequiresGrad
 from transpiler.training.trainer import Trainer, optimizer_of, trainer_of
 from transpiler.training.whole_weights import check_embeddings, check_whole
 
@@ -226,7 +228,7 @@ class CompileWriter:
             "DataLoader" if loads else "Iterable",
             training.penalty,
             training.constrain,
-            frozen_norms(training.toggles, file.interpreter),
+            *frozen_norms(training.toggles, file.interpreter),
             accelerated,
         )
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
@@ -249,7 +251,7 @@ class CompileWriter:
         )
         tests = any(e.method == "evaluate" for e in evaluations)
         norms = frozen_norms(training.toggles, file.interpreter)
-        for name, text in lightning_module(training.module_class, training, validates, tests, norms).items():
+        for name, text in lightning_module(training.module_class, training, validates, tests, *norms).items():
             if file.functions.get(name, text) != text:
                 raise Declined(TRAINING, f"two models measure different things as {name}")
             file.functions[name] = text
@@ -290,6 +292,9 @@ class CompileWriter:
         if any(parts != found[0][0] for parts, _ in found):
             raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
         training.parts, training.toggles = found[0]
+        writer = RequiresGrad(self.file.interpreter, self.file.roots, self.file.scopes)
+        for statement in {t.statement: None for t in training.toggles if not t.late and not training.parts}:
+            self.file.requires_grad[statement] = writer.lines(statement)
         if training.parts and (
             training.first is not None or training.bound or training.code is not None and training.code.clipping
         ):

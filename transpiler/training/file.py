@@ -18,7 +18,8 @@ from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.own_models import with_graphs
-from transpiler.read.keras.evaluate.training_calls import Toggle, argument_nodes, model_of
+from transpiler.read.keras.evaluate.toggles import Toggle
+from transpiler.read.keras.evaluate.training_calls import argument_nodes, model_of
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
@@ -106,6 +107,8 @@ class FileTraining:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
+        self.requires_grad: dict[ast.AST, list[str]] = {}
+        """Statements that set `trainable` → the lines that stand for them."""
         self.handled_statements: set[ast.stmt] = set()
         """Statements of the top level that train with tapes, and are translated."""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from transpiler.diagnostics import Declined, Span
 from transpiler.ir.model import KERAS2, Layer
-from transpiler.read.keras.evaluate.training_calls import Toggle, TrainingCall
+from transpiler.read.keras.evaluate.toggles import Toggle
+from transpiler.read.keras.evaluate.training_calls import LEARNING, TrainingCall
 from transpiler.read.keras.evaluate.values import Instance, Model
+from transpiler.read.keras.trainable import layers_in, parts_of
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.penalties import penalties_of
+from transpiler.training.weight_arguments import owner_of
 
 
 def trained_parts(
@@ -27,14 +29,13 @@ def trained_parts(
     toggles: list[Toggle] = interpreter.toggles
     own = parts_of(model, interpreter)
     concerned = [t for t in toggles if parts_of(t.target, interpreter) & own]
-    if not any(t.late or toggles.index(t) >= compiled.moment for t in concerned):
+    if all(in_place(t, interpreter) for t in concerned):
+        there = {part for t in concerned if t.span in settled for part in parts_of(t.target, interpreter)}
         open_toggles = [t for t in concerned if t.span not in settled]
+        if any(parts_of(t.target, interpreter) & there for t in open_toggles):
+            raise Declined(TRAINING, "layers that are frozen as they are made and set again later are not translated")
         check_in_place(open_toggles, model, interpreter)
         return [], open_toggles
-    in_force = [c.moment for c in learning]
-    if not any(t.late or compiled.moment <= toggles.index(t) < max(in_force, default=0) for t in concerned):
-        check_in_place(concerned, model, interpreter)
-        return [], concerned
     if not all(t.late and isinstance(t.value, bool) for t in concerned):
         raise Declined(TRAINING, "layers that are frozen or set free after the model was compiled are not translated")
     moments = [c.moment for c in learning] or [compiled.moment]
@@ -55,11 +56,23 @@ def trained_parts(
     return names, concerned
 
 
+def in_place(toggle: Toggle, interpreter: Any) -> bool:
+    """Whether all training goes by what the source sets in the order in which it sets it."""
+    moment, own = interpreter.toggles.index(toggle), parts_of(toggle.target, interpreter)
+    if toggle.late:
+        return False
+    calls = [c for found in interpreter.training_calls.values() for c in found if isinstance(c.model, Model)]
+    for compiled in (c for c in calls if c.method == "compile" and parts_of(c.model, interpreter) & own):
+        steps = [c.moment for c in calls if c.compiled is compiled and c.method in LEARNING]
+        before = compiled.moment > moment or all(step <= moment for step in steps)
+        first = interpreter.generation != KERAS2 and all(step > moment for step in steps)
+        if not before and not first:
+            return False
+    return True
+
+
 def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> None:
     """Raises Declined for what cannot be done where the source does it, by `requires_grad_`."""
-    for toggle in toggles:
-        if toggle.receiver is None or isinstance(toggle.receiver, ast.Call):
-            raise Declined(TRAINING, "layers that are frozen or set free beside the training are not translated")
     frozen_norms(toggles, interpreter)
     if not toggles:
         return
@@ -68,42 +81,31 @@ def check_in_place(toggles: list[Toggle], model: Model, interpreter: Any) -> Non
         raise Declined(TRAINING, "regularizers in a model of which a part is frozen are not translated")
 
 
-def frozen_norms(toggles: Sequence[Toggle], interpreter: Any) -> list[str]:
+def frozen_norms(toggles: Sequence[Toggle], interpreter: Any) -> tuple[list[str], str]:
     """The types of the modules that stand for BatchNormalization of which `trainable` is set: frozen, it is in inference mode.
 
-    Raises Declined for one that cannot be told from its parameters.
+    And the parameter that tells whether one is frozen. Raises Declined where none does.
     """
     found: dict[str, None] = {}
+    telling = {"weight", "bias"}
     for layer in (x for t in toggles for x in layers_in(t.target, interpreter)):
         if not normalizes(layer):
             continue
         steps = interpreter.built[layer].steps if isinstance(layer, Layer) and layer in interpreter.built else []
         modules = [s for s in steps if s.weights]
         kind = (modules[0].module or "").partition("(")[0] if len(modules) == 1 else ""
-        if not kind.startswith("nn.BatchNorm") or "weight" not in modules[0].weights:
+        telling &= {n for step in modules for n, weight in step.weights.items() if weight.source}
+        if not kind.startswith("nn.BatchNorm") or not telling:
             raise Declined(TRAINING, "a normalization that is frozen for a part of the training is not translated")
         found[kind] = None
-    return list(found)
-
-
-def layers_in(target: Any, interpreter: Any) -> list[Any]:
-    """The layers with weights in a model, or a layer itself."""
-    if not isinstance(target, Model):
-        return [target]
-    return [x for x in layers_of(target, interpreter) if has_weights(x, interpreter)]
-
-
-def has_weights(layer: Any, interpreter: Any) -> bool:
-    built = interpreter.built.get(layer) if isinstance(layer, Layer) else None
-    return built is None or any(step.weights for step in built.steps)
-
-
-def parts_of(target: Any, interpreter: Any) -> set[int]:
-    return set(map(id, layers_in(target, interpreter)))
+    return list(found), max(telling)
 
 
 def normalizes(layer: Any) -> bool:
-    return not isinstance(layer, Layer) or "Normalization" in layer.rule.keras[0] and "Layer" not in layer.rule.keras[0]
+    """Whether a layer may compute something else when it is frozen."""
+    if not isinstance(layer, Layer):
+        return True
+    return any(n in owner_of(layer).rule.keras for n in ("BatchNormalization", "SpectralNormalization"))
 
 
 def names_of_parts(compiled: TrainingCall, trained: set[int], interpreter: Any) -> list[str]:

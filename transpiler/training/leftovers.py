@@ -50,16 +50,20 @@ def write_pipelines(file: FileTraining) -> None:
 
 def drop_toggles(file: FileTraining) -> None:
     """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
+    if file.declined:
+        return
     for toggle in file.settled_toggles:
-        statement, receiver = toggle.statement, toggle.receiver
-        if receiver is None or statement not in file.scopes.scope or file.declined:
+        statement: Any = toggle.statement
+        if statement not in file.scopes.scope or toggle.receiver is None and statement not in file.requires_grad:
             continue
-        assert isinstance(statement, (ast.Assign, ast.For))
         file.handled_statements.add(statement)
-        if toggle.late:
-            file.edit.removed.add(statement)
+        if lines := file.requires_grad.get(statement):
+            file.edit.replaced[statement] = "\n".join(lines)
         else:
-            file.edit.replaced[statement] = f"{ast.unparse(receiver)}.requires_grad_({toggle.value})"
+            file.edit.removed.add(statement)
+    active = {t.statement for t in file.interpreter.toggles}
+    idle = [s for s in file.interpreter.toggling if s in file.scopes.scope and not active.intersection(nodes(s))]
+    file.edit.removed.update(s for s in idle if s not in file.gone)
 
 
 def drop_arguments(file: FileTraining) -> None:

@@ -19,12 +19,12 @@ LIGHTNING_METHODS = frozenset(("compile", "fit", "evaluate", "predict", "predict
 
 
 def lightning_module(
-    name: str, training: Training, validates: bool, tests: bool, norms: Sequence[str]
+    name: str, training: Training, validates: bool, tests: bool, norms: Sequence[str], telling: str
 ) -> dict[str, str]:
     """The texts of the LightningModule for one way to train and of the metrics that it needs, by their names.
 
     `validates` and `tests` say whether the training is validated, and whether the model is evaluated by itself;
-    `norms` are the classes of which frozen layers keep their statistics.
+    `norms` are the classes of which frozen layers keep their statistics, which their parameter `telling` says.
     """
     code = training.code
     inputs = len(tensors(training.trainer.compiled.model.inputs))
@@ -52,6 +52,7 @@ def lightning_module(
         validates=validates,
         tests=tests,
         norms=either(norms),
+        telling=telling,
     )
     return texts
 

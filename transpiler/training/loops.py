@@ -115,10 +115,12 @@ def epoch_function(
     penalty: str = "",
     constrain: str = "",
     norms: Sequence[str] = (),
+    telling: str = "",
     accelerated: bool = False,
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights.
 
+    `norms` are the classes of which frozen layers keep their statistics, which their parameter `telling` says.
     If `accelerated`, it is given a model that an Accelerator has wrapped.
     """
     step, inner = step_of(trainer, inputs, weighted, penalty), "model"
@@ -140,6 +142,7 @@ def epoch_function(
         whole=inner,
         accelerated=accelerated,
         norms=either(norms),
+        telling=telling,
         scheduled=scheduled,
         progress=progress,
         loader=loader,

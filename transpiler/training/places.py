@@ -15,7 +15,7 @@ def places_of(root: ModuleClass, layers: Iterable[Any], built: Any) -> dict[tupl
     """(layer, number of its module) → the expression of the module over `model`.
 
     Modules are paired as weights are: both sides in the order in which the program constructs them. None where that is
-    not one module after the other: in loops and branches.
+    not one module after the other, in loops and branches. Models that the class is given are left out.
     """
     modules = list(_modules(root, "model"))
     wanted = [
@@ -46,7 +46,9 @@ def _modules(cls: ModuleClass, owner: str) -> Iterator[tuple[str, str] | None]:
 
 
 def _of_member(member: Member, step: Step | None, place: str) -> Iterator[tuple[str, str] | None]:
-    if member.choice is not None or member.given:
+    if member.given:
+        return
+    if member.choice is not None:
         yield None
     elif member.construction is not None:
         yield from _modules(member.construction.cls, place)

@@ -271,6 +271,7 @@ def _evaluate(
     env.names["__function__"] = function
     env.names["__receiver__"] = next(iter(env.names.values()), None)
     stager.scope, stager.own_name = env, name
+    stager.is_script = function.node in stager.memory.at_top
     stager.frames[id(env)] = stager.frame
     stager.frame.scopes.append(env)
     for n, v in arguments.items():

@@ -84,6 +84,8 @@ class FactoryStager(StagedModels, Stager):
         self.statements_begun: list[tuple[ast.stmt, int]] = []
         """The statements of the function that were begun, and what there was of layers and tensors before each."""
         self.own_name = ""
+        self.is_script = False
+        """Whether the function stands for the top level of a file."""
         """What the class of the function's own model is called."""
         self.inlined: list[str] = []
         """The functions that an entry calls and that are written out for its arguments."""

@@ -15,6 +15,7 @@ from transpiler.read.keras.evaluate.syntax import assigned_names, free_names
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.program import Program
+from transpiler.read.keras.trainable import toggles_of_training
 
 
 def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt]) -> list[ast.stmt]:
@@ -24,7 +25,9 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
     evaluated and what needs nothing but the finished model. Names that functions read stay the module's.
     """
     source, interpreter = program.source, program.interpreter
-    marked = [i for i, s in enumerate(source.tree.body) if id(s) in interpreter.statement_marks or s in renamed]
+    left = toggles_of_training(interpreter)
+    about = [s for s in source.tree.body if (id(s) in interpreter.statement_marks or s in renamed) and s not in left]
+    marked = [i for i, s in enumerate(source.tree.body) if s in about]
     between = source.tree.body[marked[0] : marked[-1] + 1]
     body = [
         s
@@ -36,7 +39,6 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
             and not any(n in interpreter.left_out or n in interpreter.history_reads for n in nodes(s))
         )
     ]
-    left = toggles_of_training(program)
     body = [s for s in body if s not in left]
     inner = [n for s in source.tree.body for n in nodes(s) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     read = {n for f in inner for n in free_names(f)}
@@ -66,15 +68,6 @@ def places_of_models(
             groups.append((place, Block([])))
         groups[-1][1].ops += [op] if op is not None else []
     return groups
-
-
-def toggles_of_training(program: Program) -> set[ast.AST]:
-    """The statements that set `trainable` and stay, as the training code does it: of models that were compiled, and of
-    models that others call, whose classes do not know of it."""
-    interpreter = program.interpreter
-    called = {id(inner) for inner, _, _ in interpreter.nested.values() if isinstance(inner, Model)}
-    called |= interpreter.left_to_training
-    return {t.statement for t in interpreter.toggles if t.late or id(t.target) in called}
 
 
 def renamings(program: Program, models: dict[str, Model]) -> list[ast.stmt]:

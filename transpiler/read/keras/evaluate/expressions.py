@@ -26,6 +26,7 @@ from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives
 from transpiler.read.keras.evaluate.bases import plain
+from transpiler.read.keras.evaluate.layer_names import AutomaticName, compare_names
 from transpiler.read.keras.evaluate.signals import (
     OPAQUE,
     NotKept,
@@ -374,6 +375,9 @@ class Expressions:
         for operand in (left, right):
             if isinstance(operand, Unknown):
                 return operand
+        if isinstance(left, AutomaticName) or isinstance(right, AutomaticName):
+            known = compare_names(op, left, right)
+            return Unknown("the number in a name that Keras gives a layer") if known is None else known
         if isinstance(left, TensorShape):
             left = left.dims
         if isinstance(right, TensorShape):

@@ -20,7 +20,7 @@ from transpiler.read.keras.evaluate.indexing import (
     slices_of,
     without_trailing,
 )
-from transpiler.read.keras.evaluate.layer_names import AutomaticName, automatic_name
+from transpiler.read.keras.evaluate.layer_names import AutomaticName, InputName, automatic_name
 from transpiler.read.keras.evaluate.values import (
     LayerVariable,
     Method,
@@ -56,6 +56,8 @@ class KerasTensors:
             return self.layer_attribute(value, name)
         if isinstance(value, Model):
             return self.model_attribute(value, name)
+        if isinstance(value, ApiObject) and value.api.path == "keras.layers.InputLayer" and name == "name":
+            return InputName(value.kwargs["name"])
         return Unknown(f"{value!r}.{name} is not evaluated")
 
     def api_attribute(self, value: ApiValue, name: str) -> Any:

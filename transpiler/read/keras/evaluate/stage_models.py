@@ -12,7 +12,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, Sym, to_ast, witness_of
 from transpiler.ir.liveness import all_uses, remove_dead, results_of
 from transpiler.ir.model import ApiValue, Layer, Step
-from transpiler.ir.naming import cap_words
+from transpiler.ir.naming import cap_words, script_class_name
 from transpiler.ir.program import (
     Apply,
     Block,
@@ -351,7 +351,8 @@ class StagedModels:
 
     def named(self, value: Any, name: str, env: Env) -> Any:
         if isinstance(value, Model):
-            value.attributes.setdefault("__variable__", name.rpartition(".")[2].strip("_"))
+            if self.is_script and env is self.scope or "__variable__" not in value.attributes:
+                value.attributes["__variable__"] = name.rpartition(".")[2].strip("_")
             if value.code is not None and not isinstance(value.code.expr, ast.Name):
                 self.rename(value, name)
         return super().named(value, name, env)
@@ -395,6 +396,7 @@ class StagedModels:
         block.ops.append(Return(replace_tensors(model.outputs, moved), kept))
         variable = model.attributes.get("__variable__") or model.name or "model"
         title = cap_words(model.name or variable, "Model") if variable != "model" else self.own_name
+        title = script_class_name(variable, model.name) if self.is_script else title
         cls = ModuleClass(title, [], inputs, block, root=True, masks=self.masks)
         name = self.fresh(staged_hint(variable))
         self.module_names.add(name)

@@ -16,6 +16,7 @@ from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.loaded_models import LEARNED, STALE, LoadedModels, keyword
 from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.toggles import Toggles
 from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Native, Super, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
@@ -131,27 +132,6 @@ class TrainingCall:
     """Whether the model goes on with an optimizer from a file."""
 
 
-@dataclass(frozen=True, eq=False)
-class Toggle:
-    """One assignment to `trainable` of a layer or a model."""
-
-    statement: ast.AST
-    target: Any
-    value: Any
-    late: bool
-    """Whether the target is a model that was compiled before."""
-    span: Any = None
-
-    @property
-    def receiver(self) -> ast.expr | None:
-        """The expression for what is frozen or set free; None where the statement does not name it as a whole."""
-        if isinstance(self.statement, ast.For):
-            return self.statement.iter.value  # type: ignore[attr-defined]
-        target = self.statement.targets[0] if isinstance(self.statement, ast.Assign) else None
-        named = isinstance(target, ast.Attribute) and isinstance(self.target, Model)
-        return target.value if named and isinstance(self.value, bool) else None  # type: ignore[union-attr]
-
-
 def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation: str) -> dict[str, Any] | None:
     """The arguments of a training method that were given, by name; None if they do not fit."""
     text = (generation == KERAS2 and LEGACY_SIGNATURES.get(method)) or SIGNATURES.get(method)
@@ -194,7 +174,7 @@ def model_of(call: ast.Call) -> ast.expr:
     return call.func.value
 
 
-class TrainingCalls(LoadedModels):
+class TrainingCalls(Toggles, LoadedModels):
     """The part of the recorder that notes what is done with models."""
 
     generation: str
@@ -207,10 +187,7 @@ class TrainingCalls(LoadedModels):
         """Calls of training methods → their evaluations."""
         self.object_nodes: dict[ApiObject, ast.Call] = {}
         """Objects of Keras that are no layers → the calls that made them."""
-        self.toggles: list[Toggle] = []
-        self.left_to_training: set[int] = set()
-        """Models, by their ids, that only the training code can freeze, as their layers stand in other classes."""
-        """What was set to be trained or not, in order."""
+        self.begin_toggles()
         self.calling: list[tuple[ast.Call, Any]] = []
         """The calls under evaluation, and their scopes."""
         self.history_reads: set[ast.Attribute] = set()
@@ -245,32 +222,6 @@ class TrainingCalls(LoadedModels):
         made = isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple))
         if made and isinstance(value, Model) and "__compiled__" in value.attributes:
             self.bound.setdefault(id(value), []).append((statement, target))
-
-    def attribute_set(self, target: Any, name: str, value: Any) -> None:
-        if name == "trainable":
-            late = isinstance(target, Model) and "__compiled__" in target.attributes
-            self.toggles.append(Toggle(self.stack[-1][1], target, value, late, self.where()))  # type: ignore[attr-defined]
-        super().attribute_set(target, name, value)  # type: ignore[misc]
-
-    def exec_For(self, node: ast.For, env: Any) -> Any:
-        before = len(self.toggles)
-        signal = super().exec_For(node, env)  # type: ignore[misc]
-        if len(node.body) == 1 and isinstance(node.iter, ast.Attribute) and node.iter.attr == "layers":
-            self.join_toggles(node, self.eval(node.iter.value, env), before)  # type: ignore[attr-defined]
-        return signal
-
-    def join_toggles(self, node: ast.For, model: Any, before: int) -> None:
-        """`for layer in model.layers: layer.trainable = False` is `model.trainable = False`."""
-        found = self.toggles[before:]
-        own = [x for x in getattr(model, "layers", None) or () if not isinstance(x, ApiObject)]
-        if not isinstance(model, Model):
-            return
-        layers = self.graph(model).layers() if not model.sequential else own  # type: ignore[attr-defined]
-        targets = [t.target for t in found]
-        alike = len({(t.value, t.late) for t in found}) == 1 and {t.statement for t in found} == {node.body[0]}
-        if alike and all(any(t is x for t in targets) for x in layers if not isinstance(x, ApiObject)):
-            late = "__compiled__" in model.attributes
-            self.toggles[before:] = [Toggle(node, model, found[0].value, late, found[0].span)]
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
