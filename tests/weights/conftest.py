@@ -26,6 +26,7 @@ NETS = HERE / "nets.py"
 MODELS = {
     "plain()": [(12, 12, 3)],
     "out_of_order()": [(8, 8, 3), (8, 8, 3)],
+    "operators()": [(8, 8, 3)],
     "nested()": [(6,)],
     "frozen_base()": [(8, 8, 3)],
     "wrapped()": [(5, 6)],
