@@ -1,4 +1,4 @@
-"""Checkpoints that programs write with TensorFlow itself: `python saving_others.py FOLDER`.
+"""Checkpoints that programs write with TensorFlow itself: `python saving_others.py FOLDER GENERATION`.
 
 `values.npz` has the kernels and biases of the small model by the names of its layers.
 """
@@ -12,8 +12,8 @@ import numpy as np
 from transpiler.verify import live
 
 
-def main(folder: str) -> None:
-    keras = live.import_framework("tf_keras")
+def main(folder: str, generation: str) -> None:
+    keras = live.import_framework(generation)
     import tensorflow as tf
 
     def small(units: int = 4):
@@ -24,15 +24,18 @@ def main(folder: str) -> None:
     model, other = small(), small(5)
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-    model.compile(keras.optimizers.legacy.Adam(), "mse")
+    legacy = generation == "tf_keras"
+    model.compile(keras.optimizers.legacy.Adam() if legacy else "adam", "mse")
     model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
     names = ("dense/kernel", "dense/bias", "inside/kernel", "inside/bias", "head/kernel", "head/bias")
     arrays = dict(zip(names, model.get_weights(), strict=True))
     np.savez(f"{folder}/values.npz", **arrays)
-    model.save_weights(f"{folder}/slots/ckpt")
     step = tf.Variable(1, dtype=tf.int64)
     tf.train.Checkpoint(net=model, optimizer=model.optimizer, step=step).save(f"{folder}/managed/ckpt")
     tf.train.Checkpoint(generator=model, discriminator=other).write(f"{folder}/two/ckpt")
+    if not legacy:
+        return
+    model.save_weights(f"{folder}/slots/ckpt")
     tf.train.Checkpoint(model=model, average=model.__class__.from_config(model.get_config())).write(f"{folder}/alike/ckpt")  # fmt: skip
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         variables = [tf.compat.v1.Variable(a, name=n) for n, a in arrays.items()]

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from safetensors.numpy import load_file
 
 from transpiler.cli import main
 from transpiler.diagnostics import Declined, Severity
-from transpiler.ir.model import KERAS2
+from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.weights import checksums
 from transpiler.weights.checkpoint import latest
+from transpiler.weights.found import Key
 from transpiler.weights.opening import opened
+from transpiler.weights.stored import ObjectNode, ObjectsFile, Stored
 from transpiler.weights.tables import unsnapped
 from transpiler.weights.target import Target
 from transpiler.weights.transfer import find, state_of
@@ -26,6 +29,7 @@ from transpiler.weights.transfer import find, state_of
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from conftest import MODELS, SAVED_MODELS  # noqa: E402
+from test_broken import KEYS, MODEL, keys_of  # noqa: E402
 
 QUICK = ("nested()", "operators()", "wrapped()", "custom()", "trained()", "Net()")
 SMALL = """
@@ -91,31 +95,94 @@ def test_nothing_is_written_into_a_checkpoint(saved, tmp_path, capfd):
 
 @pytest.fixture(scope="session")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source, and below the names of the generations what programs have saved of its model."""
     folder = tmp_path_factory.mktemp("others")
-    done = subprocess.run([sys.executable, HERE / "saving_others.py", folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
     (folder / "net.py").write_text(SMALL)
+    for generation in (KERAS2, KERAS3):
+        command = [sys.executable, HERE / "saving_others.py", folder / generation, generation]
+        (folder / generation).mkdir()
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 
-@pytest.mark.parametrize("name", ["slots", "managed", "two", "names"])
-def test_a_model_among_other_objects_and_by_names_alone(others, tmp_path, name):
+def small(others: Path, file: str, out: Path, units: int = 4) -> list[str]:
+    """The command line that brings a checkpoint to the result."""
+    generation = file.partition("/")[0]
+    options = ["--entry", f"small({units})", "--keras", generation]
+    return ["weights", str(others / "net.py"), str(others / file), "-o", str(out), *options]
+
+
+CASES = [
+    "tf_keras/slots",
+    "tf_keras/managed",
+    "tf_keras/two/ckpt",
+    "tf_keras/names",
+    "keras3/managed",
+    "keras3/two/ckpt",
+]
+
+
+@pytest.mark.parametrize("file", CASES)
+def test_a_model_among_other_objects_and_by_names_alone(others, tmp_path, file):
     out = tmp_path / "out.safetensors"
-    file = others / name / "ckpt" if name in ("two", "alike") else others / name
-    assert main(["weights", str(others / "net.py"), str(file), "-o", str(out), "--entry", "small()"]) == 0
-    state = {k: v for k, v in load_file(out).items()}
-    for name, array in np.load(others / "values.npz").items():
+    assert main(small(others, file, out)) == 0
+    state = load_file(out)
+    for name, array in np.load(others / file.partition("/")[0] / "values.npz").items():
         assert any(np.array_equal(v, array.T) for v in state.values()), name
 
 
 def test_the_object_that_fits_is_taken_and_two_that_fit_are_not_guessed_at(others, tmp_path, capfd):
-    out, source = tmp_path / "out.safetensors", others / "net.py"
-    arguments = ["-o", str(out), "--entry", "small(5)", "--keras", KERAS2]
-    assert main(["weights", str(source), str(others / "two" / "ckpt"), *arguments]) == 0
+    out = tmp_path / "out.safetensors"
+    assert main(small(others, "tf_keras/two/ckpt", out, 5)) == 0
     assert "the model is discriminator: generator" in capfd.readouterr().err
-    assert main(["weights", str(source), str(others / "alike" / "ckpt"), *arguments]) == 2
-    assert main(["weights", str(source), str(others / "alike" / "ckpt"), *arguments[:3], "small()"]) == 2
+    assert main(small(others, "tf_keras/alike/ckpt", out, 5)) == 2
+    assert "K2T705" not in capfd.readouterr().err
+    assert main(small(others, "tf_keras/alike/ckpt", out)) == 2
     assert "K2T705" in capfd.readouterr().err
+
+
+# --- names and numbers ----------------------------------------------------------------------------------------------
+
+
+def numbered(layers: list[tuple[str, tuple[int, int]]]) -> ObjectsFile:
+    """A checkpoint of Dense layers, each with its name and sizes."""
+    root = ObjectNode()
+    for i, (name, sizes) in enumerate(layers):
+        held = {"kernel": sizes, "bias": sizes[1:]}
+        arrays = {n: Stored(f"layer_with_weights-{i}/{n}", s, "float32", lambda: None) for n, s in held.items()}
+        variables = {n: ObjectNode(variable=a, full_name=f"{name}/{n}") for n, a in arrays.items()}
+        root.children[f"layer_with_weights-{i}"] = ObjectNode(variables, f"layer_with_weights-{i}")
+        root.children[f"layer-{i + 1}"] = root.children[f"layer_with_weights-{i}"]
+    return ObjectsFile(root)
+
+
+def codes(layers: list[tuple[str, tuple[int, int]]], keys: list[Key] = KEYS, uncertain: bool = False) -> list[str]:
+    found = find(numbered(layers), replace(MODEL, uncertain=uncertain), keys)
+    return [f.code for f in found.findings]
+
+
+RIGHT = [("dense_7", (4, 4)), ("dense_12", (4, 4)), ("head", (4, 2))]
+
+
+def test_layers_are_found_by_number_and_checked_by_name():
+    assert codes(RIGHT) == []
+    assert codes([("dense", (4, 4)), *RIGHT[1:]]) == []
+    assert codes([*RIGHT[:2], ("top", (4, 2))]) == ["K2T708"]
+    assert set(codes([RIGHT[1], RIGHT[0], RIGHT[2]])) == {"K2T705"}
+    assert set(codes([*RIGHT[:2], ("head", (4, 3))])) == {"K2T707"}
+    assert set(codes(RIGHT[:2])) == {"K2T703"}
+    assert set(codes([*RIGHT, ("more", (4, 4))])) == {"K2T704"}
+
+
+def test_names_decide_where_the_order_is_uncertain():
+    assert codes([RIGHT[2], RIGHT[1], RIGHT[0]], uncertain=True) == []
+    assert set(codes([*RIGHT[:2], ("top", (4, 2))], uncertain=True)) == {"K2T703", "K2T704"}
+
+
+def test_shapes_decide_between_names_and_numbers():
+    keys = [*keys_of(0, 4, 5), *keys_of(1, 5, 4), *keys_of(2, 4, 2)]
+    assert codes([("dense_12", (4, 5)), ("dense_7", (5, 4)), RIGHT[2]], keys) == []
 
 
 # --- what is broken or hostile --------------------------------------------------------------------------------------

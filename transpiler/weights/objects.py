@@ -85,7 +85,7 @@ class Walk:
             self.layer(value, node)
             return
         items = [x for x in value if not isinstance(x, SavedLayer) or self.has_weights(x)]
-        nodes: list[ObjectNode | None] = [n for n in node.children.values() if weights_below(n)] if node else []
+        nodes: list[ObjectNode | None] = [n for n in in_order(node.children) if weights_below(n)] if node else []
         for item, inner in zip(items, nodes if len(nodes) == len(items) else [None] * len(items)):
             self.held(item, inner)
 
@@ -112,11 +112,7 @@ class Walk:
     def listed(self, model: SavedLayer, node: ObjectNode) -> None:
         """The layers of a functional or Sequential model, which are numbered in its order where they have weights."""
         layers = [x for x in model.layers or () if self.has_weights(x)]
-        numbers = {n: n.removeprefix(f"{LAYER}-") for n in node.children}
-        names = sorted(
-            (n for n in numbers if n != numbers[n] and numbers[n].isdecimal()), key=lambda n: int(numbers[n])
-        )
-        nodes = [node.children[n] for n in names if weights_below(node.children[n])]
+        nodes = [n for n in numbered(node) if weights_below(n)]
         for layer, inner in self.paired(layers, nodes, model.uncertain):
             self.layer(layer, inner)
 
@@ -167,6 +163,21 @@ class Walk:
         return all(node and not Walk(layer, node, self.fit, self.visited).failures for layer, node in pairs)
 
 
+def numbered(node: ObjectNode) -> list[ObjectNode]:
+    """The layers of a functional or Sequential model: those with weights in legacy Keras, all in Keras 3."""
+    graph = node.children.get("_functional", node)
+    steps = graph.children.get("_operations", ObjectNode()).children
+    found = {n.removeprefix(f"{LAYER}-"): child for n, child in graph.children.items() if n.startswith(f"{LAYER}-")}
+    return in_order(found or steps)
+
+
+def in_order(children: dict[str, ObjectNode]) -> list[ObjectNode]:
+    """What a list holds, by number; what a dictionary holds, as it came into it."""
+    if all(n.isdecimal() for n in children):
+        return [children[n] for n in sorted(children, key=int)]
+    return list(children.values())
+
+
 def candidates(variable: SavedVariable, node: ObjectNode) -> list[ObjectNode]:
     """What may be a variable: what stands at the attribute that holds it, else all that has its name."""
     inner: ObjectNode | None = node
@@ -174,7 +185,7 @@ def candidates(variable: SavedVariable, node: ObjectNode) -> list[ObjectNode]:
         inner = inner.children.get(name) if inner else None
     if inner and inner.variable:
         return [inner]
-    held = [(n, c) for n, c in node.children.items() if c.variable]
+    held = [(n.removeprefix("_"), c) for n, c in node.children.items() if c.variable]
     return [c for n, c in held if is_name_of(variable, n) or is_name_of(variable, c.full_name.rpartition("/")[2])]
 
 
