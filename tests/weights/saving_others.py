@@ -33,6 +33,22 @@ def main(folder: str, generation: str) -> None:
     step = tf.Variable(1, dtype=tf.int64)
     tf.train.Checkpoint(net=model, optimizer=model.optimizer, step=step).save(f"{folder}/managed/ckpt")
     tf.train.Checkpoint(generator=model, discriminator=other).write(f"{folder}/two/ckpt")
+
+    class Trainer(keras.Model):
+        """A model with optimizers and metrics of its own."""
+
+        def __init__(self):
+            super().__init__()
+            self.net, self.rate = model, keras.metrics.Mean(name="rate")
+            self.own_optimizer = keras.optimizers.Adam()
+            self.own_optimizer.build(model.trainable_variables)
+
+        def call(self, x):
+            return self.net(x)
+
+    trainer = Trainer()
+    trainer(np.ones((1, 3)))
+    tf.train.Checkpoint(trainer).write(f"{folder}/trainer/ckpt")
     if not legacy:
         return
     model.save_weights(f"{folder}/slots/ckpt")

@@ -118,6 +118,8 @@ CASES = [
     "tf_keras/managed",
     "tf_keras/two/ckpt",
     "tf_keras/names",
+    "tf_keras/trainer/ckpt",
+    "keras3/trainer/ckpt",
     "keras3/managed",
     "keras3/two/ckpt",
 ]
@@ -173,6 +175,18 @@ def test_layers_are_found_by_number_and_checked_by_name():
     assert set(codes([*RIGHT[:2], ("head", (4, 3))])) == {"K2T707"}
     assert set(codes(RIGHT[:2])) == {"K2T703"}
     assert set(codes([*RIGHT, ("more", (4, 4))])) == {"K2T704"}
+
+
+def test_optimizers_and_metrics_under_any_name_are_no_weights():
+    def held(**arrays: str) -> ObjectNode:
+        return ObjectNode({n: ObjectNode(variable=Stored(n, (), t, lambda: None)) for n, t in arrays.items()})
+
+    file = numbered(RIGHT)
+    file.root.children["rate"] = held(total="float32", count="float32")
+    file.root.children["own_optimizer"] = held(_iterations="int64", _learning_rate="float32")
+    assert find(file, MODEL, KEYS).findings == []
+    file.root.children["scale"] = held(scale="float32")
+    assert [f.code for f in find(file, MODEL, KEYS).findings] == ["K2T704"]
 
 
 def test_names_decide_where_the_order_is_uncertain():

@@ -43,7 +43,7 @@ def crc32c(data: bytes) -> int:
     # The last 32 registers see zeros: what becomes of each bit over the length of a part.
     registers = np.concatenate([np.zeros(LANES, np.uint32), np.uint32(1) << np.arange(32, dtype=np.uint32)])
     padding = np.zeros(32, np.uint8)
-    for column in bytes_.reshape(LANES, -1).T:
+    for column in np.ascontiguousarray(bytes_.reshape(LANES, -1).T):
         registers = table[(registers ^ np.concatenate([column, padding])) & 0xFF] ^ registers >> 8
     parts, images = registers[:LANES], registers[LANES:]
     while len(parts) > 1:

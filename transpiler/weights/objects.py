@@ -29,7 +29,7 @@ def find_objects(file: ObjectsFile, root: SavedLayer, fit: Fit) -> Found:
     whole = Walk(root, file.root, fit)
     if not whole.failures:
         return whole.found
-    held = {n: node for n, node in file.root.children.items() if n not in TRAINING and node is not file.root}
+    held = {n: node for n, node in file.root.children.items() if n not in TRAINING and not node.trains}
     walks = {n: Walk(root, node, fit) for n, node in held.items() if weights_below(node)}
     alike = [n for n, walk in walks.items() if not walk.failures]
     if not alike:  # of another model: the only object, or the checkpoint itself

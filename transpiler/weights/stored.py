@@ -97,6 +97,14 @@ class ObjectNode:
     full_name: str = ""
     """What the program's graph calls a variable: `dense_2/kernel`."""
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is an optimizer, which counts its steps, or a metric, which is a mean."""
+        held = {n: c.variable for n, c in self.children.items() if c.variable is not None}
+        counters = [held[n] for n in ("iter", "_iterations") if n in held]
+        scalars = [n for n, a in held.items() if not a.shape]
+        return any(a.counts for a in counters) or {"total", "count"} <= set(scalars)
+
 
 @dataclass(frozen=True)
 class ObjectsFile:
@@ -112,7 +120,7 @@ def placed(root: ObjectNode) -> Iterator[tuple[ObjectNode, str]]:
     for node, path in todo:
         yield node, path
         for name, child in node.children.items():
-            if name not in TRAINING and id(child) not in seen:
+            if name not in TRAINING and not child.trains and id(child) not in seen:
                 seen.add(id(child))
                 todo.append((child, f"{path}/{name}" if path else name))
 
