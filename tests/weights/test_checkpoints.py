@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from transpiler.cli import main
 from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import KERAS2, KERAS3
+from transpiler.ir.saved import SavedLayer
 from transpiler.weights import checksums
 from transpiler.weights.checkpoint import latest
 from transpiler.weights.found import Key
@@ -29,7 +30,7 @@ from transpiler.weights.transfer import find, state_of
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from conftest import MODELS, SAVED_MODELS  # noqa: E402
-from test_broken import KEYS, MODEL, keys_of  # noqa: E402
+from test_broken import KEYS, MODEL, dense, keys_of  # noqa: E402
 
 QUICK = ("nested()", "operators()", "wrapped()", "custom()", "trained()", "Net()")
 SMALL = """
@@ -187,6 +188,19 @@ def test_optimizers_and_metrics_under_any_name_are_no_weights():
     assert find(file, MODEL, KEYS).findings == []
     file.root.children["scale"] = held(scale="float32")
     assert [f.code for f in find(file, MODEL, KEYS).findings] == ["K2T704"]
+
+
+def test_lists_and_dictionaries_are_in_the_order_of_the_file():
+    layers = [dense(0), [dense(1)], []]
+    model = SavedLayer("Net", parts=(("blocks", layers), ("head", dense(2))), is_model=True)
+    nodes = [n for name, n in numbered(RIGHT).root.children.items() if name.startswith("layer_")]
+    blocks = ObjectNode({"10": nodes[0], "plain": ObjectNode(), "2": ObjectNode({"0": nodes[1]})})
+    file = ObjectsFile(ObjectNode({"blocks": blocks, "head": nodes[2]}))
+    found = find(file, model, KEYS)
+    assert [found.arrays[i, "kernel"].path for i in range(3)] == [f"layer_with_weights-{i}/kernel" for i in range(3)]
+    assert not found.findings
+    del blocks.children["10"]
+    assert {f.code for f in find(file, model, KEYS).findings} == {"K2T703", "K2T704"}
 
 
 def test_names_decide_where_the_order_is_uncertain():

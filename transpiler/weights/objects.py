@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from transpiler.diagnostics import Severity
-from transpiler.ir.saved import SavedLayer, SavedVariable
+from transpiler.ir.saved import SavedLayer, SavedVariable, flat
 from transpiler.weights.found import Fit, Found
 from transpiler.weights.keras1 import from_cudnn
 from transpiler.weights.legacy import is_name_of
 from transpiler.weights.naming import align, title
 from transpiler.weights.stored import TRAINING, ObjectNode, ObjectsFile, Stored, placed
 
-LAYER = "layer_with_weights"
+LAYER = re.compile(r"layer_with_weights-(\d{1,9})")
 """What the layers of a functional or Sequential model are called, with a number each."""
 
 GIVE_NAMES = "Save the weights as .h5, which has the names of layers."
@@ -30,7 +31,7 @@ def find_objects(file: ObjectsFile, root: SavedLayer, fit: Fit) -> Found:
     if not whole.failures:
         return whole.found
     held = {n: node for n, node in file.root.children.items() if n not in TRAINING and not node.trains}
-    walks = {n: Walk(root, node, fit) for n, node in held.items() if weights_below(node)}
+    walks = {n: Walk(root, node, fit) for node, n in {x: n for n, x in held.items()}.items() if weights_below(node)}
     alike = [n for n, walk in walks.items() if not walk.failures]
     if not alike:  # of another model: the only object, or the checkpoint itself
         only = list(walks.values()) if len(walks) == 1 else []
@@ -52,9 +53,10 @@ def weights_below(node: ObjectNode) -> list[Stored]:
 class Walk:
     """One walk through a model, along with the objects that it was saved as."""
 
-    def __init__(self, root: SavedLayer, node: ObjectNode, fit: Fit, visited: Collection[int] = ()) -> None:
+    def __init__(self, root: SavedLayer, node: ObjectNode, fit: Fit, before: Walk | None = None) -> None:
         self.fit, self.found = fit, Found()
-        self.visited, self.taken = set(visited), set[int]()
+        self.visited: set[int] = set(before.visited) if before else set()
+        self.taken: set[int] = set(before.taken) if before else set()
         self.layer(root, node)
         self.found.extra([n.variable for n, _ in placed(node) if n.variable is not None and id(n) not in self.taken])
 
@@ -80,12 +82,12 @@ class Walk:
         return any(self.fit.exists(v) for chain in layer.holders() for v in chain[-1].variables)
 
     def held(self, value: Any, node: ObjectNode | None) -> None:
-        """What an attribute holds: a layer, or a list, in which only what has weights counts."""
+        """What an attribute holds: a layer, or a list or dictionary, in whose order only what has weights counts."""
         if isinstance(value, SavedLayer):
             self.layer(value, node)
             return
-        items = [x for x in value if not isinstance(x, SavedLayer) or self.has_weights(x)]
-        nodes: list[ObjectNode | None] = [n for n in in_order(node.children) if weights_below(n)] if node else []
+        items = [x for x in value if any(map(self.has_weights, flat(x)))]
+        nodes: list[ObjectNode | None] = [n for n in node.children.values() if weights_below(n)] if node else []
         for item, inner in zip(items, nodes if len(nodes) == len(items) else [None] * len(items)):
             self.held(item, inner)
 
@@ -160,22 +162,15 @@ class Walk:
                 self.found.say("K2T705", message, GIVE_NAMES)
 
     def fits(self, pairs: Pairs) -> bool:
-        return all(node and not Walk(layer, node, self.fit, self.visited).failures for layer, node in pairs)
+        return all(node and not Walk(layer, node, self.fit, self).failures for layer, node in pairs)
 
 
 def numbered(node: ObjectNode) -> list[ObjectNode]:
     """The layers of a functional or Sequential model: those with weights in legacy Keras, all in Keras 3."""
     graph = node.children.get("_functional", node)
-    steps = graph.children.get("_operations", ObjectNode()).children
-    found = {n.removeprefix(f"{LAYER}-"): child for n, child in graph.children.items() if n.startswith(f"{LAYER}-")}
-    return in_order(found or steps)
-
-
-def in_order(children: dict[str, ObjectNode]) -> list[ObjectNode]:
-    """What a list holds, by number; what a dictionary holds, as it came into it."""
-    if all(n.isdecimal() for n in children):
-        return [children[n] for n in sorted(children, key=int)]
-    return list(children.values())
+    layers = {int(m[1]): child for n, child in graph.children.items() if (m := LAYER.fullmatch(n))}
+    steps = graph.children.get("_operations", ObjectNode())
+    return [layers[i] for i in sorted(layers)] or list(steps.children.values())
 
 
 def candidates(variable: SavedVariable, node: ObjectNode) -> list[ObjectNode]:
