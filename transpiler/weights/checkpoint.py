@@ -15,7 +15,7 @@ from typing import Any
 
 from transpiler.weights.checksums import crc32c, masked
 from transpiler.weights.errors import Unreadable, Unsupported, broken_is_unreadable
-from transpiler.weights.protobuf import fields, varint
+from transpiler.weights.protobuf import Message, varint
 from transpiler.weights.stored import Group, LegacyFile, ObjectNode, ObjectsFile, Stored, placed
 from transpiler.weights.tables import read_table
 
@@ -70,13 +70,13 @@ def latest(listing: Path) -> Path:
 class Entry:
     """Where an array stands."""
 
-    dtype: int = 0
-    shape: tuple[int, ...] = ()
-    shard: int = 0
-    offset: int = 0
-    size: int = 0
-    checksum: int = 0
-    parts: bool = False
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    checksum: int
+    parts: bool
     """Whether its values stand under other entries, part by part."""
 
 
@@ -96,10 +96,10 @@ def checkpoint_content(prefix: Path) -> LegacyFile | ObjectsFile:
 
 def shard_files(prefix: Path, header: bytes, index: Path) -> list[Path]:
     """The files with the values."""
-    values = dict(fields(header))
-    if values.get(2, 0):
+    message = Message(header)
+    if message.number(2):
         raise Unsupported(index, "written by a machine with another order of bytes")
-    count = values.get(1, 0)
+    count = message.number(1)
     files = [Path(f"{prefix}.data-{i:05}-of-{count:05}") for i in range(min(count, 1000))]
     missing = next((f for f in files if not f.is_file()), None)
     if missing is not None:
@@ -107,17 +107,12 @@ def shard_files(prefix: Path, header: bytes, index: Path) -> list[Path]:
     return files
 
 
-def entry_of(message: bytes) -> Entry:
-    names = {1: "dtype", 3: "shard", 4: "offset", 5: "size", 6: "checksum"}
-    values: dict[str, Any] = {}
-    for number, value in fields(message):
-        if number == 2:
-            values["shape"] = tuple(dict(fields(d)).get(1, 0) for n, d in fields(value) if n == 2)
-        elif number == 7:
-            values["parts"] = True
-        elif number in names:
-            values[names[number]] = value
-    return Entry(**values)
+def entry_of(data: bytes) -> Entry:
+    message = Message(data)
+    shapes = [Message(shape) for shape in message.parts(2)]
+    sizes = tuple(Message(size).number(1) for shape in shapes for size in shape.parts(2))
+    numbers = [message.number(field) for field in (1, 3, 4, 5, 6)]
+    return Entry(numbers[0], sizes, *numbers[1:], parts=bool(message.parts(7)))
 
 
 def array_of(key: bytes, entry: Entry, shards: Sequence[Path], index: Path) -> Stored:
@@ -156,11 +151,10 @@ def values_of(file: Path, name: str, entry: Entry, dtype: str) -> Any:
 
 def bytes_at(file: Path, entry: Entry) -> bytes:
     with broken_is_unreadable(file), file.open("rb") as stream:
-        stream.seek(entry.offset)
-        data = stream.read(entry.size)
-        if len(data) != entry.size:
+        if entry.offset + entry.size > file.stat().st_size:
             raise ValueError("it is cut off")
-        return data
+        stream.seek(entry.offset)
+        return stream.read(entry.size)
 
 
 def string_at(file: Path, entry: Entry) -> bytes:
@@ -175,20 +169,16 @@ def string_at(file: Path, entry: Entry) -> bytes:
 
 def objects(graph: bytes, arrays: dict[str, Stored]) -> ObjectsFile:
     """The objects of a checkpoint, each variable with its path from the first of them."""
-    messages = [message for number, message in fields(graph) if number == 1]
+    messages = [Message(m) for m in Message(graph).parts(1)]
     nodes = [ObjectNode() for _ in messages]
     for node, message in zip(nodes, messages):
-        for number, value in fields(message):
-            if number == 1:
-                child = dict(fields(value))
-                name = child.get(2, b"").decode("utf-8")
-                if name not in REPEATED:
-                    node.children[name] = nodes[child.get(1, 0)]
-            elif number == 2:
-                attribute = dict(fields(value))
-                if attribute.get(1) == VALUE.encode():
-                    node.full_name = attribute.get(2, b"").decode("utf-8")
-                    node.variable = arrays.get(attribute.get(3, b"").decode("utf-8"))
+        for child in map(Message, message.parts(1)):
+            if child.text(2) not in REPEATED:
+                node.children[child.text(2)] = nodes[child.number(1)]
+        for attribute in map(Message, message.parts(2)):
+            if attribute.text(1) == VALUE:
+                node.full_name = attribute.text(2)
+                node.variable = arrays.get(attribute.text(3))
     if not nodes:
         raise ValueError("it lists no objects")
     held = set()

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 FIXED = {1: 8, 5: 4}
 """Kinds of numbers that have a fixed size."""
 
 
-def fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message in order: their number, and an int or the bytes of a text or message. Raises ValueError."""
-    at = 0
-    while at < len(message):
-        key, at = varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = varint(message, at)
-            yield key >> 3, value
-            continue
-        if kind != 2 and kind not in FIXED:
-            raise ValueError(f"no message: a field of kind {kind}")
-        size = FIXED.get(kind, 0)
-        if kind == 2:
-            size, at = varint(message, at)
-        part, at = message[at : at + size], at + size
-        if len(part) != size:
-            raise ValueError("a message is cut off")
-        yield key >> 3, part if kind == 2 else int.from_bytes(part, "little")
+class Message:
+    """The fields of a message by number. Raises ValueError where it is none, or a field is of another kind than is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self.values: dict[int, list[int | bytes]] = {}
+        at = 0
+        while at < len(data):
+            key, at = varint(data, at)
+            value: int | bytes
+            if key & 7 == 0:
+                value, at = varint(data, at)
+            elif key & 7 == 2:
+                size, at = varint(data, at)
+                value, at = data[at : at + size], at + size
+            elif key & 7 in FIXED:
+                size = FIXED[key & 7]
+                value, at = int.from_bytes(data[at : at + size], "little"), at + size
+            else:
+                raise ValueError(f"no message: a field of kind {key & 7}")
+            if at > len(data):
+                raise ValueError("a message is cut off")
+            self.values.setdefault(key >> 3, []).append(value)
+
+    def number(self, field: int) -> int:
+        """The number in a field, 0 if there is none."""
+        value = self.values.get(field, [0])[-1]
+        if isinstance(value, bytes):
+            raise ValueError(f"no number in field {field} of a message")
+        return value
+
+    def parts(self, field: int) -> list[bytes]:
+        """All messages or texts in a field."""
+        values = self.values.get(field, [])
+        found = [v for v in values if isinstance(v, bytes)]
+        if len(found) != len(values):
+            raise ValueError(f"no text in field {field} of a message")
+        return found
+
+    def text(self, field: int) -> str:
+        return b"".join(self.parts(field)[-1:]).decode("utf-8")
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
