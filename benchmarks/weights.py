@@ -26,12 +26,15 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 TIMEOUT = 900
 KINDS = {"whole.h5": "save", "whole.keras": "save", "only.weights.h5": "save_weights", "only.h5": "save_weights"}
+TENSORFLOWS = {"checkpoint": "save_weights"}
+"""What legacy Keras writes besides, with this name and in a folder of this name."""
 
 
 def save_files(job_file: str, folder: Path) -> None:
     """The Keras child: builds and draws as `verify` does, writes the files, and what they have to give."""
     import numpy as np
 
+    from transpiler.ir.model import KERAS2
     from transpiler.verify import keras_side, live
     from transpiler.verify.imports import StubFinder, add_roots
     from transpiler.verify.job import read_job
@@ -60,6 +63,8 @@ def save_files(job_file: str, folder: Path) -> None:
         except Exception as error:  # Keras itself does not save such a model so
             (folder / name).unlink(missing_ok=True)
             refused[name] = f"{type(error).__name__}: {str(error)[:100]}"
+    for name, method in TENSORFLOWS.items() if job.generation == KERAS2 else ():
+        getattr(subject.model, method)(str(folder / name / name))
     (folder / "refused.json").write_text(json.dumps(refused))
 
 
@@ -129,7 +134,7 @@ def run_entry(entry: dict[str, Any], src: Path) -> dict[str, Any]:
         values = np.load(folder / "values.npz")
         refused = json.loads((folder / "refused.json").read_text())
         files = {n: f"not saved: {why}" for n, why in refused.items()}
-        for file in sorted([*folder.glob("*.h5"), *folder.glob("*.keras")]):
+        for file in sorted([*folder.glob("*.h5"), *folder.glob("*.keras"), *filter(Path.is_dir, folder.iterdir())]):
             with opened(file) as content:
                 found = find(content, plan.saved, target.keys)
                 if found.failed:

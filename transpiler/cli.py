@@ -149,8 +149,9 @@ def verify(path: str, timeout: float, steps: int, json_target: str | None, **rea
 def weights(
     path: str, file: str, output: str | None, map_target: str | None, reverse: str | None, **reading: Any
 ) -> int:
-    """Brings WEIGHTS, a file that Keras has saved (.h5, .weights.h5, .keras), to the result of converting SOURCE.
+    """Brings WEIGHTS, a file that Keras has saved, to the result of converting SOURCE.
 
+    WEIGHTS is an .h5, .weights.h5 or .keras, a checkpoint of TensorFlow by any of its files, or the folder of a SavedModel.
     Writes safetensors that load_state_dict(strict=True) takes. WEIGHTS is read without Keras, and nothing in it is run. The result is
     built under torch to learn its keys. Needs torch, h5py and safetensors: pip install "keras2torch[weights]".
     """

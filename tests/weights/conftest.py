@@ -26,6 +26,7 @@ NETS = HERE / "nets.py"
 MODELS = {
     "plain()": [(12, 12, 3)],
     "out_of_order()": [(8, 8, 3), (8, 8, 3)],
+    "operators()": [(8, 8, 3)],
     "nested()": [(6,)],
     "frozen_base()": [(8, 8, 3)],
     "wrapped()": [(5, 6)],
@@ -44,6 +45,10 @@ IDS = ("attention()",)
 """Those that take integers."""
 
 
+SAVED_MODELS = ("nested()", "custom()", "trained()", "Net()")
+"""Those of which there is a SavedModel as well."""
+
+
 @dataclass(frozen=True)
 class Saved:
     """The files of one model, with inputs and outputs; and how it is converted."""
@@ -57,6 +62,11 @@ class Saved:
     @property
     def files(self) -> list[Path]:
         return sorted(p for p in self.folder.iterdir() if p.suffix in (".h5", ".keras"))
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """What legacy Keras has written in the formats of TensorFlow."""
+        return [p for p in (self.folder / "checkpoint", self.folder / "saved_model") if p.is_dir()]
 
     def arguments(self, file: Path, out: Path, *options: str) -> list[str]:
         """The command line that brings a file to the result."""
@@ -91,7 +101,10 @@ class Saved:
 def save_all(generation: str, folder: Path, source: Path, models: dict[str, list[tuple[int, ...]]]) -> dict[str, Saved]:
     """Saves models of a source under real Keras, in one process: entry → its files."""
     names = {entry: re.sub(r"\W+", "_", entry).strip("_") + "_ints" * (entry in IDS) for entry in models}
-    rows = [{"entry": e, "shapes": s, "name": names[e], "train": e == "trained()"} for e, s in models.items()]
+    rows = [
+        {"entry": e, "shapes": s, "name": names[e], "train": e == "trained()", "saved_model": e in SAVED_MODELS}
+        for e, s in models.items()
+    ]
     command = [sys.executable, str(HERE / "saving.py"), str(source), generation, str(folder), json.dumps(rows)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

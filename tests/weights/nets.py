@@ -74,6 +74,18 @@ def out_of_order():
     return keras.Model([a, b], [layers.Dense(2)(g), g])
 
 
+def operators():
+    """Layers that are made in another order than they are listed in, with operators between them."""
+    i = keras.Input((8, 8, 3))
+    x = i
+    for _ in range(2):
+        skip = layers.BatchNormalization(name=f"skip{_}")(layers.Conv2D(4, 1)(x))
+        y = layers.BatchNormalization(name=f"first{_}")(layers.Conv2D(4, 3, padding="same")(x))
+        y = layers.BatchNormalization(name=f"second{_}")(layers.Conv2D(4, 3, padding="same")(y))
+        x = (-y + skip * 2.0)[:, 1:]
+    return keras.Model(i, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+
+
 def nested():
     j = keras.Input((5,))
     inner = keras.Model(j, layers.Dense(3, name="mine")(layers.Dense(5)(layers.Dense(5)(j))), name="inner")

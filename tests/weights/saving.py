@@ -16,6 +16,8 @@ import numpy as np
 from transpiler.verify import live
 
 KINDS = {"whole.h5": "save", "whole.keras": "save", "only.weights.h5": "save_weights", "only.h5": "save_weights"}
+TENSORFLOWS = {"checkpoint/ckpt": "save_weights", "saved_model": "save"}
+"""What legacy Keras writes besides; of a few models the second, which takes long."""
 
 
 def main(file: str, generation: str, folder: str, models: str) -> None:
@@ -60,6 +62,9 @@ def save(keras, model, how: dict, target: Path) -> None:
             getattr(model, method)(str(target / name))
         except (ValueError, NotImplementedError):  # not a kind that this Keras writes for such a model
             (target / name).unlink(missing_ok=True)
+    if hasattr(keras.layers, "ThresholdedReLU"):  # legacy Keras
+        for name in list(TENSORFLOWS)[: 1 + how["saved_model"]]:
+            getattr(model, TENSORFLOWS[name])(str(target / name))
 
 
 def draw(rng: np.random.Generator, shape: list[int], ids: bool) -> np.ndarray:

@@ -201,8 +201,9 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "missing": (lambda p: None, "K2T701", "no such file"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps({"kernel": [1.0]})), "K2T702", "pickle"),
     "folder": (lambda p: p.mkdir(), "K2T702", "folder"),
-    "saved model": (lambda p: (p.mkdir(), (p / "saved_model.pb").write_bytes(b"")), "K2T702", "SavedModel"),
-    "checkpoint": (lambda p: Path(f"{p}.index").write_bytes(b""), "K2T702", "checkpoint"),
+    "saved model": (lambda p: (p.mkdir(), (p / "saved_model.pb").write_bytes(b"")), "K2T701", "no such file"),
+    "checkpoint": (lambda p: Path(f"{p}.index").write_bytes(b""), "K2T701", "cut off"),
+    "list of checkpoints": (lambda p: (p.mkdir(), (p / "checkpoint").write_text("x")), "K2T701", "no checkpoint"),
     "npz": (lambda p: np.savez(p.open("wb"), a=np.zeros(2)), "K2T701", "Keras has not written it"),
     "hdf5 of others": (lambda p: h5py.File(p, "w").create_dataset("x", data=[1]).file.close(), "K2T701", "no weights"),
 }

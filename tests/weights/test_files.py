@@ -18,7 +18,7 @@ from conftest import MODELS  # noqa: E402
 KINDS = {KERAS3: 3, KERAS2: 4}
 """How many kinds of files a generation writes; legacy Keras writes no whole `.h5` of subclassed models."""
 
-QUICK = ("plain()", "out_of_order()", "nested()", "wrapped()", "custom()", "trained()", "Net()")
+QUICK = ("plain()", "out_of_order()", "operators()", "nested()", "wrapped()", "custom()", "trained()", "Net()")
 
 
 @pytest.mark.parametrize("generation", KINDS)

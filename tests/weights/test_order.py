@@ -1,13 +1,16 @@
-"""Keras's own layers save their variables in the order that is known of them."""
+"""The orders in which Keras lists layers, and in which its own layers save their variables, are those that are known of them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from transpiler.ir.model import KERAS2
+from transpiler.pipeline import convert_file
 from transpiler.read.keras.saved import NAMES, ORDER
 from transpiler.rules.registry import layer_rules
 
@@ -55,3 +58,50 @@ def test_variables_are_saved_in_the_order_that_is_known(generation):
                 names,
             )
             assert all(n in ORDER or "seed" in n or "vector" in n for n in known), (text, names)
+
+
+BRANCHES = """
+import tensorflow as tf
+from tf_keras import Input, Model, backend as K, layers
+
+def build():
+    i = Input((4,))
+    skip = layers.Dense(4, name="skip")(i)
+    x = layers.Dense(4, name="first")(i)
+    x = layers.Dense(4, name="second")({branch})
+    return Model(i, layers.Dense(2, name="head")({joined}))
+"""
+ONE_LAYER = (
+    ("x", "x + skip"), ("x", "skip + x"), ("x", "1 - skip * x"), ("-x", "x ** 2.0 - skip"), ("x[:, ::2]", "x / skip"),
+    ("x", "tf.math.multiply(skip, x)"), ("tf.nn.silu(x)", "tf.concat([skip, x], axis=-1)"), ("tf.cast(x > 0.5, tf.float32)", "skip * x"),
+    ("x", "tf.where(x > 0.0, skip, x)"), ("x", "tf.add(y=skip, x=x)"),
+)  # fmt: skip
+OTHERS = (
+    ("x", "sum([skip, x])"), ("x", "tf.reduce_mean([skip, x], axis=0)"), ("K.mean(x, axis=-1, keepdims=True)", "x + skip"),
+    ("x[:]", "x + skip"), ("x[:, ::-1]", "x + skip"), ("tf.identity(x)", "x + skip"),
+)  # fmt: skip
+LISTED = """
+import json, sys
+from transpiler.verify import live
+live.import_framework("tf_keras")
+listed = []
+for text in json.load(sys.stdin):
+    scope = {}
+    exec(text, scope)
+    listed.append([x.name for x in scope["build"]().layers if x.weights])
+print("FOUND" + json.dumps(listed))
+"""
+
+
+def test_layers_are_listed_as_legacy_keras_lists_them_where_each_function_is_a_layer(tmp_path):
+    texts = [BRANCHES.format(branch=branch, joined=joined) for branch, joined in (*ONE_LAYER, *OTHERS)]
+    done = subprocess.run([sys.executable, "-c", LISTED], input=json.dumps(texts), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    uncertain = []
+    for text, listed in zip(texts, json.loads(done.stdout.rpartition("FOUND")[2]), strict=True):
+        source = Path(tmp_path / "net.py")
+        source.write_text(text)
+        saved = convert_file(source, entries=["build()"], generation=KERAS2).entries[0].saved
+        uncertain.append(saved.uncertain)
+        assert saved.uncertain or [x.name for x in saved.layers if x.variables] == listed, text
+    assert uncertain == [False] * len(ONE_LAYER) + [True] * len(OTHERS)

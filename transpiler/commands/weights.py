@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from transpiler.pipeline import Conversion, EntryPlan
     from transpiler.weights.found import Found
     from transpiler.weights.target import Target
+
+ENDS = re.compile(r"((\.weights)?\.h5|\.keras|\.index|\.data-\d{5}-of-\d{5})$")
+"""What the names of files of weights end with."""
 
 
 def weights(
@@ -48,9 +52,8 @@ def default_output(file: Path, reverse: str | None) -> Path:
     """Beside the weights: their name, with another end. Raises Failure where that would be the file itself."""
     if reverse:
         raise Failure("--reverse needs -o: the file of Keras to write")
-    return file.with_name(
-        file.name.removesuffix(".h5").removesuffix(".weights").removesuffix(".keras") + ".safetensors"
-    )
+    file = file if file.name not in ("", "..") else file.resolve()
+    return file.with_name(f"{ENDS.sub('', file.name)}.safetensors")
 
 
 def run(

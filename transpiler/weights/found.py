@@ -94,6 +94,13 @@ class Found:
         keys = [k for chain in layer.holders() for v in chain[-1].variables for k in fit.of(v)]
         self.missing(f"the layer {title(layer)}", keys[:6])
 
+    def misfit(self, array: Stored, key: Key) -> None:
+        self.say("K2T707", f"{array} does not fit {key.name} {key.shape}", MADE_OTHERWISE)
+
+    def renamed(self, where: str, name: str, layer: SavedLayer) -> None:
+        message = f"{where} is called {name} in the file and {layer.name} in the source"
+        self.say("K2T708", message, "It is taken for the same layer, as Keras does.", Severity.WARNING)
+
     def extra(self, arrays: Sequence[Stored]) -> None:
         """Seeds and counters are no weights."""
         weights = [a for a in arrays if not a.counts]
@@ -105,3 +112,4 @@ class Found:
 
 
 WRONG = "Name the model that the file was saved from with --entry; check that the source is the one of that time."
+MADE_OTHERWISE = "The layer was made with other arguments."

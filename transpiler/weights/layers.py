@@ -7,7 +7,7 @@ from typing import Any
 
 from transpiler.diagnostics import Severity
 from transpiler.ir.saved import SavedLayer, flat
-from transpiler.weights.found import Fit, Found
+from transpiler.weights.found import MADE_OTHERWISE, Fit, Found
 from transpiler.weights.naming import legacy_snake_case, snake_case, title
 from transpiler.weights.stored import LayersFile, parts_of
 
@@ -85,13 +85,12 @@ class Walk:
         if len(weights) != len(wanted):
             names = ", ".join(v.source for v in wanted)
             message = f"{title(layer)} has {names}; the file has {', '.join(map(str, weights))}"
-            self.found.say("K2T707", message, "The layer was made with other arguments.")
+            self.found.say("K2T707", message, MADE_OTHERWISE)
             return
         for variable, array in zip(wanted, weights):
             for key in self.fit.of(variable):
                 if not self.fit(variable, array):
-                    message = f"{array} does not fit {key.name} {key.shape}"
-                    self.found.say("K2T707", message, "The layer was made with other arguments.")
+                    self.found.misfit(array, key)
             self.found.take(variable, array)
 
     def attributes(self, layer: SavedLayer) -> Iterator[tuple[str, Any]]:
@@ -155,10 +154,7 @@ class Walk:
             for layer, where in by_path:
                 name = self.file.names.get(where, "")
                 if layer.name and name and name != layer.name:
-                    message = f"{where} is called {name} in the file and {layer.name} in the source"
-                    self.found.say(
-                        "K2T708", message, "It is taken for the same layer, as Keras does.", Severity.WARNING
-                    )
+                    self.found.renamed(where, name, layer)
             return by_path
         fitting = [w for w in ((by_name,) if uncertain else (by_name, by_path)) if all(self.fits(x, p) for x, p in w)]
         if len(fitting) == 2:

@@ -68,9 +68,9 @@ def holders_of(layer: SavedLayer, fit: Fit) -> list[Holder]:
 def find_legacy(file: LegacyFile, root: SavedLayer, fit: Fit) -> Found:
     """The arrays of the variables of `root`, and what is missing, left over or of another shape."""
     found = Found()
-    layers = [x for x in root.children() if holders_of(x, fit)]
+    layers = [x for x in (flattened(root) if file.flat else root.children()) if holders_of(x, fit)]
     groups = [g for g in file.groups if g.weights]
-    aligned = align_groups(layers, groups, fit, file.keras1, root.uncertain)
+    aligned = align_groups(layers, groups, fit, file.keras1, root.uncertain or file.flat)
     for layer in aligned.missing:
         found.missing_layer(layer, fit)
     for i in aligned.extra:
@@ -83,6 +83,12 @@ def find_legacy(file: LegacyFile, root: SavedLayer, fit: Fit) -> Found:
     own = tuple(v for v in root.variables if fit.exists(v))
     match_group(found, [Holder(own, root, (), True)] if own else [], file.own, fit, False)
     return found
+
+
+def flattened(model: SavedLayer) -> Iterator[SavedLayer]:
+    """The layers of a model, and in place of models inside of it theirs."""
+    for layer in model.children():
+        yield from flattened(layer) if layer.is_model and layer.layers is not None else (layer,)
 
 
 def align_groups(
@@ -121,16 +127,18 @@ def match_group(found: Found, holders: Sequence[Holder], weights: Sequence[Store
 def check_shape(found: Found, variable: SavedVariable, array: Stored, fit: Fit) -> None:
     for key in fit.of(variable):
         if not fit(variable, array):
-            found.say(
-                "K2T707", f"{array} does not fit {key.name} {key.shape}", "The layer was made with other arguments."
-            )
+            found.misfit(array, key)
 
 
 def names_of(variable: SavedVariable, array: Stored) -> bool:
+    return is_name_of(variable, array.name)
+
+
+def is_name_of(variable: SavedVariable, name: str) -> bool:
     """Whether an array may be called so."""
     if not variable.names:
-        return bool(UNNAMED.fullmatch(array.name))
-    return (without_numbers(array.name) if variable.numbered else array.name) in variable.names
+        return bool(UNNAMED.fullmatch(name))
+    return (without_numbers(name) if variable.numbered else name) in variable.names
 
 
 def owners_of(holders: Sequence[Holder], weights: Sequence[Stored]) -> Iterator[tuple[Holder, list[Stored]]]:

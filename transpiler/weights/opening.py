@@ -6,54 +6,33 @@ import itertools
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from transpiler.diagnostics import Declined
 from transpiler.files import reason
-from transpiler.weights.stored import Group, LayersFile, LegacyFile, Stored
+from transpiler.weights.checkpoint import checkpoint_content, prefix_of
+from transpiler.weights.errors import Unreadable, Unsupported, broken_is_unreadable
+from transpiler.weights.stored import TRAINING, Content, Group, LayersFile, LegacyFile, Stored
 
 MEMBER = "model.weights.h5"
 ARCHIVE = b"PK\x03\x04"
 HDF5 = b"\x89HDF\r\n\x1a\n"
-OPTIMIZERS = (
-    "optimizer",
-    "_optimizer",
-    "optimizer_weights",
-    "metrics",
-    "_metrics",
-    "compile_metrics",
-    "_compile_metrics",
-)
-OPTIMIZERS += ("loss_tracker", "_loss_tracker", "_compile_loss", "compiled_metrics", "compiled_loss")
-SAVE_AGAIN = "Load it with Keras and save it again: model.save_weights('model.weights.h5')."
-
-
-class Unreadable(Declined):
-    """The file is broken, or none that Keras has written."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__("K2T701", f"{path}: {why}", "Check that the file is complete and is the one you mean.")
-
-
-class Unsupported(Declined):
-    """A file that Keras may have written, in a form that is not read."""
-
-    def __init__(self, path: Path, why: str, advice: str = SAVE_AGAIN) -> None:
-        super().__init__("K2T702", f"{path}: {why}", advice)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[LegacyFile | LayersFile]:
+def opened(path: Path) -> Iterator[Content]:
     """What the file at `path` holds; arrays can be read inside of the context.
 
     Raises Unreadable or Unsupported, as reading an array does.
     """
     import h5py
 
+    prefix = prefix_of(path)
+    if prefix is not None:
+        yield checkpoint_content(prefix)
+        return
     check_kind(path)
     with ExitStack() as stack:
         with broken_is_unreadable(path):
@@ -62,29 +41,10 @@ def opened(path: Path) -> Iterator[LegacyFile | LayersFile]:
         yield content
 
 
-@contextmanager
-def broken_is_unreadable(path: Path) -> Iterator[None]:
-    """Raises Unreadable for what h5py and zipfile say of broken files."""
-    try:
-        yield
-    except (OSError, KeyError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        said = reason(error) if isinstance(error, OSError) and error.strerror else str(error)
-        raise Unreadable(path, f"the file is broken or incomplete: {said}") from None
-
-
 def check_kind(path: Path) -> None:
     """Raises for what is neither HDF5 nor an archive with HDF5 inside."""
     if path.is_dir():
-        if (path / "saved_model.pb").is_file() or (path / "keras_metadata.pb").is_file():
-            raise Unsupported(path, "a SavedModel is not read without TensorFlow")
-        raise Unsupported(path, "a folder is not read")
-    if (
-        Path(f"{path}.index").is_file()
-        or path.suffix == ".index"
-        or ".data-0" in path.name
-        or path.name == "checkpoint"
-    ):
-        raise Unsupported(path, "a checkpoint of TensorFlow is not read without TensorFlow")
+        raise Unsupported(path, "a folder without a checkpoint or SavedModel of TensorFlow is not read")
     if path.name.endswith(".weights.json"):
         raise Unsupported(path, "weights in several files are not read")
     try:
@@ -164,7 +124,7 @@ def content_of(file: Any, path: Path) -> LegacyFile | LayersFile:
         owner = where.rpartition("/")[0]
         groups.setdefault("" if owner == "vars" else owner.removesuffix("/vars"), []).append(array)
     named = {g: _text(file[f"{g}/vars" if g else "vars"].attrs.get("name")) for g in group_paths(file, path)}
-    left = {g.split("/")[0] for g in groups if g.split("/")[0] in OPTIMIZERS}
+    left = {g.split("/")[0] for g in groups if g.split("/")[0] in TRAINING}
     variables = {
         g: sorted(arrays, key=lambda a: (len(a.name), a.name))
         for g, arrays in groups.items()

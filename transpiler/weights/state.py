@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transpiler.files import reason
-from transpiler.weights.opening import Unreadable, Unsupported
+from transpiler.weights.errors import Unreadable, Unsupported
 
 ADVICE = "Save it with safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
 

@@ -13,21 +13,29 @@ from transpiler.diagnostics import Severity
 from transpiler.files import write_atomic
 from transpiler.ir.saved import SavedLayer
 from transpiler.ir.weights import apply_transform
+from transpiler.weights.checkpoint import prefix_of
+from transpiler.weights.errors import Unsupported
 from transpiler.weights.found import Fit, Found, Key
 from transpiler.weights.layers import find_layers
 from transpiler.weights.legacy import find_legacy
-from transpiler.weights.opening import MEMBER, Unsupported, is_archive
-from transpiler.weights.stored import LayersFile, LegacyFile
+from transpiler.weights.objects import find_objects
+from transpiler.weights.opening import MEMBER, is_archive
+from transpiler.weights.stored import Content, LegacyFile, ObjectsFile
 from transpiler.weights.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def find(content: LegacyFile | LayersFile, root: SavedLayer, keys: Sequence[Key]) -> Found:
+def find(content: Content, root: SavedLayer, keys: Sequence[Key]) -> Found:
     """What a file has for the variables of the model."""
     fit = Fit(keys)
-    found = find_legacy(content, root, fit) if isinstance(content, LegacyFile) else find_layers(content, root, fit)
+    if isinstance(content, LegacyFile):
+        found = find_legacy(content, root, fit)
+    elif isinstance(content, ObjectsFile):
+        found = find_objects(content, root, fit)
+    else:
+        found = find_layers(content, root, fit)
     if content.left_out:
         found.say("K2T706", f"left out, as it is of training: {', '.join(content.left_out)}", "", Severity.NOTE)
     planned = {(v.unit, v.source) for chain in root.holders() for v in chain[-1].variables}
@@ -144,6 +152,8 @@ def fill_hdf5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def check_writable(layout: Path, found: Found) -> None:
-    """Raises Unsupported for a file in a form of other times."""
+    """Raises Unsupported for a checkpoint, and for a file in a form of other times."""
+    if prefix_of(layout) is not None:
+        raise Unsupported(layout, "a checkpoint of TensorFlow is not written")
     if any(a.computed or a.dtype == "bfloat16" for a in found.arrays.values()):
         raise Unsupported(layout, "its weights are in a form that is not written")

@@ -72,10 +72,11 @@ class _Reader:
         else:
             graph = self.interpreter.graph(model)
             made.layers = [self.layer(x) for x in graph.layers()]
-            functions = any(n.layer is None for n in graph.nodes)  # one may be several layers of legacy Keras
-            seen = {y for n in graph.nodes for y in n.outputs}
-            unchanged = not seen.isdisjoint(self.interpreter.unchanged)
-            made.uncertain = unchanged or functions and self.interpreter.generation == KERAS2
+            made_by = [(y, n.layer) for n in graph.nodes for y in n.outputs]
+            unchanged = any(y in self.interpreter.unchanged for y, _ in made_by)
+            # a function of legacy Keras itself may be several of its layers
+            several = any(layer is None and y not in self.interpreter.single for y, layer in made_by)
+            made.uncertain = unchanged or several and self.interpreter.generation == KERAS2
         made.parts = self.parts_of(model.attributes) if model.cls else ()
 
     def fill_own(self, made: SavedLayer, layer: Instance) -> None:

@@ -38,7 +38,9 @@ class Emitter:
         self.nested: dict[Value, tuple[Any, list[Value], list[Value]]] = {}
         """What a model called as a layer returned → the model, its inputs and its outputs in that call."""
         self.unchanged: set[Value] = set()
-        """Tensors that a layer has returned as they were: Keras has another one after it."""
+        """Tensors that a layer or function has returned as they were: Keras has another one after it."""
+        self.single: set[Value] = set()
+        """Tensors made by what is one layer of legacy Keras: an operator, an index, a function of TensorFlow itself."""
         self.input_layers: dict[Value, ApiObject] = {}
         self.around: dict[Block, Block] = {}
         """The body of a loop → the block that the loop stands in."""

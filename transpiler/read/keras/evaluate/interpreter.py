@@ -90,7 +90,7 @@ class Interpreter(Statements, Expressions, Calls, Objects):
     def begin_task(self) -> None:
         """Gives what follows, the evaluation of a file, an entry or a call, its own limits of steps and time."""
         self.ticks = 0
-        self.deadline = time.monotonic() + MAX_SECONDS
+        self.deadline = time.process_time() + MAX_SECONDS
         self.uids: dict[str, int] = {}
         """What `K.get_uid` has counted."""
 

@@ -231,7 +231,7 @@ class KerasLayers:
         for y in outputs:
             if y not in inputs:
                 self.origins[y] = Origin(inputs, outputs, replay, layer)
-            elif layer is not None:
+            else:
                 self.unchanged.add(y)
 
     def call_layer_function(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -78,6 +78,9 @@ class KerasOps:
             return self.call_op(path, replace_tensors(args, mapping), replace_tensors(kwargs, mapping))
 
         self.remember(inputs, result, replay)
+        given = tensors([*args, *(kwargs[n] for n in sorted(kwargs))])
+        if path.startswith("tensorflow.") and list(dict.fromkeys(given)) == inputs:
+            self.single.update(result)
         return Results(result, rule.results) if several else result[0]
 
     def without_tensors(self, rule: OpRule, path: str, bound: Args) -> Any:
@@ -218,6 +221,8 @@ class KerasOps:
             return self.binop(ast.Pow(), *args)
         if function is sum and isinstance(args[0], (list, tuple)) and any(isinstance(v, Value) for v in args[0]):
             first, *rest = [*args[1:], *kwargs.values(), *args[0]]
+            if isinstance(first, Value):
+                self.unchanged.add(first)  # Python adds it to 0 if nothing else is given
             return functools.reduce(lambda total, v: self.binop(ast.Add(), total, v), rest, first)
         return super().call_real(function, args, kwargs)  # type: ignore[misc]
 
@@ -243,6 +248,7 @@ class KerasOps:
             template, replace_tensors(operands, dict(zip(inputs, new))), dtype
         )
         self.remember(inputs, result, again)
+        self.single.add(result[0])
         return result[0]
 
 

@@ -239,9 +239,11 @@ class KerasTensors:
         text = ", ".join(index_text(i, places) for i in written)
         kind = TensorType(shape, x.type.dtype).in_layout(x.type.layout)
         if not written:
+            self.unchanged.add(x)
             return x
         result = self.apply_lowering(Lowering([Step(fn=f"{{0}}[{text}]")], [kind]), [x, *sizes])
         if is_whole(items[0]) or items[0] is Ellipsis:
             self.same_batch([x], result)
         self.remember([value], result, lambda new: self.tensor_getitem(new[0], index))
+        self.single.add(result[0])
         return result[0]

@@ -22,6 +22,7 @@ from transpiler.read.keras.evaluate.values import (
 MAX_STEPS = 3_000_000
 MAX_DEPTH = 120
 MAX_SECONDS = 60.0
+"""Of the process, so that a busy machine gives the same result."""
 
 
 class ProgramError(Exception):
