@@ -250,12 +250,7 @@ class Rewriter:
         text = edit.apply()
         unknown = undefined_names(text)
         unknown = unknown and unknown - undefined_names(source.text)
-        if (
-            unknown
-            and has_items
-            and not self.options.allow_partial
-            and not any(f.severity is Severity.ERROR for f in self.findings.items)
-        ):
+        if unknown and has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
             self.findings.add(
                 Finding(
@@ -567,7 +562,8 @@ class Rewriter:
                     edit.replaced[statement] = ""
                 continue
             failed = id(statement) in self.program.interpreter.failed_marks
-            if scripts and not failed and isinstance(statement, ast.Assign) and all(has_tensors(v := names.get(n)) or isinstance(v, Layer) for n in assigned_names([statement])):  # fmt: skip
+            changed = changed_names(statement)
+            if scripts and not failed and changed and all(has_tensors(v := names.get(n)) or isinstance(v, Layer) for n in changed):  # fmt: skip
                 edit.removed.add(statement)  # another name or a list for tensors or layers of the model
                 continue
             if not failed and only_for_models(statement, moved, source.tree.body, names):
@@ -614,7 +610,15 @@ class Rewriter:
             for s in rest
             if used_identifiers(s) & keras_names and not any(n in self.program.interpreter.left_out for n in nodes(s))
         ]
-        for inner in found:
+        left_out = self.program.interpreter.left_out
+        found += [  # steps of training, such as those of a pipeline, that are declined by themselves
+            s
+            for s in inside
+            if isinstance(s, ast.stmt)
+            and any(n in self.untrained and n not in left_out for n in expressions_of(s))
+            and not any(n in edit.replaced or n in edit.removed or n in found for n in nodes(s))
+        ]
+        for inner in sorted(found, key=lambda s: s.lineno):
             self.report_leftover(source, inner, edit)
         return found
 
@@ -854,6 +858,16 @@ def stored_names(statement: ast.stmt) -> set[str]:
         return set()
     names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
     return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
+
+
+def changed_names(statement: ast.stmt) -> set[str]:
+    """The variables that an assignment binds, or of which it sets an item or an attribute."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    plain = [n for t in targets for n in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])]
+    roots = [n.value if isinstance(n, ast.Starred) else n for n in plain]
+    while any(isinstance(n, (ast.Attribute, ast.Subscript)) for n in roots):
+        roots = [n.value if isinstance(n, (ast.Attribute, ast.Subscript)) else n for n in roots]
+    return {n.id for n in roots if isinstance(n, ast.Name)}
 
 
 def is_import_block(statement: ast.stmt) -> bool:

@@ -80,7 +80,15 @@ class FileTraining:
         made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
         channels_first = interpreter.image_data_format != "channels_last"
         self.pipelines = PipelineWriter(
-            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.near, channels_first
+            made,
+            self.takes,
+            self.need_helper,
+            interpreter.eval,
+            self.place_mapped,
+            self.near,
+            interpreter.made_pipelines,
+            self.scopes.condition,
+            channels_first,
         )
         self.after: dict[ast.stmt, list[str]] = {}
         """Statement → the lines that follow it."""

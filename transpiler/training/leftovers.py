@@ -6,10 +6,12 @@ import ast
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import ApiObject
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.rules.training.base import TRAINING
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
 from transpiler.training.source import items_of
@@ -22,6 +24,7 @@ ADDING = ("append", "extend", "insert")
 def write_leftovers(file: FileTraining) -> None:
     """Rewrites or removes what only training code used."""
     write_pipelines(file)
+    refuse_unknown_steps(file)
     drop_toggles(file)
     drop_arguments(file)
     ImageGenerators(file).write()
@@ -46,6 +49,37 @@ def write_pipelines(file: FileTraining) -> None:
             file.edit.removed.add(statement)
         else:
             file.edits.setdefault(statement, {})[node] = text
+
+
+def refuse_unknown_steps(file: FileTraining) -> None:
+    """Steps of pipelines after code of which nobody knows whether it runs are declined, those that never run are named."""
+    made, scopes = file.pipelines.pipelines, file.scopes
+    held = {
+        (scopes.scope[statement], t.id)
+        for statement in {scopes.statement[n] for n in made}
+        if isinstance(statement, ast.Assign) and statement.value in made
+        for t in statement.targets
+        if isinstance(t, ast.Name)
+    }
+    branches = {n for s in scopes.scope if isinstance(s, (ast.If, ast.IfExp)) for n in nodes(s)}
+    unseen = [
+        n
+        for n in scopes.scope
+        if isinstance(n, ast.Call)
+        and n not in made
+        and n not in file.gone
+        and isinstance(n.func, ast.Attribute)
+        and n.func.attr in SIGNATURES
+        and isinstance(n.func.value, ast.Name)
+        and (scopes.scope[n], n.func.value.id) in held
+    ]
+    lost = {scopes.scope[n] for n in unseen if n not in branches}
+    for node in unseen:
+        if scopes.scope[node] in lost:
+            file.declined[node] = Declined(TRAINING, "what this step of a tf.data.Dataset is done to is not known")
+            continue
+        text = f"{ast.unparse(node.func)}() stays as it is: the program does not come here"
+        file.note(TRAINING, text, node, Severity.WARNING, "Translate it by hand if it can run.")
 
 
 def drop_toggles(file: FileTraining) -> None:

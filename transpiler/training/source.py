@@ -82,6 +82,16 @@ class Scopes:
                 return False
         return True
 
+    def condition(self, node: ast.AST, place: ast.AST) -> str:
+        """The test of the only `if` around an expression, where it means the same at a place in the same scope; else ""."""
+        around = [s for s in set(self.statement.values()) if isinstance(s, (ast.If, ast.For, ast.While, ast.Try))]
+        around = [
+            s for s in around if self.scope[s] is self.scope[place] and node in nodes(s) and place not in nodes(s)
+        ]
+        test = around[0].test if len(around) == 1 and isinstance(around[0], ast.If) else None
+        inside = test is not None and any(node in nodes(s) for s in around[0].body)  # type: ignore[attr-defined]
+        return ast.unparse(test) if test is not None and inside and self.reads_alike(test, place) else ""
+
     def written_out(self, name: ast.expr, place: ast.AST) -> dict[str, ast.expr] | None:
         """The items of a dictionary that a variable was once set to and that nothing can have changed since."""
         scope = self.scope.get(place)

@@ -103,7 +103,9 @@ class Pipelines:
 
     def begin_pipelines(self) -> None:
         self.pipelines: dict[ast.Call, Pipeline] = {}
-        """Calls that make pipelines → what they make."""
+        """Calls that make pipelines → what they made last."""
+        self.made_pipelines: dict[ast.Call, list[Pipeline]] = {}
+        """Calls that make pipelines → all that they made."""
         self.mapped: dict[ast.AST, Function] = {}
         """Functions of the program that pipelines send their items through, and those that these call."""
 
@@ -151,6 +153,7 @@ class Pipelines:
         node = self.stack[-1][1] if self.stack else None
         if isinstance(node, ast.Call):
             self.pipelines[node] = made
+            self.made_pipelines.setdefault(node, []).append(made)
         return [made] * several if several else made
 
     def note_mapped(self, function: Any) -> None:
