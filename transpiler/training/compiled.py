@@ -137,7 +137,7 @@ class CompileWriter:
             endings,
             Losses(file, compiled),
             self.recovers,
-            self.maker_of,
+            self.makers_of,
             added_losses(file, compiled.model),
             file.interpreter.makers,
         )
@@ -311,10 +311,10 @@ class CompileWriter:
         by_row = training.code is not None and training.code.by_row
         note_differences(self.file, layers_of(compiled.model, self.file.interpreter), by_row, compiled.node)
 
-    def maker_of(self, output: Value) -> Any:
-        """The layer that makes an output."""
+    def makers_of(self, output: Value) -> list[Any]:
+        """The layer that makes an output, and those that return it as it is."""
         origin = self.file.interpreter.origins.get(output)
-        return origin.layer if origin is not None else None
+        return [origin.layer if origin is not None else None, *self.file.interpreter.unchanged.get(output, ())]
 
     def recovers(self, output: Value) -> bool:
         """Whether Keras knows the logits of an output; also where that cannot be told."""

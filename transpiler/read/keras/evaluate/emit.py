@@ -37,7 +37,7 @@ class Emitter:
         self.origins: dict[Value, Origin] = {}
         self.nested: dict[Value, tuple[Any, list[Value], list[Value]]] = {}
         """What a model called as a layer returned → the model, its inputs and its outputs in that call."""
-        self.unchanged: set[Value] = set()
+        self.unchanged: dict[Value, list[Any]] = {}
         """Tensors that a layer has returned as they were: Keras has another one after it."""
         self.input_layers: dict[Value, ApiObject] = {}
         self.around: dict[Block, Block] = {}
