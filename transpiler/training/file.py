@@ -71,6 +71,10 @@ class FileTraining:
         self.trainer, self.strict = trainer, strict
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
+        imports = [n for n in self.scopes.scope if isinstance(n, (ast.Import, ast.ImportFrom))]
+        modules = [m for n in imports for m in ([a.name for a in n.names] if isinstance(n, ast.Import) else [n.module])]
+        self.takes_frames = any((m or "").partition(".")[0] == "pandas" for m in modules)
+        """Whether data of the program may be frames and series of pandas."""
         self.functions: dict[str, str] = {}
         """Texts of functions that the file needs → their names."""
         self.declined: dict[ast.expr, Declined] = {}

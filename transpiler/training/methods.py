@@ -217,7 +217,14 @@ class MethodWriter:
         names = [self.file.interpreter.input_names.get(x, "") for x in inputs]
         file = self.file
         return DataWriter(
-            training.trainer, training.weighted, file.function, file.takes, file.pipelines, file.generation, names
+            training.trainer,
+            training.weighted,
+            file.function,
+            file.takes,
+            file.pipelines,
+            file.generation,
+            names,
+            file.takes_frames,
         )
 
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
@@ -267,7 +274,7 @@ class MethodWriter:
             text = f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
             self.file.replace_expression(evaluation.node, as_asked(text, evaluation.node, ys[0]))
             return
-        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
+        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys), frames=self.file.takes_frames)
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
         node = arguments["x"]
         listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
