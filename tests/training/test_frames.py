@@ -15,15 +15,18 @@ import pandas as pd
 import keras
 from keras import layers
 
-def spread(y_true, y_pred):
-    return keras.ops.mean(keras.ops.abs(y_true - y_pred))
-
+{function}
 table = pd.read_csv("table.csv")
 x, y = table[["a", "b"]], table["y"]
 model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
 model.compile("sgd", "mse", metrics=[{metric}])
 history = model.fit(x, y, validation_data=(x.values, np.ones(6)), epochs=2, verbose=0)
 predicted = model.predict(x, verbose=0)
+"""
+SPREAD = """
+def spread(y_true, y_pred):
+    return keras.ops.mean(keras.ops.abs(y_true - y_pred))
+
 """
 
 
@@ -37,7 +40,9 @@ class DataFrame:
         return len(next(iter(self.columns.values())))
 
     def __getitem__(self, names):
-        return DataFrame({n: self.columns[n] for n in names}) if isinstance(names, list) else Series(self.columns[names])
+        return (
+            DataFrame({n: self.columns[n] for n in names}) if isinstance(names, list) else Series(self.columns[names])
+        )
 
     @property
     def values(self):
@@ -61,7 +66,7 @@ class Series:
 @pytest.mark.parametrize("metric", ["'mae'", "spread"])
 def test_frames_and_series_become_arrays(metric: str, tmp_path: Path, monkeypatch):
     path = tmp_path / "script.py"
-    path.write_text(SCRIPT.format(metric=metric))
+    path.write_text(SCRIPT.format(metric=metric, function=SPREAD if metric == "spread" else ""))
     conversion = convert_file(path, generation="keras3")
     assert not [f for f in conversion.all_findings if f.severity.name == "ERROR"]
     text = conversion.modules[0].text

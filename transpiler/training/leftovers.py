@@ -27,6 +27,7 @@ def write_leftovers(file: FileTraining) -> None:
     refuse_unknown_steps(file)
     drop_toggles(file)
     drop_arguments(file)
+    drop_attributes(file)
     ImageGenerators(file).write()
     UtilityWriter(file).write()
 
@@ -137,19 +138,42 @@ def drop_arguments(file: FileTraining) -> None:
     remove_fillings(file, {s for n in candidates for s in filling.get(n, ())})
 
 
+def drop_attributes(file: FileTraining) -> None:
+    """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
+    found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
+    holding: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
+    for statement in set(file.scopes.statement.values()) - set(file.gone):
+        target, added = filled_by(statement)
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, added = statement.targets[0], [statement.value]
+        if isinstance(target, ast.Attribute):
+            holding.setdefault(target.attr, {})[statement] = added
+    inside = {n for call in file.handled for n in nodes(call)}
+    for attribute, statements in holding.items():
+        items = [n for added in statements.values() for n in added if not (isinstance(n, ast.List) and not n.elts)]
+        reads = [
+            n for n in file.scopes.scope if isinstance(n, ast.Attribute) and n.attr == attribute and n not in inside
+        ]
+        unread = all(file.scopes.statement[n] in statements for n in reads)
+        if items and unread and all(only_of(n, found, ()) for n in items):
+            file.edit.removed |= set(statements)
+
+
+def filled_by(statement: ast.stmt) -> tuple[ast.expr | None, list[ast.expr]]:
+    """The list that a statement adds to, and what it adds: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+        return statement.target, [statement.value]
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ADDING:
+        return call.func.value, list(call.args)
+    return None, []
+
+
 def fillings(file: FileTraining) -> dict[str, dict[ast.stmt, list[ast.expr]]]:
-    """Variable → the statements that add to the list in it, and what they add: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
+    """Variable → the statements that add to the list in it, and what they add."""
     found: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
-    for statement in set(file.scopes.statement.values()):
-        if statement in file.gone:
-            continue
-        call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
-            target, added = statement.target, [statement.value]
-        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ADDING:
-            target, added = call.func.value, list(call.args)
-        else:
-            continue
+    for statement in set(file.scopes.statement.values()) - set(file.gone):
+        target, added = filled_by(statement)
         if isinstance(target, ast.Name):
             found.setdefault(target.id, {})[statement] = added
     return found

@@ -71,7 +71,7 @@ class Scopes:
         """Whether an expression surely has the same value at another place: names that are bound once, no calls."""
         scope, there = self.scope.get(expression), self.scope.get(place)
         if scope is not None and scope is not there:
-            return False
+            return self.of_one_object(expression, scope, there)
         for node in nodes(expression):
             if isinstance(node, (ast.Await, ast.Lambda, ast.NamedExpr)):
                 return False
@@ -81,6 +81,38 @@ class Scopes:
             if self.bound.get((scope, name), 0) > 1 or there is not scope and (there, name) in self.bound:
                 return False
         return True
+
+    def of_one_object(self, expression: ast.expr, scope: Scope, there: Scope) -> bool:
+        """Whether an expression of one method has nothing but attributes that are set once, and another is of the same class."""
+        classes = [c for c in self.scope if isinstance(c, ast.ClassDef)]
+        methods = {c: [f for f in c.body if f in (scope, there)] for c in classes}
+        own, both = next(((c, m) for c, m in methods.items() if len(m) == 2), (None, []))
+        first = {f.args.args[0].arg if f.args.args else "" for f in both}  # type: ignore[attr-defined]
+        if own is None or len(first) != 1 or "" in first:
+            return False
+        others = {n for c in classes if c is not own and not c.bases and not own.bases for n in nodes(c)}
+        stored = [
+            n.attr
+            for n in self.scope
+            if isinstance(n, ast.Attribute)
+            and not isinstance(n.ctx, ast.Load)
+            and not (n in others and isinstance(n.value, ast.Name) and n.value.id == "self")
+        ]
+        plain = (
+            ast.Attribute,
+            ast.Name,
+            ast.Constant,
+            ast.BinOp,
+            ast.UnaryOp,
+            ast.operator,
+            ast.unaryop,
+            ast.expr_context,
+        )
+        inside = list(nodes(expression))
+        held = {n.value for n in inside if isinstance(n, ast.Attribute) and stored.count(n.attr) == 1}
+        return all(
+            isinstance(n, plain) and (not isinstance(n, ast.Name) or n.id in first and n in held) for n in inside
+        )
 
     def condition(self, node: ast.AST, place: ast.AST) -> str:
         """The test of the only `if` around an expression, where it means the same at a place in the same scope; else ""."""

@@ -183,7 +183,9 @@ def output_names(
     if isinstance(model.outputs, dict):
         return list(model.outputs)
     found = [[getattr(layer, "name", None) or "" for layer in makers(x)] for x in outputs]
-    return [next((n for n in ns if len(ns) == 1 or n in known_names and len(known_names & {*ns}) == 1), "") for ns in found]
+    return [
+        next((n for n in ns if len(ns) == 1 or n in known_names and len(known_names & {*ns}) == 1), "") for ns in found
+    ]
 
 
 def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
