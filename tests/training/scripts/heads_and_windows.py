@@ -41,11 +41,10 @@ def dataset(x, level, rises, training):
     return data.batch(8)
 
 
-def train(series, steps):
+def train(model, series, steps):
     x, y = windows(series, steps)
     rises = np.eye(2, dtype="float32")[(y > x[:, -1, 0]).astype(int)]
     level = y[:, None]
-    model = Builder().model(8)
     model.compile(
         optimizer=tf.keras.optimizers.Adam(0.01),
         loss={"level": "mse", "direction": "categorical_crossentropy"},
@@ -62,8 +61,8 @@ def train(series, steps):
     plot[:] = np.nan
     plot[40 + steps : 40 + steps + len(levels)] = levels[:, 0]
     print(np.nansum(plot), directions.mean(axis=0))
-    return model
 
 
 series = (np.sin(np.arange(60) / 3) + np.arange(60) / 30).astype("float32")
-train(series, 8)
+model = Builder().model(8)
+train(model, series, 8)
