@@ -90,7 +90,11 @@ class Scopes:
         first = {f.args.args[0].arg if f.args.args else "" for f in both}  # type: ignore[attr-defined]
         if own is None or len(first) != 1 or "" in first:
             return False
-        others = {n for c in classes if c is not own and not c.bases and not own.bases for n in nodes(c)}
+        named = {c: {c.name, *map(ast.unparse, c.bases)} - {"object"} for c in classes}
+        family = named[own]
+        while more := [c for c in classes if named[c] & family and not named[c] <= family]:
+            family = family.union(*(named[c] for c in more))
+        others = {n for c in classes if not family & named[c] for n in nodes(c)}
         stored = [
             n.attr
             for n in self.scope

@@ -8,17 +8,17 @@ from tensorflow.keras.models import Model
 
 class Builder:
     def trunk(self, x, units):
-        x = Conv1D(units, 3, padding="same")(x)
+        x = Conv1D(units, 3, padding="same", kernel_initializer=tf.keras.initializers.Constant(0.2))(x)
         x = Activation("relu")(x)
         return MaxPooling1D(2)(x)
 
     def level(self, x):
         x = Flatten()(self.trunk(x, 4))
-        return Activation("linear", name="level")(Dense(1)(x))
+        return Activation("linear", name="level")(Dense(1, kernel_initializer="ones")(x))
 
     def direction(self, x, classes=2):
         x = Flatten()(self.trunk(x, 3))
-        x = Dense(classes)(x)
+        x = Dense(classes, kernel_initializer="identity")(x)
         return Activation("softmax", name="direction")(x)
 
     def model(self, steps):
@@ -34,11 +34,8 @@ def windows(series, steps):
     return np.array(x)[..., None], np.array(y)
 
 
-def dataset(x, level, rises, training):
-    data = tf.data.Dataset.from_tensor_slices((x, (level, rises)))
-    if training:
-        data = data.shuffle(100)
-    return data.batch(8)
+def dataset(x, level, rises):
+    return tf.data.Dataset.from_tensor_slices((x, (level, rises))).batch(8)
 
 
 def train(model, series, steps):
@@ -51,8 +48,8 @@ def train(model, series, steps):
         loss_weights={"level": 1.0, "direction": 0.5},
         metrics={"direction": "accuracy"},
     )
-    data = dataset(x[:40], level[:40], rises[:40], training=True)
-    held = dataset(x[40:], level[40:], rises[40:], training=False)
+    data = dataset(x[:40], level[:40], rises[:40])
+    held = dataset(x[40:], level[40:], rises[40:])
     history = model.fit(data, epochs=3, validation_data=held, verbose=0)
     for name in sorted(history.history):
         print(name, history.history[name])
