@@ -226,6 +226,7 @@ class Assembly:
     def plan_all(self) -> list[EntryPlan]:
         """Every model that the file builds at its top level, and every function that builds one."""
         self.program.evaluate_main()
+        self.program.interpreter.tries = True
         self.call_functions(self.program.functions())
         return self.plan_file()
 
@@ -286,6 +287,8 @@ class Assembly:
             measures = part.node in self.program.interpreter.measured
             if part.node in self.memory.visited and not measures or part.node in self.done:
                 continue
+            if part.node in self.program.interpreter.trainers:
+                continue
             converted = lone.convert(part)
             if converted is not None:
                 self.done[part.node], finding = converted
@@ -305,6 +308,8 @@ class Assembly:
         known = [a for a in activations if a.function.node is function.node and not a.assumed]
         if known:
             return known[-1]
+        if function.node in self.program.interpreter.trainers:
+            return None
         if function.node not in self.tried:
             try:
                 self.tried[function.node] = self.program.try_builder(function, receiver)

@@ -28,22 +28,6 @@ def learn(model):
     model.fit(x, y)
 
 """
-RENAMED = """
-class Agent:
-    def __init__(self):
-        self.model = build()
-
-class Other:
-    def __init__(self, model):
-        self.model = model
-
-agent = Agent()
-agent.model.fit(x, y)
-other = Other(agent.model)
-for i in range(2):
-    other.model.fit(x, y)
-"""
-
 SHARED = """
 model = Sequential([Input((4,)), Dense(1)])
 optimizer = optimizers.Adam(0.01)
@@ -60,15 +44,6 @@ model.compile("adam", "mse")
 model.fit(x, y)
 """
 
-
-ELSEWHERE = """
-def prepare(net):
-    net.compile("sgd", "mse")
-
-model = Sequential([Input((4,)), Dense(1)])
-prepare(model)
-model.fit(x, y)
-"""
 
 RATES = """
 def build_with(rate):
@@ -110,14 +85,10 @@ def errors(text: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f"{LEARN}net = build()\nfor i in range(3):\n    learn(net)\n", AGAIN),
         (f"{LEARN}for net in (build(), build()):\n    learn(net)\n    learn(net)\n", AGAIN),
-        (f"{LEARN}net = build()\nlearn(net)\nnet.fit(x, y)\n", "is trained in several places"),
-        (RENAMED, "is trained in several places"),
         (RATES, "compiles its models with different optimizers"),
         (SHARED, "goes on after another compile() with what it has gathered before"),
         (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),
-        (ELSEWHERE, "compiled in one function and trained outside of it"),
         (f"{TRAINED}print(history.params)\n", "history.params is not translated"),
         (f"{TRAINED}print(model.metrics)\n", "model.metrics is not translated"),
         (

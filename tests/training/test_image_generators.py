@@ -192,3 +192,9 @@ print(images.flow(x))
     text = conversion.modules[0].text
     assert "images = ImageDataGenerator(horizontal_flip=True)" in text
     assert "def __init__(self, horizontal_flip=False)" in text
+
+
+def test_a_generator_that_changes_nothing():
+    same(
+        "data = [b for b, _ in zip(ImageDataGenerator(horizontal_flip=False).flow(images, batch_size=3, shuffle=False), range(2))]\n"
+    )

@@ -144,6 +144,36 @@ def test_every_sample_comes_once_in_a_mixed_pass():
         assert Counter(this[0].tolist()) == Counter(other[0].tolist())
 
 
+MAKER = f"""
+def make(training, augment=False):
+    ds = {SOURCE}((np.arange(500), np.arange(500)))
+    if training:
+        ds = ds.shuffle(500)
+    if augment:
+        ds = ds.map(lambda x, y: (x + 1, y))
+    return ds.batch(250)
+
+"""
+
+
+def test_a_function_mixes_some_of_the_datasets_that_it_makes():
+    """`if training: ds = ds.shuffle(…)`: each call of the function mixes what it mixed."""
+    assert "shuffle=training" in converted(MAKER + "data = make(True), make(False)\n").modules[0].text
+    same(MAKER + "mixed = make(True)\ndata = make(False)\n")
+    same(MAKER + "data = make(False, augment=True)\nmixed = make(True, augment=True)\n")
+    wanted, found = both(MAKER + "plain = make(False)\ndata = make(True)\n")
+    for items in (wanted, found):
+        first = items[0][0]
+        assert len(set(first.tolist())) == 250 and (first != np.arange(250)).any()
+
+
+def test_what_else_differs_from_call_to_call_is_declined():
+    text = MAKER.replace("if training:", "if np.random.random() < training:") + "data = make(True), make(False)\n"
+    assert any("is done to is not known" in m for m in errors(converted(text)))
+    text = MAKER.replace("ds.shuffle(500)", "ds.repeat()") + "data = make(True), make(False)\n"
+    assert any("differs from call to call" in m for m in errors(converted(text)))
+
+
 def test_random_functions_draw_from_the_same_range():
     text = f"""
 def augment(x):

@@ -66,3 +66,34 @@ def test_a_class_that_trains_in_its_own_way_is_declined(method: str, tmp_path: P
     text, errors = converted(OWN.format(argument=", training=None", method=method), tmp_path)
     assert any("of its own" in e for e in errors)
     assert "run_epoch" not in text
+
+
+WINDOWS = """
+def windows(series, n):
+    found = []
+    for i in range(len(series) - n):
+        found.append(series[i : i + n])
+    return np.array(found)
+
+def train(series, n):
+    x = windows(series, n)
+    size = x.shape[1]
+    model = keras.Sequential([keras.Input((size,)), layers.Dense(size)])
+    model.compile("sgd", "mse")
+    model.fit(x, x, verbose=0)
+    return model
+
+model = train(np.arange(9.0), 4)
+plot = np.zeros((5, 4))
+plot[1:] = model.predict(np.ones((4, 4)), verbose=0)
+plot[0], plot.flags.writeable = 7, True
+"""
+
+
+def test_what_a_script_computes_beside_its_models_stays(tmp_path: Path):
+    """A function on data that a function calls which makes a model; items of an array that are set."""
+    text, errors = converted(WINDOWS, tmp_path)
+    assert not errors
+    assert "def windows(series, n):" in text and "model = Net(size)" in text
+    assert "plot[1:] = predict(model, np.ones((4, 4)))" in text and "plot[0], plot.flags.writeable = 7, True" in text
+    compile(text, "result", "exec")

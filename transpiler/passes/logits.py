@@ -58,9 +58,7 @@ def pass_logits_on(cls: ModuleClass, ending: str) -> None:
     last = last_call(cls)
     if cls.logits is None and last is not None:
         cls.logits = [ending]
-        operands = ", ".join(f"{{{i}}}" for i in range(len(last[0].args)))
-        text = last[0].step.fn or f"{{self}}({operands})"
-        last[0].step = replace(last[0].step, fn=f"{text.removesuffix(f'({operands})')}.logits({operands})")
+        _take_logits(last[0])
 
 
 @dataclass
@@ -85,7 +83,12 @@ def _endings(cls: ModuleClass) -> list[Ending | None]:
 
 def _ending(cls: ModuleClass, value: Value, counts: Counter[Value]) -> Ending | None:
     op = next((o for o in cls.block.ops if isinstance(o, Apply) and o.results == [value]), None)
-    if op is None or op.outputs or len(op.args) != 1:
+    if op is None or op.outputs:
+        return None
+    inner = op.member.construction.cls if op.member is not None and op.member.construction is not None else None
+    if inner is not None and not op.member.shared and len(texts := last_activations(inner)) == 1 and texts[0]:  # type: ignore[union-attr]
+        return Ending(value, texts[0], [partial(split_logits, inner), partial(_take_logits, op)])
+    if len(op.args) != 1:
         return None
     if op.step.permutes is not None:  # into Keras's order of axes; activations do not mind
         inner = _ending(cls, op.args[0], counts) if counts[op.args[0]] == 1 else None
@@ -103,6 +106,13 @@ def _ending(cls: ModuleClass, value: Value, counts: Counter[Value]) -> Ending | 
     if text is None:
         return None
     return Ending(op.args[0], text, [partial(cls.block.ops.remove, op)])
+
+
+def _take_logits(op: Apply) -> None:
+    """Has a call of a submodule give that one's logits."""
+    operands = ", ".join(f"{{{i}}}" for i in range(len(op.args)))
+    text = op.step.fn or f"{{self}}({operands})"
+    op.step = replace(op.step, fn=f"{text.removesuffix(f'({operands})')}.logits({operands})")
 
 
 def _rewire(op: Apply, value: Value) -> None:

@@ -132,12 +132,7 @@ class Rewriter:
         text = edit.apply()
         unknown = undefined_names(text)
         unknown = unknown and unknown - undefined_names(source.text)
-        if (
-            unknown
-            and has_items
-            and not self.options.allow_partial
-            and not any(f.severity is Severity.ERROR for f in self.findings.items)
-        ):
+        if unknown and has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
             self.findings.add(
                 Finding(

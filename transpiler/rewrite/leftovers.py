@@ -17,6 +17,8 @@ from transpiler.read.keras.scripts import holds_models, is_used_part
 from transpiler.rewrite.calls_left import CallsLeft
 from transpiler.rewrite.outcome import Outcome
 from transpiler.rewrite.statements import (
+    changed_names,
+    expressions_of,
     imports_framework,
     is_alias,
     is_import_block,
@@ -120,13 +122,13 @@ class Leftovers:
         failed = id(statement) in self.interpreter.failed_marks
         if not failed and only_for_models(statement, self.moved, self.source.tree.body, self.names):
             return True
-        if isinstance(statement, ast.Assign):
-            values = [self.names.get(n) for n in assigned_names([statement])]
-            scripts = any(w.statements for w in self.outcome.written())
-            if scripts and not failed and all(has_tensors(v) or isinstance(v, Layer) for v in values):
+        changed = changed_names(statement)
+        if changed and not failed and any(w.statements for w in self.outcome.written()):
+            values = [self.names.get(n) for n in changed]
+            if all(has_tensors(v) or isinstance(v, Layer) for v in values):
                 return True  # another name or a list for tensors or layers of the model
-            if used_identifiers(statement) & self.gone:  # a table of such functions
-                return True
+        if isinstance(statement, ast.Assign) and used_identifiers(statement) & self.gone:  # a table of such functions
+            return True
         return is_alias(statement, self.names, self.memory.visited) or self.is_part(statement)
 
     def needs_keras(self, statement: ast.stmt) -> bool:
@@ -155,7 +157,14 @@ class Leftovers:
             for s in rest
             if used_identifiers(s) & self.keras_names and not any(n in self.interpreter.left_out for n in nodes(s))
         ]
-        for inner in found:
+        found += [  # steps of training, such as those of a pipeline, that are declined by themselves
+            s
+            for s in inside
+            if isinstance(s, ast.stmt)
+            and any(n in self.untrained and n not in self.interpreter.left_out for n in expressions_of(s))
+            and not any(n in self.edit.replaced or n in self.edit.removed or n in found for n in nodes(s))
+        ]
+        for inner in sorted(found, key=lambda s: s.lineno):
             self.report_leftover(inner)
         return found
 

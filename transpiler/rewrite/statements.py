@@ -132,6 +132,16 @@ def stored_names(statement: ast.stmt) -> set[str]:
     return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
+def changed_names(statement: ast.stmt) -> set[str]:
+    """The variables that an assignment binds, or of which it sets an item or an attribute."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    plain = [n for t in targets for n in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])]
+    roots = [n.value if isinstance(n, ast.Starred) else n for n in plain]
+    while any(isinstance(n, (ast.Attribute, ast.Subscript)) for n in roots):
+        roots = [n.value if isinstance(n, (ast.Attribute, ast.Subscript)) else n for n in roots]
+    return {n.id for n in roots if isinstance(n, ast.Name)}
+
+
 def is_import_block(statement: ast.stmt) -> bool:
     """An `if` or `try` that only chooses between imports."""
     if isinstance(statement, ast.If):

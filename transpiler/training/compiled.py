@@ -17,19 +17,19 @@ from transpiler.passes.logits import last_activations, last_call, pass_logits_on
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.toggles import Toggle
-from transpiler.read.keras.evaluate.training_calls import LEARNING, TrainingCall
+from transpiler.read.keras.evaluate.training_calls import LEARNING, TrainingCall, model_of
 from transpiler.read.keras.evaluate.values import Generator, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
-from transpiler.training.accelerated import LOGITS, accelerate
+from transpiler.training.accelerated import LOGITS, PlainLoop, accelerate
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.constraints import constraints_of
 from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
-from transpiler.training.groups import Group
+from transpiler.training.groups import Group, same_variable
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.own_losses import Losses
@@ -72,6 +72,10 @@ class Training:
     """The call that makes the optimizer, where the `compile` stands in code that became a factory."""
     bound: list[ast.Assign] = field(default_factory=list)
     """The statements that bind the model, and make the optimizer after it, in its place."""
+    carried: bool = False
+    """Whether the optimizer is an attribute of the model itself, which has several names."""
+    names: dict[ast.Assign, str] = field(default_factory=dict)
+    """What each of the statements calls the model."""
 
 
 class CompileWriter:
@@ -139,7 +143,7 @@ class CompileWriter:
             endings,
             Losses(file, compiled),
             self.recovers,
-            self.maker_of,
+            self.makers_of,
             added_losses(file, compiled.model),
             file.interpreter.makers,
         )
@@ -159,7 +163,13 @@ class CompileWriter:
         )
         training.bound = group.bound
         if owner in file.gone and not training.bound:
-            training.first = self.first_learning(group.nodes)
+            try:
+                training.first = self.first_learning(group.nodes)
+            except Declined:
+                if not group.places or any(e.method != "fit" for e in learning):
+                    raise
+                training.bound, training.names = list(group.places), group.places
+                self.carry(training)
         made = training.bound[0].value if training.bound else training.first or owner
         place = owner
         code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
@@ -178,11 +188,12 @@ class CompileWriter:
         if code.whole:
             check_whole(layers, built, code.whole)
         self.check_shared(compiled)
-        training.optimizer = self.variable_beside(training.receiver, "optimizer")
+        if not training.bound and self.is_elsewhere(made, training.receiver, group.nodes):
+            self.carry(training)
+        beside_model = self.variable_beside if not training.carried else lambda receiver, what: f"{receiver}.{what}"
+        training.optimizer = beside_model(training.receiver, "optimizer")
         if code.schedule is not None:
-            training.scheduler = self.variable_beside(training.receiver, "scheduler")
-        if not training.bound:
-            self.check_scope(made, training.receiver, group.nodes)
+            training.scheduler = beside_model(training.receiver, "scheduler")
         self.note_parts(training, group, learning)
 
     def add_epoch(self, training: Training, evaluations: list[TrainingCall]) -> None:
@@ -316,10 +327,10 @@ class CompileWriter:
         by_row = training.code is not None and training.code.by_row
         note_differences(self.file, layers_of(compiled.model, self.file.interpreter), by_row, compiled.node)
 
-    def maker_of(self, output: Value) -> Any:
-        """The layer that makes an output."""
+    def makers_of(self, output: Value) -> list[Any]:
+        """The layer that makes an output, and those that return it as it is."""
         origin = self.file.interpreter.origins.get(output)
-        return origin.layer if origin is not None else None
+        return [origin.layer if origin is not None else None, *self.file.interpreter.unchanged.get(output, ())]
 
     def recovers(self, output: Value) -> bool:
         """Whether Keras knows the logits of an output; also where that cannot be told."""
@@ -345,13 +356,25 @@ class CompileWriter:
         ):
             raise Declined(TRAINING, "an optimizer goes on after another compile() with what it has gathered before")
 
-    def check_scope(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> None:
-        """Raises Declined where what a function makes to train a model is needed outside of it."""
+    def is_elsewhere(self, made: ast.Call, receiver: str, group: Sequence[ast.Call]) -> bool:
+        """Whether what a function makes to train a model is needed where the model has another name, or is an attribute of
+        another object."""
         scope, scopes = self.file.scopes.scope[made], self.file.scopes.scope
         users = (*LEARNING, "evaluate") if self.trainer != PLAIN else LEARNING
         used = [n for n in group if any(e.method in users for e in self.file.calls[n])]
-        if scope is not None and "." not in receiver and any(scopes[n] is not scope for n in used):
+        if "." not in receiver:
+            return scope is not None and any(scopes[n] is not scope for n in used)
+        own, others = model_of(made), [n.func.value for n in used if isinstance(n.func, ast.Attribute)]
+        return ast.unparse(own) == receiver and not all(same_variable(self.file, own, n) for n in others)
+
+    def carry(self, training: Training) -> None:
+        """Makes the optimizer an attribute of the model. Raises Declined where that would not do."""
+        reads = [n for n in self.file.scopes.scope if isinstance(n, ast.Attribute) and n.attr == "optimizer"]
+        if self.trainer != PLAIN:
+            raise PlainLoop("a model that is compiled in one place and trained in others carries its optimizer")
+        if reads:
             raise Declined(TRAINING, "a model that is compiled in one function and trained outside of it")
+        training.carried = True
 
     def first_learning(self, group: Sequence[ast.Call]) -> ast.Call:
         """The first call that trains. Raises Declined if there are others that do not surely come after it."""
@@ -409,6 +432,8 @@ def binds(loop: ast.For | ast.While, target: str) -> bool:
 def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
     """Variables that go with a model, as they are called where a method of it is called."""
     assert isinstance(node.func, ast.Attribute)
+    if training.carried:
+        return [f"{ast.unparse(node.func.value)}.{n.rpartition('.')[2]}" for n in variables if n]
     base = ast.unparse(node.func.value).rpartition(".")[0]
     own = training.receiver.rpartition(".")[0]
     return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in variables if n]
@@ -417,6 +442,9 @@ def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
 def made_by_compile(file: FileTraining, training: Training, model: str) -> list[str]:
     """The statements that make the optimizer of a model and, with Lightning, the module that trains it."""
     code, lines = training.code, []
+    optimizer, scheduler = training.optimizer, training.scheduler
+    if training.carried:
+        optimizer, scheduler = f"{model}.optimizer", f"{model}.scheduler"
     if code is not None:
         parts = training.parts or [model]
         weights = [f"{part}.parameters()" for part in parts]
@@ -424,10 +452,10 @@ def made_by_compile(file: FileTraining, training: Training, model: str) -> list[
         file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
         file.edit.dropped_names |= set(code.helpers)
         lines = [] if training.module or training.net else [f"{model}.to({DEVICE})"]
-        lines.append(f"{training.optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
+        lines.append(f"{optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
         if code.schedule is not None:
             factor = f"lambda step: {code.schedule.factor}"
-            lines.append(f"{training.scheduler} = torch.optim.lr_scheduler.LambdaLR({training.optimizer}, {factor})")
+            lines.append(f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({optimizer}, {factor})")
     if training.net:
         wrapped = LOGITS.format(model=model) if training.trainer.needs_logits else model
         pair = [(training.net, wrapped), *([(training.optimizer, training.optimizer)] if code is not None else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,13 @@ from transpiler.ir.naming import Names
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
-from transpiler.read.keras.evaluate.values import Generator, Instance
+from transpiler.read.keras.evaluate.values import Function, Generator, Instance
 from transpiler.rules.training.base import TRAINING, WHOLE_NUMBERS
 from transpiler.training.pipelines import PipelineWriter
 from transpiler.training.trainer import Trainer
 
+IS_ARRAY = re.compile(r"^np\.|\.values(\[|$)|\.(to_numpy|reshape|ravel|flatten)\(|^to_categorical\(|^predict")
+"""Code of what surely is no frame or series."""
 DTYPES = {"float32": "torch.float32", "float64": "torch.float64", "int32": "torch.long", "int64": "torch.long"}
 
 
@@ -46,6 +49,8 @@ class DataWriter:
     generation: str
     input_names: Sequence[str] = ()
     """What the program calls the inputs; "" for none."""
+    frames: bool = False
+    """Whether data may be frames and series of pandas, which torch does not take as they are."""
 
     @property
     def inputs(self) -> list[str]:
@@ -85,15 +90,24 @@ class DataWriter:
         if has_targets != self.compares:
             raise Declined(TRAINING, "data with targets and a model without a loss, or the other way round")
         targets = parts(given["y"], len(self.targets), "targets", self.target_names) if has_targets else []
-        found = [tensor(text, dtype) for text, dtype in zip((*inputs, *targets), (*self.inputs, *self.targets))]
+        arrays = [*map(self.array, inputs), *(self.array(t, target=True) for t in targets)]
+        found = [tensor(text, dtype) for text, dtype in zip(arrays, (*self.inputs, *self.targets))]
         if not self.weighted:
             return found
         if weights:
             return [*found, weights.format(targets=found[len(inputs)])]
         own = given.get("sample_weight")
         if own is not None and not is_none(own):
-            return [*found, tensor(ast.unparse(own), "torch.float32")]
+            return [*found, tensor(self.array(ast.unparse(own)), "torch.float32")]
         return [*found, f"torch.ones(len({inputs[0]}))"]
+
+    def array(self, text: str, target: bool = False) -> str:
+        """Data as something that torch takes; Keras takes a series as a column, which functions of the program see in targets."""
+        if not self.frames or IS_ARRAY.search(text):
+            return text
+        if target and any(isinstance(m, Function) for m in listed(self.trainer.compiled.arguments.get("metrics"))):
+            return f"{self.function('to_array')}({text})"
+        return f"np.asarray({text})"
 
     def column_names(self, count: int) -> list[str]:
         """Variables for `count` columns of data."""
@@ -197,6 +211,12 @@ def parts(node: ast.expr | None, count: int, what: str, names: Sequence[str] = (
     if count != 1 or isinstance(node, (ast.Dict, ast.List, ast.Tuple)):
         raise Declined(TRAINING, f"{count} {what} have to be listed one by one")
     return [ast.unparse(node)]
+
+
+def listed(value: Any) -> list[Any]:
+    """The items of nested lists and dictionaries."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else None
+    return [value] if items is None else [v for item in items for v in listed(item)]
 
 
 def numbered(name: str, count: int) -> list[str]:

@@ -72,6 +72,10 @@ class FileTraining:
         self.trainer, self.strict = trainer, strict
         self.scopes = Scopes(source)
         self.names = Names(frozenset(used_identifiers(source.tree)) | {n for _, n in self.scopes.bound})
+        imports = [n for n in self.scopes.scope if isinstance(n, (ast.Import, ast.ImportFrom))]
+        modules = [m for n in imports for m in ([a.name for a in n.names] if isinstance(n, ast.Import) else [n.module])]
+        self.takes_frames = any((m or "").partition(".")[0] == "pandas" for m in modules)
+        """Whether data of the program may be frames and series of pandas."""
         self.functions: dict[str, str] = {}
         """Texts of functions that the file needs → their names."""
         self.declined: dict[ast.expr, Declined] = {}
@@ -81,7 +85,15 @@ class FileTraining:
         made = {n: p for n, p in interpreter.pipelines.items() if n in self.scopes.scope and n not in gone}
         channels_first = interpreter.image_data_format != "channels_last"
         self.pipelines = PipelineWriter(
-            made, self.takes, self.need_helper, interpreter.eval, self.place_mapped, self.near, channels_first
+            made,
+            self.takes,
+            self.need_helper,
+            interpreter.eval,
+            self.place_mapped,
+            self.near,
+            interpreter.made_pipelines,
+            self.scopes.condition,
+            channels_first,
         )
         self.after: dict[ast.stmt, list[str]] = {}
         """Statement → the lines that follow it."""
@@ -257,6 +269,21 @@ class FileTraining:
             named |= more
         return argument_nodes(call, method, self.generation, named)
 
+    def class_of(self, node: ast.expr) -> ast.ClassDef | None:
+        """The class in whose method an expression starts with `self`, or the base of it that the file has."""
+        method, first = self.scopes.scope[node], node
+        while isinstance(first, ast.Attribute):
+            first = first.value
+        owned = isinstance(method, ast.FunctionDef) and [a.arg for a in method.args.args[:1]] == [ast.unparse(first)]
+        classes = [c for c in self.scopes.scope if isinstance(c, ast.ClassDef)]
+        found = next((c for c in classes if owned and method in c.body), None)
+        while found is not None:
+            base = next((c for c in classes if c is not found and c.name in map(ast.unparse, found.bases)), None)
+            if base is None:
+                break
+            found = base
+        return found
+
     def statement_of(self, node: ast.Call) -> ast.stmt:
         return self.scopes.statement[node]
 
@@ -277,11 +304,16 @@ class FileTraining:
 
     def rename_file(self, node: ast.expr | None) -> None:
         """Gives a file its new name wherever the source writes it out."""
-        old = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(old, str) and torch_file(old) != old:
-            for other, statement in self.scopes.statement.items():
-                if isinstance(other, ast.Constant) and other.value == old and other not in self.gone:
-                    self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self.rename_path(node.value)
+
+    def rename_path(self, path: str) -> None:
+        """Gives a file its new name wherever the source writes its path out, or the end of it."""
+        for other, statement in self.scopes.statement.items():
+            old = other.value if isinstance(other, ast.Constant) and isinstance(other.value, str) else ""
+            ends = old == path or f"/{path}".endswith(f"/{old}") and torch_file(old) != f"{old}.pt"
+            if old and ends and torch_file(old) != old and other not in self.gone:
+                self.edits.setdefault(statement, {}).setdefault(other, code_of(torch_file(old)))
 
     def body_of(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements beside a statement."""

@@ -28,6 +28,8 @@ class Group:
     """The statements that bind the models, where these stand in code that stays and the `compile` does not."""
     name: str = ""
     """What they bind: `model`, `self.model`."""
+    places: dict[ast.Assign, str] = field(default_factory=dict)
+    """All statements that bind one of the models, and the name that each binds; {} where one is not known."""
 
     @property
     def receiver(self) -> str:
@@ -89,6 +91,8 @@ def bind(file: FileTraining, group: Group, evaluations: list[tuple[ast.Call, Tra
     names = {ast.unparse(t) for t in places.values()}
     scopes = {file.scopes.scope[s] for s in places}
     learning = [n for n, e in evaluations if e.method in ("fit", "train_on_batch")]
+    if places and all(found):
+        group.places = {s: ast.unparse(t) for s, t in places.items()}
     if not all(found) or len(names) != 1 or len(scopes) != 1:
         return
     target = next(iter(places.values()))
@@ -100,7 +104,8 @@ def bind(file: FileTraining, group: Group, evaluations: list[tuple[ast.Call, Tra
 def same_variable(file: FileTraining, target: ast.expr, receiver: ast.expr) -> bool:
     """Whether an expression reads the variable, or the attribute of whatever object, that a target sets."""
     if isinstance(target, ast.Attribute):
-        return isinstance(receiver, ast.Attribute) and receiver.attr == target.attr
+        apart = file.class_of(target) is not file.class_of(receiver) and ast.unparse(receiver) == ast.unparse(target)
+        return isinstance(receiver, ast.Attribute) and receiver.attr == target.attr and not apart
     if not isinstance(target, ast.Name) or not isinstance(receiver, ast.Name) or receiver.id != target.id:
         return False
     own, here = file.scopes.scope[target], file.scopes.scope[receiver]

@@ -6,10 +6,12 @@ import ast
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.model import ApiObject
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
+from transpiler.rules.training.base import TRAINING
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
 from transpiler.training.source import items_of
@@ -22,8 +24,10 @@ ADDING = ("append", "extend", "insert")
 def write_leftovers(file: FileTraining) -> None:
     """Rewrites or removes what only training code used."""
     write_pipelines(file)
+    refuse_unknown_steps(file)
     drop_toggles(file)
     drop_arguments(file)
+    drop_attributes(file)
     ImageGenerators(file).write()
     UtilityWriter(file).write()
 
@@ -46,6 +50,37 @@ def write_pipelines(file: FileTraining) -> None:
             file.edit.removed.add(statement)
         else:
             file.edits.setdefault(statement, {})[node] = text
+
+
+def refuse_unknown_steps(file: FileTraining) -> None:
+    """Steps of pipelines after code of which nobody knows whether it runs are declined, those that never run are named."""
+    made, scopes = file.pipelines.pipelines, file.scopes
+    held = {
+        (scopes.scope[statement], t.id)
+        for statement in {scopes.statement[n] for n in made}
+        if isinstance(statement, ast.Assign) and statement.value in made
+        for t in statement.targets
+        if isinstance(t, ast.Name)
+    }
+    branches = {n for s in scopes.scope if isinstance(s, (ast.If, ast.IfExp)) for n in nodes(s)}
+    unseen = [
+        n
+        for n in scopes.scope
+        if isinstance(n, ast.Call)
+        and n not in made
+        and n not in file.gone
+        and isinstance(n.func, ast.Attribute)
+        and n.func.attr in SIGNATURES
+        and isinstance(n.func.value, ast.Name)
+        and (scopes.scope[n], n.func.value.id) in held
+    ]
+    lost = {scopes.scope[n] for n in unseen if n not in branches}
+    for node in unseen:
+        if scopes.scope[node] in lost:
+            file.declined[node] = Declined(TRAINING, "what this step of a tf.data.Dataset is done to is not known")
+            continue
+        text = f"{ast.unparse(node.func)}() stays as it is: the program does not come here"
+        file.note(TRAINING, text, node, Severity.WARNING, "Translate it by hand if it can run.")
 
 
 def drop_toggles(file: FileTraining) -> None:
@@ -107,19 +142,42 @@ def drop_arguments(file: FileTraining) -> None:
     remove_fillings(file, {s for n in candidates for s in filling.get(n, ())})
 
 
+def drop_attributes(file: FileTraining) -> None:
+    """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
+    found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
+    holding: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
+    for statement in [s for s in file.scopes.statements() if s not in file.gone]:
+        target, added = filled_by(statement)
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, added = statement.targets[0], [statement.value]
+        if isinstance(target, ast.Attribute):
+            holding.setdefault(target.attr, {})[statement] = added
+    inside = {n for call in file.handled for n in nodes(call)}
+    for attribute, statements in holding.items():
+        items = [n for added in statements.values() for n in added if not (isinstance(n, ast.List) and not n.elts)]
+        reads = [
+            n for n in file.scopes.scope if isinstance(n, ast.Attribute) and n.attr == attribute and n not in inside
+        ]
+        unread = all(file.scopes.statement[n] in statements for n in reads)
+        if items and unread and all(only_of(n, found, ()) for n in items):
+            file.edit.removed |= set(statements)
+
+
+def filled_by(statement: ast.stmt) -> tuple[ast.expr | None, list[ast.expr]]:
+    """The list that a statement adds to, and what it adds: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+        return statement.target, [statement.value]
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ADDING:
+        return call.func.value, list(call.args)
+    return None, []
+
+
 def fillings(file: FileTraining) -> dict[str, dict[ast.stmt, list[ast.expr]]]:
-    """Variable → the statements that add to the list in it, and what they add: `xs.append(x)`, `xs += [x]`, `xs.extend([x])`."""
+    """Variable → the statements that add to the list in it, and what they add."""
     found: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
-    for statement in file.scopes.statements():
-        if statement in file.gone:
-            continue
-        call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
-            target, added = statement.target, [statement.value]
-        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ADDING:
-            target, added = call.func.value, list(call.args)
-        else:
-            continue
+    for statement in [s for s in file.scopes.statements() if s not in file.gone]:
+        target, added = filled_by(statement)
         if isinstance(target, ast.Name):
             found.setdefault(target.id, {})[statement] = added
     return found

@@ -8,19 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import KERAS3
+from transpiler.ir.model import KERAS3, Args
 from transpiler.ir.naming import Names
 from transpiler.ir.program import Value, tensors
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Generator
 from transpiler.rules.training.base import TRAINING
-from transpiler.rules.training.callbacks import CallbackCode, Loop
+from transpiler.rules.training.callbacks import CallbackCode, Loop, torch_file
 from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining
+from transpiler.training.edits import edited
 from transpiler.training.file import FileTraining
 from transpiler.training.loops import EpochFunction
 from transpiler.training.source import known_here
@@ -68,8 +70,15 @@ class MethodWriter:
         if arguments is None:
             raise Declined(TRAINING, "fit() with * or ** is not translated")
         statement = self.file.statement_of(evaluation.node)
-        target = self.file.target_of(statement, evaluation.node)
-        self.file.replace(statement, self.fit_text(evaluation, training, arguments, target))
+        whole = result_in(statement, evaluation.node)
+        if whole is None:
+            target = self.file.target_of(statement, evaluation.node)
+            self.file.replace(statement, self.fit_text(evaluation, training, arguments, target))
+            return
+        target = Names(self.file.scopes.names_at(evaluation.node) | frozenset(self.file.functions)).take("history")
+        text = self.fit_text(evaluation, training, arguments, target)
+        rest = edited(self.file.source.text, statement, {whole: target})
+        self.file.replace(statement, f"{text}\n{rest}")
 
     def fit_text(
         self, evaluation: TrainingCall, training: Training, arguments: dict[str, ast.expr], target: str | None
@@ -96,6 +105,9 @@ class MethodWriter:
         loop = Loop(model, options[0], epoch_name, values, frozenset(rising), names.take, scheduler, initial, first)
         acts, added = acts_of(callbacks, loop, self.file.generation)
         acts = [self.act(rule, act) for (rule, _), act in zip(callbacks, acts)]
+        for path in [a.get("filepath") for _, a in callbacks if isinstance(a, Args)]:
+            if isinstance(path, str) and "{" not in path and torch_file(path) != f"{path}.pt":
+                self.file.rename_path(path)
         for act in acts:
             for name, module in act.libraries.items():
                 self.file.takes(module, name)
@@ -217,7 +229,14 @@ class MethodWriter:
         names = [self.file.interpreter.input_names.get(x, "") for x in inputs]
         file = self.file
         return DataWriter(
-            training.trainer, training.weighted, file.function, file.takes, file.pipelines, file.generation, names
+            training.trainer,
+            training.weighted,
+            file.function,
+            file.takes,
+            file.pipelines,
+            file.generation,
+            names,
+            file.takes_frames,
         )
 
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
@@ -267,7 +286,7 @@ class MethodWriter:
             text = f"{name}({self.file.receiver_of(evaluation.node)}, {batches})"
             self.file.replace_expression(evaluation.node, as_asked(text, evaluation.node, ys[0]))
             return
-        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys))
+        name = self.file.function("predict", dtypes=dtypes, outputs=len(ys), frames=self.file.takes_frames)
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
         node = arguments["x"]
         listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
@@ -358,3 +377,19 @@ def text_of(node: ast.expr | None, default: str, none: str | None = None) -> str
 def given(arguments: Mapping[str, ast.expr], name: str) -> bool:
     """Whether an argument is there, and not None."""
     return name in arguments and not is_none(arguments[name])
+
+
+def result_in(statement: ast.stmt, call: ast.Call) -> ast.expr | None:
+    """The numbers of a `fit` that are a part of another expression, which does nothing before it trains: `return model.fit(…)`."""
+    value = getattr(statement, "value", None)
+    known = isinstance(statement, (ast.Return, ast.Assign, ast.Expr, ast.AugAssign)) and isinstance(value, ast.expr)
+    if not known or isinstance(statement, ast.Expr) and value is call:
+        return None
+    around = [n for n in nodes(value) if n is not call and call in nodes(n)]
+    reads = [n for n in around if isinstance(n, ast.Attribute) and n.value is call and n.attr == "history"]
+    whole = reads[0] if reads else call
+    if isinstance(statement, ast.Assign) and value is whole:
+        return None
+    plain = (ast.Call, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.keyword, ast.BinOp, ast.Slice)
+    first = [n for n in nodes(value) if isinstance(n, ast.Call) and n not in around and n not in nodes(call)]
+    return whole if all(isinstance(n, plain) for n in around) and not first else None

@@ -75,7 +75,14 @@ class StepMethods(MethodWriter):
         assert known is not None
         weighted = len(known.dtypes) == 3
         return StepData(
-            training.trainer, weighted, file.function, file.takes, file.pipelines, file.generation, (), known.dtypes
+            training.trainer,
+            weighted,
+            file.function,
+            file.takes,
+            file.pipelines,
+            file.generation,
+            frames=file.takes_frames,
+            dtypes=known.dtypes,
         )
 
     def has_batches(self, evaluation: TrainingCall, training: Training, arguments: Mapping[str, ast.expr]) -> bool:

@@ -29,7 +29,7 @@ def check_own(graph: Any, root: ModuleClass, generation: str) -> None:
 
 
 PLAIN_MODULES = re.compile(
-    r"nn\.(Conv|Linear|Embedding|Flatten|Unflatten|ZeroPad|Upsample|LayerNorm|Identity|Softmax"
+    r"get_activation\(|nn\.((LSTM|GRU|RNN)\((?!.*dropout)|Conv|Linear|Embedding|Flatten|Unflatten|ZeroPad|Upsample|LayerNorm|Identity|Softmax"
     r"|(Leaky|P)?ReLU|ELU|GELU|SiLU|Sigmoid|Tanh|Softplus|(Max|Avg|Adaptive)\w*Pool)|\w*(Conv|Pool)\dSame\("
 )
 """Modules that do the same whether they are trained or not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,10 @@ class PipelineWriter:
     place: Callable[[MapFunction], None]
     near: Callable[..., None]
     """Notes what is not quite the same."""
+    made: Mapping[ast.Call, Sequence[Pipeline]]
+    """All pipelines that a call made, one after the other."""
+    condition: Callable[[ast.AST, ast.AST], str]
+    """The test that decides whether a step is done, as code for another place; "" if there is none, or not there."""
     channels_first: bool = False
     drawn: set[ast.AST] = field(default_factory=set)
     """Functions that draw random numbers."""
@@ -41,7 +45,21 @@ class PipelineWriter:
         """The text of an expression that makes a pipeline. Raises Declined for one that is not translated."""
         if not isinstance(node, ast.Call) or node not in self.pipelines:
             return ast.unparse(node)
-        made = self.pipelines[node]
+        texts = {self.text_as(node, made): made for made in reversed(self.made.get(node) or [self.pipelines[node]])}
+        if len(texts) == 1:
+            return next(iter(texts))
+        plain, mixed = sorted(texts, key=len)[0], sorted(texts, key=len)[-1]
+        if len(texts) > 2 or plain != mixed.replace(", shuffle=True", ""):
+            raise Declined(TRAINING, "a step of a tf.data.Dataset that differs from call to call is not translated")
+        steps = set(chain(texts[mixed])) - set(chain(texts[plain]))
+        shuffles = [n for n, all_made in self.made.items() if steps & {*all_made} and called(n) == "shuffle"]
+        test = self.condition(shuffles[0], node) if len(shuffles) == 1 else ""
+        if not test:
+            raise Declined(TRAINING, "shuffle() of some of the datasets that a call makes is not translated")
+        return mixed.replace("shuffle=True", f"shuffle={test}")
+
+    def text_as(self, node: ast.Call, made: Pipeline) -> str:
+        """The text of such a call for one of the pipelines that it made."""
         name, _ = made.steps[-1]
         if len(made.steps) == 1:
             return str(getattr(self, f"write_{name}")(node, made))
@@ -265,6 +283,16 @@ def mixed(pipeline: Pipeline) -> bool:
     before = names[: names.index("batch")] if "batch" in names else []
     shuffled = pipeline.steps[0][1].get("shuffled") is True or "shuffle" in before
     return shuffled and not {"take", "skip", "repeat"} & set(names)
+
+
+def chain(pipeline: Pipeline) -> list[Pipeline]:
+    """A pipeline and those that it was made of, step by step."""
+    return [pipeline, *(chain(pipeline.base) if pipeline.base is not None else [])]
+
+
+def called(node: ast.Call) -> str:
+    """The name of the method that a call calls."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
 
 def order(pipeline: Pipeline) -> list[str]:

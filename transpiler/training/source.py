@@ -71,7 +71,7 @@ class Scopes:
         """Whether an expression surely has the same value at another place: names that are bound once, no calls."""
         scope, there = self.scope.get(expression), self.scope.get(place)
         if scope is not None and scope is not there:
-            return False
+            return self.of_one_object(expression, scope, there)
         for node in nodes(expression):
             if isinstance(node, (ast.Await, ast.Lambda, ast.NamedExpr)):
                 return False
@@ -85,6 +85,52 @@ class Scopes:
     def statements(self) -> list[ast.stmt]:
         """All statements, in the order of the source."""
         return list(dict.fromkeys(self.statement.values()))
+
+    def of_one_object(self, expression: ast.expr, scope: Scope, there: Scope) -> bool:
+        """Whether an expression of one method has nothing but attributes that are set once, and another is of the same class."""
+        classes = [c for c in self.scope if isinstance(c, ast.ClassDef)]
+        methods = {c: [f for f in c.body if f in (scope, there)] for c in classes}
+        own, both = next(((c, m) for c, m in methods.items() if len(m) == 2), (None, []))
+        first = {f.args.args[0].arg if f.args.args else "" for f in both}  # type: ignore[attr-defined]
+        if own is None or len(first) != 1 or "" in first:
+            return False
+        named = {c: {c.name, *map(ast.unparse, c.bases)} - {"object"} for c in classes}
+        family = named[own]
+        while more := [c for c in classes if named[c] & family and not named[c] <= family]:
+            family = family.union(*(named[c] for c in more))
+        others = {n for c in classes if not family & named[c] for n in nodes(c)}
+        stored = [
+            n.attr
+            for n in self.scope
+            if isinstance(n, ast.Attribute)
+            and not isinstance(n.ctx, ast.Load)
+            and not (n in others and isinstance(n.value, ast.Name) and n.value.id == "self")
+        ]
+        plain = (
+            ast.Attribute,
+            ast.Name,
+            ast.Constant,
+            ast.BinOp,
+            ast.UnaryOp,
+            ast.operator,
+            ast.unaryop,
+            ast.expr_context,
+        )
+        inside = list(nodes(expression))
+        held = {n.value for n in inside if isinstance(n, ast.Attribute) and stored.count(n.attr) == 1}
+        return all(
+            isinstance(n, plain) and (not isinstance(n, ast.Name) or n.id in first and n in held) for n in inside
+        )
+
+    def condition(self, node: ast.AST, place: ast.AST) -> str:
+        """The test of the only `if` around an expression, where it means the same at a place in the same scope; else ""."""
+        around = [s for s in self.statements() if isinstance(s, (ast.If, ast.For, ast.While, ast.Try))]
+        around = [
+            s for s in around if self.scope[s] is self.scope[place] and node in nodes(s) and place not in nodes(s)
+        ]
+        test = around[0].test if len(around) == 1 and isinstance(around[0], ast.If) else None
+        inside = test is not None and any(node in nodes(s) for s in around[0].body)  # type: ignore[attr-defined]
+        return ast.unparse(test) if test is not None and inside and self.reads_alike(test, place) else ""
 
     def written_out(self, name: ast.expr, place: ast.AST) -> dict[str, ast.expr] | None:
         """The items of a dictionary that a variable was once set to and that nothing can have changed since."""

@@ -97,13 +97,14 @@ def trainer_of(
     endings: list[str],
     functions: Functions,
     recovers: Callable[[Any], bool],
-    makers: Callable[[Value], Any],
+    makers: Callable[[Value], Sequence[Any]],
     added: str = "",
     operations: Mapping[Value, Apply] | None = None,
 ) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
-    `recovers` says whether Keras knows the logits of an output, `makers` which layer makes it.
+    `recovers` says whether Keras knows the logits of an output, `makers` which layer makes it, and which ones
+    return it as it is.
 
     Raises Declined for what is not translated.
     """
@@ -123,7 +124,8 @@ def trainer_of(
         found = measure_of(base, value, predictions[i], generation, functions)
         return masked(found, value, predictions[i], base is MetricRule, generation) if masks[i] else found
 
-    names = output_names(model, outputs, makers)
+    known_names = {n for given in compiled.arguments.values() if isinstance(given, dict) for n in given}
+    names = output_names(model, outputs, makers, known_names)
     losses = per_output(known_here(compiled, "loss", None), names, "loss")
     weights = per_output(known_here(compiled, "loss_weights", None), names, "loss_weights")
     predictions = tuple(
@@ -171,11 +173,19 @@ def name_of_ending(text: str) -> str:
     return text.partition("(")[0].rpartition(".")[2]
 
 
-def output_names(model: Model, outputs: Sequence[Value], makers: Callable[[Value], Any]) -> list[str]:
-    """What Keras calls the outputs: after the layers that make them; "" where these have no names of their own."""
+def output_names(
+    model: Model, outputs: Sequence[Value], makers: Callable[[Value], Sequence[Any]], known_names: set[str]
+) -> list[str]:
+    """What Keras calls the outputs: after the layers that make them; "" where these have no names of their own.
+
+    Layers that return what they are given, such as `Activation("linear")`, leave open which one an output is of: `known_names` tell.
+    """
     if isinstance(model.outputs, dict):
         return list(model.outputs)
-    return [getattr(makers(x), "name", None) or "" for x in outputs]
+    found = [[getattr(layer, "name", None) or "" for layer in makers(x)] for x in outputs]
+    return [
+        next((n for n in ns if len(ns) == 1 or n in known_names and len(known_names & {*ns}) == 1), "") for ns in found
+    ]
 
 
 def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:

@@ -122,7 +122,9 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
     if training is not None and (training.module or training.net):
         methods = LightningMethods(file) if training.module else AcceleratedMethods(file)
     for statement in training.bound if training is not None else ():
-        file.after.setdefault(statement, []).extend(made_by_compile(file, training, training.receiver))
+        file.after.setdefault(statement, []).extend(
+            made_by_compile(file, training, training.names.get(statement, training.receiver))
+        )
     for node in sorted(group.nodes, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:
             if evaluation.method == "compile":

@@ -179,6 +179,7 @@ def tensor_parameters(function: Function, depth: int = 3) -> list[str]:
         elif isinstance(callee, Function) and callee.node is not function.node and depth:
             inner = tensor_parameters(callee, depth - 1)
             theirs = [p.arg for p in (*callee.node.args.posonlyargs, *callee.node.args.args)]
+            theirs = theirs[1:] if is_own_method(node.func, function) else theirs
             found |= {v.id for v, p in zip(node.args, theirs) if isinstance(v, ast.Name) and v.id in own and p in inner}
     return [n for n in names if n in found]
 
@@ -189,11 +190,25 @@ def named(node: ast.expr, function: Function) -> Any:
         scope = function.env.scope_of(node.id)
         return scope.names.get(node.id) if scope is not None else None
     if isinstance(node, ast.Attribute):
+        if is_own_method(node, function):
+            return function.owner.lookup(node.attr)  # type: ignore[union-attr]
         owner = named(node.value, function)
         if isinstance(owner, Module):
             return owner.names.get(node.attr)
         return ApiValue(f"{owner.path}.{node.attr}") if isinstance(owner, ApiValue) else None
     return None
+
+
+def is_own_method(node: ast.expr, function: Function) -> bool:
+    """Whether an expression is a method of the class that a method belongs to: `self.block`."""
+    first = [a.arg for a in function.node.args.args[:1]]
+    return (
+        function.owner is not None
+        and isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and [node.value.id] == first
+        and isinstance(function.owner.lookup(node.attr), Function)
+    )
 
 
 FRAMEWORK = "from keras.layers import Input as make_input\nfrom keras.models import Model as make_model\n"

@@ -110,6 +110,7 @@ class FactoryStager(StagedModels, Stager):
             passes = plain or works and changes_data_alone(node, env, self.builtins)
             if not passes or count_made(self) != made:
                 raise
+            self.memory.visited = visited
             self.forget(node, Unknown(str(error)), env)
             return None
 

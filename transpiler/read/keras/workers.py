@@ -65,6 +65,8 @@ class Workers:
 
     def begin_work(self) -> None:
         self.activations: list[Activation] = []
+        self.trainers: set[ast.AST] = set()
+        """Functions that train what builders made that they call, and build nothing themselves."""
         self.making: set[ast.AST] = set()
         """Calls that made layers, tensors or models."""
         self.blocks: list[Activation] = []
@@ -88,7 +90,11 @@ class Workers:
         if not isinstance(function.node, ast.FunctionDef):
             return
         made, inner = self.models[before:], self.activations[first:]
-        works = works_on(function, own_models(made, inner), self.training_calls, receiver)
+        own = own_models(made, inner)
+        works = works_on(function, own, self.training_calls, receiver)
+        if not works and not own and function.name != "__init__" and trains(function, self.training_calls):
+            self.trainers.add(function.node)
+            return
         builds = (
             works
             or not failed
@@ -209,6 +215,11 @@ def works_on(
         for n in nodes(node)
         for e in calls.get(n, ())  # type: ignore[call-overload]
     )
+
+
+def trains(function: Function, calls: Mapping[ast.Call, Sequence[Any]]) -> bool:
+    """Whether a function does more with models, whoever made them, than builders do."""
+    return any(e.method not in OF_BUILDERS for n in nodes(function.node) for e in calls.get(n, ()))  # type: ignore[call-overload]
 
 
 def making_part(body: Sequence[ast.stmt], making: Collection[ast.AST]) -> list[ast.stmt]:

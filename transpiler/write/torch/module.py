@@ -86,6 +86,7 @@ class FileEdit:
         for statement, more in self.after.items():
             self.replaced[statement] = "\n".join((self.replaced[statement], *more))
         self.join_lines()
+        self.close_empty()
         first = min((_start(n) for n in (*self.before, *self.replaced)), default=None)
         if first is not None:  # functions that all classes may need stand at the top level
             top = next(s for s in self.tree.body if first <= (s.end_lineno or s.lineno))
@@ -127,6 +128,18 @@ class FileEdit:
         for start, end, text in sorted(edits, reverse=True):
             lines[start - 1 : end] = text
         return self.with_imports(without_scopes("\n".join(lines) + "\n", self.opened)).strip("\n") + "\n"
+
+    def close_empty(self) -> None:
+        """Removes an `if` of which nothing is left; other statements whose bodies are gone get a `pass`."""
+        for node in reversed(list(nodes(self.tree))):
+            for body in _bodies(node) if isinstance(node, ast.stmt) else []:
+                if any(s not in self.removed or s in self.replaced or s in self.before for s in body):
+                    continue
+                plain = isinstance(node, ast.If) and not any(isinstance(n, ast.Call) for n in nodes(node.test))
+                if plain and body is node.body and not node.orelse and node not in self.replaced:  # type: ignore[attr-defined]
+                    self.removed = self.removed - set(nodes(node)) | {node}
+                elif node not in self.removed:
+                    self.replaced[body[0]] = "pass"
 
     def join_lines(self) -> None:
         """Makes one edit of the statements that share a line (`a = 1; b = 2`) with one that changes."""

@@ -25,6 +25,8 @@ class Snapshot:
 
     def __init__(self, env: Env | None, values: Iterable[Any] = (), scopes: Iterable[Env] = ()) -> None:
         self.containers: list[tuple[Any, Any]] = []
+        self.graphs: list[tuple[Model, Any, Any]] = []
+        """Sequential models, with the inputs and outputs that they had: these change when a layer is added."""
         self.scopes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.references: Counter[int | str] = Counter()
         """How many names and containers hold each list, by its id, and each open one, by its code."""
@@ -59,6 +61,8 @@ class Snapshot:
             if held is None and not isinstance(value, tuple) or id(value) in self._seen:
                 continue
             self._seen.add(id(value))
+            if isinstance(value, Model):
+                self.graphs.append((value, value.inputs, value.outputs))
             if held is not None:
                 kind = next(k for k in (list, dict, set) if isinstance(held, k))
                 self.containers.append((value, kind(held)))
@@ -148,6 +152,8 @@ class Snapshot:
             elif held is not None:
                 held.clear()
                 held.update(copy)
+        for model, inputs, outputs in self.graphs:
+            model.inputs, model.outputs = inputs, outputs
         for names, copy in self.scopes:
             names.update(copy)
 

@@ -37,8 +37,8 @@ class Emitter:
         self.origins: dict[Value, Origin] = {}
         self.nested: dict[Value, tuple[Any, list[Value], list[Value]]] = {}
         """What a model called as a layer returned → the model, its inputs and its outputs in that call."""
-        self.unchanged: set[Value] = set()
-        """Tensors that a layer or function has returned as they were: Keras has another one after it."""
+        self.unchanged: dict[Value, list[Any]] = {}
+        """Tensors that were returned as they were: Keras has another one after it. The layers that did so."""
         self.single: set[Value] = set()
         """Tensors made by what is one layer of legacy Keras: an operator, an index, a function of TensorFlow itself."""
         self.input_layers: dict[Value, ApiObject] = {}

@@ -232,7 +232,7 @@ class KerasLayers:
             if y not in inputs:
                 self.origins[y] = Origin(inputs, outputs, replay, layer)
             else:
-                self.unchanged.add(y)
+                self.unchanged.setdefault(y, []).extend([layer] if layer is not None else [])
 
     def call_layer_function(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)

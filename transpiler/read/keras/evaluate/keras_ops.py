@@ -222,7 +222,7 @@ class KerasOps:
         if function is sum and isinstance(args[0], (list, tuple)) and any(isinstance(v, Value) for v in args[0]):
             first, *rest = [*args[1:], *kwargs.values(), *args[0]]
             if isinstance(first, Value):
-                self.unchanged.add(first)  # Python adds it to 0 if nothing else is given
+                self.unchanged.setdefault(first, [])  # Python adds it to 0 if nothing else is given
             return functools.reduce(lambda total, v: self.binop(ast.Add(), total, v), rest, first)
         return super().call_real(function, args, kwargs)  # type: ignore[misc]
 

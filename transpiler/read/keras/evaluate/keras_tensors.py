@@ -239,7 +239,7 @@ class KerasTensors:
         text = ", ".join(index_text(i, places) for i in written)
         kind = TensorType(shape, x.type.dtype).in_layout(x.type.layout)
         if not written:
-            self.unchanged.add(x)
+            self.unchanged.setdefault(x, [])
             return x
         result = self.apply_lowering(Lowering([Step(fn=f"{{0}}[{text}]")], [kind]), [x, *sizes])
         if is_whole(items[0]) or items[0] is Ellipsis:

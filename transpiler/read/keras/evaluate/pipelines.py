@@ -103,7 +103,11 @@ class Pipelines:
 
     def begin_pipelines(self) -> None:
         self.pipelines: dict[ast.Call, Pipeline] = {}
-        """Calls that make pipelines → what they make."""
+        """Calls that make pipelines → what they made last."""
+        self.made_pipelines: dict[ast.Call, list[Pipeline]] = {}
+        """Calls that make pipelines → all that they made."""
+        self.tries = False
+        """Whether the program has run, and functions are called with what is made up: what is known of calls then holds."""
         self.mapped: dict[ast.AST, Function] = {}
         """Functions of the program that pipelines send their items through, and those that these call."""
 
@@ -149,8 +153,9 @@ class Pipelines:
     def note_pipeline(self, made: Pipeline, several: int = 0) -> Pipeline | list[Pipeline]:
         """Remembers which call made a pipeline, or several that are alike."""
         node = self.stack[-1][1] if self.stack else None
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and not (self.tries and node in self.pipelines):
             self.pipelines[node] = made
+            self.made_pipelines.setdefault(node, []).append(made)
         return [made] * several if several else made
 
     def note_mapped(self, function: Any) -> None:
