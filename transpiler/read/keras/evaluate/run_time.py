@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from transpiler.ir.expr import OPERATORS, Sym, is_record, observe, rebuilt
+from transpiler.ir.expr import OPERATORS, ArrayExample, Sym, is_record, observe, rebuilt
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
@@ -77,6 +77,8 @@ class RunTimeNumbers:
         if type(value) is tuple:
             known = not any(type(v) is Unknown for v in value)
             return value if known else tuple(self.unknown_at(v, item(node, i), env) for i, v in enumerate(value))
+        if isinstance(value, DataArray):
+            return replace(value, read_as=self.unknown_at(Unknown(value.reason), node, env))
         if type(value) not in (Unknown, RunTime):
             return value
         read = names_read(node, env) if env.kind in SCOPES else None
@@ -140,6 +142,13 @@ class RunTimeNumbers:
     def run_time_number(self, value: RunTime, use: str) -> Any:
         return self.example(value, use)
 
+    def run_time_array(self, value: RunTime) -> Sym:
+        """A tensor of what the program knows when it runs: an array, or a number."""
+        self.made_up.setdefault(value.first().text, ArrayExample())
+        code = ast.copy_location(as_tensor(value.code), value.code)
+        made = self.run_time_number(replace(value, code=code, bound=value), "weights")
+        return made if isinstance(made, Sym) else Sym(code, made)
+
     def example(self, value: RunTime, use: str) -> Any:
         """The number that stands for a value in the conversion."""
         first = value.first()
@@ -151,6 +160,11 @@ class RunTimeNumbers:
         if text not in self.made_up:
             self.made_up[text] = likely_value([name_of(value.code), name_of(first.code), use])
         return self.made_up[text]
+
+
+def as_tensor(code: ast.expr) -> ast.Call:
+    """The expression of a tensor with the numbers of an array."""
+    return ast.Call(ast.parse("torch.as_tensor", mode="eval").body, [code], [])
 
 
 def gives_one(index: ast.expr) -> bool:
@@ -233,7 +247,7 @@ def name_of(code: ast.expr) -> str:
     return f"{NAMED.get(called, called)}_{inner}" if inner else ""
 
 
-CONVERSIONS = ("int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
+CONVERSIONS = ("as_tensor", "int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
 """Functions whose results go by the names of what they are given."""
 
 REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "median", "item")
