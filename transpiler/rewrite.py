@@ -381,7 +381,8 @@ class Rewriter:
         if item.statements:
             texts = script_texts(item.places, factory.returned, item.assigned, printed)
             last = item.places[-1][0]
-            edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
+            for place, lines in texts.items():  # where models of the script made one by one may stand together
+                edit.replaced[place] = "\n".join([*edit.replaced.get(place, "").splitlines(), *lines])
             edit.removed.update(s for s in item.statements if s not in texts)
             following = [line for s in item.statements for line in edit.after.pop(s, [])]
             if following:

@@ -172,9 +172,8 @@ def place_of_models(
     for line, number in lines:
         names = {name for name, _ in number.read}
         for statement in others:
-            if line < statement.lineno < place.lineno and names & {
-                *assigned_names([statement]),
-                *changed_in(statement),
-            }:
+            if line < statement.lineno < place.lineno and (
+                number.is_computed() or names & {*assigned_names([statement]), *changed_in(statement)}
+            ):
                 raise StageError(f"{number.text} changes while the model is built")
     return place

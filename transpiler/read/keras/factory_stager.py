@@ -300,10 +300,13 @@ class FactoryStager(StagedModels, Stager):
         function = self.function
         if function is None or value.scope is None or value.scope.module is not function.module:
             return False
-        stays = (
+        return value.scope.kind == "module" or value.scope is self.scope and self.keeps_around()
+
+    def keeps_around(self) -> bool:
+        function = self.function
+        return function is not None and (
             function.node in self.memory.at_top or function.node in self.memory.workers or function.name == "__init__"
         )
-        return value.scope.kind == "module" or value.scope is self.scope and stays
 
     def names_around(self) -> frozenset[str]:
         return frozenset(s.code for s in self.outer_names.values())

@@ -50,8 +50,6 @@ class DataArray(Unknown):
 
     shape: Shape = ()
     dtype: str = "float64"
-    read_as: Any = None
-    """The expression that reads it where it is used, as what is known at run time alone."""
 
 
 class ArrayList(list):  # type: ignore[type-arg]

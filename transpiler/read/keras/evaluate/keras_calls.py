@@ -88,4 +88,4 @@ class KerasInterpreter(
         self.sizes = {}
         self.unnoted, self.graph_inputs = set(), set()
         self.array_changes = {}
-        self.made_up = {}
+        self.made_up, self.arrays_read, self.arrays_given = {}, {}, {}

@@ -101,8 +101,8 @@ class KerasLayers:
         if layer.args.get("trainable") is False:
             layer.attributes["trainable"] = False
         if layer.args.get("weights") is not None:
-            layer.attributes["without_weights"] = True
-            self.report("K2T403", "weights= is not carried over", "Load the converted weights with load_state_dict.")
+            advice = "Give the layer initializers, or load the converted weights with load_state_dict."
+            self.report("K2T403", f"weights= of this {layer.rule.keras[0]} is not translated", advice, Severity.ERROR)
 
     def with_weights(self, args: Args) -> Args:
         """The arguments of a layer whose `weights=` are given, as the initializers of these weights; as they are otherwise."""

@@ -9,7 +9,7 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import ArrayExample, NeedsConstant, Sym, binary, code_of, to_ast, witness_of
 from transpiler.ir.model import ApiObject, ApiValue, Args, Given
-from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.run_time import RunTime, as_tensor
 from transpiler.read.keras.evaluate.signals import ProgramError
@@ -79,8 +79,9 @@ class ProgramInitializers:
 
     def given_tensor(self, made: Any) -> Given | None:
         """What a weight starts as, where it is an array or a list, or what the program knows when it runs."""
-        array = made.read_as if isinstance(made, DataArray) else made
+        array = self.arrays_read[id(made)][1] if id(made) in self.arrays_read else made
         if isinstance(array, RunTime):
+            self.arrays_given |= {id(made): made} if array is not made else {}
             return Given(self.run_time_array(array), None)
         if isinstance(witness_of(made), ArrayExample):  # a parameter of a builder
             return Given(Sym(as_tensor(to_ast(made)), witness_of(made)), None)

@@ -92,7 +92,7 @@ class Stager(
         self.missing_imports = base.missing_imports
         self.asked_environment = base.asked_environment
         self.image_data_format = base.image_data_format
-        self.made_up = base.made_up
+        self.made_up, self.arrays_read, self.arrays_given = base.made_up, base.arrays_read, base.arrays_given
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat
