@@ -10,10 +10,10 @@ from transpiler.options import PLAIN, TRAINERS
 
 LEGACY = {
     **dict.fromkeys(("stateful_lstm", "legacy_names", "pretrained_layers", "pretrained_in_function"), ("tf_keras",)),
-    "pretrained_embeddings": ("keras3", "tf_keras"),
+    **dict.fromkeys(("pretrained_embeddings", "open_decisions"), ("keras3", "tf_keras")),
 }
 """Scripts that legacy Keras runs, alone or as well."""
-QUICK = ("agent", "pretrained_embeddings")
+QUICK = ("agent", "pretrained_embeddings", "open_decisions")
 """The scripts of every run; `pytest -m ""` runs all."""
 CASES = [
     pytest.param(

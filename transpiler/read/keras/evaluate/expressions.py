@@ -444,7 +444,7 @@ class Expressions:
         raise self.declined("K2T103", "comparing tensors is not translated")
 
     def eval_IfExp(self, node: ast.IfExp, env: Env) -> Any:
-        test = self.eval_test(node.test, env)
+        test = self.choice(self.eval_test(node.test, env), node, env)
         if isinstance(test, Unknown):
             return test
         if isinstance(test, Sym):

@@ -39,6 +39,7 @@ from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_masks import StagedMasks
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_recursion import StagedRecursion
+from transpiler.read.keras.evaluate.stage_sequentials import StagedSequentials
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.stage_unbound import OneSided, StagedUnbound
 from transpiler.read.keras.evaluate.staging import (
@@ -60,6 +61,7 @@ from transpiler.read.keras.evaluate.values import (
 
 
 class Stager(
+    StagedSequentials,
     StagedRanks,
     StagedGiven,
     StagedItems,
