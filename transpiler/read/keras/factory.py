@@ -331,7 +331,7 @@ def _with_statements(
     statements = statements_of(body, made, held, worker.refilled if worker is not None else ())
     if worker is not None:
         keep_others(statements, env, worker.read)
-        move_down(statements, first_uses(stager))
+        move_down(statements, [use for uses in stager.at_run.values() for use in uses])
         for statement in statements.about_models:
             stager.visit(statement, function.module)
     else:
@@ -478,15 +478,10 @@ def _extract(
         fixed |= {n: rest} if rest else {}
     factory = Factory(function, prologue, returned, fixed, outer_names, unused=unused)
     factory.input_places = stager.input_places
-    factory.numbers = first_uses(stager)
+    factory.numbers = [use for uses in stager.at_run.values() for use in uses]
     factory.open_inputs = any(x in stager.poly for c in made for x in c.cls.inputs)
     factory.open_outputs = any(x in stager.poly for c in made for x in tensors(c.cls.block.ops[-1].value))
     return factory
-
-
-def first_uses(stager: FactoryStager) -> list[RunTime]:
-    """What the data decide, where the source reads each first: all its uses are the same value."""
-    return [min(uses, key=lambda use: getattr(use.code, "lineno", 0)) for uses in stager.at_run.values()]
 
 
 def parts_of_keras(rest: Any) -> list[str]:

@@ -286,7 +286,7 @@ def name_of(code: ast.expr) -> str:
 CONVERSIONS = ("as_tensor", "int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
 """Functions whose results go by the names of what they are given."""
 
-REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "median", "item")
+REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "var", "median", "item")
 """Functions and methods of arrays that give a number where no axis is said."""
 
 NAMED = {"len": "num", "amax": "max", "amin": "min"}
