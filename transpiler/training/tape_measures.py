@@ -195,5 +195,6 @@ class Measures:
         if added and self.writer.interpreter.losses_summed:
             raise self.decline(node, "losses of several numbers, which add_loss() was given, are not translated")
         name = self.writer.penalty_of(model)
-        self.become(node, " + ".join([*([added] if added else []), *([f"{name}({text})"] if name else [])]) or "0")
+        parts = [*([added] if added else []), *([f"{name}({text})"] if name else [])]
+        self.become(node, f"({' + '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0")
         return Tensor((), True)
