@@ -10,6 +10,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings, Severity, excerpt
 from transpiler.ir.conversion import ConvertedModule, EntryPlan, TrainingPlan
+from transpiler.ir.expr import ArrayExample
 from transpiler.ir.naming import script_class_name
 from transpiler.ir.program import ModuleClass, constructions, tensors
 from transpiler.ir.shape import TensorType
@@ -689,7 +690,8 @@ class Assembly:
         """What the data decide → the numbers that were made up for it."""
         factories = [w.factory for w in self.done.values() if isinstance(w, Written) and w.factory is not None]
         found = [*(n for f in factories for n in f.numbers), *(n for a in self.asked.values() for n in a.numbers)]
-        return {n.text: self.program.interpreter.example(n, "") for n in found}
+        examples = [(n, self.program.interpreter.example(n, "")) for n in found]
+        return {n.bound.text if isinstance(e, ArrayExample) else n.text: e for n, e in examples}
 
 
 def _kind(value: Any) -> str:

@@ -506,8 +506,74 @@ def build(shape=(12, 12, 3), filters=(4, 8), classes=3, batchnorm=False):
     return model
 """,
     "build()",
+    "build((15, 14, 1), classes=5)",
+    "build(filters=(3,))",
+    "build(batchnorm=True)",
+)  # fmt: skip
+case(
+    "a sequential model that branches in a loop add to",
+    """
+def build(depth=3, n=4, pool=True, drop=0.0, head="dense"):
+    m = Sequential()
+    m.add(keras.Input((16, 16, 3)))
+    for i in range(depth):
+        m.add(Conv2D(n * (i + 1), 3, padding="same", activation="relu"))
+        if pool and i < 2:
+            m.add(MaxPooling2D(2))
+        elif drop > 0:
+            m.add(Dropout(drop))
+    if head == "dense":
+        m.add(Flatten())
+        m.add(Dense(6))
+    else:
+        m.add(GlobalAveragePooling2D())
+    m.add(Dense(2, activation="softmax"))
+    return m
+""",
+    "build()",
+    "build(depth=4, n=3)",
+    "build(pool=False, drop=0.5)",
+    "build(depth=2, head='mean')",
+)  # fmt: skip
+case(
+    "a sequential model that a helper adds to",
+    """
+def block(m, n, norm):
+    m.add(Dense(n))
+    if norm:
+        m.add(BatchNormalization())
+    m.add(ReLU())
+
+def build(depth=2, n=4, norm=True):
+    m = Sequential()
+    m.add(keras.Input((5,)))
+    for i in range(depth):
+        block(m, n + i, norm)
+    m.add(Dense(2))
+    return m
+""",
+    "build()",
     tier="flat",
-    refused=("build((15, 14, 1), classes=5)", "build(filters=(3,))", "build(batchnorm=True)",),
+    refused=("build(depth=3)", "build(norm=False)"),
+)  # fmt: skip
+case(
+    "two sequential models side by side",
+    """
+def build(n=4, deep=True):
+    a, b = Sequential(), Sequential()
+    a.add(keras.Input((5,)))
+    b.add(keras.Input((5,)))
+    for i in range(2):
+        a.add(Dense(n))
+        if deep:
+            b.add(Dense(n + 1))
+    b.add(Dense(n))
+    x = keras.Input((5,))
+    return Model(x, Dense(1)(Add()([a(x), b(x)])))
+""",
+    "build()",
+    tier="flat",
+    refused=("build(n=3)", "build(deep=False)"),
 )  # fmt: skip
 case(
     "keyword arguments passed on",
@@ -817,8 +883,7 @@ def build(bn=True, n=8):
     return m
 """,
     "build()",
-    tier="specialised",
-    refused=("build(False)",),
+    "build(False)",
 )  # fmt: skip
 case(
     "a list filled on both sides",

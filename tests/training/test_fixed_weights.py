@@ -8,9 +8,12 @@ from run_scripts import printed_as_it_is
 
 from transpiler.options import PLAIN, TRAINERS
 
-LEGACY = {"stateful_lstm": ("tf_keras",), "legacy_names": ("tf_keras",)}
+LEGACY = {
+    **dict.fromkeys(("stateful_lstm", "legacy_names", "pretrained_layers", "pretrained_in_function"), ("tf_keras",)),
+    **dict.fromkeys(("pretrained_embeddings", "open_decisions"), ("keras3", "tf_keras")),
+}
 """Scripts that legacy Keras runs, alone or as well."""
-QUICK = ("agent",)
+QUICK = ("agent", "pretrained_embeddings", "open_decisions")
 """The scripts of every run; `pytest -m ""` runs all."""
 CASES = [
     pytest.param(

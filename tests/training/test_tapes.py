@@ -84,13 +84,16 @@ def test_a_loss_of_each_sample_alone_is_declined(tmp_path: Path):
     assert converted(tmp_path, loss="tf.reduce_sum(y - prediction, axis=1)[0]")[1]
 
 
-def test_what_layers_add_to_the_loss_is_declined(tmp_path: Path):
+@pytest.mark.parametrize(("added", "why"), (("tf.reduce_mean(x)", ""), ("x", "losses of several numbers")))
+def test_what_layers_add_to_the_loss(added: str, why: str, tmp_path: Path):
+    """Terms of several numbers are added up by `fit` alone."""
     path = tmp_path / "script.py"
-    own = "class Adds(keras.layers.Layer):\n    def call(self, x):\n        self.add_loss(tf.reduce_mean(x))\n        return x\n\n\nmodel ="
+    own = f"class Adds(keras.layers.Layer):\n    def call(self, x):\n        self.add_loss({added})\n        return x\n\n\nmodel ="
     text = SCRIPT.replace("model =", own, 1).replace("keras.layers.Dropout(0.5)", "Adds()")
     path.write_text(text.format(loss=f"{MEAN} + sum(model.losses)", between="pass"))
-    conversion = convert_file(path, generation="keras3")
-    assert any("layers add to the loss" in f.message for f in conversion.all_findings)
+    conversion = convert_file(path, generation="keras3", allow_partial=True)
+    assert ("+ added_losses(model)" in conversion.modules[0].text) == (not why)
+    assert any(why in f.message for f in conversion.all_findings) if why else not conversion.all_findings
 
 
 def test_what_one_tape_recorded_is_declined_under_the_next(tmp_path: Path):

@@ -328,6 +328,20 @@ def format_float(value: float) -> str:
     return text
 
 
+class ArrayExample:
+    """What stands for an array of the program's data in the conversion: zeros in its shape, once that is known."""
+
+    def __init__(self, shape: tuple[int, ...] | None = None) -> None:
+        self.shape = shape
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ArrayExample:
+        return self
+
+    @property
+    def code(self) -> str:
+        return "0.0" if self.shape is None else f"__import__('numpy').zeros({self.shape})"
+
+
 def to_ast(value: Any) -> ast.expr:
     """The expression that writes `value` in the generated code.
 
@@ -363,6 +377,8 @@ def to_ast(value: Any) -> ast.expr:
         return ast.Call(ast.Name("range", ast.Load()), [to_ast(p) for p in parts], [])
     if isinstance(value, dict):
         return ast.Dict([to_ast(k) for k in value], [to_ast(v) for v in value.values()])
+    if isinstance(value, ArrayExample):
+        return ast.parse(value.code, mode="eval").body
     raise TypeError(f"a value of type {type(value).__name__} cannot be written as a literal")
 
 

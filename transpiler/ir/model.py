@@ -52,10 +52,13 @@ class ApiObject:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A weight that starts as a tensor which the constructor makes: its text, and its shape as Keras has it."""
+    """A weight that starts as a tensor which the constructor makes or is given: its text, and its shape as Keras has it.
+
+    The shape is None for an array that only the program has.
+    """
 
     code: Sym
-    shape: tuple[Any, ...]
+    shape: tuple[Any, ...] | None
 
 
 class Args:

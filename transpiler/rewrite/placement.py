@@ -116,7 +116,8 @@ class Placement:
         printed |= own_variables(factory, item.assigned, printed)
         texts = script_texts(item.places, factory.returned, item.assigned, printed)
         last = item.places[-1][0]
-        self.edit.replaced |= {place: "\n".join(lines) for place, lines in texts.items()}
+        for place, lines in texts.items():  # where models of the script made one by one may stand together
+            self.edit.replaced[place] = "\n".join([*self.edit.replaced.get(place, "").splitlines(), *lines])
         self.edit.removed.update(s for s in item.statements if s not in texts)
         following = [line for s in item.statements for line in self.edit.after.pop(s, [])]
         if following:

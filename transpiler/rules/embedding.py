@@ -40,6 +40,9 @@ class Embedding(LayerRule):
     def output_dtype(self, a: Args, xs: Sequence[TensorType]) -> str:
         return "float32"
 
+    def variables(self, a: Args, x: TensorType) -> dict[str, Shape]:
+        return {"embeddings": (a.input_dim, a.output_dim)}
+
     def steps(self, a: Args, xs: Sequence[TensorType], y: TensorType) -> list[Step]:
         whole = [] if xs[0].dtype in ("int32", "int64") else [Step(fn="{0}.long()", hint="ids")]
         lookup = Step(

@@ -38,7 +38,7 @@ def given_code(value: Given, transform: Transform = ()) -> str:
     text = value.code.code
     if not isinstance(value.code.expr, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
         text = f"({text})"
-    if transform and (transform[0][0] != "permute" or len(transform[0][1]) != len(value.shape)):
+    if transform and (transform[0][0] != "permute" or value.shape and len(transform[0][1]) != len(value.shape)):
         raise Declined("K2T102", "an initial weight of another shape than the weight has no translation")
     for name, *rest in transform:
         if name == "permute":
@@ -127,7 +127,7 @@ def weight_code(shape: tuple[Any, ...], value: Any, trainable: bool) -> Code:
     if name == "orthogonal" and len(shape) > 2:
         raise Declined("K2T102", "an orthogonal start of more than two axes has no translation")
     if isinstance(value, Given):
-        if not same(value.shape, shape):
+        if value.shape is None or not same(value.shape, shape):
             raise Declined("K2T102", "an initial weight of another shape than the weight has no translation")
         code, helpers = own_tensor(value), ()
     elif name in ("zeros", "ones"):

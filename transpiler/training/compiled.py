@@ -32,6 +32,7 @@ from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.groups import Group, same_variable
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
+from transpiler.training.open_models import check_open
 from transpiler.training.own_losses import Losses
 from transpiler.training.own_models import check_own
 from transpiler.training.penalties import penalties_of
@@ -121,6 +122,9 @@ class CompileWriter:
             )
         if learning:
             self.add_optimizer(training, group, learning)
+        root = self.file.roots(trainer.compiled.model)
+        if self.file.interpreter.open_choices and root is not None:
+            check_open(root, trainer, training.code)
         self.add_epoch(training, evaluations)
         return training
 

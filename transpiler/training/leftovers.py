@@ -103,7 +103,13 @@ def drop_toggles(file: FileTraining) -> None:
 
 def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
-    found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
+    found = {
+        node
+        for n in file.handled
+        for e in file.calls.get(n, ())
+        for v in e.arguments.values()
+        for node in made_by(v, e)
+    }
     kept = [s for s in file.scopes.statements() if isinstance(s, ast.Assign) and s not in file.gone]
     filling = fillings(file)
     names = {

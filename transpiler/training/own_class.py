@@ -8,6 +8,7 @@ import copy
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.values import Function, Model
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.own_steps import LEFT_OUT, StepWriter
@@ -93,11 +94,34 @@ def keeps(statement: ast.stmt, self_name: str, writer: StepWriter) -> bool:
     if isinstance(value, Model):
         if writer.training.roots(value) is None:
             raise Declined(TRAINING, f"the model {target.attr} is not converted", "", writer.source.span(statement))
-    elif not isinstance(value, (bool, int, float, str, type(None))):
+        made = statement.value if isinstance(statement, ast.Assign) else None
+        if isinstance(made, ast.Call) and is_builder(made, writer) and all(map(is_plain, arguments_of(made))):
+            return True
+    elif not isinstance(value, (bool, int, float, str, type(None), RunTime)):
         raise Declined(TRAINING, f"{target.attr} is not translated", "", writer.source.span(statement))
-    if not isinstance(statement.value, (ast.Name, ast.Constant)):  # type: ignore[attr-defined]
+    if not is_plain(statement.value):  # type: ignore[union-attr]
         raise Declined(TRAINING, f"{target.attr} is made in the constructor", "", writer.source.span(statement))
     return True
+
+
+def is_builder(node: ast.Call, writer: StepWriter) -> bool:
+    """Whether a call is one of a function of the file's top level that the result has as well."""
+    functions = [s.name for s in writer.source.tree.body if isinstance(s, ast.FunctionDef)]
+    return isinstance(node.func, ast.Name) and node.func.id in functions
+
+
+def arguments_of(node: ast.Call) -> list[ast.expr]:
+    return [*node.args, *(k.value for k in node.keywords)]
+
+
+def is_plain(node: ast.expr) -> bool:
+    """Whether an expression is one of numbers and texts, and of variables and attributes that hold such."""
+    if isinstance(node, (ast.Name, ast.Constant)):
+        return True
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name)
+    parts = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
+    return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Tuple)) and all(map(is_plain, parts))
 
 
 def other_method(writer: StepWriter, node: ast.FunctionDef) -> list[str]:

@@ -197,7 +197,7 @@ def check_calls(file: FileTraining, compiled: TrainingCall, evaluations: Sequenc
     for name in ("weighted_metrics", "loss_weights"):
         if compiled.arguments.get(name) is not None:
             raise Declined(TRAINING, f"compile({name}=…) beside a train_step() is not translated")
-    if any(e.arguments.get("class_weight") is not None for e in evaluations):
-        raise Declined(TRAINING, "class_weight beside a train_step() is not translated")
+    if any(e.arguments.get("class_weight") is not None and e.arguments.get("validation_split") for e in evaluations):
+        raise Declined(TRAINING, "class_weight and a validation_split beside a train_step() are not translated")
     if file.interpreter.toggles:
         raise Declined(TRAINING, "`trainable` that is set beside a train_step() is not translated")

@@ -339,7 +339,13 @@ def batch_of(evaluation: TrainingCall, method: Function) -> Batch:
         assert isinstance(node, ast.FunctionDef)
         names = batch_names(node, node.args.args[-1].arg, None)
         return Batch((None,) * len(names), ("",) * len(names), False) if names else Batch((None,), ("",), True)
-    values = [v for v in (x, y, evaluation.arguments.get("sample_weight")) if v is not None]
+    weights = evaluation.arguments.get("sample_weight")
+    by_class = evaluation.arguments.get("class_weight")
+    if by_class is not None and (y is None or weights is not None or method.name != "train_step"):
+        raise Declined(TRAINING, "class_weight beside other weights, or data to validate with, and a train_step()")
+    values = [v for v in (x, y, by_class if by_class is not None else weights) if v is not None]
+    if by_class is not None:
+        values[-1] = NumpyArray(ast.Constant(None), (None,), "float32")  # weights of the samples
     if y is None and len(values) > 1 or any(isinstance(v, (list, tuple, dict)) for v in values):
         raise Declined(TRAINING, "a train_step() on several inputs or targets is not translated")
     known = [v if isinstance(v, NumpyArray) else None for v in values]

@@ -104,7 +104,7 @@ class StepRegion(Results, Batches, Region):
 
     def losses_of(self, node: ast.expr) -> str:
         found = super().losses_of(node)
-        if found and any(map(self.is_self, ast.walk(node))):
+        if found and self.is_self(node.value):  # type: ignore[attr-defined]
             raise self.decline(node, f"{ast.unparse(node)} is not translated")
         return found
 

@@ -19,6 +19,7 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.registry import OptimizerRule, known
 from transpiler.training.blocks import BlockWriter, Changes
 from transpiler.training.loops import DEVICE
+from transpiler.training.open_models import has_open_parts
 from transpiler.training.penalties import penalties_of
 from transpiler.training.source import object_at
 from transpiler.training.tape_region import Region, is_object
@@ -187,6 +188,9 @@ class TapeWriter:
         root = self.training.roots(model)
         if root is None:
             raise Declined(TRAINING, "the model is not converted", "", self.source.span(node))
+        if self.interpreter.open_choices and has_open_parts(root):
+            why = "a tape around a model with branches or loops that only the run decides is not translated"
+            raise Declined(TRAINING, why, "", self.source.span(node))
         return root
 
     def endings(self, root: ModuleClass) -> list[str]:

@@ -11,6 +11,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import tensors
+from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
 from transpiler.rules.training.base import TRAINING
@@ -166,7 +167,8 @@ class Expressions(Measures, Functions):
         return joined(roles)
 
     def is_number(self, node: ast.expr) -> bool:
-        return isinstance(self.value_of(node), (int, float))
+        value = self.value_of(node)
+        return isinstance(value, (int, float)) or isinstance(value, RunTime) and value.is_number()
 
     def see_UnaryOp(self, node: ast.UnaryOp) -> Any:
         role = self.see(node.operand)
@@ -232,8 +234,8 @@ class Expressions(Measures, Functions):
             if isinstance(role, Tensor):
                 self.become(node, f"{self.atom(node.args[0])}.item()")
             return PLAIN
-        if value is sum and len(node.args) == 1 and (found := self.losses_of(node.args[0])):
-            return self.penalty(node, found)
+        if value is sum and len(node.args) == 1 and self.losses_of(node.args[0]):
+            return self.penalty(node)
         for argument in (*node.args, *(k.value for k in node.keywords)):
             role = self.see(argument)
             if value is not len:

@@ -52,8 +52,8 @@ class Functions:
 
     def api_call(self, node: ast.Call, value: ApiValue) -> Any:
         path = value.path.removeprefix("keras.")
-        if path in SUMS and len(node.args) == 1 and (found := self.losses_of(node.args[0])):
-            return self.penalty(node, found)
+        if path in SUMS and len(node.args) == 1 and self.losses_of(node.args[0]):
+            return self.penalty(node)
         arguments = [*node.args, *(k.value for k in node.keywords)]
         roles = [self.see(a) for a in arguments]
         if path in ("tensorflow.print", "print"):

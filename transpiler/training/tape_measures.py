@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -184,11 +185,16 @@ class Measures:
             return ast.unparse(node.value)
         return ""
 
-    def penalty(self, node: ast.Call, text: str) -> Any:
-        """What the regularizers of a model add to the loss."""
-        model = self.value_of(ast.parse(text, mode="eval").body)
-        if added_losses(self.writer.training, model):
-            raise self.decline(node, "what layers add to the loss, beside a tape, is not translated")
+    def penalty(self, node: ast.Call) -> Any:
+        """What the layers of a model have added to the loss in its last pass, and its regularizers."""
+        owner = node.args[0].value  # type: ignore[attr-defined]
+        model = self.value_of(owner)
+        self.see(owner)
+        text = self.text(owner)
+        added = re.sub(r"\bmodel\b", text, added_losses(self.writer.training, model))
+        if added and self.writer.interpreter.losses_summed:
+            raise self.decline(node, "losses of several numbers, which add_loss() was given, are not translated")
         name = self.writer.penalty_of(model)
-        self.become(node, f"{name}({text})" if name else "0")
+        parts = [*([added] if added else []), *([f"{name}({text})"] if name else [])]
+        self.become(node, f"({' + '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0")
         return Tensor((), True)

@@ -17,6 +17,7 @@ from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, groups_of
 from transpiler.training.kept import write_kept
+from transpiler.training.layer_weights import write_layer_weights
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
 from transpiler.training.methods import MethodWriter
@@ -35,6 +36,7 @@ def write_training(file: FileTraining) -> None:
     here = {n: c for n, c in file.calls.items() if n in file.scopes.scope and n not in file.gone}
     for evaluation in [e for found in here.values() for e in found if e.method in WITHOUT_COMPILE]:
         write_alone(file, evaluation)
+    write_layer_weights(file)
     others = {n: [e for e in found if e.method not in WITHOUT_COMPILE] for n, found in here.items()}
     groups = list(groups_of(file, others))
     used = [g for g in groups if g.owner is not None and g.measures]

@@ -59,6 +59,8 @@ class Job:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if hasattr(value, "code"):
+        return {"code": value.code}
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{value!r} cannot be sent to a child process")

@@ -39,7 +39,7 @@ def hoisted(text: str, block: str, given: str) -> str:
 
 
 def with_numbers(text: str, numbers: Mapping[str, Any]) -> str:
-    """A file with numbers for expressions, on the lines it had; what binds such a variable stays."""
+    """A file with numbers for expressions, or arrays (`{"code": …}`), on the lines it had; what binds such a variable stays."""
     if not numbers:
         return text
     lines = [line.encode() for line in text.splitlines()]
@@ -54,7 +54,8 @@ def with_numbers(text: str, numbers: Mapping[str, Any]) -> str:
         read = isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
         number = known.get(ast.unparse(node)) if read else None
         if number is not None:
-            found.append((node, repr(number).encode()))  # type: ignore[arg-type]
+            text = number["code"] if isinstance(number, dict) else repr(number)
+            found.append((node, text.encode()))  # type: ignore[arg-type]
         else:
             todo += [(child, known) for child in ast.iter_child_nodes(node)]
     for node, number in sorted(found, key=lambda f: (f[0].lineno, f[0].col_offset), reverse=True):

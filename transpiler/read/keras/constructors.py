@@ -140,6 +140,18 @@ def only_trains(node: ast.AST, name: str, value: Any) -> bool:
     return all(id(n) in inside for n in nodes(node) if isinstance(n, ast.Name) and n.id == name)
 
 
+def first_reads(numbers: Sequence[RunTime], statements: Sequence[ast.stmt]) -> list[RunTime]:
+    """Where the source reads each number; not where it reads one again that none of the `statements` between has changed."""
+    found: list[RunTime] = []
+    for number in sorted((n for n in numbers if hasattr(n.code, "lineno")), key=lambda n: n.code.lineno):
+        names = {name for name, _ in number.read}
+        known = [n for n in found if n.text == number.text]
+        between = [s for s in statements if known and known[-1].code.lineno <= s.lineno <= number.code.lineno]
+        if not known or any(names & {*assigned_names([s]), *changed_in(s)} for s in between):
+            found.append(number)
+    return found
+
+
 def place_of_models(
     statements: Sequence[ast.stmt],
     others: Sequence[ast.stmt],
@@ -162,7 +174,7 @@ def place_of_models(
 
     wanted = next((s for s in statements if s.lineno > below), first)
     place = first if read_before(wanted) else wanted
-    lines = [(n.code.lineno, n) for n in numbers if hasattr(n.code, "lineno")]
+    lines = [(n.code.lineno, n) for n in first_reads(numbers, [*statements, *others])]
     last = max((line for line, _ in lines), default=0)
     if last > (place.end_lineno or place.lineno):
         found = next((s for s in statements if (s.end_lineno or s.lineno) >= last), None)
@@ -172,9 +184,8 @@ def place_of_models(
     for line, number in lines:
         names = {name for name, _ in number.read}
         for statement in others:
-            if line < statement.lineno < place.lineno and names & {
-                *assigned_names([statement]),
-                *changed_in(statement),
-            }:
+            if line < statement.lineno < place.lineno and (
+                number.is_computed() or names & {*assigned_names([statement]), *changed_in(statement)}
+            ):
                 raise StageError(f"{number.text} changes while the model is built")
     return place

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, NeedsConstant, Sym, witness_of
+from transpiler.ir.expr import MISSING, ArrayExample, NeedsConstant, Sym, witness_of
 from transpiler.ir.liveness import remove_dead
 from transpiler.ir.model import ApiValue
 from transpiler.ir.naming import cap_words
@@ -453,7 +453,9 @@ def _extract(
         cls.statics = tuple(dict.fromkeys((*models, *parameters, *outer_names, *local)))
         cls.defaults = _root_defaults(function, stager)
         at_run = {s.code: witness_of(s) for s in map(stager.outer_names.__getitem__, stager.at_run)}
-        cls.annotations = {**annotations_of({**arguments, **at_run}, {}), **dict.fromkeys(models, "nn.Module")}
+        given = {n: "Tensor" for n, seen in at_run.items() if isinstance(seen, ArrayExample)}
+        annotated = annotations_of({**arguments, **at_run}, {})
+        cls.annotations = {**annotated, **given, **dict.fromkeys(models, "nn.Module")}
         construction.values = {**{n: Sym.name(n) for n in cls.statics}, **stager.input_dims}
     put_in(prologue, stager.input_dims)  # those names are the classes' own
     used = {n for statement in function.node.body for n in variables_in(statement)}  # type: ignore[union-attr]

@@ -294,6 +294,13 @@ class FactoryStager(StagedModels, Stager):
         symbol = self.outer_names[text]
         return symbol if self.frame.kind == "factory" else self.capture(symbol.code, symbol, None)
 
+    def choice(self, value: Any, node: ast.If | ast.For | ast.IfExp, env: Env) -> Any:
+        """Where every loop is unrolled and every branch taken as it was seen, nothing may go by what only the run knows."""
+        chosen = super().choice(value, node, env)
+        if self.flat and isinstance(value, RunTime) and isinstance(chosen, Sym):
+            raise self.declined("K2T201", depends_on(value.text))
+        return chosen
+
     def at_run_symbols(self) -> list[Sym]:
         """The parameters for numbers that the data decide: they have names of their own where they are sizes of inputs."""
         return [self.outer_names[text] for text, (value, *_) in self.at_run.items() if name_of(value.code)]
@@ -303,10 +310,13 @@ class FactoryStager(StagedModels, Stager):
         function = self.function
         if function is None or value.scope is None or value.scope.module is not function.module:
             return False
-        stays = (
+        return value.scope.kind == "module" or value.scope is self.scope and self.keeps_around()
+
+    def keeps_around(self) -> bool:
+        function = self.function
+        return function is not None and (
             function.node in self.memory.at_top or function.node in self.memory.workers or function.name == "__init__"
         )
-        return value.scope.kind == "module" or value.scope is self.scope and stays
 
     def names_around(self) -> frozenset[str]:
         return frozenset(s.code for s in self.outer_names.values())

@@ -21,6 +21,7 @@ from transpiler.read.keras.evaluate.api import TRAINING_METHODS
 from transpiler.read.keras.evaluate.effects import Snapshot
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.loaded_models import LOADED
+from transpiler.read.keras.evaluate.own_models import is_holder
 from transpiler.read.keras.evaluate.program_classes import keras_base
 from transpiler.read.keras.evaluate.run_time import RunTime, run_time_in
 from transpiler.read.keras.evaluate.stage_models import models_in
@@ -103,7 +104,7 @@ class Workers:
                 and LOADED not in result.attributes
                 or models_in(result) is not None
                 or is_open_graph(result, self)
-                or (function.name == "__init__" and bool(own_models(made, [a for a in inner if a.works])))
+                or (function.name == "__init__" and makes_own(made, inner, receiver))
             )
         )
         if not builds:
@@ -190,6 +191,12 @@ def is_open_graph(value: Any, interpreter: Any) -> bool:
         return False
     origins = [interpreter.origins.get(x) for x in tensors(value[0])]
     return all(o is not None and not o.inputs for o in origins)
+
+
+def makes_own(made: Iterable[Model], inner: Iterable[Any], receiver: Sequence[Any]) -> bool:
+    """Whether a constructor makes models by itself; a model that trains others may have builders make them."""
+    holder = any(map(is_holder, receiver))
+    return bool(own_models(made, [a for a in inner if a.works or holder]))
 
 
 def own_models(made: Iterable[Model], inner: Iterable[Any]) -> list[Model]:

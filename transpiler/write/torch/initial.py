@@ -34,7 +34,8 @@ class Initializers:
 
     shared: dict[str, Step] = field(default_factory=dict)
     """Torch class → the step whose initial weights `init_weights` gives all of them."""
-    wrapped: bool = False
+    wrapped: set[str] = field(default_factory=set)
+    """The torch classes whose layers are given theirs where they are constructed."""
     helpers: list[str] = field(default_factory=list)
     wrappers: dict[str, str] = field(default_factory=dict)
     """Text of a wrapper's body → its name."""
@@ -48,10 +49,12 @@ class Initializers:
         for step in map(inner_step, steps_of(classes)):
             specs.setdefault(torch_class(step), {})["\n".join(found.lines(step, "layer"))] = step
         found.helpers.clear()
+        given = {n: s for n, s in specs.items() if n.startswith("nn.") and all(map(is_given, s.values()))}
+        specs = {name: s for name, s in specs.items() if name not in given}
+        found.wrapped = {*given, *specs}
         if all(len(s) == 1 and not is_open_step(next(iter(s.values()))) for s in specs.values()):
+            found.wrapped = set(given)
             found.shared = {name: next(iter(s.values())) for name, s in specs.items()}
-        else:
-            found.wrapped = bool(specs)
         return found
 
     def function(self) -> str:
@@ -83,7 +86,7 @@ class Initializers:
 
     def wrap(self, code: str, step: Step | None) -> str:
         """The constructor of a layer, inside the function that starts its weights."""
-        if not self.wrapped or step is None or not spec(step):
+        if step is None or torch_class(inner_step(step)) not in self.wrapped or not spec(step):
             return code
         arguments = [Raw(open_argument(step, p)) for p, v in spec(step).items() if is_argument(v)]
         fans = fan_arguments(step)
@@ -115,6 +118,11 @@ class Initializers:
             i += 1
             name = f"{base}{i}"
         return name
+
+
+def is_given(step: Step) -> bool:
+    """Whether all weights of a layer start as tensors that are given."""
+    return all(isinstance(v, Given) for v in spec(step).values())
 
 
 def is_argument(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """An encoder and a decoder that are trained as one model, and asked as two that are built of its layers."""
 
 import numpy as np
+from keras.layers import LSTM, Dense, Input
 from keras.models import Model
-from keras.layers import Input, LSTM, Dense
 
 latent_dim = 6
 num_encoder_tokens, num_decoder_tokens, max_len = 5, 4, 3

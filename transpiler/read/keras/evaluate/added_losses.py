@@ -20,6 +20,8 @@ class AddedLosses:
     generation: str
     losses_added = 0
     """How many terms models were given."""
+    losses_summed = False
+    """Whether some of them are tensors of several numbers."""
     adding: list[Instance]
     """The layers and models of the program that add terms."""
 
@@ -44,6 +46,7 @@ class AddedLosses:
             return value
         if self.generation != KERAS3:
             raise self.declined("K2T103", "add_loss() of a tensor of several numbers is not translated")  # type: ignore[attr-defined]
+        self.losses_summed = True
         return tensors(self.call_op("keras.ops.sum", [value], {}))[0]  # type: ignore[attr-defined]
 
     def keep_loss(self, value: Value) -> None:

@@ -183,6 +183,8 @@ class ArrayCalls:
             if any(isinstance(v, Unknown) for v in given):
                 return numbers.not_evaluated(f"random.{name}")
             return RandomSource(self.call_code(name, args, kwargs, source.code), self.home, True)
+        if source.made and source.home is None and self.keeps_around():
+            return Unknown("numbers of a generator that the program may draw from elsewhere")
         try:
             shape, dtype = drawn(name, args, kwargs)
         except NotShaped:
@@ -191,6 +193,10 @@ class ArrayCalls:
         self.keep_array(result, name)  # drawn here and once
         result.changed = result.changed or self.home is None
         return result
+
+    def keeps_around(self) -> bool:
+        """Whether the result has the statements around those that make a model, as a script has."""
+        return False
 
     def source_here(self, source: RandomSource) -> ast.expr:
         return source.code

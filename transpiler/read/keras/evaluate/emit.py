@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, is_open
+from transpiler.ir.expr import ArrayExample, NeedsConstant, Sym, is_open, witness_of
 from transpiler.ir.model import ApiObject, Given, Layer, Lowering, Step
 from transpiler.ir.program import Apply, Block, Member, Value
 from transpiler.ir.shape import Layout, TensorType, to_first, to_keras
@@ -179,6 +179,7 @@ class Emitter:
             for step in lowering.steps:
                 for parameter, value in step.init.items():
                     if isinstance(value, Given):
+                        note_shape(value, layer, step.weights[parameter].source, xs)
                         given_code(value, step.weights[parameter].transform)
                     elif isinstance(value, ApiObject) and is_open([*value.args, *value.kwargs.values()]):
                         found = next(v for v in (*value.args, *value.kwargs.values()) if isinstance(v, Sym))
@@ -214,6 +215,15 @@ class Emitter:
                 return [y]
             return list(xs[:1])
         return current
+
+
+def note_shape(value: Given, layer: Layer | None, variable: str, xs: list[Value]) -> None:
+    """Gives what stands for an array in the conversion the shape of the weight that starts as this array."""
+    example = value.code.witness
+    if isinstance(example, ArrayExample) and layer is not None and xs:
+        shape = layer.rule.variables(layer.args, xs[0].type).get(variable)
+        known = shape is not None and all(isinstance(witness_of(d), int) for d in shape)
+        example.shape = tuple(map(witness_of, shape)) if known else example.shape
 
 
 def plain_module(step: Step, frozen: bool) -> str:

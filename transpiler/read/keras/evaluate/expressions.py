@@ -25,6 +25,7 @@ from transpiler.ir.facts import opposite
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate import natives
+from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.bases import plain
 from transpiler.read.keras.evaluate.layer_names import AutomaticName, compare_names
 from transpiler.read.keras.evaluate.signals import (
@@ -92,12 +93,16 @@ class Expressions:
         if handler is None:
             raise Declined("K2T203", f"{type(node).__name__} expressions are not evaluated", "", env.module.span(node))
         value = handler(node, env)
-        if isinstance(value, Unknown) or type(value) is tuple and type(node) in (ast.Attribute, ast.Subscript):
+        if (
+            isinstance(value, (Unknown, NumpyArray))
+            or type(value) is tuple
+            and type(node) in (ast.Attribute, ast.Subscript)
+        ):
             return self.unknown_at(value, node, env)
         return value
 
     def unknown_at(self, value: Any, node: ast.expr, env: Env) -> Any:
-        """What is kept of a value that the evaluation of `node` does not know, or of which it does not know items."""
+        """What is kept of a value that the evaluation of `node` does not know, or of which it does not know items or numbers."""
         return value
 
     def eval_Constant(self, node: ast.Constant, env: Env) -> Any:
@@ -443,7 +448,7 @@ class Expressions:
         raise self.declined("K2T103", "comparing tensors is not translated")
 
     def eval_IfExp(self, node: ast.IfExp, env: Env) -> Any:
-        test = self.eval_test(node.test, env)
+        test = self.choice(self.eval_test(node.test, env), node, env)
         if isinstance(test, Unknown):
             return test
         if isinstance(test, Sym):

@@ -26,6 +26,7 @@ from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
 from transpiler.read.keras.evaluate.logits import Logits
 from transpiler.read.keras.evaluate.masks import Masks
+from transpiler.read.keras.evaluate.open_decisions import OpenDecisions
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
 from transpiler.read.keras.evaluate.run_time import RunTimeNumbers
 from transpiler.read.keras.evaluate.values import (
@@ -36,6 +37,7 @@ from transpiler.rules.ops import op_rules
 
 
 class KerasInterpreter(
+    OpenDecisions,
     RunTimeNumbers,
     DataArrays,
     ArrayCalls,
@@ -88,4 +90,5 @@ class KerasInterpreter(
         self.sizes = {}
         self.unnoted, self.graph_inputs = set(), set()
         self.array_changes = {}
-        self.made_up = {}
+        self.open_choices: set[Any] = set()
+        self.made_up, self.arrays_read, self.arrays_given = {}, {}, {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.expr import MISSING, NeedsConstant, Sym
-from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Layer, Lowering, Step
+from transpiler.ir.model import KERAS2, ApiObject, ApiValue, Args, Layer, Lowering, Step
 from transpiler.ir.program import Value, replace_tensors, tensors
 from transpiler.ir.shape import TensorType
 from transpiler.read.keras.evaluate.api import (
@@ -40,6 +40,15 @@ from transpiler.rules.declined import reason
 from transpiler.rules.registry import layer_rules
 
 
+def initialized(args: Args) -> list[str]:
+    """The initializers of the variables of a layer, in the order in which Keras lists these; none where that is not known."""
+    names = [n for n in args if n.endswith("_initializer")]
+    off = {"bias_initializer": "use_bias", "beta_initializer": "center", "gamma_initializer": "scale"}
+    found = [n for n in names if n not in off or args.get(off[n], True) is True]
+    unsure = any(args.get(off.get(n, ""), True) not in (True, False) for n in names)
+    return [] if unsure or "moving_mean_initializer" in names else sorted(found, key=lambda n: n.startswith("beta"))
+
+
 class KerasLayers:
     """The part of the interpreter that knows layers."""
 
@@ -60,7 +69,7 @@ class KerasLayers:
         data_format = kwargs.get("data_format")
         if data_format is None and self.image_data_format == "channels_first" and "data_format" in rule._own_names():
             kwargs = {**kwargs, "data_format": "channels_first"}
-        bound = self.with_initializers(rule.bind(args, kwargs, self.generation))
+        bound = self.with_initializers(self.with_weights(rule.bind(args, kwargs, self.generation)))
         name = bound.get("name")
         layer = Layer(rule, bound, name if isinstance(name, str) else None, len(self.layers), self.where())
         self.layers.append(layer)
@@ -92,7 +101,21 @@ class KerasLayers:
         if layer.args.get("trainable") is False:
             layer.attributes["trainable"] = False
         if layer.args.get("weights") is not None:
-            self.report("K2T403", "weights= is not carried over", "Load the converted weights with load_state_dict.")
+            advice = "Give the layer initializers, or load the converted weights with load_state_dict."
+            self.report("K2T403", f"weights= of this {layer.rule.keras[0]} is not translated", advice, Severity.ERROR)
+
+    def with_weights(self, args: Args) -> Args:
+        """The arguments of a layer whose `weights=` are given, as the initializers of these weights; as they are otherwise."""
+        given = args.get("weights")
+        given = given if isinstance(given, list) or given is None or self.generation == KERAS2 else [given]
+        names = initialized(args)
+        if not isinstance(given, list) or len(given) != len(names):
+            return args
+        starts = {n: self.given_tensor(v) for n, v in zip(names, given)}
+        if None in starts.values():
+            return args
+        own = {"unit_forget_bias": False} if "unit_forget_bias" in args else {}
+        return args.replace(**starts, **own, weights=None)
 
     def make_input(self, kwargs: dict[str, Any], args: list[Any]) -> Value:
         names = ("shape", "batch_size", "name", "dtype", "sparse", "tensor")

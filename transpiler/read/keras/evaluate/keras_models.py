@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Value, replace_tensors, tensors
@@ -224,6 +224,10 @@ class KerasModels:
                 return self.output_shape_of(receiver, *args, **kwargs)
             if name == "build":
                 return self.build_layer(receiver, *args, **kwargs)
+            if name == "set_weights":
+                message = "set_weights() of a layer is not translated here"
+                advice = "Give the layer its weights as initializers, such as Constant(…), or set them after the model is made."
+                self.report("K2T403", message, advice, Severity.ERROR)
             if name in ("set_weights", "get_weights", "get_config"):
                 return Unknown(f"{name}() of a layer")
             if name == "get_output_at":

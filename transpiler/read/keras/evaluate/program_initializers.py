@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.expr import NeedsConstant, Sym, binary, code_of
+from transpiler.ir.expr import ArrayExample, NeedsConstant, Sym, binary, code_of, to_ast, witness_of
 from transpiler.ir.model import ApiObject, ApiValue, Args, Given
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.constants import Constant
+from transpiler.read.keras.evaluate.run_time import RunTime, as_tensor
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Bound, Class, Env, Function, Instance, Native, Partial, Super, Unknown
 from transpiler.rules.base import parse_signature
@@ -74,7 +75,16 @@ class ProgramInitializers:
         """`Constant(value=…)` of an array or a list, as the tensor that the weight starts as; None for any other."""
         if not isinstance(value, ApiObject) or canonical(value.leaf) != "constant" or not is_initializer(value.api):
             return None
-        made = value.args[0] if value.args else value.kwargs.get("value")
+        return self.given_tensor(value.args[0] if value.args else value.kwargs.get("value"))
+
+    def given_tensor(self, made: Any) -> Given | None:
+        """What a weight starts as, where it is an array or a list, or what the program knows when it runs."""
+        array = self.arrays_read[id(made)][1] if id(made) in self.arrays_read else made
+        if isinstance(array, RunTime):
+            self.arrays_given |= {id(made): made} if array is not made else {}
+            return Given(self.run_time_array(array), None)
+        if isinstance(witness_of(made), ArrayExample):  # a parameter of a builder
+            return Given(Sym(as_tensor(to_ast(made)), witness_of(made)), None)
         if isinstance(made, (list, tuple)) and shape_of(made):
             return Given(Sym.parse(f"torch.tensor({code_of(as_floats(made))})"), shape_of(made) or ())
         if isinstance(made, NumpyArray):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from transpiler.ir.expr import OPERATORS, Sym, is_record, observe, rebuilt
+from transpiler.ir.expr import OPERATORS, ArrayExample, Sym, is_record, observe, rebuilt
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import Value
 from transpiler.ir.trees import nodes
-from transpiler.read.keras.evaluate.arrays import DataArray
+from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray
 from transpiler.read.keras.evaluate.values import Env, Model, Unknown, has_tensors
 from transpiler.read.keras.examples import likely_shape, likely_value
 
@@ -63,7 +63,13 @@ class RunTime(Unknown):
 
     def same_as(self, other: RunTime) -> bool:
         """Whether two values with one expression are surely the same."""
-        return all(a is b for (_, a), (_, b) in zip(self.read, other.read))
+        again = self.is_computed() and self.first().code is not other.first().code
+        return not again and all(a is b for (_, a), (_, b) in zip(self.read, other.read))
+
+    def is_computed(self) -> bool:
+        """Whether it is an array that calls make, which may draw it or change something."""
+        is_array = self.bound is not None and ast.unparse(self.code) == ast.unparse(as_tensor(self.bound.code))
+        return is_array and any(isinstance(n, ast.Call) for n in nodes(self.bound.code))  # type: ignore[union-attr]
 
 
 class RunTimeNumbers:
@@ -71,12 +77,18 @@ class RunTimeNumbers:
 
     made_up: dict[str, Any]
     """Expressions → the values that layers were given in their place."""
+    arrays_read: dict[int, tuple[Any, Unknown]]
+    """Arrays whose numbers are not known, by their ids → the expression that read each last."""
+    arrays_given: dict[int, Any]
+    """Those of them, by their ids, that weights start as."""
 
     def unknown_at(self, value: Any, node: ast.expr, env: Env) -> Any:
         """An unknown value with the expression that gives it; kinds of values with a meaning of their own stay."""
         if type(value) is tuple:
             known = not any(type(v) is Unknown for v in value)
             return value if known else tuple(self.unknown_at(v, item(node, i), env) for i, v in enumerate(value))
+        if isinstance(value, DataArray) or isinstance(value, NumpyArray) and value.changed:
+            self.note_array(value, self.unknown_at(Unknown("numbers of the data"), node, env))
         if type(value) not in (Unknown, RunTime):
             return value
         read = names_read(node, env) if env.kind in SCOPES else None
@@ -87,6 +99,23 @@ class RunTimeNumbers:
         combined = isinstance(node, ast.BinOp) and isinstance(value, RunTime) and value.scope is None
         parts = value.parts if combined else None  # type: ignore[attr-defined]
         return RunTime(value.reason, node, scope, names, value if of_variable else None, parts)  # type: ignore[arg-type]
+
+    def note_array(self, value: Any, read: Any) -> None:
+        """Remembers an expression for an array of data, and the others that were read for the same one before."""
+        before = self.arrays_read.get(id(value), (value, None))[1]
+        known: RunTime | None = before if isinstance(before, RunTime) else None
+        while known is not None and isinstance(read, RunTime):
+            if known.text == read.text and known.scope is read.scope:
+                read = known
+            known = known.bound
+        if (
+            isinstance(read, RunTime)
+            and read.bound is None
+            and isinstance(before, RunTime)
+            and read is not before.first()
+        ):
+            read = replace(read, bound=before)
+        self.arrays_read[id(value)] = (value, read)
 
     def sizes_at_run_time(self, shape: Any, layer: str) -> Any:
         """A shape that is known at run time alone as that of the input of a layer: a number for each axis it has."""
@@ -128,10 +157,13 @@ class RunTimeNumbers:
     def at_run_time(self, value: Any, use: str = "") -> Any:
         """An argument of a layer with a number in place of each that is known at run time alone; `use` is its name."""
         if isinstance(value, RunTime):
-            if value.parts is not None:
+            if value.parts is not None and value.text not in self.made_up:
                 op, left, right = value.parts
                 return super().binop(op, self.at_run_time(left, use), self.at_run_time(right, use))  # type: ignore[misc]
             return self.run_time_number(value, use)
+        if id(value) in self.arrays_given:
+            self.made_up.setdefault(self.arrays_read[id(value)][1].first().text, ArrayExample())  # type: ignore[attr-defined]
+            return self.run_time_number(self.arrays_read[id(value)][1], use)  # type: ignore[arg-type]
         if type(value) in (tuple, list) or is_record(value):
             items = [self.at_run_time(v) for v in value]
             return value if all(a is b for a, b in zip(items, value)) else rebuilt(value, items)
@@ -140,10 +172,23 @@ class RunTimeNumbers:
     def run_time_number(self, value: RunTime, use: str) -> Any:
         return self.example(value, use)
 
+    def is_read_here(self, value: RunTime) -> bool:
+        """Whether the result can read the expression of a value where it constructs its classes."""
+        return True
+
+    def run_time_array(self, value: RunTime) -> Sym:
+        """A tensor of what the program knows when it runs: an array, or a number."""
+        self.made_up.setdefault(value.first().text, ArrayExample())
+        while value.bound is not None and not self.is_read_here(value):
+            value = value.bound
+        code = ast.copy_location(as_tensor(value.code), value.code)
+        made = self.run_time_number(replace(value, code=code, bound=value), "weights")
+        return made if isinstance(made, Sym) else Sym(code, made)
+
     def example(self, value: RunTime, use: str) -> Any:
         """The number that stands for a value in the conversion."""
         first = value.first()
-        if first.parts is not None:
+        if first.parts is not None and first.text not in self.made_up:
             op, left, right = first.parts
             examples = [self.example(v, use) if isinstance(v, RunTime) else v for v in (left, right)]
             return observe(OPERATORS[type(op)], *examples)
@@ -151,6 +196,11 @@ class RunTimeNumbers:
         if text not in self.made_up:
             self.made_up[text] = likely_value([name_of(value.code), name_of(first.code), use])
         return self.made_up[text]
+
+
+def as_tensor(code: ast.expr) -> ast.Call:
+    """The expression of a tensor with the numbers of an array."""
+    return ast.Call(ast.parse("torch.as_tensor", mode="eval").body, [code], [])
 
 
 def gives_one(index: ast.expr) -> bool:
@@ -233,10 +283,10 @@ def name_of(code: ast.expr) -> str:
     return f"{NAMED.get(called, called)}_{inner}" if inner else ""
 
 
-CONVERSIONS = ("int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
+CONVERSIONS = ("as_tensor", "int", "float", "str", "bool", "set", "list", "tuple", "sorted", "round", "item", "unique")
 """Functions whose results go by the names of what they are given."""
 
-REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "median", "item")
+REDUCTIONS = ("max", "amax", "min", "amin", "mean", "sum", "std", "var", "median", "item")
 """Functions and methods of arrays that give a number where no axis is said."""
 
 NAMED = {"len": "num", "amax": "max", "amin": "min"}

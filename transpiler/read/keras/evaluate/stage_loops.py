@@ -134,7 +134,8 @@ class StagedLoops:
         filled = filled_lists(node.body, env, self.scopes_under_way(), drained)
         outer, bound = self.block, variables_in(node.target)
         before = {n: v for n, v in env.names.items() if n not in bound}
-        changed = [n for n in assigned_names(node.body) if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
+        assigned = [*assigned_names(node.body), *self.variables_grown(node.body, env)]
+        changed = [n for n in assigned if n in before and isinstance(before[n], (Value, Sym, *STATIC))]
         general: dict[str, Any] = {}
         lets: list[Let] = []
         for n in changed:  # what the body may change is a variable of the loop

@@ -39,6 +39,7 @@ from transpiler.read.keras.evaluate.stage_loops import StagedLoops
 from transpiler.read.keras.evaluate.stage_masks import StagedMasks
 from transpiler.read.keras.evaluate.stage_ranks import Ranks, StagedRanks
 from transpiler.read.keras.evaluate.stage_recursion import StagedRecursion
+from transpiler.read.keras.evaluate.stage_sequentials import StagedSequentials
 from transpiler.read.keras.evaluate.stage_tables import StagedTables
 from transpiler.read.keras.evaluate.stage_unbound import OneSided, StagedUnbound
 from transpiler.read.keras.evaluate.staging import (
@@ -60,6 +61,7 @@ from transpiler.read.keras.evaluate.values import (
 
 
 class Stager(
+    StagedSequentials,
     StagedRanks,
     StagedGiven,
     StagedItems,
@@ -92,7 +94,7 @@ class Stager(
         self.missing_imports = base.missing_imports
         self.asked_environment = base.asked_environment
         self.image_data_format = base.image_data_format
-        self.made_up = base.made_up
+        self.made_up, self.arrays_read, self.arrays_given = base.made_up, base.arrays_read, base.arrays_given
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
         self.memory, self.flat = memory, flat

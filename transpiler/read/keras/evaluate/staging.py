@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from transpiler.ir.expr import MISSING, Sym, constant_value, is_open, is_record, same, to_ast, witness_of
+from transpiler.ir.expr import MISSING, ArrayExample, Sym, constant_value, is_open, is_record, same, to_ast, witness_of
 from transpiler.ir.naming import identifier, printed_length
 from transpiler.ir.program import (
     Block,
@@ -36,7 +36,7 @@ AXIS_NAMES = {
 MAX_SIZE_TEXT = 40
 """Longest size that is written out; a longer one is read from the submodule that has it."""
 
-STATIC = (int, float, str, bool, type(None), bytes)
+STATIC = (int, float, str, bool, type(None), bytes, ArrayExample)
 
 
 class Again(NotKept):

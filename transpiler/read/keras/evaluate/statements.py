@@ -72,7 +72,9 @@ class Statements:
         while queue:
             statement = queue.pop(0)
             if isinstance(statement, ast.If):
-                test = self.located(statement, env, lambda s=statement: self.eval_test(s.test, env))
+                test = self.located(
+                    statement, env, lambda s=statement: self.choice(self.eval_test(s.test, env), s, env)
+                )
                 if isinstance(test, (Sym, Unknown)):
                     signal = self.located(
                         statement, env, lambda s=statement, t=test: self.open_branch(t, s, queue, env)
@@ -95,6 +97,10 @@ class Statements:
             if signal is not None:
                 return signal
         return None
+
+    def choice(self, value: Any, node: ast.If | ast.For | ast.IfExp, env: Env) -> Any:
+        """The value that a branch or a loop goes by; what stands for one that is not known, where there is such."""
+        return value
 
     def open_branch(self, test: Any, node: ast.If, rest: list[ast.stmt], env: Env) -> Signal | None:
         """An `if` whose test is not decided. Without a stager, only a side effect-free one can be passed over."""
@@ -329,7 +335,7 @@ class Statements:
         env.assign(node.name, self.decorate(node.decorator_list, cls, env))
 
     def exec_For(self, node: ast.For, env: Env) -> Signal | None:
-        iterable = self.eval(node.iter, env)
+        iterable = self.choice(self.eval(node.iter, env), node, env)
         if isinstance(iterable, Unknown):
             return self.unknown_loop(node, iterable, env)
         return self.loop(node, iterable, env)

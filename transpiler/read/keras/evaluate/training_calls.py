@@ -10,14 +10,15 @@ from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
-from transpiler.ir.model import KERAS2, ApiObject
+from transpiler.ir.model import KERAS2, ApiObject, Layer
 from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.loaded_models import LEARNED, STALE, LoadedModels, keyword
 from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.toggles import Toggles
-from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Model, Native, Super, Unknown
+from transpiler.read.keras.evaluate.undecided import scopes_around
+from transpiler.read.keras.evaluate.values import Bound, Function, Instance, Method, Model, Native, Super, Unknown
 from transpiler.rules.base import parse_signature, renamed
 
 SIGNATURES = {
@@ -132,6 +133,15 @@ class TrainingCall:
     """Whether the model goes on with an optimizer from a file."""
 
 
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """One evaluation of `get_weights()` or `set_weights()` of a layer: the model it is a part of, and its expression."""
+
+    layer: Any
+    model: Model | None
+    owner: str
+
+
 def bound_call(method: str, args: list[Any], kwargs: dict[str, Any], generation: str) -> dict[str, Any] | None:
     """The arguments of a training method that were given, by name; None if they do not fit."""
     text = (generation == KERAS2 and LEGACY_SIGNATURES.get(method)) or SIGNATURES.get(method)
@@ -196,6 +206,8 @@ class TrainingCalls(Toggles, LoadedModels):
         """Where the program reads what the result does not keep."""
         self.bound: dict[int, list[tuple[ast.Assign, ast.expr]]] = {}
         """Compiled models, by their ids → the statements that bind what a call returned to them, and what they bind."""
+        self.layer_weights: dict[ast.Call, list[LayerWeights]] = {}
+        """Calls of `get_weights()` and `set_weights()` of layers → their evaluations."""
         self.begin_files()
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
@@ -222,6 +234,28 @@ class TrainingCalls(Toggles, LoadedModels):
         made = isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Tuple))
         if made and isinstance(value, Model) and "__compiled__" in value.attributes:
             self.bound.setdefault(id(value), []).append((statement, target))
+
+    def call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        node, env = self.calling[-1] if self.calling else (None, None)
+        if isinstance(method.receiver, Layer) and method.name in ("get_weights", "set_weights") and node is not None:
+            model, owner = self.holder_of(method.receiver, node, env)
+            self.left_out[node] = method.name
+            self.layer_weights.setdefault(node, []).append(LayerWeights(method.receiver, model, owner))
+        return super().call_method(method, args, kwargs)  # type: ignore[misc]
+
+    def holder_of(self, layer: Layer, node: ast.Call, env: Any) -> tuple[Model | None, str]:
+        """The model that a layer is taken from, or the only one of a variable that it is a part of, and its expression."""
+        of = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        taken = of.value if isinstance(of, ast.Subscript) else of.func if isinstance(of, ast.Call) else None
+        if isinstance(taken, ast.Attribute) and taken.attr in ("layers", "get_layer"):
+            plain = isinstance(taken.value, (ast.Name, ast.Attribute))
+            model = self.eval(taken.value, env) if plain else None  # type: ignore[attr-defined]
+            return (model, ast.unparse(taken.value)) if isinstance(model, Model) else (None, "")
+        models = {
+            n: v for scope in scopes_around(env) for n, v in reversed(scope.names.items()) if isinstance(v, Model)
+        }
+        found = [(v, n) for n, v in models.items() if any(x is layer for x in v.layers or self.graph(v).layers())]  # type: ignore[attr-defined]
+        return found[0] if len({id(v) for v, _ in found}) == 1 else (None, "")
 
     def eval_Attribute(self, node: ast.Attribute, env: Any) -> Any:
         result = super().eval_Attribute(node, env)  # type: ignore[misc]
