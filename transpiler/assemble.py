@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
+from transpiler.read.keras.names import is_framework
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Activation, Program, models_at_top, own_models_at_top, own_models_trained
@@ -575,11 +576,12 @@ class Assembly:
                 raise CannotKeep(f"{cls.name} would use {', '.join(sorted(unknown))}, which nothing defines")
 
     def script_models(self) -> dict[str, Model]:
-        """The models of the file's top level, if it makes any by itself; those that builders return stay calls."""
+        """The models of the file's top level, if it makes any by itself; those that its builders return stay calls."""
         trained = {id(m) for block in self.program.interpreter.blocks for m in block.result}
         tops = models_at_top(self.program)
         found = {name: model for name, model in tops if model.inputs is not None and id(model) not in trained}
-        returned = {id(a.result) for a in self.program.interpreter.activations}
+        activations = self.program.interpreter.activations
+        returned = {id(a.result) for a in activations if not is_framework(a.function.module.name)}
         marked = self.program.interpreter.statement_marks
         return found if any(id(m) not in returned or not marked for m in found.values()) else {}
 

@@ -81,7 +81,7 @@ def forward(target: Target, found: Found, output: Path) -> None:
 
     if not found.failed:
         state = state_of(target, found)
-        put(output, state_bytes(state))
+        put(output, state_bytes(state, output.name))
         say(f"{output}: {len(state)} tensors of {target.plan.expression}")
 
 

@@ -6,12 +6,13 @@ import ast
 from typing import Any
 
 from transpiler.class_files import FileOfClasses
+from transpiler.diagnostics import Finding, Severity, excerpt
 from transpiler.ir.expr import MISSING, code_of
 from transpiler.ir.program import Construction, Let, ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.staging import defaults_of, unchanged
-from transpiler.read.keras.evaluate.values import Function, Module, Unknown
+from transpiler.read.keras.evaluate.values import PRETRAINED, Function, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import uses_keras
@@ -115,6 +116,8 @@ class Placement:
     def place_script(self, item: Written, factory: Factory, printed: dict[str, str]) -> None:
         printed |= own_variables(factory, item.assigned, printed)
         texts = script_texts(item.places, factory.returned, item.assigned, printed)
+        for name in item.assigned:
+            self.load_pretrained(name, texts)
         last = item.places[-1][0]
         for place, lines in texts.items():  # where models of the script made one by one may stand together
             self.edit.replaced[place] = "\n".join([*self.edit.replaced.get(place, "").splitlines(), *lines])
@@ -122,6 +125,23 @@ class Placement:
         following = [line for s in item.statements for line in self.edit.after.pop(s, [])]
         if following:
             self.edit.after[last] = following
+
+    def load_pretrained(self, variable: str, texts: dict[ast.stmt, list[str]]) -> None:
+        """Has a model that Keras makes with weights of its own read them from a file, and says how to make that."""
+        model = self.names.get(variable)
+        span = model.attributes.get(PRETRAINED) if isinstance(model, Model) else None
+        lines = next((ls for ls in texts.values() if any(ln.startswith(f"{variable} = ") for ln in ls)), None)
+        if span is None or lines is None or self.outcome.only_entries:
+            return
+        name = f"{model.name or variable}.pt"
+        made = next(i for i, line in enumerate(lines) if line.startswith(f"{variable} = "))
+        lines.insert(made + 1, f"{variable}.load_state_dict(torch.load({name!r}, weights_only=True))")
+        findings = self.outcome.findings
+        findings.items[:] = [f for f in findings.items if f.span != span or f.code != "K2T403"]
+        command = f"keras2torch weights {span.file} FILE --entry {variable} -o {name}"
+        advice = f"Make it of the FILE that Keras has in ~/.keras/models: {command}"
+        message = f"the weights that Keras has for this model are read from {name}"
+        findings.add(Finding("K2T403", Severity.WARNING, message, advice, span, excerpt(span)))
 
     def place_constructor(self, factory: Factory, printed: dict[str, str]) -> None:
         """Puts what makes the models that a function or constructor only holds into its own statements."""

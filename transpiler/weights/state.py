@@ -11,8 +11,16 @@ from transpiler.weights.errors import Unreadable, Unsupported
 ADVICE = "Save it with safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
 
 
-def state_bytes(state: dict[str, Any]) -> bytes:
-    """A file of safetensors."""
+def state_bytes(state: dict[str, Any], name: str = "") -> bytes:
+    """A file of safetensors; one of `torch.save`, as scripts load it, where its name ends in .pt or .pth."""
+    if name.endswith((".pt", ".pth")):
+        import io
+
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save({key: torch.from_numpy(array) for key, array in state.items()}, buffer)
+        return buffer.getvalue()
     from safetensors.numpy import save
 
     return save(state, {"format": "pt"})

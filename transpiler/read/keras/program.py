@@ -354,7 +354,7 @@ class Program:
             callee: Any = function
             if receiver is not None:
                 instance = self.example_of(receiver)
-                del interpreter.activations[before:]  # of what was made up for the constructor
+                before = len(interpreter.activations)  # without what was made up for the constructor
                 if not isinstance(instance, Instance):
                     return None
                 callee = Bound(function, instance)

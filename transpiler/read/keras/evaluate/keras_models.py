@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any
 
-from transpiler.diagnostics import Declined, Severity
+from transpiler.diagnostics import Declined, Finding, Severity, excerpt
 from transpiler.ir.expr import NeedsConstant, Sym
 from transpiler.ir.model import ApiValue, Layer, Step
 from transpiler.ir.program import Apply, Value, replace_tensors, tensors
@@ -19,6 +19,7 @@ from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.layer_names import automatic_name
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import (
+    PRETRAINED,
     Alternative,
     Method,
     Model,
@@ -27,6 +28,7 @@ from transpiler.read.keras.evaluate.values import (
     Unknown,
     has_tensors,
 )
+from transpiler.read.keras.names import is_framework
 
 
 class KerasModels:
@@ -251,6 +253,8 @@ class KerasModels:
                 "Write the training loop around the converted model.",
             )
             return Unknown(f"the result of {name}()")
+        if name == "load_weights" and is_framework(self.stack[-1][0].name):
+            return self.note_pretrained(model)
         if name in WEIGHT_METHODS:
             self.report(
                 "K2T403", f"{name}() is not translated", "Convert the weights and use load_state_dict / torch.save."
@@ -269,6 +273,16 @@ class KerasModels:
         if name == "pop" and model.sequential and model.layers:
             raise self.declined("K2T103", "taking layers off a model is not translated yet")
         raise self.declined("K2T103", f"the method {name}() of a model is not translated")
+
+    def note_pretrained(self, model: Model) -> Unknown:
+        """An application of Keras that reads the weights which Keras has: noted where the program makes it."""
+        module, node = next((m, n) for m, n in reversed(self.stack) if not is_framework(m.name))
+        span = module.span(node)
+        model.attributes[PRETRAINED] = span
+        advice = "Convert the file that Keras has in ~/.keras/models with keras2torch weights, and load it with load_state_dict."
+        message = f"the weights that Keras has for {model.name or 'this model'} are not loaded"
+        self.findings.add(Finding("K2T403", Severity.WARNING, message, advice, span, excerpt(span)))
+        return Unknown("the result of load_weights()")
 
     def get_layer(self, model: Model, name: Any = None, index: Any = None) -> Any:
         for given in (name, index):

@@ -38,6 +38,10 @@ class LayerVariable(Unknown):
     shape: tuple[Any, ...] = ()
 
 
+PRETRAINED = "__pretrained__"
+"""The attribute of a model that Keras has weights for: where the program makes it."""
+
+
 class Env:
     """The names of one scope, and the scope around it."""
 
