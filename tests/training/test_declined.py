@@ -89,6 +89,10 @@ def errors(text: str, folder: Path) -> list[str]:
         (RATES, "compiles its models with different optimizers"),
         (SHARED, "goes on after another compile() with what it has gathered before"),
         (CHECKPOINT, "one ModelCheckpoint of several fits remembers the best of all"),
+        (
+            TRAINED.replace('"mse")', '"mse", metrics=["mae"], weighted_metrics=["mae"])'),
+            "evaluate() of Keras 3 gives mae twice",
+        ),
         (f"{TRAINED}print(history.params)\n", "history.params is not translated"),
         (f"{TRAINED}print(model.metrics)\n", "model.metrics is not translated"),
         (

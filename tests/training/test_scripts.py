@@ -18,6 +18,7 @@ QUICK = {
 BOTH = ("keras3", "tf_keras")
 LEGACY = {
     "vae_add_loss": ("tf_keras",),
+    "weighted_metrics": BOTH,
     **dict.fromkeys(
         (
             "frozen_base",

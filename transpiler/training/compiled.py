@@ -101,13 +101,14 @@ class CompileWriter:
             return None
         if not methods - {"compile", "predict", "predict_on_batch"}:
             return None
-        trainer = self.trainer_of(group.compiles[-1])
+        has_weights = any(
+            e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
+        )
+        trainer = self.trainer_of(group.compiles[-1], has_weights=has_weights)
         if not group.receiver:
             raise Declined(TRAINING, "this way to call compile() is not translated")
         training = Training(trainer, group.receiver)
-        training.weighted = any(
-            e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
-        )
+        training.weighted = has_weights
         weights = [e.arguments.get("sample_weight") for e in evaluations]
         if any(isinstance(w, NumpyArray) and len(w.shape) > 1 for w in weights):
             raise Declined(TRAINING, "weights of samples in an array of several axes are not translated")
@@ -128,7 +129,7 @@ class CompileWriter:
         self.add_epoch(training, evaluations)
         return training
 
-    def trainer_of(self, compiled: TrainingCall, own_steps: bool = False) -> Trainer:
+    def trainer_of(self, compiled: TrainingCall, own_steps: bool = False, has_weights: bool = False) -> Trainer:
         """What `compile` says of losses and metrics; the classes of the model get `logits()` where these need it."""
         root = self.file.roots(compiled.model)
         if root is None:
@@ -150,6 +151,7 @@ class CompileWriter:
             self.makers_of,
             added_losses(file, compiled.model),
             file.interpreter.makers,
+            has_weights,
         )
         if trainer.needs_logits and inner is not None:
             split_logits(inner)

@@ -100,19 +100,19 @@ def trainer_of(
     makers: Callable[[Value], Sequence[Any]],
     added: str = "",
     operations: Mapping[Value, Apply] | None = None,
+    has_weights: bool = False,
 ) -> Trainer:
     """The losses and metrics of a `compile`; `endings` are the activations of outputs that can be taken off.
 
     `recovers` says whether Keras knows the logits of an output, `makers` which layer makes it, and which ones
-    return it as it is.
+    return it as it is; `has_weights`, whether samples have weights.
 
     Raises Declined for what is not translated.
     """
     if "" in compiled.arguments:
         raise Declined(TRAINING, "the arguments of compile() cannot be evaluated")
-    for name in ("weighted_metrics", "sample_weight_mode", "loss_weights"):
-        if compiled.arguments.get(name) not in (None, []) and name != "loss_weights":
-            raise Declined(TRAINING, f"compile({name}=…) is not translated")
+    if compiled.arguments.get("sample_weight_mode") not in (None, []):
+        raise Declined(TRAINING, "compile(sample_weight_mode=…) is not translated")
     model = compiled.model
     if not isinstance(model, Model) or model.outputs is None:
         raise Declined(TRAINING, "training of a model without a graph is not translated")
@@ -141,7 +141,7 @@ def trainer_of(
         raise Declined(TRAINING, "outputs of one number without an axis are compared with targets of either shape")
     if not found and not added:
         raise Declined(TRAINING, "compile() without a loss is not translated")
-    if not found and compiled.arguments.get("metrics"):
+    if not found and (compiled.arguments.get("metrics") or compiled.arguments.get("weighted_metrics")):
         raise Declined(TRAINING, "metrics of a model without a loss are not translated")
     if len(found) > 1 and not all(names):
         raise Declined(TRAINING, "what Keras calls the losses of outputs without names depends on the session")
@@ -153,6 +153,18 @@ def trainer_of(
         )
         for i, metric in metrics_of(known_here(compiled, "metrics", None), names, generation)
     ]
+    for i, metric in metrics_of(known_here(compiled, "weighted_metrics", None), names, generation):
+        name = title(metric, generation)
+        name = f"weighted_{name}" if name in [m.name for m in metrics] else name
+        if len(names) > 1 or masks[i] or len(shapes[i]) > 2:
+            raise Declined(
+                TRAINING, "weighted metrics of several outputs, or of outputs with steps, are not translated"
+            )
+        if name != title(metric, generation) and generation != KERAS2:
+            raise Declined(TRAINING, f"evaluate() of Keras 3 gives {title(metric, generation)} twice beside {name}")
+        if name in [m.name for m in metrics]:
+            raise Declined(TRAINING, f"two weighted metrics are called {name}")
+        metrics.append(OutputMetric(i, weighted(measured(MetricRule, metric, i), has_weights), name))
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
     return Trainer(
@@ -247,6 +259,16 @@ def measure_of(base: Any, value: Any, output: Prediction, generation: str, funct
         base, value = LossRule, as_loss(value)  # every loss is a metric as well
     rule, arguments = known(base, value, generation)
     return rule.lower(arguments, output)
+
+
+def weighted(measure: Measure, has_weights: bool) -> Measure:
+    """A metric of samples with weights: the mean of its values, each as often as its sample counts."""
+    if not has_weights:
+        return measure
+    if measure.sums or measure.whole or not measure.each or measure.weighted:
+        raise Declined(TRAINING, "this metric of weighted samples is not translated")
+    sums = (("values", f"({measure.each} * {{weight}}).sum().detach()"), ("weights", "{weight}.sum()"))
+    return replace(measure, sums=sums, result="({values} / {weights})")
 
 
 def wrapped(metric: ApiObject) -> Any:
