@@ -97,3 +97,74 @@ def test_what_a_script_computes_beside_its_models_stays(tmp_path: Path):
     assert "def windows(series, n):" in text and "model = Net(size)" in text
     assert "plot[1:] = predict(model, np.ones((4, 4)))" in text and "plot[0], plot.flags.writeable = 7, True" in text
     compile(text, "result", "exec")
+
+
+TRAINERS = """
+def make(n{argument}):
+    model = keras.Sequential([keras.Input((n,))])
+    for units in (3, 2):
+        model.add(layers.Dense(units))
+    model.add(layers.Dense(4))
+    {early}
+    return model
+
+def train(x, epochs=2):
+    low, high = np.sort(np.array([epochs, 1]))
+    model = make(x.shape[1])
+    {late}
+    history = model.fit(x, x, epochs=epochs, verbose=0)
+    return {result}
+
+trained = train(np.ones((6, 4)))
+"""
+
+
+@pytest.mark.parametrize("result", ("model", "model, history"))
+@pytest.mark.parametrize("early", (True, False))
+def test_a_function_that_trains_what_a_builder_made_is_no_builder(result: str, early: bool, tmp_path: Path):
+    """It was taken for one, and the result did not train."""
+    compiled = "model.compile('sgd', 'mse')"
+    code = TRAINERS.format(
+        argument="", early=compiled if early else "pass", late="pass" if early else compiled, result=result
+    )
+    text, errors = converted(code, tmp_path)
+    assert not errors
+    assert "model = make(x.shape[1])" in text and "run_epoch(model, train_loader, optimizer)" in text
+    scope: dict = {"__name__": "result"}
+    exec(text, scope)
+    model = scope["trained"][0] if "," in result else scope["trained"]
+    assert isinstance(model, scope["nn"].Module)
+
+
+def test_numbers_of_a_fit_inside_of_another_expression(tmp_path: Path):
+    fit = "model.fit(x, x, epochs=3, verbose=0).history['loss']"
+    code = TRAINERS.format(argument="", early="pass", late="model.compile('sgd', 'mse')", result=fit)
+    text, errors = converted(code, tmp_path)
+    assert not errors
+    scope: dict = {"__name__": "result"}
+    exec(text, scope)
+    assert len(scope["trained"]) == 3
+    _, errors = converted(code.replace(f"return {fit}", f"return print(low), {fit}"), tmp_path)
+    assert any("inside of another expression" in e for e in errors)  # which would print after it
+
+
+BLOCK = """
+class Block(layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.inner = keras.Sequential([layers.Dense(units, activation="relu"), layers.Dense(4)])
+
+    def call(self, x):
+        return x + self.inner(x)
+
+inputs = keras.Input((4,))
+block = Block(3)
+model = keras.Model(inputs, block(inputs))
+model.compile("sgd", "mse")
+model.fit(x, x, verbose=0)
+"""
+
+
+def test_a_layer_with_a_model_inside_is_no_builder(tmp_path: Path):
+    text, errors = converted(BLOCK, tmp_path)
+    assert not errors and "class Block(nn.Module):" in text

@@ -92,6 +92,7 @@ class Workers:
             return
         made, inner = self.models[before:], self.activations[first:]
         own = own_models(made, inner)
+        of_keras = any(isinstance(r, Instance) and keras_base(r.cls) is not None for r in receiver)
         works = works_on(function, own, self.training_calls, receiver)
         if not works and not own and function.name != "__init__" and trains(function, self.training_calls):
             self.trainers.add(function.node)
@@ -104,7 +105,7 @@ class Workers:
                 and LOADED not in result.attributes
                 or models_in(result) is not None
                 or is_open_graph(result, self)
-                or (function.name == "__init__" and makes_own(made, inner, receiver))
+                or (function.name == "__init__" and not of_keras and makes_own(made, inner, receiver))
             )
         )
         if not builds:

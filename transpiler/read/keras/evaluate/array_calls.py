@@ -34,7 +34,7 @@ from transpiler.read.keras.evaluate.arrays import (
     plain_code,
 )
 from transpiler.read.keras.evaluate.constants import Constant
-from transpiler.read.keras.evaluate.values import TensorShape, Unknown, has_tensors
+from transpiler.read.keras.evaluate.values import Env, TensorShape, Unknown, has_tensors
 from transpiler.rules.ops.base import broadcast, is_float
 
 NP = ast.Name("np", ast.Load())
@@ -302,6 +302,11 @@ class ArrayCalls:
             unknown = not_known(value, "the numbers of this array are not evaluated")
             raise self.declined("K2T201", unknown.reason)
         return super().iterate(value)  # type: ignore[misc]
+
+    def unpack(self, target: Any, value: Any, env: Env) -> None:
+        if isinstance(value, NumpyArray) and len(value.shape) == 1:
+            value = not_known(value, "the numbers of this array are not evaluated")
+        super().unpack(target, value, env)  # type: ignore[misc]
 
     # --- arrays among tensors ----------------------------------------------------------------------------------------
 
