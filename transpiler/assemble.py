@@ -111,7 +111,10 @@ class Assembly:
 
     def plan_model(self, model: Model, activations: list[Activation], expression: str, setup: str) -> EntryPlan:
         weights = self.weights_of(model)
+        top = dict(models_at_top(self.program))
         builder = builder_of(model, activations)
+        if builder is not None and is_framework(builder.function.module.name) and top.get(expression) is model:
+            builder = None  # the file makes the application of Keras itself
         torch_expression = torch_entry(expression, builder, self.program) if builder is not None else None
         if builder is not None and torch_expression is not None:
             written = self.convert_builder(builder)
@@ -125,7 +128,6 @@ class Assembly:
                     findings=tuple(self.all_findings()),
                     **weights,
                 )
-        top = dict(models_at_top(self.program))
         if top.get(expression) is model:
             written = self.convert_script(self.script_models() or {expression: model})
             found = tuple(self.all_findings())

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from run_scripts import child, numbers
 
-from transpiler.cli import app
 from transpiler.pipeline import convert_file
 
 MODEL = """
@@ -39,9 +37,9 @@ def test_weights_that_keras_has_are_read_from_a_file_that_is_made_of_its_own(gen
     known = tmp_path / "known.py"
     known.write_text(MODEL.format(weights="None", more="base.save_weights('known.weights.h5')"))
     wanted = numbers(child("plain_child.py", tmp_path, generation, generation, known))
-    options = ["--entry", "base", "-o", str(tmp_path / name), "--keras", generation]
-    done = CliRunner().invoke(app, ["weights", str(script), str(tmp_path / "known.weights.h5"), *options])
-    assert done.exit_code == 0, done.output
+    command = [sys.executable, "-m", "transpiler", "weights", script, "known.weights.h5", "--entry", "base"]
+    done = subprocess.run([*command, "-o", name, "--keras", generation], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     run = subprocess.run([sys.executable, "script_torch.py"], cwd=tmp_path, capture_output=True, text=True)
     np.testing.assert_allclose(numbers(run.stdout), wanted, rtol=1e-3, atol=1e-5, err_msg=run.stderr[-1000:])
 
