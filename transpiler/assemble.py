@@ -466,6 +466,8 @@ class Assembly:
         """
         self.memory.builders = builders
         errors: list[str] = []
+        shown: list[Any] = []
+        """Sizes that the classes of other builders were asked to show."""
         marks = len(self.findings.items)
         attempts = [stage_factory, flat_factory]
         while attempts:
@@ -499,9 +501,14 @@ class Assembly:
                     attempts.insert(0, attempt)
                 errors.append(str(error))
             except Again as signal:
-                signal.note(self.memory)
-                attempts.insert(0, attempt)
-                if isinstance(signal, Show):
+                size = (signal.maker, signal.place) if isinstance(signal, Show) else None
+                if size in shown:  # which did not help
+                    errors.append(str(signal))
+                else:
+                    signal.note(self.memory)
+                    attempts.insert(0, attempt)
+                if isinstance(signal, Show) and size not in shown:
+                    shown.append(size)
                     self.memory.builders = {**builders, signal.maker: self.prepare_again(signal.maker)}
             except NotGathered as error:
                 if error.node in self.memory.unrolled:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from held import assert_same, build, convert, load
 
+from transpiler.pipeline import convert_file
+
 HEAD = """
 import functools
 import keras
@@ -116,3 +118,19 @@ def test_a_look_at_the_disk_stays_one(tmp_path: Path):
 def test_records_in_a_loop(entry: str, tmp_path: Path):
     text = convert(HEAD + RECORDS, "build()", tmp_path).modules[0].text
     assert_same(load(text), HEAD + RECORDS, entry, tmp_path)
+
+
+def test_models_of_a_script_on_one_that_a_builder_makes_in_a_loop(tmp_path: Path):
+    """Which of the sizes that only the builder's class knows is needed went by the first: it was asked for again for ever."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import keras\nfrom keras import layers\n\n\ndef make_base():\n    inputs = x = keras.Input((8, 8, 3))\n"
+        "    for i, f in enumerate((4, 6)):\n        x = layers.Conv2D(f, 3, padding='same', name=f'conv{i}')(x)\n"
+        "        x = layers.MaxPooling2D(2)(x)\n    return keras.Model(inputs, x)\n\n\nbase = make_base()\n"
+        "inputs = keras.Input((8, 8, 3))\nhead = layers.Dense(1)(layers.GlobalAveragePooling2D()(base(inputs)))\n"
+        "model = keras.Model(inputs, head)\nsecond = keras.Sequential([base, layers.Flatten(), layers.Dense(2)])\n"
+    )
+    conversion = convert_file(script)
+    assert {e.tier for e in conversion.entries} == {"structure"}
+    assert "base = make_base()\n" in conversion.modules[0].text
+    assert "in enumerate((4, 6)):" in conversion.modules[0].text

@@ -245,7 +245,7 @@ class StagedModels:
 
     def unsaid_size(self, signal: Again, witness: Any) -> Sym:
         """A size without a name here: where it turns out to be needed, `signal` is raised."""
-        label = self.fresh("size")
+        label = self.fresh(f"size_{len(self.memory.unsaid)}")  # which its text tells from others
         self.memory.unsaid[label] = signal
         return Sym.name(label, witness, True)
 
