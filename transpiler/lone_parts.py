@@ -30,9 +30,12 @@ class LoneParts:
 
     def __init__(self, program: Program, memory: Memory, findings: Findings, keep: Keep) -> None:
         self.program, self.memory, self.findings, self.keep = program, memory, findings, keep
+        self.reason = ""
+        """Why a part was not kept, where that is known."""
 
     def convert(self, part: Function | Class) -> tuple[Written, Finding | None] | None:
         """What becomes of a part, and what there is to say of it; None where nothing that works is found."""
+        self.reason = ""
         for example in examples_of(part, self.program):
             visited = dict(self.memory.visited)
             written = self.as_class(part, example) or self.as_function(part, example)
@@ -40,13 +43,16 @@ class LoneParts:
                 return written, example.finding
             self.memory.visited.clear()
             self.memory.visited.update(visited)
+        if part.node in self.program.interpreter.measured and self.reason:
+            self.program.interpreter.unmeasured[part.node] = self.reason
         return None
 
     def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
         marks = len(self.findings.items)
         try:
             return self.keep(function, arguments)
-        except Declined:
+        except Declined as declined:
+            self.reason = self.reason or declined.message.partition(": ")[2] or declined.message
             return None
         finally:
             del self.findings.items[marks:]

@@ -294,7 +294,8 @@ def own_measure(function: Function, output: Prediction, rank: int | None, as_giv
     Targets of fewer axes than the output get its shape, unless they come `as_given`: to metrics of Keras 3.
     """
     if rank is None:
-        raise Declined(TRAINING, f"{function.name}() does not become a function on tensors")
+        why = function.interpreter.unmeasured.get(function.node, "")  # type: ignore[attr-defined]
+        raise Declined(TRAINING, f"{function.name}() does not become a function on tensors{why and f': {why}'}")
     target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
     each = whole = f"{function.name}({target}, {{output}})"
     if rank > 1:

@@ -211,6 +211,8 @@ class TrainingCalls(Toggles, LoadedModels):
         self.begin_files()
         self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
         """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
+        self.unmeasured: dict[ast.AST, str] = {}
+        """Those of them that do not become functions on tensors, and why."""
 
     def eval_Call(self, node: ast.Call, env: Any) -> Any:
         self.calling.append((node, env))
