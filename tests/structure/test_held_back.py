@@ -553,8 +553,10 @@ def build(depth=2, n=4, norm=True):
     return m
 """,
     "build()",
-    tier="flat",
-    refused=("build(depth=3)", "build(norm=False)"),
+    "build(norm=False)",
+    "build(n=6)",
+    tier="specialised",
+    refused=("build(depth=3)",),
 )  # fmt: skip
 case(
     "two sequential models side by side",

@@ -94,7 +94,7 @@ def test_values_that_a_step_returns_are_those_of_the_last_batch(tmp_path: Path):
         ({"ends": 'return {"loss": loss}'}, "Keras shows the metrics"),  # its own tracker of the loss, at 0.0
         ({"methods": TRACKED, "ends": 'self.other.update_state(loss)\n        return {"a": loss}'}, "does not reset"),
         ({"fits": "model.train_on_batch(x, y)"}, "train_on_batch() of a model with a train_step()"),
-        ({"fits": "model.fit(x, y, class_weight={0: 1.0})"}, "class_weight"),
+        ({"fits": "model.fit(x, y, class_weight={0: 1.0})"}, "taken apart in several ways"),
         ({"ends": "return {'mse': tf.add_n(self.losses)}"}, "self.losses is not translated"),
         ({"fits": "model.fit(x, y, callbacks=[keras.callbacks.EarlyStopping('mse')])"}, "more to be better"),
         ({"fits": "model.fit(x, y)\nmodel.evaluate(x, y)"}, "no test_step() of its own"),

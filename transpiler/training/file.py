@@ -205,7 +205,7 @@ class FileTraining:
 
     def place_functions(self) -> None:
         """Puts the functions above the first statement that does something with a model."""
-        using = {*self.trained, *self.after}
+        using = {*self.trained, *self.after} or self.handled_statements
         first = next((s for s in self.source.tree.body if any(n in using for n in nodes(s))), None)
         if first is not None and self.functions:
             self.edit.before.setdefault(first, []).extend(self.functions.values())

@@ -150,7 +150,13 @@ def drop_arguments(file: FileTraining) -> None:
 
 def drop_attributes(file: FileTraining) -> None:
     """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
-    found = {node for n in file.handled for e in file.calls[n] for v in e.arguments.values() for node in made_by(v, e)}
+    found = {
+        node
+        for n in file.handled
+        for e in file.calls.get(n, ())
+        for v in e.arguments.values()
+        for node in made_by(v, e)
+    }
     holding: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
     for statement in [s for s in file.scopes.statements() if s not in file.gone]:
         target, added = filled_by(statement)
