@@ -140,7 +140,10 @@ class RequiresGrad:
         left_out = {kind for is_taken, kind, _ in modules[places[0] : places[-1] + 1] if not is_taken}
         if "" in inside | left_out or inside & left_out or 1 not in (len(inside), len(left_out)):
             return []
-        single = next(iter(inside if len(inside) == 1 else left_out))
+        one, others = (inside, left_out) if len(inside) == 1 else (left_out, inside)
+        (single,) = one
+        if any(single.rpartition(".")[2] in kind for kind in others):  # which derives from it: Conv2dSame
+            return []
         first, end = places[0], places[-1] + 1
         while first > 0 and modules[first - 1][1] in left_out:
             first -= 1
