@@ -25,8 +25,6 @@ class CustomModel(keras.Model):
 
     @property
     def metrics(self):
-        # We list our `Metric` objects here so that `reset_states()` can be
-        # called automatically at the start of each epoch
         return [self.loss_tracker, self.mse_metric]
 
 
