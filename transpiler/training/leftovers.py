@@ -103,13 +103,7 @@ def drop_toggles(file: FileTraining) -> None:
 
 def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
-    found = {
-        node
-        for n in file.handled
-        for e in file.calls.get(n, ())
-        for v in e.arguments.values()
-        for node in made_by(v, e)
-    }
+    found = made_for_training(file)
     kept = [s for s in file.scopes.statements() if isinstance(s, ast.Assign) and s not in file.gone]
     filling = fillings(file)
     names = {
@@ -150,13 +144,7 @@ def drop_arguments(file: FileTraining) -> None:
 
 def drop_attributes(file: FileTraining) -> None:
     """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
-    found = {
-        node
-        for n in file.handled
-        for e in file.calls.get(n, ())
-        for v in e.arguments.values()
-        for node in made_by(v, e)
-    }
+    found = made_for_training(file)
     holding: dict[str, dict[ast.stmt, list[ast.expr]]] = {}
     for statement in [s for s in file.scopes.statements() if s not in file.gone]:
         target, added = filled_by(statement)
@@ -207,6 +195,12 @@ def remove_fillings(file: FileTraining, gone: set[ast.stmt]) -> None:
 def is_callback(node: ast.expr, file: FileTraining) -> bool:
     """Whether an expression makes a callback, perhaps in a branch that is not taken."""
     return isinstance(node, ast.Call) and file.path_of(node.func).startswith("keras.callbacks.")
+
+
+def made_for_training(file: FileTraining) -> set[ast.Call]:
+    """The calls that made the objects of Keras which went into calls that are translated."""
+    evaluations = [e for n in file.handled for e in file.calls.get(n, ())]
+    return {node for e in evaluations for v in e.arguments.values() for node in made_by(v, e)}
 
 
 def made_by(value: Any, evaluation: TrainingCall) -> Iterator[ast.Call]:
