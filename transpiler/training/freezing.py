@@ -10,7 +10,7 @@ from transpiler.ir.model import KERAS2, Layer
 from transpiler.read.keras.evaluate.toggles import Toggle
 from transpiler.read.keras.evaluate.training_calls import LEARNING, TrainingCall
 from transpiler.read.keras.evaluate.values import Instance, Model
-from transpiler.read.keras.trainable import layers_in, parts_of
+from transpiler.read.keras.trainable import compiled_parts, layers_in, parts_of
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.penalties import penalties_of
@@ -29,7 +29,8 @@ def trained_parts(
     toggles: list[Toggle] = interpreter.toggles
     own = parts_of(model, interpreter)
     concerned = [t for t in toggles if parts_of(t.target, interpreter) & own]
-    if all(in_place(t, interpreter) for t in concerned):
+    compiles = compiled_parts(interpreter) if concerned else []
+    if all(in_place(t, compiles, interpreter) for t in concerned):
         there = {part for t in concerned if t.span in settled for part in parts_of(t.target, interpreter)}
         open_toggles = [t for t in concerned if t.span not in settled]
         if any(parts_of(t.target, interpreter) & there for t in open_toggles):
@@ -56,14 +57,14 @@ def trained_parts(
     return names, concerned
 
 
-def in_place(toggle: Toggle, interpreter: Any) -> bool:
-    """Whether all training goes by what the source sets in the order in which it sets it."""
+def in_place(toggle: Toggle, compiles: Sequence[tuple[TrainingCall, set[int]]], interpreter: Any) -> bool:
+    """Whether all training goes by what the source sets in the order in which it sets it; `compiles` are all there are."""
     moment, own = interpreter.toggles.index(toggle), parts_of(toggle.target, interpreter)
     if toggle.late:
         return False
-    calls = [c for found in interpreter.training_calls.values() for c in found if isinstance(c.model, Model)]
-    for compiled in (c for c in calls if c.method == "compile" and parts_of(c.model, interpreter) & own):
-        steps = [c.moment for c in calls if c.compiled is compiled and c.method in LEARNING]
+    calls = [c for found in interpreter.training_calls.values() for c in found if c.method in LEARNING]
+    for compiled in (c for c, parts in compiles if parts & own):
+        steps = [c.moment for c in calls if c.compiled is compiled]
         before = compiled.moment > moment or all(step <= moment for step in steps)
         first = interpreter.generation != KERAS2 and all(step > moment for step in steps)
         if not before and not first:

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from transpiler.ir.model import Layer
-from transpiler.read.keras.evaluate.toggles import Toggle
+from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Model
 from transpiler.read.keras.units import layers_of
 
@@ -28,13 +28,10 @@ def parts_of(target: Any, interpreter: Any) -> set[int]:
     return set(map(id, layers_in(target, interpreter)))
 
 
-def is_late(toggle: Toggle, interpreter: Any) -> bool:
-    """Whether a model that the layers belong to was compiled before."""
-    own, moment = parts_of(toggle.target, interpreter), interpreter.toggles.index(toggle)
-    compiled = [c for found in interpreter.training_calls.values() for c in found if c.method == "compile"]
-    return any(
-        c.moment <= moment and own & parts_of(c.model, interpreter) for c in compiled if isinstance(c.model, Model)
-    )
+def compiled_parts(interpreter: Any) -> list[tuple[TrainingCall, set[int]]]:
+    """Every evaluation of `compile`, and the layers with weights of its model."""
+    calls = [c for found in interpreter.training_calls.values() for c in found if isinstance(c.model, Model)]
+    return [(c, parts_of(c.model, interpreter)) for c in calls if c.method == "compile"]
 
 
 def toggles_of_training(interpreter: Any) -> set[ast.AST]:
@@ -45,7 +42,12 @@ def toggles_of_training(interpreter: Any) -> set[ast.AST]:
     """
     called = {id(inner) for inner, _, _ in interpreter.nested.values() if isinstance(inner, Model)}
     called |= interpreter.left_to_training
-    late = [t for t in interpreter.toggles if t.late or is_late(t, interpreter)]
+    compiled = compiled_parts(interpreter) if interpreter.toggles else []
+    late = [
+        t
+        for moment, t in enumerate(interpreter.toggles)
+        if t.late or any(c.moment <= moment and parts & parts_of(t.target, interpreter) for c, parts in compiled)
+    ]
     again = {part for t in late for part in parts_of(t.target, interpreter)}
     return {
         t.statement
