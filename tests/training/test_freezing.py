@@ -142,15 +142,23 @@ def test_parts_of_applications_that_are_trained(
 def test_kinds_of_modules_of_which_one_derives_from_the_other_are_told_apart(tmp_path: Path):
     """A strided convolution with "same" padding is a class of its own, which `isinstance(layer, nn.Conv2d)` would take in."""
     script = tmp_path / "script.py"
+    made = [
+        (
+            f"h = layers.Conv2D(3, 3, name='a{n}')(h)"
+            if n % 2
+            else f"h = layers.Conv2D(3, 3, 2, padding='same', name='b{n}')(h)"
+        )
+        for n in range(12)
+    ]
     script.write_text(
-        "import numpy as np\nfrom tensorflow import keras\nfrom tensorflow.keras import layers\n\n"
-        "i = h = keras.Input((9, 9, 3))\nfor n in range(4):\n"
-        "    h = layers.Conv2D(3, 3, name=f'a{n}')(h) if n % 2 else layers.Conv2D(3, 4, 2, padding='same', name=f'b{n}')(h)\n"
-        "    h = layers.ZeroPadding2D(4)(h)\n"
-        "model = keras.Model(i, h)\nmodel.compile('sgd', 'mse')\nmodel.fit(np.zeros((1, 9, 9, 3)), np.zeros((1, 18, 18, 3)))\n"
+        "import numpy as np\nfrom tensorflow import keras\nfrom tensorflow.keras import layers\n\ni = h = keras.Input((None, None, 3))\n"
+        + "\n".join(made)
+        + "\nmodel = keras.Model(i, h)\nx, y = np.zeros((1, 900, 900, 3)), np.zeros((1, 3))\n"
+        "model.compile('sgd', 'mse')\nmodel.fit(x, y)\n"
         "for layer in model.layers:\n    if layer.name.startswith('a'):\n        layer.trainable = False\n"
-        "model.compile('sgd', 'mse')\n"
+        "model.compile('sgd', 'mse')\nmodel.fit(x, y)\n"
     )
     conversion = convert_file(script, generation="keras3")
     text = conversion.modules[0].text
-    assert "Conv2dSame(" in text and "isinstance(layer, nn.Conv2d)" not in text.partition("model = ")[2]
+    assert "self.b0 = Conv2dSame(" in text and "isinstance(layer, nn.Conv2d)" not in text
+    assert "for layer in (model.a1, model.a3, model.a5," in text
