@@ -33,6 +33,7 @@ from transpiler.read.keras.evaluate.syntax import assigned_names
 from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model, Unknown
 from transpiler.read.keras.examples import needs_arguments
 from transpiler.read.keras.factory import Factory, check_sizes, class_name, flat_factory, stage_factory
+from transpiler.read.keras.measuring import measured_in
 from transpiler.read.keras.names import is_framework
 from transpiler.read.keras.origins import lines_used
 from transpiler.read.keras.parse import SourceModule
@@ -288,7 +289,7 @@ class Assembly:
             self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
         )
         for part in self.program.parts():
-            measures = part.node in self.program.interpreter.measured
+            measures = measured_in(part, self.program) is not None
             if part.node in self.memory.visited and not measures or part.node in self.done:
                 continue
             if part.node in self.program.interpreter.trainers:
@@ -692,7 +693,9 @@ class Assembly:
 
     def with_training(self, plans: Sequence[EntryPlan]) -> list[EntryPlan]:
         """Plans with how their models are trained, once the files are written, and what there still is to say of them."""
-        trained = [next((t for m, t in self.training if m is self.planned.get(p.expression)), None) for p in plans]
+        trained = [
+            next((t for m, t in reversed(self.training) if m is self.planned.get(p.expression)), None) for p in plans
+        ]
         left = [tuple(f for f in p.findings if f in self.findings.items) for p in plans]
         numbers = self.numbers()
         return [replace(p, training=t, findings=f, numbers=numbers) for p, t, f in zip(plans, trained, left)]

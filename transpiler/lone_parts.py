@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
 from transpiler.diagnostics import Declined, Finding, Findings
 from transpiler.ir.expr import code_of
+from transpiler.ir.liveness import use_counts
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import ModuleClass
-from transpiler.ir.statics import bound_names
+from transpiler.ir.program import Apply, ModuleClass
+from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import all_members, constructed
+from transpiler.read.keras.evaluate.logits import MADE_BY
+from transpiler.read.keras.evaluate.measures import Measured
 from transpiler.read.keras.evaluate.staging import Memory, is_static
 from transpiler.read.keras.evaluate.values import Class, Function
 from transpiler.read.keras.factory import Factory
+from transpiler.read.keras.measuring import LOGITS, measured_in, measuring
 from transpiler.read.keras.parts import Example, examples_of
 from transpiler.read.keras.program import Program
 from transpiler.rewrite.outcome import TensorFunction, Written
@@ -36,6 +41,12 @@ class LoneParts:
     def convert(self, part: Function | Class) -> tuple[Written, Finding | None] | None:
         """What becomes of a part, and what there is to say of it; None where nothing that works is found."""
         self.reason = ""
+        measured = measured_in(part, self.program)
+        if measured is not None:
+            written = self.as_measure(part, measured)  # type: ignore[arg-type]
+            if written is None:
+                self.program.interpreter.unmeasured[measured.function.node] = self.reason
+            return written and (written, None)
         for example in examples_of(part, self.program):
             visited = dict(self.memory.visited)
             written = self.as_class(part, example) or self.as_function(part, example)
@@ -43,8 +54,21 @@ class LoneParts:
                 return written, example.finding
             self.memory.visited.clear()
             self.memory.visited.update(visited)
-        if part.node in self.program.interpreter.measured and self.reason:
-            self.program.interpreter.unmeasured[part.node] = self.reason
+        return None
+
+    def as_measure(self, part: Function, measured: Measured) -> Written | None:
+        """A loss or a metric, or a function that makes one; of logits where a crossentropy in it takes these."""
+        logits, of = None, measured.function
+        if measured.activations != {""}:
+            known = sorted(measured.activations & {*MADE_BY})[:1] or [*MADE_BY][:1]
+            example = measuring(part, measured, known[0], self.program)
+            logits = example and self.as_function(part, example, of)
+        if logits is None or not takes_logits(logits, known[0]):
+            example = measuring(part, measured, "", self.program)
+            return example and self.as_function(part, example, of)
+        if measured.activations == {*known}:
+            return logits
+        self.reason = "Keras takes the logits of a sigmoid or softmax in it, and not all models that it measures end in the same one"
         return None
 
     def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
@@ -74,13 +98,13 @@ class LoneParts:
         cls.root = any(steps_of([cls, *constructed(cls)]))  # it starts its own weights
         return Written(self.program.source, [c for c in classes if c is not factory.root], None, cls)
 
-    def as_function(self, part: Function | Class, example: Example) -> Written | None:
+    def as_function(self, part: Function | Class, example: Example, measure: Function | None = None) -> Written | None:
         """A function that constructs nothing; it must do for inputs of any size what it does for those seen."""
         kept = self.try_out(example.any_size, example.arguments | example.sizes) if isinstance(part, Function) else None
         if kept is None:
             return None
         factory, classes = kept
-        function = tensor_function(part, factory, classes, example)  # type: ignore[arg-type]
+        function = tensor_function(part, factory, classes, example, measure)  # type: ignore[arg-type]
         return function and Written(self.program.source, [], None, factory.root, function=function)
 
 
@@ -93,24 +117,43 @@ def stands_for(cls: ModuleClass, part: Any) -> None:
     cls.params.sort(key=lambda p: (p.has_default, p.name not in cls.sizes, order.get(p.name, len(order))))
 
 
+def takes_logits(written: Written, activation: str) -> bool:
+    """Whether a loss that is given logits does more with them than to apply the activation."""
+    root = written.root
+    assert root is not None
+    logits, reads = root.inputs[-1], [op for op in root.block.walk() if isinstance(op, Apply)]
+    applied = [op for op in reads if op.args == [logits] and re.fullmatch(MADE_BY[activation], op.step.fn or "")]
+    return use_counts(root.block)[logits] > len(applied)
+
+
 def tensor_function(
-    function: Function, factory: Factory, classes: list[ModuleClass], example: Example
+    function: Function, factory: Factory, classes: list[ModuleClass], example: Example, measure: Function | None
 ) -> TensorFunction | None:
-    """The function if it can stay one: it constructs nothing, and of its parameters the tensors alone are open."""
+    """The function if it can stay one: it constructs nothing, and of its parameters the tensors alone are open.
+
+    Those of a `measure` that follow its tensors may have any value, and those of a function that makes one.
+    """
     root = classes[-1] if len(classes) == 1 else None
-    if root is None or not is_static(function.defaults):
+    of = measure or function
+    inner = of if of.node is not function.node else None
+    if root is None or not is_static(function.defaults) or not is_static(of.defaults):
         return None
-    if (root.params or factory.frozen) and len(root.inputs) > 1:
-        return None  # whose sizes they are is not known
-    a = function.node.args
-    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(root.inputs)]
-    same_names = [x.hint for x in root.inputs] == tensors_only
+    a = of.node.args
+    inputs = [x.hint for x in root.inputs]
+    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(inputs)]
+    same_names = inputs == [*tensors_only[:-1], *({LOGITS} & {*inputs} or tensors_only[-1:])]
     constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
         return None
-    if {code_of(value) for value in factory.returned.values.values()} - {
-        *example.sizes,
-        *bound_names(factory.prologue),
-    }:
+    values = factory.returned.values
+    given = {*example.arguments} if measure is not None else set()
+    bound = bound_names(factory.prologue)
+    if {code_of(v) for v in values.values()} - {*example.sizes, *bound, *given}:
         return None  # a parameter that was no tensor in the example: in a call it may be one
-    return TensorFunction(function, factory, {n: axis for axis, n in enumerate(example.sizes, start=1)})
+    if len(root.inputs) > 1 and (root.params or factory.frozen):
+        of_sizes = names_in([values[p.name] for p in root.params]) | {*factory.frozen}
+        if (of_sizes | used_names(factory.prologue, let_values=True)) & {*example.sizes}:
+            return None  # whose sizes they are is not known
+    sizes = {n: axis for axis, n in enumerate(example.sizes, start=1)}
+    options = given - {*factory.frozen}
+    return TensorFunction(function, factory, sizes, inner, LOGITS in inputs, frozenset(options))

@@ -90,3 +90,73 @@ def test_a_mask_of_the_inputs_is_made_in_the_loop(tmp_path: Path):
     path.write_text(MASKED.format(loss="'mse'", metric="'mae'", weights="", layer=""))
     text = convert_file(path, generation="keras3").modules[0].text
     assert "mask = x != 0" in text
+
+
+IMPORTS = "import numpy as np\nfrom tensorflow import keras\n\n\n"
+CROSSENTROPY = """def crossentropy(y_true, y_pred):
+    return 2.0 * keras.losses.binary_crossentropy(y_true, y_pred)
+
+
+"""
+SCALED = """def scaled(factor):
+    def loss(y_true, y_pred):
+        return factor * keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    return loss
+
+
+"""
+FIT = "{0}.fit(np.zeros((8, 4)), np.zeros((8, 1)))"
+PLAIN_MODEL = "model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1{0})])\n"
+TRAINED = PLAIN_MODEL + 'model.compile("sgd", loss={1})\n' + FIT.format("model")
+
+
+def converted_functions(script: str, tmp_path: Path) -> tuple[str, list[str]]:
+    path = tmp_path / "script.py"
+    path.write_text(IMPORTS + script)
+    conversion = convert_file(path, generation="keras3")
+    errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    return conversion.modules[0].text, errors
+
+
+def test_a_crossentropy_in_a_loss_is_computed_from_logits_where_the_model_ends_in_a_sigmoid(tmp_path: Path):
+    text, errors = converted_functions(CROSSENTROPY + TRAINED.format(', "sigmoid"', "crossentropy"), tmp_path)
+    assert not errors, errors
+    assert "def crossentropy(y_true, logits)" in text
+    assert "binary_cross_entropy_with_logits(logits, y_true" in text
+    assert "crossentropy(y.view_as(logits), logits)" in text
+
+
+def test_a_crossentropy_in_a_loss_takes_outputs_that_come_from_no_activation_as_they_are(tmp_path: Path):
+    text, errors = converted_functions(CROSSENTROPY + TRAINED.format("", "crossentropy"), tmp_path)
+    assert not errors, errors
+    assert "def crossentropy(y_true, y_pred)" in text
+    assert "with_logits" not in text
+
+
+def test_a_crossentropy_in_a_loss_of_models_with_and_without_a_sigmoid_is_declined(tmp_path: Path):
+    other = TRAINED.format(', "sigmoid"', "crossentropy").replace("model", "other")
+    both = CROSSENTROPY + TRAINED.format("", "crossentropy") + "\n" + other
+    text, errors = converted_functions(both, tmp_path)
+    assert any("not all models that it measures end in the same one" in e for e in errors), errors
+
+
+def test_a_function_that_makes_a_loss_keeps_its_parameters(tmp_path: Path):
+    text, errors = converted_functions(SCALED + TRAINED.format("", "scaled(factor=3.0)"), tmp_path)
+    assert not errors, errors
+    assert "def scaled(factor):\n    def loss(y_true, y_pred)" in text
+    assert "return factor * " in text
+    assert "criterion = scaled(factor=3.0)\n" in text
+
+
+def test_a_variable_with_a_made_loss_keeps_its_name(tmp_path: Path):
+    text, errors = converted_functions(SCALED + "threefold = scaled(3.0)\n" + TRAINED.format("", "threefold"), tmp_path)
+    assert not errors, errors
+    assert text.count("threefold = scaled(3.0)") == 1
+    assert "loss = threefold(" in text
+
+
+def test_a_loss_made_of_what_changes_is_declined(tmp_path: Path):
+    script = SCALED + "factor = 1.0\nfactor = factor + 2.0\n" + TRAINED.format("", "scaled(factor)")
+    text, errors = converted_functions(script, tmp_path)
+    assert any("where loss() is made cannot be followed" in e for e in errors), errors

@@ -30,6 +30,7 @@ LEGACY = {
             "own_loss_dice",
             "masked_tags",
             "masked_series",
+            "segmentation_losses",
         ),
         BOTH,
     ),

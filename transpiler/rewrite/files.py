@@ -100,7 +100,7 @@ class Rewriter:
             self.outcome.class_of_model,
             gone,
             self.outcome.names_of(source),
-            self.outcome.rank_of_function,
+            self.outcome.on_tensors,
             self.memory.frozen_here,
             rebuilt,
             self.outcome.class_of_variable,

@@ -17,6 +17,7 @@ from transpiler.read.keras.evaluate.values import Function, Model, Module
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, made_as
+from transpiler.training.trainer import OnTensors
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -31,6 +32,12 @@ class TensorFunction:
     """A builder of a model that does nothing else; its parameters are the sizes of the input."""
     sizes: dict[str, int]
     """These parameters, and the axes they are the sizes of."""
+    inner: Function | None = None
+    """The function on tensors, where `source` is one that makes it."""
+    on_logits: bool = False
+    """Whether its last tensor is the logits of what the source takes."""
+    options: frozenset[str] = frozenset()
+    """Its other parameters that may have any value, and those of the function that makes it."""
 
 
 @dataclass(eq=False)
@@ -84,13 +91,17 @@ class Outcome:
         module = self.program.interpreter.modules.get(source.name)
         return module.names if isinstance(module, Module) else {}
 
-    def rank_of_function(self, function: Function) -> int | None:
-        """The rank of what a function on tensors returns, if it stays one in the result."""
-        written = self.done.get(function.node)
+    def on_tensors(self, function: Function) -> OnTensors | None:
+        """What is known of a function on tensors that stays one in the result, or that such a function makes."""
+        made = self.program.interpreter.made_functions.get(id(function))
+        written = self.done.get(function.node if made is None else made.maker.node)
         if not isinstance(written, Written) or written.function is None or written.root is None:
             return None
         returned = [t for op in written.root.block.ops if isinstance(op, Return) for t in tensors(op.value)]
-        return returned[0].type.rank if len(returned) == 1 else None
+        if len(returned) != 1 or (made is None) != (written.function.inner is None):
+            return None
+        name = function.name if made is None else ""
+        return OnTensors(name, returned[0].type.rank, written.function.on_logits, made and made.node)
 
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""

@@ -14,6 +14,7 @@ from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.staging import defaults_of, unchanged
 from transpiler.read.keras.evaluate.values import PRETRAINED, Function, Model, Module, Unknown
 from transpiler.read.keras.factory import Factory
+from transpiler.read.keras.measuring import LOGITS
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import uses_keras
 from transpiler.rewrite.outcome import Outcome, TensorFunction, Written
@@ -24,12 +25,12 @@ from transpiler.write.torch.factory import (
     constructor_texts,
     factory_text,
     script_texts,
-    tensor_function_text,
     unnamed_defaults,
 )
 from transpiler.write.torch.guards import other_value
 from transpiler.write.torch.module import FileEdit, used_identifiers
 from transpiler.write.torch.pieces import names_of
+from transpiler.write.torch.tensor_functions import maker_text, tensor_function_text
 
 KNOWN = frozenset(("int", "float", "str", "bool", "tuple", "list", "dict", "staticmethod", "classmethod"))
 """Names of Python that may stay in annotations and decorators of factories."""
@@ -62,11 +63,33 @@ class Placement:
         construction: Construction = factory.returned
         writer = ClassWriter(construction.cls, self.outcome.printed[construction.cls])
         values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
-        frozen = dict(zip(default_names(function), function.defaults)) | factory.frozen
-        node: Any = function.node
-        self.edit.replaced[node] = tensor_function_text(
-            node, writer.write(), factory.prologue, values, written.sizes, frozen, factory.printed, known
-        )
+        node, of = function.node, written.inner or function
+        frozen = {n: v for n, v in zip(default_names(of), of.defaults) if n not in written.options}
+        on_tensors: Any = with_logits(of.node) if written.on_logits else of.node
+        if written.inner is not None:
+            text = maker_text(
+                node,
+                on_tensors,
+                writer.write(),
+                factory.prologue,
+                values,
+                factory.frozen,
+                frozen,
+                factory.printed,
+                known,
+            )
+        else:
+            text = tensor_function_text(
+                on_tensors,
+                writer.write(),
+                factory.prologue,
+                values,
+                written.sizes,
+                frozen | factory.frozen,
+                factory.printed,
+                known,
+            )
+        self.edit.replaced[node] = text
         file.helpers += [h for h in writer.helpers if h not in file.helpers]
 
     def place_classes(
@@ -204,6 +227,13 @@ class Placement:
         return (
             origin if origin in self.source.tree.body else self.source.tree.body[-1] if self.source.tree.body else None
         )
+
+
+def with_logits(node: ast.FunctionDef) -> ast.FunctionDef:
+    """A loss or a metric whose second parameter is the logits of what it was."""
+    taken = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
+    [*taken.posonlyargs, *taken.args][1].arg = LOGITS
+    return ast.FunctionDef(node.name, taken, node.body, node.decorator_list, node.returns)
 
 
 def own_variables(factory: Factory, assigned: list[str], printed: dict[str, str]) -> dict[str, str]:

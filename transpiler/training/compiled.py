@@ -340,10 +340,7 @@ class CompileWriter:
 
     def recovers(self, output: Value) -> bool:
         """Whether Keras knows the logits of an output; also where that cannot be told."""
-        try:
-            return any(self.file.interpreter.logits_behind(output, kind) is not None for kind in ("sigmoid", "softmax"))
-        except Declined:
-            return True
+        return bool(self.file.interpreter.recovered(output))
 
     def reads_variables_of(self, scope: ast.AST | None, code: OptimizerCode) -> bool:
         """Whether the arguments of an optimizer are written with variables of a function."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3, ApiValue
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance
@@ -17,7 +18,7 @@ from transpiler.training.file import FileTraining
 from transpiler.training.own_class import constructor
 from transpiler.training.own_steps import StepWriter
 from transpiler.training.tape_values import Data, Several, Tensor
-from transpiler.training.trainer import snake_case
+from transpiler.training.trainer import OnTensors, snake_case
 
 LEFT_OUT = ("__init__", "call", "get_config", "from_config")
 PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
@@ -58,8 +59,11 @@ class Losses:
     file: FileTraining
     compiled: TrainingCall
 
-    def __call__(self, function: Function) -> int | None:
-        return self.file.functions_of_program(function)
+    def __call__(self, function: Function) -> OnTensors | None:
+        found = self.file.functions_of_program(function)
+        if found is None or found.made_at is None:
+            return found
+        return replace(found, name=self.name_of_made(found.made_at, function))
 
     def measure(self, loss: Instance, output: Prediction) -> Measure:
         """A loss of the program on an output. Raises Declined where it is not translated."""
@@ -137,6 +141,33 @@ class Losses:
             return shape
         raise Declined(TRAINING, "the shape of the targets, which a loss of the program is given as they are")
 
+    def name_of_made(self, node: ast.Call, function: Function) -> str:
+        """The variable that holds a function which another one has made at `node`."""
+        file = self.file
+        end = file.source.tree.body[-1]
+        made = next((s for s in file.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
+        target = made.targets[0] if made is not None and len(made.targets) == 1 else None
+        if made is not None and isinstance(target, ast.Name) and file.scopes.reads_alike(target, end):
+            return self.moved(made, node, target.id) if self.made_at(target) is made else target.id
+        if not all(file.scopes.reads_alike(a, end) for a in (node.func, *arguments(node))):
+            raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
+        return self.holding(node, "criterion")
+
+    def holding(self, node: ast.Call, name: str) -> str:
+        """A variable of the file that holds what a call returns: `name`, or one like it."""
+        text = "{0} = " + ast.unparse(node).replace("{", "{{").replace("}", "}}")
+        known = next((n for n, t in self.file.functions.items() if t == text.format(n)), "")
+        if not known:
+            known = self.file.names.take(name)
+            self.file.functions[known] = text.format(known)
+        return known
+
+    def moved(self, statement: ast.Assign, node: ast.Call, name: str) -> str:
+        """The variable of a statement that goes where the functions of the training are."""
+        self.file.edit.removed.add(statement)
+        self.file.functions[name] = f"{name} = {ast.unparse(node)}"
+        return name
+
     def variable(self, loss: Instance) -> str:
         """The variable that holds the loss."""
         file = self.file
@@ -150,24 +181,20 @@ class Losses:
         if made is not None:
             file.edit.removed.add(made)
         kept = [k for k in node.keywords if k.arg != "name" or "name" in self.parameters(loss)]
-        name = snake_case(loss.cls.name)
-        text = f"{name} = {ast.unparse(ast.Call(node.func, node.args, kept))}"
-        known = next((n for n, t in file.functions.items() if t == text), "")
-        if not known:
-            known = file.names.take(name)
-            file.functions[known] = text.replace(name, known, 1)
-        return known
+        return self.holding(ast.Call(node.func, node.args, kept), snake_case(loss.cls.name))
 
     def made_at(self, name: ast.Name) -> ast.Assign | None:
-        """The statement of the top level that makes the object in a variable that nothing else reads."""
-        scopes = self.file.scopes
-        same = [n for n in scopes.scope if isinstance(n, ast.Name) and n.id == name.id]
+        """The statement of the top level that makes the object in a variable that nothing but `compile` reads."""
+        file = self.file
+        compiles = [n for n, found in file.calls.items() if any(e.method == "compile" for e in found)]
+        given = {n for node in compiles for n in nodes(node)}
+        others = [n for n in file.scopes.scope if isinstance(n, ast.Name) and n.id == name.id and n not in given]
         assigned = [
             s
             for s in self.file.source.tree.body
             if isinstance(s, ast.Assign) and [ast.unparse(t) for t in s.targets] == [name.id]
         ]
-        return assigned[0] if len(same) == 2 and len(assigned) == 1 else None
+        return assigned[0] if len(others) == len(assigned) == 1 else None
 
     @staticmethod
     def parameters(loss: Instance) -> list[str]:

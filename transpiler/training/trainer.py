@@ -87,8 +87,22 @@ class Trainer:
         return ["loss", *(n.name for n in self.losses if n.name), *(m.name for m in self.metrics)]
 
 
-Functions = Callable[[Function], int | None]
-"""The rank of what a function of the program returns, if it stays a function on tensors."""
+@dataclass(frozen=True)
+class OnTensors:
+    """What is known of a loss or a metric of the program that stays a function on tensors."""
+
+    name: str
+    """What it is called by; "" where another function makes it, and nothing has its result."""
+    rank: int
+    """Of what it returns."""
+    on_logits: bool
+    """Whether it takes the logits of what the source gives it."""
+    made_at: ast.Call | None
+    """The call that makes it, where another function does."""
+
+
+Functions = Callable[[Function], OnTensors | None]
+"""What is known of a function of the program, if it stays one on tensors."""
 
 
 def trainer_of(
@@ -288,20 +302,24 @@ def as_loss(metric: Any) -> Any:
     return ApiObject(metric.api, (), {**dict(zip(METRIC_ARGUMENTS, metric.args)), **metric.kwargs})
 
 
-def own_measure(function: Function, output: Prediction, rank: int | None, as_given: bool) -> Measure:
+def own_measure(function: Function, output: Prediction, known: OnTensors | None, as_given: bool) -> Measure:
     """A function of the program as a loss or a metric: Keras takes the mean of what it returns.
 
     Targets of fewer axes than the output get its shape, unless they come `as_given`: to metrics of Keras 3.
     """
-    if rank is None:
+    if known is None or not known.name:
         why = function.interpreter.unmeasured.get(function.node, "")  # type: ignore[attr-defined]
         raise Declined(TRAINING, f"{function.name}() does not become a function on tensors{why and f': {why}'}")
+    if known.on_logits and not output.logits:
+        raise Declined(TRAINING, "the logits of this prediction cannot be had")
+    rank = known.rank
     target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
-    each = whole = f"{function.name}({target}, {{output}})"
+    each = whole = f"{known.name}({target}, {{output}})"
     if rank > 1:
         each = f"{whole}.flatten(1).mean(dim=1)"
     kind = {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
-    return Measure(f"{whole}.mean()" if rank else whole, each if rank else "", target=kind, whole=not rank)
+    mean = f"{whole}.mean()" if rank else whole
+    return Measure(mean, each if rank else "", on_logits=known.on_logits, target=kind, whole=not rank)
 
 
 def is_metric(value: Any) -> bool:

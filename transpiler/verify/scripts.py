@@ -148,11 +148,11 @@ def _globals(body: Iterable[ast.AST]) -> set[str]:
 
 
 def _objects(tree: ast.Module, functions: tuple[str, ...]) -> set[str]:
-    """The variables of the top level that hold objects of classes of the file, losses, which these functions or classes read."""
+    """The variables of the top level that hold what classes and functions of the file make, losses, which these functions read."""
     training = [s for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s.name in functions]
-    classes = {s.name for s in tree.body if isinstance(s, ast.ClassDef)}
+    makers = {s.name for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s not in training}
     made = [s for s in tree.body if isinstance(s, ast.Assign) and isinstance(s.value, ast.Call)]
-    names = _bound(s for s in made if isinstance(s.value.func, ast.Name) and s.value.func.id in classes)  # type: ignore[attr-defined]
+    names = _bound(s for s in made if isinstance(s.value.func, ast.Name) and s.value.func.id in makers)  # type: ignore[attr-defined]
     own = {n.arg for s in training for n in ast.walk(s) if isinstance(n, ast.arg)}
     return names & {n for s in training for n in _read(s) - _bound([s])} - own
 

@@ -216,9 +216,15 @@ FRAMEWORK = "from keras.layers import Input as make_input\nfrom keras.models imp
 
 
 def model_around(
-    call: str, tensors: Collection[str], parameters: Collection[str], shape: Sequence[int | str]
+    call: str,
+    tensors: Collection[str],
+    parameters: Collection[str],
+    shape: Sequence[int | str],
+    before: Sequence[str] = (),
 ) -> ast.FunctionDef:
     """A function that builds a model of nothing but `call`, in which the names of `tensors` are its inputs.
+
+    The statements `before` stand before it.
 
     Sizes in `shape` that are names are parameters of the function, after the others.
     """
@@ -228,6 +234,7 @@ def model_around(
     lines = [
         f"def part({', '.join((*parameters, *sizes))}):",
         *(f"    {name} = {made}" for name in tensors),
+        *(f"    {statement}" for statement in before),
         f"    return make_model([{inputs}], {call})",
     ]
     return ast.parse("\n".join(lines)).body[0]  # type: ignore[return-value]

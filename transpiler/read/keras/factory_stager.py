@@ -187,6 +187,7 @@ class FactoryStager(StagedModels, Stager):
             shape.append(Sym.name(label, dim.witness, True))
         made = Value(TensorType(tuple(shape), value.type.dtype), value.hint)
         self.origins[made] = Origin([], [made], lambda xs: None)
+        self.graph_inputs.add(made)
         self.inputs_made.append(made)
         return made
 

@@ -42,10 +42,6 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
         shapes = [s for n in ("call", "build") if isinstance(f := part.lookup(n), Function) for s in likely_shapes(f)]
         calls = attempts(made, names) if made is not None else iter([{}])
     else:
-        known = interpreter.measured.get(part.node)
-        if known is not None:
-            yield from measuring(part, known[0], program)
-            return
         tensors = tensor_parameters(part) or (["x"] if makes_functions(part) else [])
         if not tensors:
             return
@@ -68,19 +64,6 @@ def examples_of(part: Function | Class, program: Program) -> Iterator[Example]:
                 any_size = Function(model_around(call, tensors, given, tuple(sizes)), env, interpreter)
                 yield Example(function, given, any_size, sizes, finding)
                 return
-
-
-def measuring(function: Function, shape: tuple[Any, ...], program: Program) -> Iterator[Example]:
-    """A model of a loss or a metric: of targets and outputs of the shape that the outputs of a model have."""
-    names = [p.arg for p in (*function.node.args.posonlyargs, *function.node.args.args)][:2]
-    env = Env(None, "module", program.source, {**program.evaluate().names, "made_of": function})
-    program.interpreter.exec_module_body(parse(FRAMEWORK, Path("<part>"), "<part>").tree.body, env)
-    sizes = dict(zip(size_names(len(shape) - 1), shape[1:]))
-    call = f"made_of({', '.join(names)})"
-    whole = Function(model_around(call, names, (), tuple(shape[1:])), env, program.interpreter)
-    any_size = Function(model_around(call, names, (), tuple(sizes)), env, program.interpreter)
-    if len(names) == 2 and builds(whole, {}, program):
-        yield Example(whole, {}, any_size, {n: s for n, s in sizes.items() if s is not None})
 
 
 def size_names(rank: int) -> list[str]:

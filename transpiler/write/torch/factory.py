@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.program import Block, Branch, Construction, Let, Static
-from transpiler.ir.statics import bound_names, used_names
+from transpiler.ir.statics import used_names
 from transpiler.ir.trees import nodes, variables_in
 from transpiler.write.torch.guards import guard
 from transpiler.write.torch.layout import render
 from transpiler.write.torch.pieces import Lines, construction_code, let_code, negated, shown, write_if
-
-ATTRIBUTE = re.compile(r"        self\.(\w+) = (.*)$")
-"""What a constructor sets."""
-
-BUFFER = re.compile(r"nn\.Buffer\((.*), persistent=False\)$")
-"""A constant that a class holds."""
 
 
 def factory_text(
@@ -54,65 +47,8 @@ def factory_text(
         prologue, returned = Block(prologue.ops[:-1]), last.value
     statements(prologue, body, printed)
     body.add(f"return {code_of_models(returned)}")
-    text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
+    text = render("factory", signature=head, doc=[] if doc is None else doc_lines(doc), body=body.lines)
     return shown(text, printed)
-
-
-def tensor_function_text(
-    node: ast.FunctionDef,
-    text: str,
-    prologue: Block,
-    values: dict[str, str],
-    sizes: dict[str, int],
-    frozen: dict[str, Any],
-    printed: dict[str, str],
-    known: set[str],
-) -> str:
-    """The function `node` on tensors: what `forward` of the class in `text` does, which holds nothing but constants.
-
-    `values` are what the parameters of the class stand for: variables of `prologue`, which computes with the `sizes` of the one
-    input (the names for them → their axes). `frozen` are the values of other parameters and of sizes that it is made for.
-    """
-    lines = text.split("\n")
-    start = next(i for i, line in enumerate(lines) if line.startswith("    def forward("))
-    inputs = re.findall(r"(\w+): Tensor", lines[start].partition("->")[0])
-    computed = [line[8:] for line in lines[start + 1 :] if line.strip()]
-    bound = {n.id for n in nodes(ast.parse("\n".join(computed).replace("return ", ""))) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-    plain = {n: shown(n, printed) for n in (*sizes, *bound_names(prologue))}
-    own = {n: f"{name}_0" if name in bound else name for n, name in plain.items()}
-    made = Lines()
-    statements(prologue, made, own)
-    made.lines = [re.sub(r"\w+", lambda m: own.get(m[0], m[0]), line) for line in made.lines]
-    attributes = {n: own[value] for n, value in values.items()}
-    for line in lines[:start]:
-        attribute = ATTRIBUTE.match(line)
-        if attribute and attribute[2] not in values:
-            attributes[attribute[1]] = attribute[1]
-            made.add(BUFFER.sub(rf"{attribute[1]} = \1.to({inputs[0]}.device)", attribute[2]))
-    work = [re.sub(r"\bself\.(\w+)", lambda m: attributes.get(m[1], m[0]), line) for line in (*made.lines, *computed)]
-    used = variables_in(ast.parse("def f():\n" + "\n".join(f"    {line}" for line in work)))
-    body = Lines()
-    for name, value in frozen.items():
-        body.add(*guard(f"{inputs[0]}.shape[{sizes[name]}]" if name in sizes else name, value, False, ()))
-    work[:0] = sizes_of(inputs[0], {own[n]: axis for n, axis in sizes.items() if own[n] in used and n not in frozen})
-    for inner, name in zip(inputs, [p.arg for p in (*node.args.posonlyargs, *node.args.args)]):
-        if name != inner and re.search(rf"\b{name}\b", text):
-            work.insert(0, f"{inner} = {name}")
-        else:
-            work = [re.sub(rf"(?<![\w.]){inner}(?!\w)", name, line) for line in work]
-    body.add(*work)
-    doc = ast.get_docstring(node, clean=False)
-    head = signature(node, "Tensor", known)
-    return render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
-
-
-def sizes_of(tensor: str, axes: dict[str, int]) -> list[str]:
-    """`height, width = x.shape[1:3]`: what binds variables to the sizes of a tensor, by their axes."""
-    ordered = sorted(axes, key=lambda n: axes[n])
-    places = [axes[n] for n in ordered]
-    if len(places) > 1 and places == list(range(places[0], places[-1] + 1)):
-        return [f"{', '.join(ordered)} = {tensor}.shape[{places[0]}:{places[-1] + 1}]"]
-    return [f"{name} = {tensor}.shape[{axis}]" for name, axis in zip(ordered, places)]
 
 
 def script_texts(
@@ -204,7 +140,7 @@ def type_of_models(value: Any, prologue: Block) -> str:
     return made.cls.name if isinstance(made, Construction) else "nn.Module"
 
 
-def _doc_lines(doc: str) -> list[str]:
+def doc_lines(doc: str) -> list[str]:
     quote = '"""' if '"""' not in doc else "'''"
     raw = "r" if "\\" in doc else ""
     return f"    {raw}{quote}{doc}{quote}".split("\n")
@@ -222,7 +158,7 @@ def unnamed_defaults(node: ast.FunctionDef, known: set[str]) -> set[str]:
 
 
 def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]:
-    """The `def` line with the source's own parameters."""
+    """The `def` line with the source's own parameters; with "", nothing is said of what it returns."""
     args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
     for a in nodes(args):
         if isinstance(a, ast.arg) and a.annotation is not None and not _names(a.annotation) <= known:
@@ -230,7 +166,7 @@ def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]
     args.defaults = [d if _names(d) <= known else ast.Constant(None) for d in args.defaults]
     args.kw_defaults = [d if d is None or _names(d) <= known else ast.Constant(None) for d in args.kw_defaults]
     decorators = [f"@{ast.unparse(d)}" for d in node.decorator_list if _names(d) <= known]
-    return [*decorators, f"def {node.name}({ast.unparse(args)}) -> {returns}:"]
+    return [*decorators, f"def {node.name}({ast.unparse(args)}){returns and f' -> {returns}'}:"]
 
 
 def _names(node: ast.AST) -> set[str]:

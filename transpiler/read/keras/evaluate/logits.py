@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from transpiler.diagnostics import Declined
 from transpiler.ir.model import Args
 from transpiler.ir.program import Value
 from transpiler.read.keras.evaluate.values import Origin
@@ -13,6 +14,9 @@ from transpiler.rules.ops.crossentropies import LOGITS, SIGMOID, SOFTMAX, CrossE
 
 MADE_BY = {SIGMOID: r"(torch|F)\.sigmoid\(\{0\}\)", SOFTMAX: r"(torch|F)\.softmax\(\{0\}, dim=-?\d+\)"}
 """How the last step of an activation is written."""
+
+UNKNOWN_ENDING = "?"
+"""Stands for an activation that may be there or not."""
 
 
 class Logits:
@@ -54,6 +58,13 @@ class Logits:
         """Whether `x` is surely what a sigmoid or softmax has returned."""
         maker = self.makers.get(self.permuted.get(x, x)) if isinstance(x, Value) else None
         return maker is not None and any(re.fullmatch(text, maker.step.fn or "") for text in MADE_BY.values())
+
+    def recovered(self, x: Value) -> str:
+        """The activation that has made `x` and of which crossentropies take the logits; "" for none, "?" where it is not known."""
+        try:
+            return next((kind for kind in MADE_BY if self.logits_behind(x, kind) is not None), "")
+        except Declined:
+            return UNKNOWN_ENDING
 
     def logits_behind(self, x: Value, activation: str) -> Value | None:
         """What the activation that returned `x` was given; None if it comes from something else.

@@ -13,7 +13,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from transpiler.diagnostics import Findings
+from transpiler.diagnostics import Declined, Findings
 from transpiler.ir.expr import MISSING, Sym, is_open, is_record, rebuilt, same
 from transpiler.ir.naming import GLOBALS
 from transpiler.ir.program import (
@@ -142,6 +142,15 @@ class Stager(
         """Raises StageError for a layer made outside the class or loop under construction: there it would be made anew."""
         if self.own_layers is not None and not any(known is layer for known in self.layers[self.own_layers :]):
             raise StageError("a layer is used that was made elsewhere")
+
+    def logits_behind(self, x: Value, activation: str) -> Value | None:
+        """As in `Logits`; a function does not know what makes its arguments, where it is called this may be known."""
+        try:
+            return super().logits_behind(x, activation)
+        except Declined:
+            if self.frame.kind != "class" or self.frame.function is None or x not in self.called_on[-1]:
+                raise
+            raise StageError("a crossentropy takes the logits of an argument") from None
 
     @property
     def home(self) -> Any:

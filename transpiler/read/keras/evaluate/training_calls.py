@@ -11,9 +11,9 @@ from typing import Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS2, ApiObject, Layer
-from transpiler.ir.program import tensors
 from transpiler.read.keras.evaluate.api import WEIGHT_METHODS
 from transpiler.read.keras.evaluate.loaded_models import LEARNED, STALE, LoadedModels, keyword
+from transpiler.read.keras.evaluate.measures import Measures
 from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.toggles import Toggles
@@ -184,7 +184,7 @@ def model_of(call: ast.Call) -> ast.expr:
     return call.func.value
 
 
-class TrainingCalls(Toggles, LoadedModels):
+class TrainingCalls(Measures, Toggles, LoadedModels):
     """The part of the recorder that notes what is done with models."""
 
     generation: str
@@ -209,10 +209,7 @@ class TrainingCalls(Toggles, LoadedModels):
         self.layer_weights: dict[ast.Call, list[LayerWeights]] = {}
         """Calls of `get_weights()` and `set_weights()` of layers → their evaluations."""
         self.begin_files()
-        self.measured: dict[ast.AST, tuple[tuple[Any, ...], str]] = {}
-        """Functions that are losses or metrics of a model → the shape and type of the output they measure."""
-        self.unmeasured: dict[ast.AST, str] = {}
-        """Those of them that do not become functions on tensors, and why."""
+        self.begin_measures()
 
     def eval_Call(self, node: ast.Call, env: Any) -> Any:
         self.calling.append((node, env))
@@ -309,7 +306,7 @@ class TrainingCalls(Toggles, LoadedModels):
         if name == "compile":
             model.attributes["__compiled__"] = call
             model.attributes.pop(STALE, None)
-            self.note_measured(call)
+            self.note_measured(model, arguments)
         self.note_steps(model)
         if call.method in LEARNING:
             model.attributes[LEARNED] = model.attributes.get(LEARNED, 0) + 1
@@ -373,16 +370,3 @@ class TrainingCalls(Toggles, LoadedModels):
                 if isinstance(method, Function):
                     with contextlib.suppress(Declined, ProgramError, NeedsConstant):
                         self.call(Bound(method, callback), args, {})
-
-    def note_measured(self, call: TrainingCall) -> None:
-        outputs = tensors(getattr(call.model, "outputs", None))
-        for name in ("loss", "metrics"):
-            value = call.arguments.get(name)
-            values = list(value.values()) if isinstance(value, dict) else value
-            items = values if isinstance(values, (list, tuple)) else [values]
-            for i, item in enumerate(items):
-                output = outputs[min(i, len(outputs) - 1)] if name == "loss" and outputs else outputs[:1]
-                for function in item if isinstance(item, (list, tuple)) else [item]:
-                    if isinstance(function, Function) and output:
-                        of = output[0] if isinstance(output, list) else output
-                        self.measured.setdefault(function.node, (of.type.shape, of.type.dtype))

@@ -1,0 +1,82 @@
+"""Functions of a program that are losses or metrics of its models."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transpiler.ir.program import Value, tensors
+from transpiler.read.keras.evaluate.values import Function
+
+
+@dataclass
+class Measured:
+    """What a loss or a metric is given as predictions: the outputs of models, batch first."""
+
+    function: Function
+    shape: tuple[Any, ...]
+    dtype: str
+    activations: set[str] = field(default_factory=set)
+    """What has made them, as far as crossentropies take its logits: see `Logits.recovered`."""
+
+
+@dataclass(frozen=True)
+class MadeFunction:
+    """A function that another one has made and returned."""
+
+    function: Function
+    maker: Function
+    given: Mapping[str, Any]
+    """The arguments of the maker by name, with its defaults."""
+    node: ast.Call
+
+
+class Measures:
+    """The part of the recorder that notes what models are measured by."""
+
+    recovered: Any
+    bind: Any
+    calling: list[tuple[ast.Call, Any]]
+
+    def begin_measures(self) -> None:
+        self.measured: dict[ast.AST, Measured] = {}
+        """Functions that are losses or metrics of models, by their nodes."""
+        self.unmeasured: dict[ast.AST, str] = {}
+        """Those of them that do not become functions on tensors, and why."""
+        self.made_functions: dict[int, MadeFunction] = {}
+        """How functions were made that other functions have returned, by their ids."""
+
+    def call_function(self, function: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        made = super().call_function(function, args, kwargs)  # type: ignore[misc]
+        if isinstance(made, Function) and made.env.names.get("__function__") is function and self.calling:
+            given = {n: v for n, v in self.bind(function, args, kwargs).names.items() if not n.startswith("__")}
+            self.made_functions[id(made)] = MadeFunction(made, function, given, self.calling[-1][0])
+        return made
+
+    def note_measured(self, model: Any, arguments: Mapping[str, Any]) -> None:
+        """Notes the functions that `compile` is given as `loss` and `metrics`."""
+        outputs = tensors(getattr(model, "outputs", None))
+        for name in ("loss", "metrics", "weighted_metrics"):
+            for function, on in functions_of(arguments.get(name), outputs, name == "loss"):
+                for output in on:
+                    known = Measured(function, output.type.shape, output.type.dtype)
+                    known = self.measured.setdefault(function.node, known)
+                    known.activations.add(self.recovered(output))
+
+
+def functions_of(value: Any, outputs: list[Value], in_order: bool) -> Iterator[tuple[Function, list[Value]]]:
+    """The functions in an argument of `compile`, each with the outputs that it may measure.
+
+    `in_order`: a list has an item for each output.
+    """
+    if isinstance(value, Function):
+        yield value, outputs
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from functions_of(item, outputs, False)
+    elif isinstance(value, (list, tuple)):
+        apart = in_order and len(value) == len(outputs)
+        for i, item in enumerate(value):
+            yield from functions_of(item, outputs[i : i + 1] if apart else outputs, False)

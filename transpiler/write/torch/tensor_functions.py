@@ -1,0 +1,172 @@
+"""Functions on tensors that stay functions: what `forward` of a class does that holds nothing but constants."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transpiler.ir.program import Block
+from transpiler.ir.statics import bound_names
+from transpiler.ir.trees import nodes, variables_in
+from transpiler.write.torch.factory import doc_lines, signature, statements
+from transpiler.write.torch.guards import guard
+from transpiler.write.torch.layout import render
+from transpiler.write.torch.pieces import Lines, shown
+
+ATTRIBUTE = re.compile(r"        self\.(\w+) = (.*)$")
+"""What a constructor sets."""
+
+BUFFER = re.compile(r"nn\.Buffer\((.*), persistent=False\)$")
+"""A constant that a class holds."""
+
+
+@dataclass
+class Forward:
+    """What is taken from the text of a class."""
+
+    inputs: list[str]
+    constants: dict[str, str]
+    """Attributes that hold tensors → what makes these."""
+    values: dict[str, str]
+    """Other attributes → the parameters of the class that they hold."""
+    body: list[str]
+
+    @property
+    def bound(self) -> set[str]:
+        """The variables of the body."""
+        tree = ast.parse("def forward():\n" + "\n".join(f"    {line}" for line in self.body))
+        return {n.id for n in nodes(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -> Forward:
+    """What the text of a class with these parameters has; its variables are none of the names that are `taken`."""
+    lines = text.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("    def forward("))
+    found = [m for line in lines[:start] if (m := ATTRIBUTE.match(line))]
+    forward = Forward(
+        re.findall(r"(\w+): Tensor", lines[start].partition("->")[0]),
+        {m[1]: BUFFER.sub(r"\1", m[2]) for m in found if m[2] not in parameters},
+        {m[1]: m[2] for m in found if m[2] in parameters},
+        [line[8:] for line in lines[start + 1 :] if line.strip()],
+    )
+    for name in sorted(forward.bound & {*taken}):
+        forward.body = [renamed_variable(line, name, f"{name}_") for line in forward.body]
+    return forward
+
+
+def tensor_function_text(
+    node: ast.FunctionDef,
+    text: str,
+    prologue: Block,
+    values: dict[str, str],
+    sizes: dict[str, int],
+    frozen: dict[str, Any],
+    printed: dict[str, str],
+    known: set[str],
+) -> str:
+    """The function `node` on tensors: what `forward` of the class in `text` does.
+
+    `values` are what the parameters of the class stand for: variables of `prologue`, which computes with the `sizes` of the one
+    input (the names for them → their axes), and parameters. `frozen` are the values of others and of sizes that it is made for.
+    """
+    named = (*sizes, *bound_names(prologue))
+    forward = forward_of(text, values, {*values.values()} - {*named})
+    first = forward.inputs[0]
+    own = own_names(named, printed, forward.bound)
+    made = statics(prologue, own)
+    made += [f"{name} = {code}.to({first}.device)" for name, code in forward.constants.items()]
+    attributes = {n: n for n in forward.constants} | {
+        n: own.get(values[p], values[p]) for n, p in forward.values.items()
+    }
+    work = [with_attributes(line, attributes) for line in (*made, *forward.body)]
+    used = variables_in(ast.parse("def f():\n" + "\n".join(f"    {line}" for line in work)))
+    body = Lines()
+    for name, value in frozen.items():
+        body.add(*guard(f"{first}.shape[{sizes[name]}]" if name in sizes else name, value, False, ()))
+    work[:0] = sizes_of(first, {own[n]: axis for n, axis in sizes.items() if own[n] in used and n not in frozen})
+    for inner, name in zip(forward.inputs, [p.arg for p in (*node.args.posonlyargs, *node.args.args)]):
+        if name != inner and re.search(rf"\b{name}\b", text):
+            work.insert(0, f"{inner} = {name}")
+        else:
+            work = [renamed_variable(line, inner, name) for line in work]
+    body.add(*work)
+    return function_text(node, "Tensor", body, known)
+
+
+def maker_text(
+    node: ast.FunctionDef,
+    inner: ast.FunctionDef,
+    text: str,
+    prologue: Block,
+    values: dict[str, str],
+    frozen: dict[str, Any],
+    frozen_inner: dict[str, Any],
+    printed: dict[str, str],
+    known: set[str],
+) -> str:
+    """The function `node`, which makes and returns a function on tensors: what `forward` of the class in `text` does.
+
+    `values` are what the parameters of the class stand for: variables of `prologue`, and parameters of `node`, which are
+    `frozen` where a value is all it is made for. `frozen_inner` are those of the function that it returns.
+    """
+    named = bound_names(prologue)
+    forward = forward_of(text, values, {*values.values()} - {*named})
+    own = own_names(named, printed, forward.bound)
+    attributes = {n: own.get(values[p], values[p]) for n, p in forward.values.items()}
+    body = Lines()
+    for name, value in frozen.items():
+        body.add(*guard(name, value))
+    body.add(*statics(prologue, own))
+    given = {p: own.get(code, code) for p, code in values.items()}
+    made = {n: re.sub(r"\w+", lambda m: given.get(m[0], m[0]), code) for n, code in forward.constants.items()}
+    others = [*attributes.values(), *forward.inputs, *forward.bound, inner.name]
+    for name, code in made.items():
+        elsewhere = {*others, *(w for n, c in made.items() if n != name for w in re.findall(r"\w+", c))}
+        variable = f"{name}_tensor" if name in elsewhere else name
+        attributes[name] = f"{variable}.to({forward.inputs[-1]}.device)"
+        body.add(f"{variable} = {code}")
+    work = Lines()
+    for name, value in frozen_inner.items():
+        work.add(*guard(name, value))
+    work.add(*(with_attributes(line, attributes) for line in forward.body))
+    body.add(*([""] if body.lines else []), *function_text(inner, "Tensor", work, known).split("\n"), "")
+    body.add(f"return {inner.name}")
+    return function_text(node, "", body, known)
+
+
+def own_names(names: Collection[str], printed: Mapping[str, str], bound: set[str]) -> dict[str, str]:
+    """How static variables are called beside tensors that are `bound` to variables."""
+    plain = {n: shown(n, printed) for n in names}
+    return {n: f"{name}_0" if name in bound else name for n, name in plain.items()}
+
+
+def statics(prologue: Block, own: Mapping[str, str]) -> list[str]:
+    made = Lines()
+    statements(prologue, made, dict(own))
+    return [re.sub(r"\w+", lambda m: own.get(m[0], m[0]), line) for line in made.lines]
+
+
+def with_attributes(line: str, attributes: Mapping[str, str]) -> str:
+    return re.sub(r"\bself\.(\w+)", lambda m: attributes.get(m[1], m[0]), line)
+
+
+def renamed_variable(line: str, old: str, new: str) -> str:
+    return re.sub(rf"(?<![\w.]){old}(?!\w)", new, line)
+
+
+def function_text(node: ast.FunctionDef, returns: str, body: Lines, known: set[str]) -> str:
+    doc = ast.get_docstring(node, clean=False)
+    head = signature(node, returns, known)
+    return render("factory", signature=head, doc=[] if doc is None else doc_lines(doc), body=body.lines)
+
+
+def sizes_of(tensor: str, axes: dict[str, int]) -> list[str]:
+    """`height, width = x.shape[1:3]`: what binds variables to the sizes of a tensor, by their axes."""
+    ordered = sorted(axes, key=lambda n: axes[n])
+    places = [axes[n] for n in ordered]
+    if len(places) > 1 and places == list(range(places[0], places[-1] + 1)):
+        return [f"{', '.join(ordered)} = {tensor}.shape[{places[0]}:{places[-1] + 1}]"]
+    return [f"{name} = {tensor}.shape[{axis}]" for name, axis in zip(ordered, places)]
