@@ -119,6 +119,8 @@ class FileTraining:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
+        self.factories: set[ast.AST] = set()
+        """The functions that became factories."""
         self.requires_grad: dict[ast.AST, list[str]] = {}
         """Statements that set `trainable` → the lines that stand for them."""
         self.handled_statements: set[ast.stmt] = set()

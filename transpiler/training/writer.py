@@ -17,6 +17,7 @@ from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, groups_of
 from transpiler.training.kept import write_kept
+from transpiler.training.layer_classes import write_layer_classes
 from transpiler.training.layer_weights import write_layer_weights
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
@@ -59,6 +60,7 @@ def write_training(file: FileTraining) -> None:
     note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
     write_leftovers(file)
     write_settings(file)
+    write_layer_classes(file)
     write_strategies(file)
     write_precision(file)
     TapeWriter(file).write()
