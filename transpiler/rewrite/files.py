@@ -108,7 +108,7 @@ class Rewriter:
             self.options.trainer,
             self.options.strict,
         )
-        file.factories = {f.function.node for f in self.outcome.factories()}
+        file.factories = {f.function.node: f for f in self.outcome.factories()}
         write_training(file)
         self.untrained |= file.declined
         self.training += file.plans

@@ -173,6 +173,7 @@ class Placement:
             bound,
             by_default,
             classes,
+            self.edit.endings.get(function.node),
         )
 
     def place_statics(self) -> None:

@@ -127,7 +127,7 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
         methods = LightningMethods(file) if training.module else AcceleratedMethods(file)
     for statement in training.bound if training is not None else ():
         file.after.setdefault(statement, []).extend(
-            made_by_compile(file, training, training.names.get(statement, training.receiver))
+            made_by_compile(file, training, training.names.get(statement, training.receiver), statement)
         )
     for node in sorted(group.nodes, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:

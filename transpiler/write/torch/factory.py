@@ -33,13 +33,15 @@ def factory_text(
     bound: set[str],
     by_default: set[str],
     classes: Mapping[str, str],
+    ending: tuple[str, list[str]] | None = None,
 ) -> str:
     """The function `node` as it stands in the result.
 
     `unused` are keyword arguments that it takes and does nothing with, by the parameter that has them (`**kwargs`).
     `known` are the names that annotations and defaults may use, `bound` the frozen parameters whose function or class
     has its own name in the file, `by_default` those for which None stands, as their default has no name in the result,
-    `classes` those whose default is a class of torch instead of one of Keras.
+    `classes` those whose default is a class of torch instead of one of Keras. `ending` is its variable for the model, and
+    what it does with it before it returns.
     """
     body = Lines()
     doc = ast.get_docstring(node, clean=False)
@@ -55,7 +57,11 @@ def factory_text(
     if isinstance(last, Let) and isinstance(returned, Sym) and last.name == returned.code:
         prologue, returned = Block(prologue.ops[:-1]), last.value
     statements(prologue, body, printed)
-    body.add(f"return {code_of_models(returned)}")
+    model, ending_lines = ending or ("", [])
+    made = code_of_models(returned)
+    if model and shown(made, printed) != model:
+        body.add(f"{model} = {made}")
+    body.add(*ending_lines, f"return {model or made}")
     text = render("factory", signature=head, doc=[] if doc is None else _doc_lines(doc), body=body.lines)
     return shown(text, printed)
 
