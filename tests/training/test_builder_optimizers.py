@@ -9,6 +9,7 @@ from run_scripts import printed_as_it_is
 
 from transpiler.options import PLAIN
 from transpiler.pipeline import convert_file
+from transpiler.verify.run import verify_file
 
 HEAD = """
 import numpy as np
@@ -117,3 +118,11 @@ def test_what_the_parameters_do_not_decide_alone_is_declined(choice: str, optimi
     path.write_text(script(choice, optimizer, "3, r, kind"), encoding="utf-8")
     found = [f.message for f in convert_file(path).all_findings if f.severity.name == "ERROR"]
     assert any("compiles its models with different optimizers" in m for m in found), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["direct", "chain"])
+def test_steps_of_such_a_training_are_the_same(name: str, tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(script(*CASES[name][:3]), encoding="utf-8")
+    assert {r.reason for r in verify_file(path, steps=5)} == {""}

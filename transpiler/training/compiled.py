@@ -59,7 +59,7 @@ class Training:
     """The variable of what an Accelerator made of the model, where one does."""
     code: OptimizerCode | None = None
     seen: OptimizerCode | None = None
-    """The optimizer with the numbers that it was seen with."""
+    """The optimizer with the numbers that it was seen with; None where these differ."""
     weighted: bool = False
     """Whether samples have weights."""
     scheduler: str = ""
@@ -79,6 +79,8 @@ class Training:
     """The statements that bind the model, and make the optimizer after it, in its place."""
     carried: bool = False
     """Whether the optimizer is an attribute of the model itself, which has several names."""
+    in_builder: bool = False
+    """Whether the factory gives it to the model."""
     names: dict[ast.Assign, str] = field(default_factory=dict)
     """What each of the statements calls the model."""
     codes: dict[ast.Assign, OptimizerCode] = field(default_factory=dict)
@@ -191,6 +193,7 @@ class CompileWriter:
             place = made
         codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in group.compiles]
         code = training.code = training.seen = codes[-1]
+        seen = codes
         if training.carried and not training.bound:
             codes = codes_in_builder(file, training, group, changing)
         elif made is not owner and (place is made or any(repr(other) != repr(code) for other in codes)):
@@ -200,6 +203,8 @@ class CompileWriter:
             except Declined:
                 self.carry(training)
                 codes = codes_in_builder(file, training, group, changing)
+        if training.codes and any(repr(c) != repr(training.seen) for c in seen):
+            training.seen = None
         code = training.code = codes[-1]
         self.note_differences(training, compiled)
         layers, built = layers_of(compiled.model, file.interpreter), file.interpreter.built
@@ -424,14 +429,18 @@ class CompileWriter:
 
     @staticmethod
     def plan_of(training: Training) -> TrainingPlan:
-        code, epoch = training.seen or training.code, training.epoch
+        code, epoch = training.seen, training.epoch
         assert code is not None
         kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
         compiling = ast.unparse(training.trainer.compiled.node).replace("{", "{{").replace("}", "}}")
         return TrainingPlan(
             compiling.replace(f"{training.receiver}.compile", "{model}.compile", 1),
             epoch.name if epoch is not None else "",
-            call(code.function, Raw("{model}.parameters()"), **code.arguments),
+            (
+                "{model}.optimizer"
+                if training.in_builder
+                else call(code.function, Raw("{model}.parameters()"), **code.arguments)
+            ),
             code.schedule.factor if code.schedule is not None else "",
             tuple(training.trainer.titles),
             (

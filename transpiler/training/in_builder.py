@@ -179,7 +179,7 @@ def codes_in_builder(file: FileTraining, training: Training, group: Group, chang
     """Has the factory choose the optimizer of a model that carries it; all that it may choose. Raises Declined where it cannot."""
     owner = group.owner
     assert owner is not None
-    training.bound, training.first, training.names = [], None, {}
+    training.in_builder, training.bound, training.first, training.names = True, [], None, {}
     builder = OptimizerInBuilder(
         file,
         owner,

@@ -141,7 +141,7 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered
         file.settled_toggles += training.toggles
-        if training.code is not None and not training.toggles:
+        if training.seen is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
     file.handled.update(group.nodes)
     if owner is not None and owner in file.scopes.scope:
