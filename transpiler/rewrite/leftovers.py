@@ -144,7 +144,10 @@ class Leftovers:
     def needs_keras(self, statement: ast.stmt) -> bool:
         """Whether a statement cannot stay as it is."""
         untrained = any(n in self.untrained for n in nodes(statement))
-        uses = (used_identifiers(statement) - stored_names(statement)) & self.keras_names
+        removed = {n for s in nodes(statement) if s in self.edit.removed for n in nodes(s)}
+        names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
+        gone = {n.id for n in names if n in removed} - {n.id for n in names if n not in removed}
+        uses = (used_identifiers(statement) - stored_names(statement) - gone) & self.keras_names
         return bool(uses) or untrained or imports_framework(statement)
 
     def undecorate(self, statement: ast.stmt) -> bool:

@@ -326,6 +326,17 @@ class FileTraining:
             raise Declined(TRAINING, "this expression means different things each time it is evaluated")
         edits[node] = text
 
+    def replace_anywhere(self, node: ast.expr, text: str) -> None:
+        """Replaces an expression, perhaps in a text with values, whose parts have no places of their own before Python 3.12."""
+        statement = self.scopes.statement[node]
+        edits = self.edits.setdefault(statement, {})
+        around = next((n for n in nodes(statement) if isinstance(n, ast.JoinedStr) and node in nodes(n)), None)
+        if around is None:
+            edits[node] = text
+        else:
+            known = edits.get(around) or ast.get_source_segment(self.source.text, around) or ""
+            edits[around] = known.replace(ast.unparse(node), text)
+
     def rename_file(self, node: ast.expr | None) -> None:
         """Gives a file its new name wherever the source writes it out."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -27,6 +27,7 @@ from transpiler.training.own_steps import step_group
 from transpiler.training.precision import write_precision
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call, write_loaded
+from transpiler.training.set_up import SetUp
 from transpiler.training.settings import write_settings
 from transpiler.training.strategies import write_strategies
 from transpiler.training.tape import TapeWriter
@@ -60,6 +61,7 @@ def write_training(file: FileTraining) -> None:
     note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
     write_leftovers(file)
     write_settings(file)
+    SetUp(file).write()
     write_layer_classes(file)
     write_strategies(file)
     write_precision(file)
