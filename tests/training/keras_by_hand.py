@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from transpiler.verify import live
+from transpiler.verify.draws import Draws
 from transpiler.verify.job import read_job
 from transpiler.verify.keras_side import PairingError, in_plan_order, pair
 
@@ -51,12 +52,24 @@ def beginning(method, **fixed):
     return run
 
 
+def called(self, *args, **kwargs):
+    """A model that has no weights before its first call has those that it starts from after it."""
+    built = self.built
+    result = original_call(self, *args, **kwargs)
+    if not built:
+        with tf.init_scope():
+            begin()
+    return result
+
+
 tf.data.Dataset.shuffle = lambda self, *args, **kwargs: self
 tf.GradientTape.__init__ = beginning(tf.GradientTape.__init__)
 Model = next(base for base in keras.Sequential.__mro__ if base.__name__ == "Model")
+original_call, Model.__call__ = Model.__call__, called
 Model.fit = beginning(Model.fit, shuffle=False, verbose=0)
 Model.predict = beginning(Model.predict, verbose=0)
 Model.evaluate = beginning(Model.evaluate, verbose=0)
 Model.train_on_batch = beginning(Model.train_on_batch)
 sys.argv = [str(script)]
-runpy.run_path(str(script), run_name="__main__")
+with Draws().in_tensorflow():
+    runpy.run_path(str(script), run_name="__main__")

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils import data
 
+from transpiler.verify.draws import Draws
 from transpiler.verify.job import read_job
 from transpiler.verify.torch_model import Recorder, in_source_order, load, pair, silence
 
@@ -46,4 +47,5 @@ def in_order(self, *args, **kwargs) -> None:
 nn.Module.to, data.DataLoader.__init__ = to, in_order
 torch.set_num_threads(1)
 sys.argv = [script]
-runpy.run_path(script, run_name="__main__")
+with Draws().in_torch():
+    runpy.run_path(script, run_name="__main__")

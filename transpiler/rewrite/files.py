@@ -86,7 +86,8 @@ class Rewriter:
     def write_training(self, source: SourceModule, edit: FileEdit) -> None:
         """Rewrites what a file does with its models besides building them."""
         interpreter = self.program.interpreter
-        visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
+        own = set(nodes(source.tree))  # and not what stands for a script, most of whose statements stay
+        visited = [n for n in self.memory.visited if n in own]
         moved = self.outcome.moved()
         gone, rebuilt = {n for root in (*visited, *moved) for n in nodes(root)}, set[ast.AST](moved)
         for factory in self.outcome.factories():

@@ -6,11 +6,14 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue, Layer
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
 from transpiler.passes.logits import last_activations, split_logits
+from transpiler.read.keras.evaluate.own_models import graph_of
+from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Env, Function, Model
@@ -22,6 +25,7 @@ from transpiler.training.loops import DEVICE
 from transpiler.training.open_models import has_open_parts
 from transpiler.training.penalties import penalties_of
 from transpiler.training.source import object_at
+from transpiler.training.tape_functions import makes_tensors
 from transpiler.training.tape_region import Region, is_object
 from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
 
@@ -45,6 +49,8 @@ class TapeWriter:
         """Statements that make optimizers, losses and metrics → these, and their variables."""
         self.optimizers: dict[str, tuple[OptimizerCode, tuple[str, ...]]] = {}
         self.helpers: list[str] = []
+        self.left: dict[ast.expr, str] = {}
+        """Tensors that go to code that knows nothing of them → what is called for it."""
         self.logits: dict[ast.Call, str] = {}
         self.split: set[ModuleClass] = set()
         self.ends: dict[ModuleClass, list[str]] = {}
@@ -54,6 +60,8 @@ class TapeWriter:
         """The layers whose regularizers are translated."""
         self.functions: dict[str, str] = {}
         self.device = "device"
+        self.top: dict[str, Any] = {}
+        """The roles of the variables of the top level."""
 
     def write(self) -> None:
         """Rewrites all that belongs to tapes, where every part of it is translated."""
@@ -81,7 +89,7 @@ class TapeWriter:
 
     def run(self) -> None:
         env = Env(None, "module", self.source, self.training.names_of_file)
-        region = Region(self, self.source.tree, env, {})
+        region = Region(self, self.source.tree, env, self.top)
         for statement in self.source.tree.body:
             if statement in self.training.gone or isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 continue
@@ -99,17 +107,46 @@ class TapeWriter:
                 TRAINING, "a tape in a place that is not evaluated is not translated", "", self.source.span(rest[0])
             )
 
+    def tensor_at_top(self, node: ast.Name) -> Tensor | None:
+        """The tensor that a variable of the top level holds, where a function reads it."""
+        scope = self.training.scopes.scope.get(node)
+        if scope is None or (scope, node.id) in self.training.scopes.bound:
+            return None
+        role = self.top.get(node.id)
+        return role if isinstance(role, Tensor) else None
+
+    def is_given(self, name: str, function: ast.AST) -> bool:
+        """Whether a variable is one that a function is given."""
+        a = getattr(function, "args", None)
+        return a is not None and name in [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+
     def concerns(self, statement: ast.stmt, env: Env) -> bool:
         """Whether a statement of the top level has to do with training by hand."""
+        if statement in self.edit.replaced or statement in self.edit.removed:
+            return False
         for node in nodes(statement):
             if is_tape(node):
                 return True
+            if isinstance(node, ast.Name) and isinstance(self.top.get(node.id), Tensor):
+                return True
+            if isinstance(node, ast.Call) and self.makes_tensor(node, env):
+                return True
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                value = env.names.get(node.id)
+                value = graph_of(env.names.get(node.id))
                 if kind_of(value) or isinstance(value, Function) and self.is_involved(value):
                     return True
         targets = getattr(statement, "targets", ())
         return any(isinstance(t, ast.Name) and kind_of(env.names.get(t.id)) for t in targets)
+
+    def makes_tensor(self, node: ast.Call, env: Env) -> bool:
+        """Whether a call makes a tensor: of a model, or by a function of TensorFlow."""
+        if any(isinstance(n, ast.Call) for n in nodes(node.func)):
+            return False
+        try:
+            value = graph_of(self.interpreter.eval(node.func, env))
+        except (Declined, ProgramError, NeedsConstant):
+            return False
+        return isinstance(value, Model) or isinstance(value, ApiValue) and makes_tensors(value.path)
 
     def is_involved(self, function: Function, seen: frozenset[ast.AST] = frozenset()) -> bool:
         """Whether a function has code of this kind."""
@@ -120,7 +157,9 @@ class TapeWriter:
             return True
         for n in nodes(node):
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
-                value = function.env.names.get(n.id) if (node, n.id) not in self.training.scopes.bound else None
+                value = (
+                    graph_of(function.env.names.get(n.id)) if (node, n.id) not in self.training.scopes.bound else None
+                )
                 if kind_of(value) or isinstance(value, Model):
                     return True
                 if isinstance(value, Function) and self.is_involved(value, seen | {node}):
@@ -143,7 +182,7 @@ class TapeWriter:
             region = self.region(key, env, roles, helper)
             for p in (*a.posonlyargs, *a.args, *a.kwonlyargs):
                 role = given.get(p.arg)
-                value = env.names.get(p.arg) if runs else None
+                value = graph_of(env.names.get(p.arg)) if runs else None
                 if not isinstance(role, (Known, Tensor, Several)) and is_object(value):
                     role = Known(value, p.arg)
                 if isinstance(role, Known):

@@ -11,6 +11,8 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import tensors
+from transpiler.ir.shape import Shape
+from transpiler.read.keras.evaluate.own_models import graph_of
 from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
@@ -25,6 +27,7 @@ from transpiler.training.tape_values import (
     Gradients,
     Known,
     Several,
+    Size,
     Tape,
     Tensor,
     Variables,
@@ -71,7 +74,7 @@ class Expressions(Measures, Functions):
         if isinstance(first, ast.Name) and isinstance(self.roles.get(first.id), (Data, Tensor)):
             return None
         try:
-            return self.writer.interpreter.eval(node, self.env)
+            return graph_of(self.writer.interpreter.eval(node, self.env))
         except (Declined, ProgramError, NeedsConstant):
             return None
 
@@ -99,10 +102,11 @@ class Expressions(Measures, Functions):
             for item, inner in zip(getattr(node, "elts", ()), role.items):
                 self.let_go(item, inner)
         elif isinstance(role, Tensor):
-            if role.scalar:
-                self.become(node, f"{self.atom(node)}.item()")
-            else:
-                self.become(node, f"{self.atom(node)}{'.detach()' if role.learns else ''}.cpu()")
+            ending = ".item()" if role.scalar else f"{'.detach()' if role.learns else ''}.cpu()"
+            if self.writer.left.setdefault(node, ending) != ending:
+                raise self.decline(node, "this expression means different things each time it is evaluated")
+            if not self.text(node).endswith(ending):
+                self.become(node, f"{self.atom(node)}{ending}")
         elif isinstance(role, (Gradients, Variables, Tape)) or isinstance(role, Known) and kind_of(role.value):
             raise self.decline(node, f"{ast.unparse(node)} goes where it cannot be followed")
 
@@ -115,6 +119,9 @@ class Expressions(Measures, Functions):
             raise self.decline(node, f"{node.id}, which another tape recorded, is not translated under this one")
         if node.id in self.roles:
             return self.roles[node.id]
+        outer = self.writer.tensor_at_top(node)
+        if outer is not None:
+            return outer
         value = self.value_of(node)
         if value is None or isinstance(value, Unknown) or type(value).__name__ in ("NumpyArray", "Array"):
             return Data()
@@ -134,9 +141,9 @@ class Expressions(Measures, Functions):
                 raise self.decline(node, f"{node.attr} of this {kind_of(role.value)} is not translated")
             value = self.value_of(node)
             return PLAIN if value is None else Known(value, ast.unparse(node))
+        if isinstance(role, (Tensor, Data)) and node.attr == "shape":
+            return Size(role.shape)
         if isinstance(role, Tensor):
-            if node.attr == "shape":
-                return PLAIN
             raise self.decline(node, f"{node.attr} of a tensor is not translated here")
         return PLAIN if not isinstance(role, (Gradients, Variables, Tape)) else self.decline_use(node)
 
@@ -158,10 +165,15 @@ class Expressions(Measures, Functions):
 
     def operator(self, node: ast.expr, parts: Sequence[ast.expr], roles: list[Any]) -> Any:
         if not any(isinstance(r, Tensor) for r in roles):
+            if any(isinstance(r, Data) for r in roles):
+                return Data()
             return PLAIN if NUMBER not in roles else NUMBER
+        dtypes = [r.dtype for r in roles if isinstance(r, Tensor)]
+        dtype = "float32" if "float32" in dtypes or not any(dtypes) else next(filter(None, dtypes))
         for part, role in zip(parts, roles):
             if isinstance(role, Data) or isinstance(role, Tensor) and role.source is not None:
-                self.taken(part, role, "torch.float32")
+                if any(dtypes) or any(isinstance(r, Data) for r in roles):
+                    self.taken(part, role, f"torch.{dtype}".replace("int64", "long"))
             elif role is not NUMBER and not isinstance(role, Tensor) and not self.is_number(part):
                 raise self.decline(node, f"{ast.unparse(part)} beside a tensor is not translated")
         return joined(roles)
@@ -181,9 +193,15 @@ class Expressions(Measures, Functions):
 
     def see_Subscript(self, node: ast.Subscript) -> Any:
         role = self.see(node.value)
+        if isinstance(role, Size):
+            self.leave(node.slice)
+            return PLAIN
+        if isinstance(role, Data) and role.place is not None and several_axes(node.slice):
+            role.bare = True
+            role = Tensor(role.shape, source=role, dtype=role.known)
         if isinstance(role, Tensor):
             self.leave(node.slice)
-            return Tensor(None, role.learns)
+            return Tensor(shape_of_part(role.shape, node.slice), role.learns, source=role.source, dtype=role.dtype)
         if isinstance(role, Several) and isinstance(node.slice, ast.Constant) and type(node.slice.value) is int:
             return role.items[node.slice.value]
         self.leave(node.slice)
@@ -304,7 +322,12 @@ class Expressions(Measures, Functions):
     def taken(self, node: ast.expr, role: Data | Tensor, dtype: str) -> str:
         """The text of an array or a tensor as a tensor of a type."""
         source = role if isinstance(role, Data) else role.source
-        return self.want(node, source, dtype) if source is not None else self.text(node)
+        if source is not None and (source.place is not None or isinstance(role, Data)):
+            return self.want(node, source, dtype)
+        if isinstance(role, Tensor) and role.dtype != dtype.removeprefix("torch.").replace("long", "int64"):
+            short = {"torch.float32": "float", "torch.long": "long"}.get(dtype)
+            self.become(node, f"{self.atom(node)}.{short}()" if short else f"{self.atom(node)}.to({dtype})")
+        return self.text(node)
 
     def want(self, node: ast.expr, data: Data, dtype: str) -> str:
         """Has an array become a tensor of a type, where it is bound or here; its text."""
@@ -358,6 +381,27 @@ class Expressions(Measures, Functions):
         if any(n in self.writer.changes.texts for n in inside):
             self.become(node, ast.unparse(self.writer.blocks.substituted(node)))
         return PLAIN
+
+
+def several_axes(index: ast.expr) -> bool:
+    """Whether an index is one of arrays alone: over several axes."""
+    return isinstance(index, ast.Tuple) and any(isinstance(n, ast.Slice) for n in index.elts)
+
+
+def shape_of_part(shape: Shape | None, index: ast.expr) -> Shape | None:
+    """The shape of a part of a tensor; None where it is not known."""
+    items = index.elts if isinstance(index, ast.Tuple) else [index]
+    if shape is None or len(items) > len(shape):
+        return None
+    found: list[Any] = []
+    for size, item in zip(shape, items):
+        if isinstance(item, ast.Slice):
+            ends = [b.value if isinstance(b, ast.Constant) else b for b in (item.lower, item.upper, item.step)]
+            known = type(size) is int and all(b is None or type(b) is int for b in ends)
+            found.append(len(range(size)[slice(*ends)]) if known else None)
+        elif not isinstance(item, (ast.UnaryOp, ast.Constant)) or isinstance(item, ast.Constant) and item.value is None:
+            return None
+    return (*found, *shape[len(items) :])
 
 
 def _is_model(role: Any) -> bool:

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiValue
-from transpiler.ir.shape import Shape, TensorType
-from transpiler.read.keras.evaluate.values import Unknown
+from transpiler.ir.shape import Shape
 from transpiler.rules.base import parse_signature
 from transpiler.rules.ops import op_rules
-from transpiler.rules.ops.base import Operand
+from transpiler.rules.ops.base import dtype_name
 from transpiler.rules.training.registry import LossRule, training_rules
-from transpiler.training.tape_values import PLAIN, Data, Several, Size, Tensor, enclosed, tidy
+from transpiler.training.tape_lowered import Lowered
+from transpiler.training.tape_values import PLAIN, Data, Several, Size, Tensor
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
-RANKS: tuple[Shape, ...] = ((None,), (None, 7), (None, 7, 9), (None, 7, 9, 5))
-"""Shapes that a function of a tensor of unknown rank is tried with."""
 SUMS = ("tensorflow.add_n", "tensorflow.reduce_sum", "tensorflow.math.add_n")
 DRAWS = {
     "tensorflow.random.normal": ("torch.randn", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
@@ -30,10 +28,16 @@ DRAWS = {
 """Functions that draw numbers, with their arguments: the first two numbers are the start, and the width or the end."""
 MAKES = {"ones": "torch.ones", "zeros": "torch.zeros"}
 SHAPES = ("tensorflow.shape", "ops.shape")
-NONE = ast.Constant(None)
+CONSTANTS = {
+    "tensorflow.constant": "value, dtype=None, shape=None, name=None",
+    "tensorflow.convert_to_tensor": "value, dtype=None, dtype_hint=None, name=None",
+    "ops.convert_to_tensor": "x, dtype=None, sparse=None, ragged=None",
+}
+CASTS = ("tensorflow.cast", "ops.cast")
+WANTED = {"float32": "torch.float32", "int32": "torch.long", "int64": "torch.long"}
 
 
-class Functions:
+class Functions(Lowered):
     """The part of a region that calls functions of Keras and TensorFlow."""
 
     writer: TapeWriter
@@ -49,6 +53,8 @@ class Functions:
     arguments: Any
     losses_of: Any
     penalty: Any
+    want: Any
+    is_none: Any
 
     def api_call(self, node: ast.Call, value: ApiValue) -> Any:
         path = value.path.removeprefix("keras.")
@@ -64,7 +70,7 @@ class Functions:
         if path in DRAWS and not any(isinstance(r, Tensor) for r in roles):
             return self.drawn(node, *DRAWS[path])
         leaf = path.rpartition(".")[2]
-        if path in SHAPES and len(node.args) == 1 and isinstance(roles[0], Tensor):
+        if path in SHAPES and len(node.args) == 1 and isinstance(roles[0], (Tensor, Data)):
             self.become(node, f"{self.atom(node.args[0])}.shape")
             return Size(roles[0].shape)
         if (
@@ -73,77 +79,21 @@ class Functions:
             and not any(isinstance(r, Tensor) for r in roles)
         ):
             return self.made(node, MAKES[leaf])
+        if path in CONSTANTS and not isinstance(roles[0], Tensor):
+            return self.constant(node, path, roles[0])
+        if path in CASTS and isinstance(roles[0], Data) and roles[0].place is not None:
+            return self.cast(node, roles[0])
         if path.startswith(("losses.", "metrics.")) and leaf in training_rules(LossRule):
             return self.loss_value(node, value)
         rule = op_rules().get(path)
         if "crossentropy" in leaf and any(isinstance(r, Tensor) and r.ending for r in roles):
             raise self.decline(node, f"{leaf}() of probabilities, whose logits Keras takes, is not translated")
         flat = [i for r in roles for i in (r.items if isinstance(r, Several) else (r,))]
-        if not any(isinstance(r, Tensor) for r in flat) or rule is None:
+        if rule is None or not any(isinstance(r, (Tensor, Data)) for r in flat):
             if any(isinstance(r, Tensor) for r in flat) or leaf[:1].isupper() or path.startswith("tensorflow."):
                 raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
             return Data()
-        places: list[ast.expr] = []
-        items: dict[ast.expr, Any] = {}
-        for argument, role in zip(arguments, roles):
-            inner = list(zip(argument.elts, role.items)) if isinstance(role, Several) else [(argument, role)]  # type: ignore[attr-defined]
-            for item, own in inner:
-                if isinstance(own, (Tensor, Data)):
-                    self.taken(item, own, "torch.float32")
-                    places.append(item)
-                    items[item] = own
-                elif isinstance(role, Several):
-                    raise self.decline(argument, "this list beside a tape is not translated")
-        shapes = [items[p].shape if isinstance(items[p], Tensor) else None for p in places]
-        texts = [self.text(p) for p in places]
-        kinds: set[tuple[str, Any]] = set()
-        known_shapes = [s for s in shapes if s is not None]
-        for rank in RANKS if None in shapes else ((),):
-            tried = [rank if s is None else s for s in shapes]
-            if None in shapes and known_shapes and len(rank) < max(map(len, known_shapes)):
-                continue
-            kinds.add(self.lowered(node, rule, path, places, tried, texts))
-        if len({text for text, _ in kinds}) != 1:
-            raise self.decline(node, f"{ast.unparse(node.func)}() of a tensor of unknown shape is not translated")
-        text = next(iter(kinds))[0]
-        results = {shape for _, shape in kinds}
-        self.become(node, text)
-        learns = any(isinstance(r, Tensor) and r.learns for r in flat)
-        return Tensor(results.pop() if len(results) == 1 else None, learns)
-
-    def lowered(
-        self, node: ast.Call, rule: Any, path: str, places: list[ast.expr], shapes: list[Any], texts: list[str]
-    ) -> tuple[str, Shape]:
-        """The text of a function on tensors of these shapes, and the shape of its result."""
-
-        def taken(argument: ast.expr) -> Any:
-            if isinstance(argument, (ast.List, ast.Tuple)) and any(item in places for item in argument.elts):
-                return [taken(item) for item in argument.elts]
-            if argument in places:
-                i = places.index(argument)
-                return Operand(i, TensorType(tuple(shapes[i]), "float32"))
-            value = argument.value if isinstance(argument, ast.Constant) else self.value_of(argument)
-            if value is None and not isinstance(argument, ast.Constant) or isinstance(value, Unknown):
-                raise self.decline(argument, f"{ast.unparse(argument)} has to be known here")
-            return value
-
-        positional = [taken(a) for a in node.args]
-        named = {str(k.arg): taken(k.value) for k in node.keywords}
-        try:
-            lowering = rule.lower(path, rule.bind(path, positional, named, self.writer.generation))
-        except (Declined, TypeError, AttributeError, KeyError, IndexError) as error:
-            raise self.decline(node, f"{ast.unparse(node.func)}(): {error}") from None
-        text = "{0}"
-        for i, step in enumerate(lowering.steps):
-            if step.fn is None or "{self}" in step.fn or i and step.takes:
-                raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-            for helper in step.helpers:
-                self.writer.need(helper)
-            given = [text] if i else texts
-            text = without_all_axes(step.fn.format(*map(enclosed, given)), len(shapes[0]))
-        if lowering.outputs or len(lowering.types) != 1:
-            raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
-        return tidy(text), lowering.types[0].shape
+        return self.of_tensors(node, rule, path, roles)
 
     def drawn(self, node: ast.Call, function: str, signature: str) -> Any:
         """Random numbers of a shape."""
@@ -151,9 +101,8 @@ class Functions:
         given = self.arguments(node, tuple(parameters))
         numbers = [n for n in parameters][1:3]
         start, end = (self.value_of(given[n]) if n in given else parameters[n].default for n in numbers)
-        if not all(isinstance(v, (int, float)) for v in (start, end)) or self.value_of(
-            given.get("dtype", NONE)
-        ) not in (None, "float32"):
+        dtype = self.dtype_of(given.get("dtype"))
+        if not all(isinstance(v, (int, float)) for v in (start, end)) or dtype not in ("", "float32"):
             raise self.decline(node, "the numbers that say what is drawn have to be known")
         text, role = self.of_shape(node, given.get("shape"), function)
         width = end if function == "torch.randn" else end - start
@@ -164,7 +113,7 @@ class Functions:
     def made(self, node: ast.Call, function: str) -> Any:
         """Ones or zeros."""
         given = self.arguments(node, ("shape", "dtype", "name"))
-        if self.value_of(given.get("dtype", NONE)) not in (None, "float32"):
+        if self.dtype_of(given.get("dtype")) not in ("", "float32"):
             raise self.decline(node, "a tensor of another type than float32 is not translated here")
         text, role = self.of_shape(node, given.get("shape"), function)
         self.become(node, text)
@@ -183,8 +132,81 @@ class Functions:
         shown = tuple(v if type(v) is int else None for v in values)
         return f"{function}({', '.join(map(self.text, sizes))}, device={self.writer.device})", Tensor(shown)
 
+    def constant(self, node: ast.Call, path: str, role: Any) -> Tensor:
+        """A tensor of numbers that the program has: written out, or in an array."""
+        given = self.arguments(node, tuple(parse_signature(CONSTANTS[path]).parameters))
+        value = node.args[0] if node.args else None
+        if value is None or set(given) - {"value", "x", "dtype", "name"}:
+            raise self.decline(node, f"this call of {ast.unparse(node.func)}() is not translated")
+        dtype = self.dtype_of(given.get("dtype"))
+        if isinstance(role, Data) and role.place is not None:
+            return self.cast(node, role) if dtype else self.as_it_is(node, value, role)
+        if isinstance(role, Several):
+            for item, inner in zip(value.elts, role.items):  # type: ignore[attr-defined]
+                if isinstance(inner, (Tensor, Data)):
+                    raise self.decline(item, "a tensor made of others here is not translated")
+        numbers = [n for n in ast.walk(value) if isinstance(n, ast.Constant)]
+        written = not any(isinstance(n, (ast.Name, ast.Call)) for n in ast.walk(value)) and bool(numbers)
+        kind = {int: "int64", float: "float32", bool: "bool"}
+        own = ""
+        if written:
+            found = {kind.get(type(n.value), "") for n in numbers}
+            own = "float32" if found == {"int64", "float32"} else found.pop() if len(found) == 1 else ""
+            if not own:
+                raise self.decline(node, f"{ast.unparse(value)} as a tensor is not translated")
+        known = self.known_array(value)
+        own = own or (known.known if known is not None else "")
+        shape = known.shape if known is not None else shape_written(value)
+        self.let_go(value, role)
+        option = f", dtype=torch.{dtype}" if dtype and (dtype != own or not written) else ""
+        function = "torch.tensor" if isinstance(value, (ast.List, ast.Tuple, ast.Constant)) else "torch.as_tensor"
+        self.become(node, f"{function}({self.text(value)}{option}, device={self.writer.device})")
+        if dtype or own:
+            return Tensor(shape, dtype=dtype or own)
+        return Tensor(shape, source=Data(shape=shape), dtype="")
 
-def without_all_axes(text: str, rank: int) -> str:
-    """A reduction over all axes of a tensor, without their list."""
-    axes = "0" if rank == 1 else f"({', '.join(map(str, range(rank)))})"
-    return text.replace(f"(dim={axes})", "()") if rank else text
+    def cast(self, node: ast.Call, role: Data) -> Tensor:
+        """Data as a tensor of a type, which it gets where it is bound."""
+        value = node.args[0]
+        given = self.arguments(node, ("x", "dtype", "name"))
+        dtype = self.dtype_of(given.get("dtype"))
+        if not dtype or dtype not in WANTED:
+            raise self.decline(node, f"this call of {ast.unparse(node.func)}() is not translated")
+        self.become(node, self.want(value, role, WANTED[dtype]))
+        return Tensor(role.shape, dtype="int64" if dtype == "int32" else dtype)
+
+    def as_it_is(self, node: ast.Call, value: ast.expr, role: Data) -> Tensor:
+        """Data as a tensor of the type that its other uses give it."""
+        role.bare = True
+        self.become(node, self.text(value))
+        return Tensor(role.shape, source=role, dtype="")
+
+    def dtype_of(self, node: ast.expr | None) -> str:
+        """The name of a dtype that is given as an argument; "" for none."""
+        if node is None or self.is_none(node):
+            return ""
+        value = self.value_of(node)
+        try:
+            name = dtype_name(value) if value is not None else ""
+        except Declined:
+            name = ""
+        if not name or isinstance(value, str) and value == "float64" or getattr(value, "leaf", "") == "float64":
+            raise self.decline(node, f"the type {ast.unparse(node)} is not translated here")
+        return {"float": "float32"}.get(name, name)
+
+
+def shape_written(node: ast.expr) -> Shape | None:
+    """The shape of numbers that are written out; None for others."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        inner = {shape_written(n) for n in node.elts}
+        only = inner.pop() if len(inner) == 1 else None
+        return (len(node.elts), *only) if only is not None else None
+    if isinstance(node, ast.UnaryOp):
+        return shape_written(node.operand)
+    return () if isinstance(node, ast.Constant) or isinstance(node, ast.Attribute) and node.attr == "pi" else None
+
+
+def makes_tensors(path: str) -> bool:
+    """Whether a function of TensorFlow or Keras makes tensors of what it is given."""
+    own = path.removeprefix("keras.")
+    return own in op_rules() or own in DRAWS or own in CONSTANTS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transpiler.ir.model import KERAS3
 from transpiler.ir.trees import nodes
 from transpiler.rules.training.optimizers import clip_each, clip_together
-from transpiler.training.tape_values import Gradients, Known, Several, Tape, Tensor, Variables
+from transpiler.training.tape_values import Data, Gradients, Known, Several, Tape, Tensor, Variables
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
@@ -31,7 +31,7 @@ class Gradient:
     helper: bool
     see: Any
     text: Any
-    want: Any
+    taken: Any
     become: Any
     atom: Any
     decline: Any
@@ -221,12 +221,22 @@ class Gradient:
             raise self.decline(call, "watching anything but one variable is not translated")
         self.stale.discard(name.id)
         role = self.see(name)
-        if not isinstance(role, Tensor):
+        if not isinstance(role, (Tensor, Data)):
             raise self.decline(call, f"{name.id} is no tensor that can be followed")
-        if role.source is not None:
-            self.want(name, role.source, "torch.float32")
-        self.roles[name.id] = replace(role, learns=True, source=None)
-        self.writer.changes.texts[statement] = f"{name.id}.requires_grad_()"
+        data = role if isinstance(role, Data) else role.source
+        known = role if isinstance(role, Tensor) else Tensor(role.shape)
+        local = name.id in self.roles
+        if not local:  # a tensor of the top level, which is watched from now on
+            self.writer.top[name.id] = replace(known, learns=True)
+        if data is not None:
+            self.taken(name, role, "torch.float32")
+        self.roles[name.id] = replace(known, learns=True, source=None, dtype="float32")
+        given = self.writer.is_given(name.id, self.node)
+        own = f"{name.id}.detach()" if given else name.id  # which the caller holds as well
+        start = f"{name.id} = " if given else ""
+        self.writer.changes.texts[statement] = f"{start}{own}.requires_grad_()"
+        if isinstance(role, Tensor) and role.learns:
+            self.writer.changes.texts[statement] = ""
 
 
 def variables_in(role: Any) -> Any:

@@ -30,6 +30,8 @@ from transpiler.training.tape_values import (
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
+OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+
 
 @dataclass(frozen=True)
 class ModelCall:
@@ -209,6 +211,13 @@ class Region(Gradient, Expressions):
         current = self.roles.get(name)
         if isinstance(current, Tensor):
             self.roles[name] = self.operator(statement, [statement.target, statement.value], [current, role])
+            operator = OPERATORS.get(type(statement.op))
+            if operator is None:
+                raise self.decline(statement, "this operator beside a tape is not translated")
+            # in torch it would change what other variables hold, and the backward pass may need, where TensorFlow makes a new one
+            self.writer.changes.texts[statement] = f"{name} = {name} {operator} {self.atom(statement.value)}"
+        elif isinstance(role, Tensor) and role.learns and self.under and name and current is not None:
+            self.roles[name] = role
         else:
             self.let_go(statement.value, role)
 
@@ -224,6 +233,11 @@ class Region(Gradient, Expressions):
                 return
             if isinstance(role, Tape) and call.func.attr == "watch":
                 self.watch(statement, call)
+                return
+        if isinstance(call, ast.Call) and isinstance(self.value_of(call.func), Model):
+            mode = next((k.value for k in call.keywords if k.arg == "training"), None)
+            if len(call.args) == 1 and (mode is None or self.value_of(mode) is False):
+                self.writer.changes.texts[statement] = ""  # it only gives the model its weights, which it has in torch
                 return
         self.see(call)
 
@@ -261,8 +275,9 @@ class Region(Gradient, Expressions):
     def finish(self) -> None:
         """Writes what depends on all of the region: the types of data, modes, where no gradients are kept."""
         for name, data in self.bound:
-            if data.dtype and data.place is not None:
-                line = f"{name} = torch.as_tensor({name}, dtype={data.dtype}, device={self.writer.device})"
+            if (data.dtype or data.bare) and data.place is not None:
+                dtype = f", dtype={data.dtype}" if data.dtype else ""
+                line = f"{name} = torch.as_tensor({name}{dtype}, device={self.writer.device})"
                 heads = self.writer.changes.heads.setdefault(data.place, [])
                 if line not in heads:
                     heads.append(line)

@@ -48,7 +48,9 @@ class Tensor:
     made: ast.Call | None = None
     """The call of the model that it comes from."""
     source: Data | None = None
-    """The part of a batch that it is, whose type follows from its uses."""
+    """The data that it is a part of, or of another shape, whose type follows from their uses."""
+    dtype: str = "float32"
+    """"" where it is that of `source`, which is not known yet."""
 
     @property
     def scalar(self) -> bool:
@@ -69,6 +71,12 @@ class Data:
     place: ast.stmt | None = None
     """The loop or the function that binds it; None if it is converted where it is used."""
     dtype: str = ""
+    """The type that it is given as a tensor."""
+    shape: Shape | None = None
+    known: str = ""
+    """The type that it has in the source, if that is known."""
+    bare: bool = False
+    """Whether it has to be a tensor, of whatever type."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,12 @@ class Result:
 def joined(roles: list[Any]) -> Tensor:
     """The tensor that an operator makes of tensors and numbers."""
     tensors = [r for r in roles if isinstance(r, Tensor)]
-    shapes = [r.shape for r in tensors if r.shape is not None]
-    open_shape = len(shapes) < len(tensors) or any(isinstance(r, Data) for r in roles)
-    return Tensor(None if open_shape else broadcast(shapes), any(t.learns for t in tensors))
+    shapes = [r.shape for r in roles if isinstance(r, (Tensor, Data)) and r.shape is not None]
+    open_shape = len(shapes) < sum(isinstance(r, (Tensor, Data)) for r in roles)
+    dtypes = [t.dtype for t in tensors]
+    dtype = "float32" if "float32" in dtypes else dtypes[0]
+    source = next((t.source for t in tensors), None) if not dtype and len(tensors) == 1 else None
+    return Tensor(None if open_shape else broadcast(shapes), any(t.learns for t in tensors), source=source, dtype=dtype)
 
 
 def kind_of(value: Any) -> str:

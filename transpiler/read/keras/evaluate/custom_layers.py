@@ -13,6 +13,7 @@ from transpiler.read.keras.evaluate.api import REPORT_METHODS, TRAINING_METHODS,
 from transpiler.read.keras.evaluate.constants import Constant
 from transpiler.read.keras.evaluate.interpreter import Interpreter
 from transpiler.read.keras.evaluate.layer_names import AutomaticName
+from transpiler.read.keras.evaluate.own_models import note_data
 from transpiler.read.keras.evaluate.program_classes import (
     MODEL_KINDS,
     OWN_KINDS,
@@ -124,6 +125,8 @@ class CustomLayers:
             raise self.declined("K2T107", f"{layer.cls.name} has no call()")
         inputs = tensors([*args, *kwargs.values()])
         if not inputs and not self.called:
+            if args and keras_base(layer.cls) in MODEL_KINDS:
+                note_data(layer, args[0])
             return Unknown(f"what {layer.cls.name} makes of values that are not evaluated")
         if not self.called:
             layer.attributes.setdefault("__seen__", (args, kwargs))

@@ -8,7 +8,7 @@ from typing import Any
 
 from transpiler.ir.program import Value, tensors
 from transpiler.ir.shape import TensorType
-from transpiler.read.keras.evaluate.arrays import NumpyArray
+from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray
 from transpiler.read.keras.evaluate.values import Instance
 
 OVERRIDDEN = ("compile", "fit", "evaluate", "predict", "train_step", "test_step", "predict_step", "train_on_batch") + (
@@ -51,11 +51,20 @@ def _seen(model: Instance) -> list[TensorType]:
 
 def _batch(data: Any) -> Value | None:
     """A batch of an array, as Keras gives it to a model."""
-    if not isinstance(data, NumpyArray) or not data.shape or any(type(d) is not int for d in data.shape[1:]):
+    if (
+        not isinstance(data, (NumpyArray, DataArray))
+        or not data.shape
+        or any(type(d) is not int for d in data.shape[1:])
+    ):
         return None
     if data.dtype.startswith("float"):
         return Value(TensorType((None, *data.shape[1:]), "float32"), "x")
     return Value(TensorType((None, *data.shape[1:]), data.dtype), "x") if data.dtype.startswith("int") else None
+
+
+def graph_of(value: Any) -> Any:
+    """The graph of a model of the program's classes, if it has one; any other value as it is."""
+    return value.attributes.get("__trace__", value) if isinstance(value, Instance) else value
 
 
 def with_graphs(calls: Mapping[Any, Sequence[Any]]) -> dict[Any, list[Any]]:

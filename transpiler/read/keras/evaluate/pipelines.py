@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.ir.model import ApiValue
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray, Shape
 from transpiler.read.keras.evaluate.values import Function, Unknown
 from transpiler.rules.base import parse_signature
 
@@ -67,6 +68,18 @@ class Pipeline(Unknown):
         name, given = self.steps[0]
         changed = any(step in ("map", "") for step, _ in self.steps)
         return given.get("structure", "") if not changed else ""
+
+    @property
+    def items(self) -> Any:
+        """What an item is made of, as tuples of `DataArray`s and of None for what is not known."""
+        name, given = self.steps[0]
+        parts = tuple(p.items for p in self.zipped) if self.zipped else given.get("items")
+        if any(step in ("map", "") for step, _ in self.steps):
+            return None
+        for step, _ in self.steps[1:]:
+            if step in ("batch", "unbatch"):
+                parts = each_array(parts, with_batch if step == "batch" else without_batch)
+        return parts
 
     @property
     def zipped(self) -> tuple[Pipeline, ...]:
@@ -129,7 +142,10 @@ class Pipelines:
             if "_from_" in name and not name.startswith("from_"):
                 return self.note_pipeline(loader(name, given), 2 if given.get("subset") == "both" else 0)
             if name != "zip":
-                known = {"structure": structure_of(given["tensors"])} if "tensors" in given else {}
+                known: dict[str, Any] = {}
+                if "tensors" in given:
+                    items = each_array(given["tensors"], without_batch)
+                    known = {"structure": structure_of(given["tensors"]), "items": items}
                 return self.note_pipeline(Pipeline("a tf.data.Dataset", ((name, known),)))
             if isinstance(parts, (list, tuple)) and all(isinstance(p, Pipeline) for p in parts):
                 return self.note_pipeline(Pipeline("a tf.data.Dataset", ((name, {"parts": tuple(parts)}),)))
@@ -179,3 +195,20 @@ def loader(name: str, given: Mapping[str, Any]) -> Pipeline:
 def structure_of(value: Any) -> Any:
     """Tuples of arrays as tuples of None."""
     return tuple(structure_of(v) for v in value) if isinstance(value, tuple) else None
+
+
+def each_array(value: Any, change: Callable[[Shape, str], DataArray]) -> Any:
+    """Tuples of arrays with each of these changed; None for what is no array of a known shape."""
+    if isinstance(value, tuple):
+        return tuple(each_array(v, change) for v in value)
+    return change(value.shape, value.dtype) if isinstance(value, (NumpyArray, DataArray)) else None
+
+
+def without_batch(shape: Shape, dtype: str) -> DataArray:
+    """One item of an array."""
+    return DataArray("an item of a tf.data.Dataset", shape[1:], dtype)
+
+
+def with_batch(shape: Shape, dtype: str) -> DataArray:
+    """A batch of items."""
+    return DataArray("a batch of a tf.data.Dataset", (None, *shape), dtype)

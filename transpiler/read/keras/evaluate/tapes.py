@@ -10,10 +10,11 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiObject, ApiValue
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.arrays import DataArray, NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.signals import ProgramError, Signal
 from transpiler.read.keras.evaluate.syntax import assigned_names
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Unknown
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Unknown
 
 TAPE = "tensorflow.GradientTape"
 
@@ -26,6 +27,8 @@ class Tapes:
         """The blocks under a tape."""
         self.scopes_run: dict[ast.AST, list[Env]] = {}
         """Functions of the program → the scopes of their calls."""
+        self.items_of: dict[ast.expr, tuple[ast.expr, Any]] = {}
+        """The variables of loops over pipelines → those of them that hold an item, and what is known of it."""
         self.taped: set[ast.AST] = set()
         """The functions of the program that hold a tape, or are called under one."""
 
@@ -46,6 +49,7 @@ class Tapes:
             return super().managed(managers, body, env)  # type: ignore[misc, no-any-return]
         self.tapes.add(managers[0])
         self.note_called(body, env)
+        self.note_models(body, env)
         for name in assigned_names([managers[0]]):
             env.assign(name, Unknown("it is computed under a tape"))
         return None
@@ -83,6 +87,7 @@ class Tapes:
 
     def exec_For(self, node: ast.For, env: Env) -> Signal | None:
         """A loop with a tape inside runs over anything: what it runs over need not be evaluated."""
+        self.see_items(node, env)
         try:
             return super().exec_For(node, env)  # type: ignore[misc, no-any-return]
         except (Declined, ProgramError, NeedsConstant):
@@ -98,16 +103,65 @@ class Tapes:
             return super().loop(node, iterable, env)  # type: ignore[misc, no-any-return]
         for name in assigned_names([node]):
             env.assign(name, Unknown("it is an item of a tf.data.Dataset"))
+        self.name_items(node.target, env)
         for statement in node.body:
             with contextlib.suppress(Declined, ProgramError, NeedsConstant, TypeError):
                 self.exec_block([statement], env)  # type: ignore[attr-defined]
         return None
+
+    def see_items(self, node: ast.For, env: Env) -> None:
+        """Remembers what a loop over a pipeline, numbered or not, gives its variables."""
+        over, target = node.iter, node.target
+        if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "enumerate" and over.args:
+            over, target = over.args[0], (
+                target.elts[1] if isinstance(target, ast.Tuple) and len(target.elts) == 2 else target
+            )
+        self.items_of.pop(node.target, None)
+        if not isinstance(over, (ast.Name, ast.Attribute)):
+            return
+        with contextlib.suppress(Declined, ProgramError, NeedsConstant, TypeError):
+            pipeline = self.eval(over, env)  # type: ignore[attr-defined]
+            if isinstance(pipeline, Pipeline):
+                self.items_of[node.target] = target, pipeline.items
+
+    def name_items(self, target: ast.expr, env: Env) -> None:
+        if target in self.items_of:
+            bind_items(*self.items_of[target], env)
+
+    def assign(self, target: ast.expr, value: Any, env: Env) -> None:
+        super().assign(target, value, env)  # type: ignore[misc]
+        self.name_items(target, env)
+
+    def note_models(self, body: list[ast.stmt], env: Env) -> None:
+        """Evaluates what the body of a tape calls on batches: models that only learn from these what they are called on."""
+        for call in (n for s in body for n in nodes(s) if isinstance(n, ast.Call)):
+            with contextlib.suppress(Declined, ProgramError, NeedsConstant, TypeError):
+                if any(isinstance(n, ast.Call) for n in nodes(call.func)):
+                    continue
+                callee = self.eval(call.func, env)  # type: ignore[attr-defined]
+                if isinstance(callee, (Function, Instance)) and any(self.is_batch(a, env) for a in call.args):
+                    self.eval(call, env)  # type: ignore[attr-defined]
+
+    def is_batch(self, node: ast.expr, env: Env) -> bool:
+        """Whether an argument is a variable that holds a batch, or a list of these."""
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return bool(node.elts) and all(self.is_batch(n, env) for n in node.elts)
+        return isinstance(node, ast.Name) and isinstance(self.eval(node, env), (DataArray, NumpyArray))  # type: ignore[attr-defined]
 
     def call_keras(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What objects of Keras that are no layers make of batches is not known."""
         if isinstance(function, ApiObject) and any(isinstance(a, Unknown) for a in args):
             return Unknown(f"what {function.leaf} makes of a batch")
         return super().call_keras(function, args, kwargs)  # type: ignore[misc]
+
+
+def bind_items(target: ast.expr, items: Any, env: Env) -> None:
+    """Gives the variables of a loop what is known of the items that it runs over."""
+    if isinstance(target, ast.Name) and isinstance(items, DataArray) and items.shape:
+        env.assign(target.id, items)
+    elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(items, tuple) and len(items) == len(target.elts):
+        for one, item in zip(target.elts, items):
+            bind_items(one, item, env)
 
 
 def is_tape(node: ast.AST) -> bool:
