@@ -169,7 +169,8 @@ def _defaults(a: ast.arguments) -> dict[str, ast.expr]:
 def signature(node: ast.FunctionDef, returns: str, known: set[str], classes: Mapping[str, str] = {}) -> list[str]:
     """The `def` line with the source's own parameters; with "", nothing is said of what it returns.
 
-    `classes` are the defaults that are classes of torch here."""
+    `classes` are the defaults that are classes of torch here.
+    """
     args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
     for a in nodes(args):
         if isinstance(a, ast.arg) and a.annotation is not None and not _names(a.annotation) <= known:
