@@ -43,7 +43,11 @@ class LoneParts:
         self.reason = ""
         measured = measured_in(part, self.program)
         if measured is not None:
-            written = self.as_measure(part, measured)  # type: ignore[arg-type]
+            self.program.interpreter.fixed_variables = not sets_variables(part)
+            try:
+                written = self.as_measure(part, measured)  # type: ignore[arg-type]
+            finally:
+                self.program.interpreter.fixed_variables = False
             if written is None:
                 self.program.interpreter.unmeasured[measured.function.node] = self.reason
             return written and (written, None)
@@ -117,6 +121,12 @@ def stands_for(cls: ModuleClass, part: Any) -> None:
     cls.params.sort(key=lambda p: (p.has_default, p.name not in cls.sizes, order.get(p.name, len(order))))
 
 
+def sets_variables(part: Function | Class) -> bool:
+    """Whether a part may set variables of Keras or TensorFlow."""
+    called = {getattr(n, "attr", getattr(n, "id", "")) for n in nodes(part.node)}
+    return bool(called & {"assign", "assign_add", "assign_sub", "update", "update_add", "update_sub", "set_value"})
+
+
 def takes_logits(written: Written, activation: str) -> bool:
     """Whether a loss that is given logits does more with them than to apply the activation."""
     root = written.root
@@ -140,7 +150,8 @@ def tensor_function(
         return None
     a = of.node.args
     inputs = [x.hint for x in root.inputs]
-    tensors_only = [p.arg for p in (*a.posonlyargs, *a.args)][: len(inputs)]
+    positional = [p.arg for p in (*a.posonlyargs, *a.args)][function.owner is not None :]
+    tensors_only = positional[: len(inputs)]
     same_names = inputs == [*tensors_only[:-1], *({LOGITS} & {*inputs} or tensors_only[-1:])]
     constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:

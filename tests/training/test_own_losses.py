@@ -28,13 +28,19 @@ SUMMED = """
         super().__init__(reduction="sum")
 """
 
+MADE_OF_TENSORS = """
+    def __init__(self, weights=(1.0,)):
+        super().__init__()
+        self.weights = tf.constant(weights)
+"""
+
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     (
         ({"constructor": SUMMED}, "says how its values are reduced"),
         ({"call": "return tf.numpy_function(np.abs, [y_pred], tf.float32)"}, "is not translated"),
-        ({"call": "return keras.losses.binary_crossentropy(y_true, y_pred)", "activation": ', "sigmoid"'}, "logits"),
+        ({"call": "return self.weights * (y_true - y_pred)", "constructor": MADE_OF_TENSORS}, "is not translated"),
         ({"targets": "np.load('targets.npy')"}, "the shape of the targets"),
     ),
 )
@@ -160,3 +166,31 @@ def test_a_loss_made_of_what_changes_is_declined(tmp_path: Path):
     script = SCALED + "factor = 1.0\nfactor = factor + 2.0\n" + TRAINED.format("", "scaled(factor)")
     text, errors = converted_functions(script, tmp_path)
     assert any("where loss() is made cannot be followed" in e for e in errors), errors
+
+
+def test_a_class_with_a_crossentropy_takes_logits(tmp_path: Path):
+    path = tmp_path / "script.py"
+    call = "return self.factor * keras.losses.binary_crossentropy(y_true, y_pred)"
+    constructor = """
+    def __init__(self, factor=2.0):
+        super().__init__()
+        self.factor = factor
+"""
+    path.write_text(
+        LOSS.format(constructor=constructor, call=call, activation=', "sigmoid"', targets="np.zeros((8, 1))")
+    )
+    conversion = convert_file(path, generation="keras3")
+    assert not [f for f in conversion.all_findings if f.severity.name == "ERROR"]
+    text = conversion.modules[0].text
+    assert "def forward(self, y_true: Tensor, logits: Tensor) -> Tensor:" in text
+    assert "return self.factor * F.binary_cross_entropy_with_logits(logits, y_true" in text or "self.factor * x" in text
+
+
+def test_variables_of_a_made_loss_are_constants_unless_it_sets_them(tmp_path: Path):
+    made = SCALED.replace("    def loss(", "    factor = keras.backend.variable(factor)\n\n    def loss(", 1)
+    text, errors = converted_functions(made + TRAINED.format("", "scaled([3.0])"), tmp_path)
+    assert not errors, errors
+    assert "factor = torch.tensor(factor" in text
+    changed = made.replace("    return loss", "    factor.assign_add([1.0])\n    return loss")
+    text, errors = converted_functions(changed + TRAINED.format("", "scaled([3.0])"), tmp_path)
+    assert any("does not become a function on tensors" in e for e in errors), errors

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.diagnostics import Declined, Findings
-from transpiler.ir.expr import Sym
+from transpiler.ir.expr import Sym, code_of
 from transpiler.ir.program import Block, Construction, Let, ModuleClass, Return, tensors
 from transpiler.options import Options
 from transpiler.read.keras.evaluate.loaded_models import LOADED
@@ -18,6 +18,8 @@ from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, made_as
 from transpiler.training.trainer import OnTensors
+from transpiler.write.torch.classes import ClassWriter
+from transpiler.write.torch.tensor_functions import method_lines
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -100,8 +102,19 @@ class Outcome:
         returned = [t for op in written.root.block.ops if isinstance(op, Return) for t in tensors(op.value)]
         if len(returned) != 1 or (made is None) != (written.function.inner is None):
             return None
-        name = function.name if made is None else ""
-        return OnTensors(name, returned[0].type.rank, written.function.on_logits, made and made.node)
+        known = OnTensors("", returned[0].type.rank, written.function.on_logits, made and made.node)
+        if function.owner is not None:
+            return replace(known, **self.method_on_tensors(written.function, written.root))
+        return known if made is not None else replace(known, name=function.name)
+
+    def method_on_tensors(self, method: TensorFunction, root: ModuleClass) -> dict[str, Any]:
+        """The statements of a method on tensors, and what these need."""
+        construction: Construction = method.around.returned
+        writer = ClassWriter(construction.cls, self.printed[construction.cls])
+        values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
+        receiver = method.source.node.args.args[0].arg
+        body = method_lines(writer.write(), method.around.prologue, values, method.around.printed, receiver)
+        return {"body": tuple(body), "helpers": tuple(writer.helpers)}
 
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""

@@ -49,6 +49,8 @@ class Placement:
         known = {n for n, v in self.names.items() if not uses_keras(v) and not isinstance(v, Unknown)} | KNOWN
         placed: set[ModuleClass] = set()
         for item in items:
+            if item.function is not None and item.function.source.owner is not None:
+                continue  # a method, which goes where its class is written
             if item.function is not None:
                 self.place_tensor_function(item.function, file, known)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from typing import Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiObject, ApiValue
@@ -13,6 +14,8 @@ from transpiler.read.keras.evaluate.values import Function, Model
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.own_steps import LEFT_OUT, StepWriter
 from transpiler.training.tape_values import kind_of
+
+NUMBERS = (bool, int, float)
 
 
 def write_class(writer: StepWriter) -> None:
@@ -97,11 +100,15 @@ def keeps(statement: ast.stmt, self_name: str, writer: StepWriter) -> bool:
         made = statement.value if isinstance(statement, ast.Assign) else None
         if isinstance(made, ast.Call) and is_builder(made, writer) and all(map(is_plain, arguments_of(made))):
             return True
-    elif not isinstance(value, (bool, int, float, str, type(None), RunTime)):
+    elif not isinstance(value, (*NUMBERS, str, type(None), RunTime)) and not is_list_of_numbers(value):
         raise Declined(TRAINING, f"{target.attr} is not translated", "", writer.source.span(statement))
     if not is_plain(statement.value):  # type: ignore[union-attr]
         raise Declined(TRAINING, f"{target.attr} is made in the constructor", "", writer.source.span(statement))
     return True
+
+
+def is_list_of_numbers(value: Any) -> bool:
+    return type(value) in (list, tuple) and all(isinstance(v, NUMBERS) for v in value)
 
 
 def is_builder(node: ast.Call, writer: StepWriter) -> bool:

@@ -11,23 +11,18 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3, ApiValue
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.arrays import NumpyArray
+from transpiler.read.keras.evaluate.measures import is_own_loss
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance
+from transpiler.read.keras.measuring import LOGITS
 from transpiler.rules.training.base import TRAINING, Measure, Prediction
 from transpiler.training.file import FileTraining
 from transpiler.training.own_class import constructor
 from transpiler.training.own_steps import StepWriter
 from transpiler.training.tape_values import Data, Several, Tensor
-from transpiler.training.trainer import OnTensors, snake_case
+from transpiler.training.trainer import OnTensors, kind_of_target, snake_case
 
 LEFT_OUT = ("__init__", "call", "get_config", "from_config")
-PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
-
-
-def is_own_loss(value: Any) -> bool:
-    """Whether a value is an object of a loss's class of the program."""
-    bases = [b for b in value.cls.mro() if isinstance(b, ApiValue)] if isinstance(value, Instance) else []
-    return any(b.path in PLAIN_LOSS for b in bases)
 
 
 @dataclass(eq=False)
@@ -78,7 +73,15 @@ class Losses:
             raise Declined(TRAINING, f"{cls.name}: {others[0] if others else 'call'}() of a loss is not translated")
         if takes_options(cls):
             raise Declined(TRAINING, f"{cls.name} says how its values are reduced")
-        rank, text = self.write(loss, method, output)
+        on_logits = False
+        try:
+            with file.all_or_nothing():
+                rank, text = self.write(loss, method, output)
+        except Declined:
+            known = self(method)
+            if known is None or known.on_logits and not output.logits or self.target_shape(output) != output.shape:
+                raise
+            rank, on_logits, text = known.rank, known.on_logits, self.write_traced(loss, method, known)
         if file.edit.replaced.get(node, text) != text:
             raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
         file.edit.replaced[node] = text
@@ -86,7 +89,8 @@ class Losses:
         target = "{target}" if file.generation == KERAS3 or output.shape[-1] != 1 else "{target}.view_as({output})"
         whole = f"{variable}({target}, {{output}})"
         each = f"{whole}.flatten(1).mean(dim=1)" if rank > 1 else whole
-        return Measure(f"{whole}.mean()" if rank else whole, each if rank else "", whole=not rank)
+        mean = f"{whole}.mean()" if rank else whole
+        return Measure(mean, each if rank else "", on_logits=on_logits, target=kind_of_target(output), whole=not rank)
 
     def write(self, loss: Instance, method: Function, output: Prediction) -> tuple[int, str]:
         """The rank of what a loss returns, and the text of its class."""
@@ -116,17 +120,22 @@ class Losses:
             raise Declined(TRAINING, f"what call() of {loss.cls.name} returns is not known", "", file.source.span(node))
         if data.dtype not in ("", "torch.float32"):
             raise Declined(TRAINING, f"call() of {loss.cls.name} takes whole numbers", "", file.source.span(node))
-        lines = [f"class {loss.cls.name}(nn.Module):"]
-        if document := ast.get_docstring(loss.cls.node, clean=False):  # type: ignore[arg-type]
-            lines += [f'    """{document}"""', ""]
-        if loss.cls.lookup("__init__") is not None:
-            lines += [*constructor(writer), ""]
         forward = writer.blocks.statement(node)
-        given = f"{names[0]}, {names[1]}: Tensor, {names[2]}: Tensor"
         start = next(i for i, line in enumerate(forward) if line.rstrip().endswith(":"))
-        lines += [f"    def forward({given}) -> Tensor:", *(f"    {line}" for line in forward[start + 1 :])]
+        text = class_text(loss, writer, names, [line.removeprefix("    ") for line in forward[start + 1 :]])
         writer.place_changes()
-        return len(found[0].shape), "\n".join(lines)
+        return len(found[0].shape), text
+
+    def write_traced(self, loss: Instance, method: Function, known: OnTensors) -> str:
+        """The text of a class of which `call` was tried out on tensors."""
+        names = [a.arg for a in method.node.args.args]
+        if known.on_logits:
+            names[2] = LOGITS
+        writer: Any = StepWriter(self.file, LossClass(loss.cls, loss, self.file.generation, names[0]))  # type: ignore[arg-type]
+        text = class_text(loss, writer, names, list(known.body))
+        self.file.edit.needs(known.helpers)
+        writer.place_changes()
+        return text
 
     def target_shape(self, output: Prediction) -> Any:
         """The shape of the targets: as they are given in Keras 3, that of the output in legacy Keras."""
@@ -200,6 +209,19 @@ class Losses:
     def parameters(loss: Instance) -> list[str]:
         method = loss.cls.lookup("__init__")
         return [a.arg for a in method.node.args.args] if isinstance(method, Function) else []
+
+
+def class_text(loss: Instance, writer: Any, names: list[str], body: list[str]) -> str:
+    """The class of a loss as a module; `names` are the parameters of `forward`."""
+    lines = [f"class {loss.cls.name}(nn.Module):"]
+    if document := ast.get_docstring(loss.cls.node, clean=False):  # type: ignore[arg-type]
+        lines += [f'    """{document}"""', ""]
+    if loss.cls.lookup("__init__") is not None:
+        lines += [*constructor(writer), ""]
+    given = f"{names[0]}, {names[1]}: Tensor, {names[2]}: Tensor"
+    return "\n".join(
+        [*lines, f"    def forward({given}) -> Tensor:", *(f"        {line}" if line.strip() else "" for line in body)]
+    )
 
 
 def arguments(node: ast.Call) -> list[ast.expr]:

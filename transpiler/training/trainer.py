@@ -97,8 +97,12 @@ class OnTensors:
     """Of what it returns."""
     on_logits: bool
     """Whether it takes the logits of what the source gives it."""
-    made_at: ast.Call | None
+    made_at: ast.Call | None = None
     """The call that makes it, where another function does."""
+    body: Sequence[str] = ()
+    """Of a method of a class: its statements."""
+    helpers: Sequence[str] = ()
+    """What these need."""
 
 
 Functions = Callable[[Function], OnTensors | None]
@@ -317,9 +321,13 @@ def own_measure(function: Function, output: Prediction, known: OnTensors | None,
     each = whole = f"{known.name}({target}, {{output}})"
     if rank > 1:
         each = f"{whole}.flatten(1).mean(dim=1)"
-    kind = {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
-    mean = f"{whole}.mean()" if rank else whole
+    mean, kind = f"{whole}.mean()" if rank else whole, kind_of_target(output)
     return Measure(mean, each if rank else "", on_logits=known.on_logits, target=kind, whole=not rank)
+
+
+def kind_of_target(output: Prediction) -> str:
+    """What losses of the program take as targets: what goes with the activation that ends the model."""
+    return {"sigmoid": "truths", "softmax": "shares"}.get(output.logits, "numbers")
 
 
 def is_metric(value: Any) -> bool:

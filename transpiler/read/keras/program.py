@@ -309,13 +309,16 @@ class Program:
         return found
 
     def parts(self) -> list[Function | Class]:
-        """The functions and the classes of layers at the top level of the file, in order."""
+        """The functions and the classes of layers at the top level of the file, in order, and what classes of losses compute."""
         found: list[Function | Class] = []
         for name, value in self.evaluate().names.items():
             own = isinstance(value, (Function, Class)) and value.env.module is self.source and value.name == name
             data = own and (value.node in self.interpreter.taped or value.node in self.interpreter.mapped)
             if own and not data and (isinstance(value, Function) or keras_base(value) is not None):
                 found.append(value)
+            method = value.lookup("call") if own and isinstance(value, Class) else None
+            if isinstance(method, Function) and method.node in self.interpreter.measured:
+                found.append(method)
         return found
 
     def try_builder(self, function: Function, receiver: Any) -> Activation | None:

@@ -43,7 +43,9 @@ def dtype_option(name: str) -> str:
 
 
 def shape_of(value: Any) -> tuple[Any, ...] | None:
-    """The shape of nested lists of numbers; None if they are no array."""
+    """The shape of nested lists of numbers; None if they are no array. Of an open list, that of the one seen."""
+    if holds_list(value):
+        return shape_of(witness_of(value))
     if not isinstance(value, (list, tuple)):
         return () if isinstance(value, (int, float, Sym)) else None
     inner = [shape_of(v) for v in value]
@@ -52,7 +54,13 @@ def shape_of(value: Any) -> tuple[Any, ...] | None:
     return None if inner[0] is None or any(s != inner[0] for s in inner) else (len(value), *inner[0])
 
 
+def holds_list(value: Any) -> bool:
+    """Whether a parameter is a list of numbers."""
+    return isinstance(value, Sym) and isinstance(witness_of(value), (list, tuple))
+
+
 def numbers_in(value: Any) -> list[Any]:
+    value = witness_of(value) if holds_list(value) else value
     return [n for v in value for n in numbers_in(v)] if isinstance(value, (list, tuple)) else [value]
 
 
@@ -114,7 +122,7 @@ class Literal(OpRule):
         raise Declined("K2T103", "a constant with values and a shape is not translated")
 
     def number(self, path: str, a: Args) -> Any:
-        if isinstance(a.value, (int, float, Sym)) and a.get("shape") is None:
+        if isinstance(a.value, (int, float, Sym)) and not holds_list(a.value) and a.get("shape") is None:
             name = None if a.dtype is None else dtype_name(a.dtype)
             if name == "float" or home_of(path) == "backend" and name is None:
                 return float, [a.value]

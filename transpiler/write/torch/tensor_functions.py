@@ -28,11 +28,16 @@ class Forward:
     """What is taken from the text of a class."""
 
     inputs: list[str]
-    constants: dict[str, str]
-    """Attributes that hold tensors → what makes these."""
+    setup: list[tuple[str, str]]
+    """What the constructor does besides: ("", a statement), or an attribute and the constant tensor that it holds."""
     values: dict[str, str]
     """Other attributes → the parameters of the class that they hold."""
     body: list[str]
+
+    @property
+    def constants(self) -> list[str]:
+        """The attributes that hold constants."""
+        return [name for name, _ in self.setup if name]
 
     @property
     def bound(self) -> set[str]:
@@ -45,11 +50,17 @@ def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -
     """What the text of a class with these parameters has; its variables are none of the names that are `taken`."""
     lines = text.split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("    def forward("))
-    found = [m for line in lines[:start] if (m := ATTRIBUTE.match(line))]
+    begin = next((i for i, line in enumerate(lines) if line.strip() == "super().__init__()"), start)
+    made = [line for line in lines[begin + 1 : start] if line.strip()]
+    found = [ATTRIBUTE.match(line) for line in made]
     forward = Forward(
         re.findall(r"(\w+): Tensor", lines[start].partition("->")[0]),
-        {m[1]: BUFFER.sub(r"\1", m[2]) for m in found if m[2] not in parameters},
-        {m[1]: m[2] for m in found if m[2] in parameters},
+        [
+            (m[1], BUFFER.sub(r"\1", m[2])) if m is not None else ("", line[8:])
+            for m, line in zip(found, made)
+            if m is None or m[2] not in parameters
+        ],
+        {m[1]: m[2] for m in found if m is not None and m[2] in parameters},
         [line[8:] for line in lines[start + 1 :] if line.strip()],
     )
     for name in sorted(forward.bound & {*taken}):
@@ -77,7 +88,7 @@ def tensor_function_text(
     first = forward.inputs[0]
     own = own_names(named, printed, forward.bound)
     made = statics(prologue, own)
-    made += [f"{name} = {code}.to({first}.device)" for name, code in forward.constants.items()]
+    made += [f"{name} = {on_device(code, first)}" if name else code for name, code in forward.setup]
     attributes = {n: n for n in forward.constants} | {
         n: own.get(values[p], values[p]) for n, p in forward.values.items()
     }
@@ -121,13 +132,14 @@ def maker_text(
         body.add(*guard(name, value))
     body.add(*statics(prologue, own))
     given = {p: own.get(code, code) for p, code in values.items()}
-    made = {n: re.sub(r"\w+", lambda m: given.get(m[0], m[0]), code) for n, code in forward.constants.items()}
+    made = [(n, re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)) for n, code in forward.setup]
     others = [*attributes.values(), *forward.inputs, *forward.bound, inner.name]
-    for name, code in made.items():
-        elsewhere = {*others, *(w for n, c in made.items() if n != name for w in re.findall(r"\w+", c))}
+    for name, code in made:
+        elsewhere = {*others, *(w for n, c in made if n != name for w in re.findall(r"\w+", c))}
         variable = f"{name}_tensor" if name in elsewhere else name
-        attributes[name] = f"{variable}.to({forward.inputs[-1]}.device)"
-        body.add(f"{variable} = {code}")
+        if name:
+            attributes[name] = f"{variable}.to({forward.inputs[-1]}.device)"
+        body.add(f"{variable} = {code}" if name else code)
     work = Lines()
     for name, value in frozen_inner.items():
         work.add(*guard(name, value))
@@ -135,6 +147,29 @@ def maker_text(
     body.add(*([""] if body.lines else []), *function_text(inner, "Tensor", work, known).split("\n"), "")
     body.add(f"return {inner.name}")
     return function_text(node, "", body, known)
+
+
+def method_lines(
+    text: str, prologue: Block, values: dict[str, str], printed: dict[str, str], receiver: str
+) -> list[str]:
+    """The body of a method on tensors: `values` are what the parameters of the class stand for, attributes of its object."""
+    named = bound_names(prologue)
+    forward = forward_of(text, values, ())
+    own = own_names(named, printed, forward.bound)
+    held = {v: own.get(v, f"{receiver}.{v}") for v in values.values()}
+    given = {p: held[v] for p, v in values.items()}
+    attributes = {n: n for n in forward.constants} | {n: held[values[p]] for n, p in forward.values.items()}
+    made = [re.sub(r"(?<![\w.])\w+", lambda m: held.get(m[0], m[0]), line) for line in statics(prologue, own)]
+    for name, code in forward.setup:
+        code = re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)
+        made.append(f"{name} = {on_device(code, forward.inputs[-1])}" if name else code)
+    return [with_attributes(line, attributes) for line in (*made, *forward.body)]
+
+
+def on_device(code: str, tensor: str) -> str:
+    """A constant on the device of a tensor."""
+    called = re.fullmatch(r"[\w.]+\((?:[^()]|\([^()]*\))*\)", code)
+    return f"{code if called else f'({code})'}.to({tensor}.device)"
 
 
 def own_names(names: Collection[str], printed: Mapping[str, str], bound: set[str]) -> dict[str, str]:

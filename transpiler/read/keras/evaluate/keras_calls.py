@@ -83,6 +83,8 @@ class KerasInterpreter(
         """The layers that each of the custom layers being called has called."""
         self.called_on: list[list[Any]] = []
         """The tensors that each of them is called on."""
+        self.fixed_variables = False
+        """Whether nothing sets the variables that are made now: they are constants."""
         self.image_data_format = "channels_last"
         self.sets_data_format = False
         """Whether the program ever says which order of axes images have."""

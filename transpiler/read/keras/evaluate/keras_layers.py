@@ -49,8 +49,14 @@ def initialized(args: Args) -> list[str]:
     return [] if unsure or "moving_mean_initializer" in names else sorted(found, key=lambda n: n.startswith("beta"))
 
 
+VARIABLES = {"keras.backend.variable": "keras.backend.constant", "tensorflow.Variable": "tensorflow.constant"}
+"""What makes variables → what makes constants."""
+
+
 class KerasLayers:
     """The part of the interpreter that knows layers."""
+
+    fixed_variables: bool
 
     def make_layer(self, rule: LayerRule, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if isinstance(kwargs.get("name"), (Unknown, AutomaticName)):
@@ -190,6 +196,9 @@ class KerasLayers:
         raise ProgramError(TypeError(f"{function!r} is not callable"))
 
     def call_api(self, api: ApiValue, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self.fixed_variables and api.path in VARIABLES and args:
+            dtype = {n: v for n, v in kwargs.items() if n == "dtype"}
+            return self.call_api(ApiValue(VARIABLES[api.path]), args[:1], dtype)
         leaf, path = api.leaf, api.path
         if path.startswith("keras."):
             if leaf in layer_rules() and leaf != "InputLayer" and not path.startswith("keras.initializers."):

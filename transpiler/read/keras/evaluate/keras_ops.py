@@ -15,7 +15,7 @@ from transpiler.read.keras.evaluate.constants import Constant, folded
 from transpiler.read.keras.evaluate.values import Origin, SizeTensor, Unknown, has_tensors
 from transpiler.rules.activations import BY_NAME
 from transpiler.rules.ops.base import SIZE, Operand, OpRule, as_is
-from transpiler.rules.ops.constants import shape_of
+from transpiler.rules.ops.constants import holds_list, shape_of
 from transpiler.rules.ops.operators import OPERATOR, check_bias, check_kinds, operator_lowering
 
 
@@ -137,7 +137,8 @@ class KerasOps:
     def as_tensors(self, value: Any, several: bool) -> Any:
         if several and isinstance(value, (list, tuple)):
             return [self.as_tensors(v, False) for v in value]
-        if isinstance(value, (list, tuple)) and len(value) and not has_tensors(value) and shape_of(value):
+        listed = isinstance(value, (list, tuple)) and len(value) and not has_tensors(value)
+        if (listed or holds_list(value)) and shape_of(value):
             return self.call_op("tensorflow.constant", [value], {})
         return value
 

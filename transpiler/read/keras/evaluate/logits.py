@@ -56,15 +56,21 @@ class Logits:
 
     def is_activated(self, x: Any) -> bool:
         """Whether `x` is surely what a sigmoid or softmax has returned."""
-        maker = self.makers.get(self.permuted.get(x, x)) if isinstance(x, Value) else None
-        return maker is not None and any(re.fullmatch(text, maker.step.fn or "") for text in MADE_BY.values())
+        return isinstance(x, Value) and bool(self.last_activation(x))
+
+    def last_activation(self, x: Value) -> str:
+        """The activation that has returned `x`, as far as that is one of which Keras takes the logits."""
+        maker = self.makers.get(self.permuted.get(x, x))
+        text = maker.step.fn or "" if maker is not None else ""
+        return next((kind for kind, pattern in MADE_BY.items() if re.fullmatch(pattern, text)), "")
 
     def recovered(self, x: Value) -> str:
         """The activation that has made `x` and of which crossentropies take the logits; "" for none, "?" where it is not known."""
         try:
-            return next((kind for kind in MADE_BY if self.logits_behind(x, kind) is not None), "")
+            known = [self.logits_behind(x, kind) for kind in MADE_BY]
         except Declined:
             return UNKNOWN_ENDING
+        return self.last_activation(x) if any(logits is not None for logits in known) else ""
 
     def logits_behind(self, x: Value, activation: str) -> Value | None:
         """What the activation that returned `x` was given; None if it comes from something else.
@@ -81,7 +87,7 @@ class Logits:
                 "whether this comes from a sigmoid or softmax, whose logits Keras would take, is not known here",
                 "Give it logits, with from_logits=True.",
             )
-        made = next((kind for kind, text in MADE_BY.items() if re.fullmatch(text, maker.step.fn or "")), "")
+        made = self.last_activation(x)
         if not made or x in self.unnoted and made != activation:
             return None
         if x in self.unnoted:

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value, tensors
-from transpiler.read.keras.evaluate.values import Function
+from transpiler.read.keras.evaluate.values import Function, Instance
+
+PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
 
 
 @dataclass
@@ -20,6 +23,8 @@ class Measured:
     dtype: str
     activations: set[str] = field(default_factory=set)
     """What has made them, as far as crossentropies take its logits: see `Logits.recovered`."""
+    owner: Instance | None = None
+    """The object whose method it is: a loss that the program defines as a class."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +64,32 @@ class Measures:
         """Notes the functions that `compile` is given as `loss` and `metrics`."""
         outputs = tensors(getattr(model, "outputs", None))
         for name in ("loss", "metrics", "weighted_metrics"):
-            for function, on in functions_of(arguments.get(name), outputs, name == "loss"):
-                for output in on:
-                    known = Measured(function, output.type.shape, output.type.dtype)
+            for value, on in measures_of(arguments.get(name), outputs, name == "loss"):
+                owner = value if isinstance(value, Instance) else None
+                function = value if owner is None else owner.cls.lookup("call")
+                for output in on if isinstance(function, Function) else ():
+                    known = Measured(function, output.type.shape, output.type.dtype, owner=owner)
                     known = self.measured.setdefault(function.node, known)
                     known.activations.add(self.recovered(output))
 
 
-def functions_of(value: Any, outputs: list[Value], in_order: bool) -> Iterator[tuple[Function, list[Value]]]:
-    """The functions in an argument of `compile`, each with the outputs that it may measure.
+def is_own_loss(value: Any) -> bool:
+    """Whether a value is an object of a loss's class of the program."""
+    bases = [b for b in value.cls.mro() if isinstance(b, ApiValue)] if isinstance(value, Instance) else []
+    return any(b.path in PLAIN_LOSS for b in bases)
+
+
+def measures_of(value: Any, outputs: list[Value], in_order: bool) -> Iterator[tuple[Function | Instance, list[Value]]]:
+    """The functions and losses of the program in an argument of `compile`, each with the outputs that it may measure.
 
     `in_order`: a list has an item for each output.
     """
-    if isinstance(value, Function):
+    if isinstance(value, Function) or is_own_loss(value):
         yield value, outputs
     elif isinstance(value, dict):
         for item in value.values():
-            yield from functions_of(item, outputs, False)
+            yield from measures_of(item, outputs, False)
     elif isinstance(value, (list, tuple)):
         apart = in_order and len(value) == len(outputs)
         for i, item in enumerate(value):
-            yield from functions_of(item, outputs[i : i + 1] if apart else outputs, False)
+            yield from measures_of(item, outputs[i : i + 1] if apart else outputs, False)

@@ -93,7 +93,7 @@ class Stager(
         self.modules, self.module_order = base.modules, base.module_order
         self.missing_imports = base.missing_imports
         self.asked_environment = base.asked_environment
-        self.image_data_format = base.image_data_format
+        self.image_data_format, self.fixed_variables = base.image_data_format, base.fixed_variables
         self.made_up, self.arrays_read, self.arrays_given = base.made_up, base.arrays_read, base.arrays_given
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}
