@@ -194,3 +194,11 @@ def test_variables_of_a_made_loss_are_constants_unless_it_sets_them(tmp_path: Pa
     changed = made.replace("    return loss", "    factor.assign_add([1.0])\n    return loss")
     text, errors = converted_functions(changed + TRAINED.format("", "scaled([3.0])"), tmp_path)
     assert any("does not become a function on tensors" in e for e in errors), errors
+
+
+def test_a_function_called_loss_does_not_meet_the_variables_of_the_loop(tmp_path: Path):
+    function = CROSSENTROPY.replace("def crossentropy", "def loss")
+    text, errors = converted_functions(function + TRAINED.format(', "sigmoid"', "loss"), tmp_path)
+    assert not errors, errors
+    assert "loss_fn = loss\n" in text
+    assert "loss = loss_fn(" in text

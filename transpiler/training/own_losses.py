@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,12 @@ from transpiler.training.own_class import constructor
 from transpiler.training.own_steps import StepWriter
 from transpiler.training.tape_values import Data, Several, Tensor
 from transpiler.training.trainer import OnTensors, kind_of_target, snake_case
+
+OF_EPOCHS = re.compile(
+    r"(x|y|loss|own|output|logits|mask|weights?|device|count|batch|batches|model|loader|optimizer|scheduler|module|"
+    r"logged|options|prefix|self|total_\w+)\d*"
+)
+"""The variables of the functions that train for an epoch."""
 
 LEFT_OUT = ("__init__", "call", "get_config", "from_config")
 
@@ -56,6 +63,8 @@ class Losses:
 
     def __call__(self, function: Function) -> OnTensors | None:
         found = self.file.functions_of_program(function)
+        if found is not None and OF_EPOCHS.fullmatch(found.name):
+            return replace(found, name=self.holding(ast.Name(found.name), found.name))
         if found is None or found.made_at is None:
             return found
         return replace(found, name=self.name_of_made(found.made_at, function))
@@ -157,13 +166,16 @@ class Losses:
         made = next((s for s in file.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
         target = made.targets[0] if made is not None and len(made.targets) == 1 else None
         if made is not None and isinstance(target, ast.Name) and file.scopes.reads_alike(target, end):
-            return self.moved(made, node, target.id) if self.made_at(target) is made else target.id
+            if self.made_at(target) is made:
+                return self.moved(made, node, target.id)
+            return self.holding(target, target.id) if OF_EPOCHS.fullmatch(target.id) else target.id
         if not all(file.scopes.reads_alike(a, end) for a in (node.func, *arguments(node))):
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
         return self.holding(node, "criterion")
 
-    def holding(self, node: ast.Call, name: str) -> str:
-        """A variable of the file that holds what a call returns: `name`, or one like it."""
+    def holding(self, node: ast.expr, name: str) -> str:
+        """A variable of the file that holds what an expression gives: `name`, or one like it."""
+        name = f"{name}_fn" if OF_EPOCHS.fullmatch(name) else name
         text = "{0} = " + ast.unparse(node).replace("{", "{{").replace("}", "}}")
         known = next((n for n, t in self.file.functions.items() if t == text.format(n)), "")
         if not known:
@@ -174,6 +186,8 @@ class Losses:
     def moved(self, statement: ast.Assign, node: ast.Call, name: str) -> str:
         """The variable of a statement that goes where the functions of the training are."""
         self.file.edit.removed.add(statement)
+        if OF_EPOCHS.fullmatch(name):
+            return self.holding(node, name)
         self.file.functions[name] = f"{name} = {ast.unparse(node)}"
         return name
 

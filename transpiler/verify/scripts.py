@@ -151,8 +151,10 @@ def _objects(tree: ast.Module, functions: tuple[str, ...]) -> set[str]:
     """The variables of the top level that hold what classes and functions of the file make, losses, which these functions read."""
     training = [s for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s.name in functions]
     makers = {s.name for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef)) and s not in training}
-    made = [s for s in tree.body if isinstance(s, ast.Assign) and isinstance(s.value, ast.Call)]
-    names = _bound(s for s in made if isinstance(s.value.func, ast.Name) and s.value.func.id in makers)  # type: ignore[attr-defined]
+    assigned = [
+        (s, s.value.func if isinstance(s.value, ast.Call) else s.value) for s in tree.body if isinstance(s, ast.Assign)
+    ]
+    names = _bound(s for s, made in assigned if isinstance(made, ast.Name) and made.id in makers)
     own = {n.arg for s in training for n in ast.walk(s) if isinstance(n, ast.arg)}
     return names & {n for s in training for n in _read(s) - _bound([s])} - own
 
