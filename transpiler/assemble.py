@@ -285,6 +285,7 @@ class Assembly:
             plans += (
                 self.plan_worker(activation) if activation.works else self.plan_function(name, activation, receiver)
             )
+        self.program.interpreter.note_measures_of_own()
         lone = LoneParts(
             self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
         )
@@ -313,7 +314,7 @@ class Assembly:
         known = [a for a in activations if a.function.node is function.node and not a.assumed]
         if known:
             return known[-1]
-        if function.node in self.program.interpreter.trainers:
+        if function.node in self.program.interpreter.trainers or measured_in(function, self.program) is not None:
             return None
         if function.node not in self.tried:
             try:

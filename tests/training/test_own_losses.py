@@ -202,3 +202,60 @@ def test_a_function_called_loss_does_not_meet_the_variables_of_the_loop(tmp_path
     assert not errors, errors
     assert "loss_fn = loss\n" in text
     assert "loss = loss_fn(" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "ending", "text"),
+    (
+        ("keras.losses.MeanSquaredError()", "y_true, y_pred", "", "(y_pred - y_true).square().mean(dim=1)"),
+        ("keras.losses.Huber(delta=2.0)", "y_pred=y_pred, y_true=y_true", "", "delta=2.0"),
+        ("keras.losses.BinaryCrossentropy()", "y_true, y_pred", ', "sigmoid"', "with_logits(logits, y_true"),
+        ('keras.losses.MeanAbsoluteError(reduction="sum")', "y_true, y_pred", "", ".sum("),
+    ),
+)
+def test_losses_of_keras_are_called_in_functions(made: str, given: str, ending: str, text: str, tmp_path: Path):
+    script = f"inner = {made}\n\n\ndef outer(y_true, y_pred):\n    return 2.0 * inner({given})\n\n\n"
+    result, errors = converted_functions(script + TRAINED.format(ending, "outer"), tmp_path)
+    assert not errors, errors
+    assert text in result
+
+
+def test_a_weighted_loss_of_keras_in_a_function_is_declined(tmp_path: Path):
+    script = (
+        "inner = keras.losses.Huber()\n\n\ndef outer(y_true, y_pred):\n    return inner(y_true, y_pred, y_true)\n\n\n"
+    )
+    _, errors = converted_functions(script + TRAINED.format("", "outer"), tmp_path)
+    assert any("outer() does not become a function on tensors" in e for e in errors), errors
+
+
+def test_parameters_of_functions_on_data_may_be_called_like_tensors_of_the_script(tmp_path: Path):
+    script = """def pairs(x, y):
+    return [x[i] for i in y]
+
+
+x = keras.layers.Input((4,))
+model = keras.Model(x, keras.layers.Dense(1)(x))
+print(pairs([1.0, 2.0], [1]))
+"""
+    text, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert "def pairs(x, y):" in text
+
+
+def test_losses_of_models_of_the_programs_classes(tmp_path: Path):
+    script = """class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1, activation="sigmoid")
+
+    def call(self, x):
+        return self.dense(x)
+
+
+model = Net()
+model.compile("sgd", loss=crossentropy)
+model.fit(np.zeros((8, 4)), np.zeros((8, 1)))
+"""
+    text, errors = converted_functions(CROSSENTROPY + script, tmp_path)
+    assert not errors, errors
+    assert "def crossentropy(y_true, logits)" in text

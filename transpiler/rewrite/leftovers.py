@@ -19,6 +19,7 @@ from transpiler.rewrite.outcome import Outcome
 from transpiler.rewrite.statements import (
     changed_names,
     expressions_of,
+    global_names,
     imports_framework,
     is_alias,
     is_import_block,
@@ -139,7 +140,19 @@ class Leftovers:
                 return True  # another name or a list for tensors or layers of the model
         if isinstance(statement, ast.Assign) and used_identifiers(statement) & self.gone:  # a table of such functions
             return True
-        return is_alias(statement, self.names, self.memory.visited) or self.is_part(statement)
+        if is_alias(statement, self.names, self.memory.visited) or self.is_part(statement):
+            return True
+        return self.is_read_no_more(statement)
+
+    def is_read_no_more(self, statement: ast.stmt) -> bool:
+        """Whether a statement makes an object of Keras, such as a loss, which only functions have used that are others now."""
+        names = stored_names(statement)
+        if not names or not all(isinstance(self.names.get(n), ApiObject) for n in names) or self.outcome.project:
+            return False
+        others = [s for s in self.source.tree.body if s is not statement and s not in self.edit.removed]
+        rest = [ast.parse(self.edit.replaced[s]) if s in self.edit.replaced else s for s in others]
+        read = [s for s in others if s in self.edit.replaced and used_identifiers(s) & names]
+        return bool(read) and not any(used_identifiers(s) & names for s in rest)
 
     def needs_keras(self, statement: ast.stmt) -> bool:
         """Whether a statement cannot stay as it is."""
@@ -148,6 +161,8 @@ class Leftovers:
         names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
         gone = {n.id for n in names if n in removed} - {n.id for n in names if n not in removed}
         uses = (used_identifiers(statement) - stored_names(statement) - gone) & self.keras_names
+        if uses and isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            uses &= global_names(statement)  # parameters and variables of its own may be called the same
         return bool(uses) or untrained or imports_framework(statement)
 
     def undecorate(self, statement: ast.stmt) -> bool:

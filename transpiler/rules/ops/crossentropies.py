@@ -334,3 +334,25 @@ class OfLogits(SampleLoss):
             first = replace(first, fn=(first.fn or "").replace(str(labels), f"{labels}.detach()"))
             lowering.steps = [first, *rest]
         return lowering
+
+
+class WeightedLogits(SampleLoss):
+    """`tf.nn`'s crossentropy of logits in which positive labels count more, one value for each element."""
+
+    names = ("tensorflow.nn.weighted_cross_entropy_with_logits",)
+    signature = "labels=None, logits=None, pos_weight=None, name=None"
+    inputs = ("labels", "logits")
+    renames: ClassVar[dict[str, str]] = {}
+    examples = (
+        example("tf.nn.weighted_cross_entropy_with_logits(labels=tf.nn.sigmoid(x), logits=y, pos_weight=2.5)", **PROBABLE),
+    )  # fmt: skip
+
+    def keeps_batch(self, path: str, a: Args) -> bool:
+        return True
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        pair = Pair(tensor(a, "labels"), tensor(a, "logits"))
+        if pair.target.rank != pair.prediction.rank or not is_float(pair.prediction.dtype) or a.pos_weight is None:
+            raise Declined("K2T103", "this crossentropy of weighted labels is not translated")
+        text = f"{operand_text(a.pos_weight)} * {{t}} * F.softplus(-{{p}}) + (1 - {{t}}) * F.softplus({{p}})"
+        return Lowering([pair.first(text)], [pair.prediction.type])

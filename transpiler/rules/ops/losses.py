@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transpiler.diagnostics import Declined
-from transpiler.ir.model import Args, Lowering, Step
+from transpiler.ir.model import KERAS2, Args, Lowering, Step
 from transpiler.ir.shape import Layout, Shape, TensorType
 from transpiler.rules.base import keywords, show
 from transpiler.rules.ops.base import (
@@ -323,3 +323,35 @@ class Circle(SampleLoss):
         options = "".join(f", {name}={operand_text(value)}" for name, value in given.items())
         step = Step(fn=f"circle_loss({t}, {p}{options})", helpers=("circle_loss",))
         return Lowering([step], [TensorType(p.shape[:1], p.dtype)])
+
+
+class BinaryAccuracy(SampleLoss):
+    """Whether elements are on the right side of a threshold; legacy Keras takes the mean over the last axis."""
+
+    names = ("metrics.binary_accuracy",)
+    signature = "y_true, y_pred, threshold=0.5"
+    examples = pairs(
+        "keras.metrics.binary_accuracy(tf.round(tf.nn.sigmoid(x)), y)",
+        "keras.metrics.binary_accuracy(tf.round(tf.nn.sigmoid(x)), y, 0.1)",
+    )
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        pair = both(a)
+        hits = f"({{t}} == ({{p}} > {operand_text(a.threshold)})).to({{p}}.dtype)"
+        if a.generation == KERAS2:
+            return pair.last(pair.first(f"{hits}.mean(dim={pair.dim})"))
+        return Lowering(
+            [pair.first(hits)], [TensorType(pair.shape, pair.prediction.dtype, pair.prediction.type.layout)]
+        )
+
+
+class CategoricalAccuracy(SampleLoss):
+    """Whether the largest number is where it should be."""
+
+    names = ("metrics.categorical_accuracy",)
+    examples = pairs("keras.metrics.categorical_accuracy(x, y)")
+
+    def lower(self, path: str, a: Args) -> Lowering:
+        pair = both(a)
+        hits = f"({{t}}.argmax(dim={pair.dim}) == {{p}}.argmax(dim={pair.dim}))"
+        return pair.last(pair.first(f"{hits}.to({{p}}.dtype)"))

@@ -25,6 +25,7 @@ from transpiler.read.keras.evaluate.keras_ops import KerasOps
 from transpiler.read.keras.evaluate.keras_tensors import KerasTensors
 from transpiler.read.keras.evaluate.layer_subclasses import LayerSubclasses
 from transpiler.read.keras.evaluate.logits import Logits
+from transpiler.read.keras.evaluate.loss_objects import LossObjects
 from transpiler.read.keras.evaluate.masks import Masks
 from transpiler.read.keras.evaluate.open_decisions import OpenDecisions
 from transpiler.read.keras.evaluate.program_initializers import ProgramInitializers
@@ -48,6 +49,7 @@ class KerasInterpreter(
     CustomLayers,
     CellLoops,
     Distributed,
+    LossObjects,
     KerasLayers,
     KerasModels,
     ModelClones,

@@ -9,7 +9,8 @@ from typing import Any
 
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value, tensors
-from transpiler.read.keras.evaluate.values import Function, Instance
+from transpiler.read.keras.evaluate.own_models import with_graphs
+from transpiler.read.keras.evaluate.values import Function, Instance, Model
 
 PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
 
@@ -43,6 +44,7 @@ class Measures:
 
     recovered: Any
     bind: Any
+    training_calls: dict[ast.Call, list[Any]]
     calling: list[tuple[ast.Call, Any]]
 
     def begin_measures(self) -> None:
@@ -71,6 +73,12 @@ class Measures:
                     known = Measured(function, output.type.shape, output.type.dtype, owner=owner)
                     known = self.measured.setdefault(function.node, known)
                     known.activations.add(self.recovered(output))
+
+    def note_measures_of_own(self) -> None:
+        """Notes what models of the program's classes are compiled with, now that their graphs are known."""
+        for call in [c for found in with_graphs(self.training_calls).values() for c in found if c.method == "compile"]:
+            if isinstance(call.model, Model):
+                self.note_measured(call.model, call.arguments)
 
 
 def is_own_loss(value: Any) -> bool:
