@@ -24,7 +24,7 @@ from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.accelerated import LOGITS, PlainLoop, accelerate
 from transpiler.training.added_losses import added_losses
-from transpiler.training.callbacks import callbacks_of
+from transpiler.training.callbacks import callbacks_of, changes_rate, hooks_of
 from transpiler.training.called import binds, codes_where_bound
 from transpiler.training.constraints import constraints_of
 from transpiler.training.differences import note_differences
@@ -172,9 +172,12 @@ class CompileWriter:
         """The optimizer and its schedule, and which weights they move."""
         file, compiled, owner = self.file, training.trainer.compiled, group.owner
         assert owner is not None
+        fits = [e for e in learning if e.method == "fit"]
         changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
-            getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
+            changes_rate(r) for e in fits for r, _ in callbacks_of(file, e)
         )
+        if self.trainer != PLAIN and hooks_of(file, fits):
+            raise PlainLoop("callbacks that are called for each batch")
         training.bound = group.bound
         if owner in file.gone and not training.bound:
             try:
@@ -256,6 +259,7 @@ class CompileWriter:
         used = [e for e in evaluations if e.method in ("fit", "evaluate")]
         loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
         progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in used if e.method == "fit")
+        hooks = hooks_of(file, [e for e in evaluations if e.method == "fit"])
         epoch = epoch_function(
             name,
             trainer,
@@ -269,7 +273,10 @@ class CompileWriter:
             training.constrain,
             *frozen_norms(training.toggles, file.interpreter),
             accelerated,
+            hooks,
         )
+        if hooks:
+            file.takes("collections.abc", "Sequence")
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
         training.epoch = replace(epoch, name=same, text=file.functions[same]) if same else epoch
