@@ -51,7 +51,7 @@ def test_the_penalty_is_that_of_the_attribute_with_the_layers(tmp_path: Path):
 
 def test_another_penalty_beside_is_added(tmp_path: Path):
     text = convert_file(script(tmp_path, "kernel_regularizer='l1'")).modules[0].text
-    assert "for m in model.blocks.modules() if" in text and "for m in model.dense.modules() if" in text
+    assert "for m in model.blocks.modules() if" in text and "model.dense.weight.abs()" in text
 
 
 @pytest.mark.slow

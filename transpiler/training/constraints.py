@@ -51,7 +51,7 @@ class Constraints:
 
 
 def constraints_of(
-    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places
+    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places = lambda: None
 ) -> Constraints | None:
     """The constraints of the layers of a model, None if there are none.
 

@@ -45,7 +45,7 @@ class Penalties:
         for (part, (module, parameter)), terms in self.of_parts.items():
             for factor, text in terms:
                 term = text.format(f"m.{parameter}")
-                sums.append(f"{factor} * sum({term} for m in {part}.modules() if isinstance(m, {module}))")
+                sums.append(f"{factor} * sum({term} for m in {part} if isinstance(m, {module}))")
         alike: dict[tuple[str, str], list[str]] = {}
         for weight, terms in self.of_weights.items():
             for term in terms:
@@ -59,7 +59,7 @@ class Penalties:
 
 
 def penalties_of(
-    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places
+    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places = lambda: None
 ) -> Penalties | None:
     """The penalties of the layers of a model, None if there are none.
 

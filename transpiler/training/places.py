@@ -24,21 +24,23 @@ def places_of(root: ModuleClass, layers: Iterable[Any], built: Any) -> dict[tupl
 
 
 def holders_of(root: ModuleClass, layers: Iterable[Any], built: Any) -> dict[tuple[int, int], str] | None:
-    """(layer, number of its module) → the attribute of the class that the module is in, over `model`.
+    """The same where one attribute holds any number of modules, as those of a loop: `model.blocks.modules()` for each of these.
 
-    One attribute may hold any number of modules, as those of a loop do. None where more do.
+    None where more attributes do.
     """
-    modules = [(".".join(place.split(".")[:2]).partition("[")[0], code) for place, code in _modules(root, "model")]
-    wanted = wanted_of(layers, built)
+    modules, wanted = list(_modules(root, "model")), wanted_of(layers, built)
     open_ones = [i for i, (_, code) in enumerate(modules) if not code]
-    if not open_ones or len({modules[i][0] for i in open_ones}) > 1:
+    if len(open_ones) != 1:
         return None
-    before, after = modules[: open_ones[0]], modules[open_ones[-1] + 1 :]
+    before, (place, _), after = modules[: open_ones[0]], modules[open_ones[0]], modules[open_ones[0] + 1 :]
     rest = len(wanted) - len(before) - len(after)
-    filled = [*before, *[(modules[open_ones[0]][0], "")] * max(rest, 0), *after]
+    filled = [*before, *[(f"{place}{ALL}", "")] * max(rest, 0), *after]
     if rest < 0 or not all(not code or same(code, w[2]) for (_, code), w in zip(filled, wanted)):
         return None
     return {(id(layer), i): place for (place, _), (layer, i, _) in zip(filled, wanted)}
+
+
+ALL = ".modules()"
 
 
 def wanted_of(layers: Iterable[Any], built: Any) -> list[tuple[Any, int, str]]:

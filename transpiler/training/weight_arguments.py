@@ -94,24 +94,32 @@ def by_place(
     known = places() if apart else {}
     if known is None:
         held = by_holder([(a, said) for a, said in found if a.place not in alike], holders() or {})
-        if not held:
+        if held is None:
             raise Declined(
                 TRAINING, f"some of the layers that become {apart[0][0].place[0]} are regularized or constrained"
             )
-        return alike, {}, held
+        return alike, *held
     apart.sort(key=lambda item: list(known).index(item[0].unit))
     return alike, {f"{known[a.unit]}.{a.place[1]}": said for a, said in apart}, {}
 
 
 def by_holder(
     found: Sequence[tuple[WeightArgument, tuple[T, ...]]], holders: Mapping[tuple[int, int], str]
-) -> dict[tuple[str, Place], tuple[T, ...]]:
-    """What is said about all modules of a type in one attribute; {} where that is not the same for each."""
+) -> tuple[dict[str, tuple[T, ...]], dict[tuple[str, Place], tuple[T, ...]]] | None:
+    """What is said about single parameters, and about all modules of a type in an attribute; None where that differs."""
+    single: dict[str, tuple[T, ...]] = {}
     kinds: dict[tuple[str, Place], set[tuple[T, ...]]] = {}
     for argument, said in found:
-        kinds.setdefault((holders.get(argument.unit, ""), argument.place), set()).add(said)
-    plain = all(len(said) == 1 and holder for (holder, _), said in kinds.items())
-    return {key: next(iter(said)) for key, said in kinds.items() if next(iter(said))} if plain else {}
+        holder = holders.get(argument.unit, "")
+        if holder.endswith(")"):
+            kinds.setdefault((holder, argument.place), set()).add(said)
+        elif not holder:
+            return None
+        elif said:
+            single[f"{holder}.{argument.place[1]}"] = said
+    if any(len(said) > 1 for said in kinds.values()):
+        return None
+    return single, {key: next(iter(said)) for key, said in kinds.items() if next(iter(said))}
 
 
 def covers(finding: Finding, layers: Iterable[Layer]) -> bool:
