@@ -24,7 +24,7 @@ from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.accelerated import LOGITS, PlainLoop, accelerate
 from transpiler.training.added_losses import added_losses
-from transpiler.training.callbacks import callbacks_of
+from transpiler.training.callbacks import callbacks_of, changes_rate, hooks_of
 from transpiler.training.called import binds, codes_where_bound
 from transpiler.training.constraints import constraints_of
 from transpiler.training.differences import note_differences
@@ -113,6 +113,10 @@ class CompileWriter:
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
         trainer = self.trainer_of(group.compiles[-1], has_weights=has_weights)
+        for other in group.compiles[:-1]:
+            own = self.trainer_of(other, has_weights=has_weights)
+            if (own.losses, own.metrics, own.added) != (trainer.losses, trainer.metrics, trainer.added):
+                raise Declined(TRAINING, "one compile() with different losses or metrics is not translated")
         if not group.receiver:
             raise Declined(TRAINING, "this way to call compile() is not translated")
         training = Training(trainer, group.receiver)
@@ -172,9 +176,12 @@ class CompileWriter:
         """The optimizer and its schedule, and which weights they move."""
         file, compiled, owner = self.file, training.trainer.compiled, group.owner
         assert owner is not None
+        fits = [e for e in learning if e.method == "fit"]
         changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
-            getattr(r, "changes_rate", False) for e in learning if e.method == "fit" for r, _ in callbacks_of(file, e)
+            changes_rate(r) for e in fits for r, _ in callbacks_of(file, e)
         )
+        if self.trainer != PLAIN and hooks_of(file, fits):
+            raise PlainLoop("callbacks that are called for each batch")
         training.bound = group.bound
         if owner in file.gone and not training.bound:
             try:
@@ -230,9 +237,10 @@ class CompileWriter:
         if not {e.method for e in evaluations} & {"evaluate", "test_on_batch", *LEARNING}:
             return
         model = trainer.compiled.model
-        training.penalty = self.on_weights(training, model, penalties_of, "penalty")
+        models = [e.model for e in evaluations if isinstance(e.model, Model)]
+        training.penalty = self.on_weights(training, model, penalties_of, "penalty", models)
         if code is not None and code.constrains:
-            training.constrain = self.on_weights(training, model, constraints_of, "constrain")
+            training.constrain = self.on_weights(training, model, constraints_of, "constrain", models)
         file.edit.needs(trainer.helpers)
         if self.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
             self.add_module(training, evaluations)
@@ -256,6 +264,7 @@ class CompileWriter:
         used = [e for e in evaluations if e.method in ("fit", "evaluate")]
         loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
         progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in used if e.method == "fit")
+        hooks = hooks_of(file, [e for e in evaluations if e.method == "fit"])
         epoch = epoch_function(
             name,
             trainer,
@@ -269,7 +278,10 @@ class CompileWriter:
             training.constrain,
             *frozen_norms(training.toggles, file.interpreter),
             accelerated,
+            hooks,
         )
+        if hooks:
+            file.takes("collections.abc", "Sequence")
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
         training.epoch = replace(epoch, name=same, text=file.functions[same]) if same else epoch
@@ -297,9 +309,15 @@ class CompileWriter:
         file.takes("import lightning as L", "L")
         file.takes("", "torchmetrics")
 
-    def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
-        """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
+    def on_weights(
+        self, training: Training, model: Model, find: Callable[..., Any], name: str, models: Sequence[Model]
+    ) -> str:
+        """The function for the regularizers or constraints that `find` finds of a model, and of others; "" if there are none."""
         found = self.file.found_on_weights(model, find)
+        for other in {id(m): m for m in models if m is not model}.values():
+            own = self.file.found_on_weights(other, find)
+            if (own and own.text(name)) != (found and found.text(name)):
+                raise Declined(TRAINING, "models of one builder that are regularized or constrained in different ways")
         if found is None:
             return ""
         training.covered += found.layers
