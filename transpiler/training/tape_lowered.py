@@ -22,6 +22,8 @@ TYPES = ("float32", "int64")
 """Types that a function of data of an unknown type is tried with."""
 INDICES = ("one_hot",)
 """Functions of whole numbers alone."""
+JOINING = ("concat", "concatenate", "stack")
+"""Functions of tensors of one rank."""
 FLOATS = ".to(torch.get_default_dtype())"
 
 
@@ -60,6 +62,10 @@ class Lowered:
                     raise self.decline(argument, "this list beside a tape is not translated")
         self.settle_types(node, path, places)
         found: set[tuple[str, Shape, str]] = set()
+        if path.rpartition(".")[2] in JOINING:
+            ranks = {len(p.shape) for p in places if p.shape is not None}
+            for p in places if len(ranks) == 1 else ():
+                p.shape = (None,) * next(iter(ranks)) if p.shape is None else p.shape
         shapes = [p.shape for p in places if p.shape is not None]
         for dtype in TYPES if any(not p.dtype for p in places) else ("",):
             for rank in RANKS if len(shapes) < len(places) else ((),):
