@@ -161,3 +161,44 @@ def test_a_tensor_that_is_added_to_is_a_new_one(tmp_path: Path):
     text, errors = converted(tmp_path, loss=f"{MEAN}\n        loss += 1.0\n        prediction += 1.0")
     assert not errors
     assert "loss = loss + 1.0" in text and "prediction = prediction + 1.0" in text
+
+
+STEP = """
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+optimizer = keras.optimizers.SGD(0.1)
+
+
+def train_step(x, y):
+    {first}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(y - model(x)))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+
+def train(data):
+    for x, y in {over}:
+        train_step(x, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "over", "why"),
+    (
+        ("pass", "data", ""),
+        ("x += 0.5", "data", "x += 0.5 of what becomes a tensor"),
+        ("x = x * 2.0", "data", ""),
+        ("print(x.std())", "data", "x.std() of what becomes a tensor"),
+        ("x = tf.reshape(x, (-1, 4))", "data", ""),
+        ("pass", "data.take(2)", "train() stays as it is, as the program does not call it: take() of what data holds"),
+    ),
+)
+def test_what_functions_do_with_their_data(first: str, over: str, why: str, tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(STEP.format(first=first, over=over))
+    conversion = convert_file(path, generation="keras3")
+    found = [f.message for f in conversion.all_findings]
+    assert any(why in f for f in found) if why else not found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import KERAS3, ApiObject, ApiValue, Layer
 from transpiler.ir.program import ModuleClass
@@ -56,6 +56,8 @@ class TapeWriter(FunctionResults, Freezing):
         self.by_hand: list[Model] = []
         self.left: dict[ast.expr, str] = {}
         """Tensors that go to code that knows nothing of them → what is called for it."""
+        self.casts: dict[ast.expr, str] = {}
+        """Tensors that are converted where they are used → how."""
         self.named: dict[ast.expr, str] = {}
         """Outputs of models that get a variable, as more than one place reads them."""
         self.logits: dict[ast.Call, str] = {}
@@ -111,11 +113,29 @@ class TapeWriter(FunctionResults, Freezing):
             left = isinstance(function, Function) and node not in self.results and node not in self.training.gone
             if left and any(map(is_tape, nodes(node))):
                 self.function_result(function, {}, False, node)
+        for node in [n for n in self.source.tree.body if isinstance(n, ast.FunctionDef)]:
+            function = self.training.names_of_file.get(node.name)
+            if isinstance(function, Function) and function.node is node and node not in self.results:
+                self.read_uncalled(function, node)
         rest = [t for t in self.open_tapes() if t not in self.done_tapes]
         if rest:
             raise Declined(
                 TRAINING, "a tape in a place that is not evaluated is not translated", "", self.source.span(rest[0])
             )
+
+    def read_uncalled(self, function: Function, node: ast.FunctionDef) -> None:
+        """Rewrites a function that the program never calls, as far as that is possible."""
+        inside = set(nodes(node))
+        changed = {*self.training.edits, *self.edit.replaced, *self.edit.removed, *self.training.trained}
+        if inside & changed or node in self.training.gone or not self.is_involved(function):
+            return
+        try:
+            self.function_result(function, {}, False, node)
+        except Declined as declined:
+            self.forget(node)
+            self.results.pop(node, None)
+            text = f"{node.name}() stays as it is, as the program does not call it: {declined.message}"
+            self.training.note(TRAINING, text, node, Severity.WARNING, "Translate it by hand if it can run.")
 
     @property
     def top(self) -> dict[str, Any]:
@@ -129,6 +149,11 @@ class TapeWriter(FunctionResults, Freezing):
             return None
         role = self.top.get(node.id)
         return role if isinstance(role, Tensor) else None
+
+    def is_rewritten(self, node: ast.expr) -> bool:
+        """Whether something else has a new text for an expression."""
+        pipelines = self.training.pipelines.pipelines
+        return node in pipelines or any(node in edits for edits in self.training.edits.values())
 
     def is_given(self, name: str, function: ast.AST) -> bool:
         """Whether a variable is one that a function is given."""

@@ -14,6 +14,7 @@ from transpiler.ir.program import tensors
 from transpiler.ir.shape import Shape
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.own_models import graph_of
+from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.tapes import is_tape
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
 
+STEPS = (*SIGNATURES, "enumerate", "as_numpy_iterator", "padded_batch", "filter", "interleave", "flat_map", "window")
+"""Methods of a `tf.data.Dataset`, some of which arrays and tensors have too, with another meaning in torch."""
+
+
 class Expressions(Measures, Functions):
     """The part of a region that rewrites expressions; each has a role, and its text changes as that needs it."""
 
@@ -55,6 +60,7 @@ class Expressions(Measures, Functions):
     stale: set[str]
     path: list[ast.stmt]
     plain: list[tuple[ast.stmt, ...]]
+    only_arrays: list[tuple[Data, ast.AST, str]]
     helper: bool
     of_inputs: Any
     of_weights: Any
@@ -71,7 +77,7 @@ class Expressions(Measures, Functions):
 
     def become(self, node: ast.AST, text: str) -> None:
         """Puts a text in the place of an expression. A loop or function that is read twice has to say the same."""
-        if node in self.writer.named:
+        if node in self.writer.named or node in self.writer.casts and self.text(node).startswith(enclosed(text)):
             return
         if self.writer.changes.texts.get(node, text) != text:
             raise self.decline(node, "this expression means different things each time it is evaluated")
@@ -198,7 +204,9 @@ class Expressions(Measures, Functions):
                     self.taken(part, role, f"torch.{dtype}".replace("int64", "long"))
             elif role is not NUMBER and not isinstance(role, Tensor) and not self.is_number(part):
                 raise self.decline(node, f"{ast.unparse(part)} beside a tensor is not translated")
-        return joined(roles)
+        made = joined(roles)
+        settled = any(isinstance(r, Data) for r in roles) and not made.dtype
+        return replace(made, dtype=dtype, source=None) if settled else made
 
     def arithmetic(self, parts: Sequence[ast.expr], roles: list[Any]) -> Data:
         """What operators make of arrays and numbers."""
@@ -270,6 +278,10 @@ class Expressions(Measures, Functions):
                 return Data()
             if isinstance(base, Tensor):
                 return self.tensor_method(node, base, method)
+            if isinstance(base, Data) and base.place is not None and method in ("std", "var"):
+                self.only_arrays.append((base, node, f"{ast.unparse(node.func)}() of what becomes a tensor"))
+            if isinstance(base, Data) and method in STEPS and not self.writer.is_rewritten(node):
+                raise self.decline(node, f"{method}() of what {ast.unparse(node.func.value)} holds is not translated")
             if base is NUMBER and method == "numpy":
                 self.become(node, self.text(node.func.value))
                 return NUMBER
@@ -372,7 +384,11 @@ class Expressions(Measures, Functions):
             return self.want(node, source, dtype)
         if isinstance(role, Tensor) and role.dtype != dtype.removeprefix("torch.").replace("long", "int64"):
             short = {"torch.float32": "float", "torch.long": "long"}.get(dtype)
-            self.become(node, f"{self.atom(node)}.{short}()" if short else f"{self.atom(node)}.to({dtype})")
+            ending = f".{short}()" if short else f".to({dtype})"
+            if self.writer.casts.setdefault(node, ending) != ending:
+                raise self.decline(node, f"{ast.unparse(node)} is used as a tensor of two types")
+            if not self.text(node).endswith(ending):
+                self.writer.changes.texts[node] = f"{self.atom(node)}{ending}"
         return self.text(node)
 
     def want(self, node: ast.expr, data: Data, dtype: str) -> str:

@@ -62,6 +62,9 @@ class Functions(Lowered):
 
     def api_call(self, node: ast.Call, value: ApiValue) -> Any:
         path = value.path.removeprefix("keras.")
+        if node in self.writer.training.pipelines.pipelines:
+            self.become(node, self.writer.training.pipelines.text(node))
+            return Data()
         if path in SUMS and len(node.args) == 1 and self.losses_of(node.args[0]):
             return self.penalty(node)
         arguments = [*node.args, *(k.value for k in node.keywords)]

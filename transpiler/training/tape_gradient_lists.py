@@ -54,7 +54,11 @@ class GradientLists:
             pairs = value.generators if isinstance(value, ast.ListComp) else ()
             if called in APPLYING:
                 applied = True
-            elif called not in CLIPPING or any(isinstance(g.target, ast.Tuple) for g in pairs) or not (call.args and isinstance(call.args[0], ast.Name)):
+            elif (
+                called not in CLIPPING
+                or any(isinstance(g.target, ast.Tuple) for g in pairs)
+                or not (call.args and isinstance(call.args[0], ast.Name))
+            ):
                 return False
         return applied
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.model import ApiObject, ApiValue
@@ -12,6 +13,7 @@ from transpiler.read.keras.evaluate.values import Model
 from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
 from transpiler.training.added_losses import added_losses
+from transpiler.training.tape_lowered import RANKS
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
 from transpiler.training.trainer import as_loss, is_metric, name_of, name_of_ending
 
@@ -72,10 +74,20 @@ class Measures:
         if not {"y_true", "y_pred"} <= given.keys():
             raise self.decline(node, "this call of a loss is not translated")
         role = self.see(given["y_pred"])
-        measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
+        measure = self.loss_of_rank(value, given["y_pred"], role, node)
         template = measure.mean_with_weights if "sample_weight" in given else measure.mean
         self.become(node, self.measured(node, measure, template, given))
         return Tensor((), role.learns)
+
+    def loss_of_rank(self, value: Any, output: ast.expr, role: Any, node: ast.AST) -> Measure:
+        """A loss of an output, of unknown rank where it is the same for all."""
+        name = name_of(value)
+        if not isinstance(role, Tensor) or role.shape is not None:
+            return self.loss_of(value, self.prediction(output, role, name), node)
+        tried = [self.loss_of(value, self.prediction(output, replace(role, shape=r), name), node) for r in RANKS[1:]]
+        if any(other.mean != tried[0].mean or other.on_logits or other.helpers for other in tried):
+            raise self.decline(output, f"the shape of {ast.unparse(output)} is not known")
+        return tried[0]
 
     def without_none(self, given: dict[str, ast.expr]) -> dict[str, ast.expr]:
         """Arguments without a weight of samples that is None."""

@@ -65,6 +65,8 @@ class Region(Gradient, Expressions):
         self.calls: list[ModelCall] = []
         self.plain: list[tuple[ast.stmt, ...]] = []
         """The statements around calls of functions of tapes that are outside of any."""
+        self.only_arrays: list[tuple[Data, ast.AST, str]] = []
+        """What tensors of torch do in another way than arrays and tensors of TensorFlow."""
         self.inner: set[ast.stmt] = set()
         """Statements that call functions with code of this kind."""
         self.bound: list[tuple[str, Data]] = []
@@ -254,6 +256,10 @@ class Region(Gradient, Expressions):
         role = self.see(statement.value)
         name = statement.target.id if isinstance(statement.target, ast.Name) else ""
         current = self.roles.get(name)
+        if (
+            isinstance(current, Data) and current.place is not None
+        ):  # an array is changed where the caller holds it, too
+            self.only_arrays.append((current, statement, f"{ast.unparse(statement)} of what becomes a tensor"))
         if isinstance(current, Tensor):
             self.roles[name] = self.operator(statement, [statement.target, statement.value], [current, role])
             operator = OPERATORS.get(type(statement.op))
@@ -340,6 +346,9 @@ class Region(Gradient, Expressions):
 
     def finish(self) -> None:
         """Writes what depends on all of the region: the types of data, modes, where no gradients are kept."""
+        for data, node, what in self.only_arrays:
+            if data.dtype or data.bare:
+                raise self.decline(node, f"{what} is not translated")
         for name, data in self.bound:
             if (data.dtype or data.bare) and data.place is not None:
                 dtype = f", dtype={data.dtype}" if data.dtype else ""

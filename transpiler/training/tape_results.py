@@ -42,6 +42,7 @@ class FunctionResults:
     left: dict[ast.expr, str]
     logits: dict[ast.Call, str]
     named: dict[ast.expr, str]
+    casts: dict[ast.expr, str]
     without_gradients: set[ast.FunctionDef]
 
     def recorded(self) -> set[ast.AST]:
@@ -119,7 +120,7 @@ class FunctionResults:
         """Takes back what became of a function."""
         inside = set(nodes(function))
         self.changes.forget(inside)
-        for noted in (self.left, self.logits, self.named):
+        for noted in (self.left, self.logits, self.named, self.casts):
             for node in inside & noted.keys():  # type: ignore[operator]
                 del noted[node]  # type: ignore[attr-defined]
         self.without_gradients.discard(function)

@@ -72,6 +72,8 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
         """Top-level statements that are not translated, and why."""
         self.statement_marks: set[int] = set()
         """Top-level statements that made layers, tensors or models."""
+        self.tape_marks: set[int] = set()
+        """Top-level statements that made none of them and train with tapes."""
         self.about: dict[ast.AST, bool] = {}
         """Definitions of the program → whether they are about Keras."""
         self.failed_marks: set[int] = set()
@@ -145,6 +147,8 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
                 self.statement_marks.add(id(statement))
                 if state is not None:
                     self.starts.setdefault(env.module, state)
+            elif self.times_taped > taped:
+                self.tape_marks.add(id(statement))
 
     def _made(self) -> int:
         return (
