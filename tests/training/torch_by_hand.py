@@ -47,5 +47,7 @@ def in_order(self, *args, **kwargs) -> None:
 nn.Module.to, data.DataLoader.__init__ = to, in_order
 torch.set_num_threads(1)
 sys.argv = [script]
+truncated = nn.init.trunc_normal_
 with Draws().in_torch():
+    nn.init.trunc_normal_ = truncated  # of the initial weights, which are Keras's
     runpy.run_path(script, run_name="__main__")

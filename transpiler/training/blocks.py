@@ -21,6 +21,8 @@ class Changes:
     """Expressions, and statements as a whole → what stands for them."""
     before: dict[ast.stmt, list[str]] = field(default_factory=dict)
     after: dict[ast.stmt, list[str]] = field(default_factory=dict)
+    first: dict[ast.stmt, list[str]] = field(default_factory=dict)
+    """Lines before a statement that go with it where something is put around it."""
     heads: dict[ast.stmt, list[str]] = field(default_factory=dict)
     """Lines at the start of the body of a function or a loop."""
     opened: set[ast.stmt] = field(default_factory=set)
@@ -32,11 +34,19 @@ class Changes:
     decorators: dict[ast.stmt, list[str]] = field(default_factory=dict)
     """The decorators that a function has in the result, where they are others."""
 
+    def forget(self, inside: set[ast.AST]) -> None:
+        """Takes back what is changed in some nodes."""
+        for noted in (self.texts, self.before, self.after, self.first, self.heads, self.around, self.decorators):
+            for node in inside & noted.keys():  # type: ignore[operator]
+                del noted[node]  # type: ignore[attr-defined]
+        for marked in (self.opened, self.otherwise):
+            marked -= inside  # type: ignore[operator]
+
     @property
     def statements(self) -> set[ast.AST]:
         """All that is changed."""
         return {
-            *(*self.texts, *self.before, *self.after, *self.heads),
+            *(*self.texts, *self.before, *self.after, *self.first, *self.heads),
             *(*self.opened, *self.otherwise, *self.around, *self.decorators),
         }
 
@@ -115,6 +125,7 @@ class BlockWriter:
             own = self.compound(statement)
         else:
             own = self.simple(statement)
+        own = [*changes.first.get(statement, ()), *own]
         if statement in changes.around and own:
             own = [changes.around[statement], *indented(own)]
         return [*changes.before.get(statement, ()), *own, *changes.after.get(statement, ())]

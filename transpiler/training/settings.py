@@ -17,8 +17,19 @@ SETTINGS = {
 """Functions without arguments → what they return where the program does not set it."""
 
 
+FLOATS = ("keras.backend.set_floatx", "keras.config.set_floatx")
+
+
 def write_settings(file: FileTraining) -> None:
-    """Replaces questions for settings by their answers, in code that stays."""
+    """Replaces questions for settings by their answers, in code that stays, and leaves out what sets them as they are."""
+    for statement in file.source.tree.body:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Call) and len(call.args) == 1 and file.path_of(call.func) in FLOATS:
+            kind = call.args[0]
+            value = file.names_of_file.get(kind.id) if isinstance(kind, ast.Name) else getattr(kind, "value", None)
+            bound = file.scopes.bound.get((None, getattr(kind, "id", "")), 0)
+            if value == "float32" and bound < 2:
+                file.edit.removed.add(statement)
     if file.interpreter.sets_data_format:
         return
     for node, statement in file.scopes.statement.items():

@@ -32,6 +32,7 @@ class StepRegion(Results, Batches, Region):
     """Whether a batch is one array, and no tuple."""
     logs: Logs | None = None
     nones: frozenset[str] = frozenset()
+    modes_vary = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from transpiler.diagnostics import Declined
+from transpiler.diagnostics import Declined, Severity
 from transpiler.ir.expr import NeedsConstant
-from transpiler.ir.model import ApiObject, ApiValue, Layer
+from transpiler.ir.model import KERAS3, ApiObject, ApiValue, Layer
 from transpiler.ir.program import ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.options import LIGHTNING
@@ -17,23 +17,27 @@ from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Env, Function, Model
+from transpiler.read.keras.units import layers_of
 from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
-from transpiler.rules.training.registry import OptimizerRule, known
+from transpiler.rules.training.registry import OptimizerRule, ScheduleRule, known, training_rules
 from transpiler.training.blocks import BlockWriter, Changes
 from transpiler.training.loops import DEVICE
 from transpiler.training.open_models import has_open_parts
 from transpiler.training.penalties import penalties_of
 from transpiler.training.source import object_at
+from transpiler.training.tape_freezing import Freezing
 from transpiler.training.tape_functions import makes_tensors
-from transpiler.training.tape_region import Region, is_object
-from transpiler.training.tape_values import PLAIN, Data, Known, Result, Several, Tensor, kind_of
+from transpiler.training.tape_region import Region
+from transpiler.training.tape_results import FunctionResults
+from transpiler.training.tape_values import NUMBER, GradientList, Result, Several, Tensor, kind_of
+from transpiler.training.whole_weights import check_embeddings, check_whole
 
 if TYPE_CHECKING:
     from transpiler.training.file import FileTraining
 
 
-class TapeWriter:
+class TapeWriter(FunctionResults, Freezing):
     """Rewrites the code of one file that trains with tapes."""
 
     def __init__(self, training: FileTraining) -> None:
@@ -49,8 +53,13 @@ class TapeWriter:
         """Statements that make optimizers, losses and metrics → these, and their variables."""
         self.optimizers: dict[str, tuple[OptimizerCode, tuple[str, ...]]] = {}
         self.helpers: list[str] = []
+        self.by_hand: list[Model] = []
         self.left: dict[ast.expr, str] = {}
         """Tensors that go to code that knows nothing of them → what is called for it."""
+        self.casts: dict[ast.expr, str] = {}
+        """Tensors that are converted where they are used → how."""
+        self.named: dict[ast.expr, str] = {}
+        """Outputs of models that get a variable, as more than one place reads them."""
         self.logits: dict[ast.Call, str] = {}
         self.split: set[ModuleClass] = set()
         self.ends: dict[ModuleClass, list[str]] = {}
@@ -60,8 +69,11 @@ class TapeWriter:
         """The layers whose regularizers are translated."""
         self.functions: dict[str, str] = {}
         self.device = "device"
-        self.top: dict[str, Any] = {}
-        """The roles of the variables of the top level."""
+        self.top_region: Region | None = None
+        self.moved: set[str] = set()
+        """Models that are moved to the device before their optimizers are made."""
+        self.called_at_top: set[str] = set()
+        """The variables of the top level whose models are called."""
 
     def write(self) -> None:
         """Rewrites all that belongs to tapes, where every part of it is translated."""
@@ -89,7 +101,7 @@ class TapeWriter:
 
     def run(self) -> None:
         env = Env(None, "module", self.source, self.training.names_of_file)
-        region = Region(self, self.source.tree, env, self.top)
+        region = self.top_region = Region(self, self.source.tree, env, {})
         for statement in self.source.tree.body:
             if statement in self.training.gone or isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 continue
@@ -101,11 +113,34 @@ class TapeWriter:
             left = isinstance(function, Function) and node not in self.results and node not in self.training.gone
             if left and any(map(is_tape, nodes(node))):
                 self.function_result(function, {}, False, node)
+        for node in [n for n in self.source.tree.body if isinstance(n, ast.FunctionDef)]:
+            function = self.training.names_of_file.get(node.name)
+            if isinstance(function, Function) and function.node is node and node not in self.results:
+                self.read_uncalled(function, node)
         rest = [t for t in self.open_tapes() if t not in self.done_tapes]
         if rest:
             raise Declined(
                 TRAINING, "a tape in a place that is not evaluated is not translated", "", self.source.span(rest[0])
             )
+
+    def read_uncalled(self, function: Function, node: ast.FunctionDef) -> None:
+        """Rewrites a function that the program never calls, as far as that is possible."""
+        inside = set(nodes(node))
+        changed = {*self.training.edits, *self.edit.replaced, *self.edit.removed, *self.training.trained}
+        if inside & changed or node in self.training.gone or not self.is_involved(function):
+            return
+        try:
+            self.function_result(function, {}, False, node)
+        except Declined as declined:
+            self.forget(node)
+            self.results.pop(node, None)
+            text = f"{node.name}() stays as it is, as the program does not call it: {declined.message}"
+            self.training.note(TRAINING, text, node, Severity.WARNING, "Translate it by hand if it can run.")
+
+    @property
+    def top(self) -> dict[str, Any]:
+        """The roles of the variables of the top level."""
+        return self.top_region.roles if self.top_region is not None else {}
 
     def tensor_at_top(self, node: ast.Name) -> Tensor | None:
         """The tensor that a variable of the top level holds, where a function reads it."""
@@ -114,6 +149,11 @@ class TapeWriter:
             return None
         role = self.top.get(node.id)
         return role if isinstance(role, Tensor) else None
+
+    def is_rewritten(self, node: ast.expr) -> bool:
+        """Whether something else has a new text for an expression."""
+        pipelines = self.training.pipelines.pipelines
+        return node in pipelines or any(node in edits for edits in self.training.edits.values())
 
     def is_given(self, name: str, function: ast.AST) -> bool:
         """Whether a variable is one that a function is given."""
@@ -127,7 +167,8 @@ class TapeWriter:
         for node in nodes(statement):
             if is_tape(node):
                 return True
-            if isinstance(node, ast.Name) and isinstance(self.top.get(node.id), Tensor):
+            role = self.top.get(node.id) if isinstance(node, ast.Name) else None
+            if isinstance(role, (Tensor, GradientList, Several)) or role is NUMBER:
                 return True
             if isinstance(node, ast.Call) and self.makes_tensor(node, env):
                 return True
@@ -165,61 +206,6 @@ class TapeWriter:
                 if isinstance(value, Function) and self.is_involved(value, seen | {node}):
                     return True
         return False
-
-    def function_result(self, function: Function, given: dict[str, Any], helper: bool, node: ast.AST) -> Any:
-        """The role of what a function returns, whose statements are rewritten for what it is given."""
-        key = function.node
-        if key in self.training.gone or not isinstance(key, ast.FunctionDef) or key not in self.training.scopes.scope:
-            raise Declined(TRAINING, f"{function.name}() beside a tape is not translated", "", self.source.span(node))
-        shown = tuple((n, signature(r)) for n, r in sorted(given.items()))
-        known_result = self.results.get(key)
-        if known_result is None:
-            self.results[key] = Result(given=(shown, helper))
-            runs = self.interpreter.scopes_run.get(key, [])
-            env = runs[-1] if runs else Env(function.env, "function", function.module)
-            roles: dict[str, Any] = {}
-            a = key.args
-            region = self.region(key, env, roles, helper)
-            for p in (*a.posonlyargs, *a.args, *a.kwonlyargs):
-                role = given.get(p.arg)
-                value = graph_of(env.names.get(p.arg)) if runs else None
-                if not isinstance(role, (Known, Tensor, Several)) and is_object(value):
-                    role = Known(value, p.arg)
-                if isinstance(role, Known):
-                    env = Env(env, "function", function.module, {p.arg: role.value})
-                    region.env = env
-                elif isinstance(role, (Tensor, Several)):
-                    roles[p.arg] = role
-                else:
-                    roles[p.arg] = Data(key)
-                    region.bound.append((p.arg, roles[p.arg]))
-            region.run(key.body)
-            region.finish()
-            self.results[key] = Result(region.result.roles, (shown, helper), bool(region.calls or region.inner))
-            self.drop_decorators(function)
-        elif known_result.given != (shown, helper):
-            raise Declined(TRAINING, f"{function.name}() is called in different ways", "", self.source.span(node))
-        roles_found = self.results[key].roles
-        if any(isinstance(r, Tensor) for r in roles_found) and len(set(map(signature, roles_found))) > 1:
-            raise Declined(TRAINING, f"{function.name}() returns different things", "", self.source.span(node))
-        return roles_found[0] if roles_found else PLAIN
-
-    def region(self, node: ast.AST, env: Env, roles: dict[str, Any], helper: bool) -> Region:
-        """What runs over the statements of a function."""
-        return Region(self, node, env, roles, helper)
-
-    def drop_decorators(self, function: Function) -> None:
-        node = function.node
-        assert isinstance(node, ast.FunctionDef)
-        kept = []
-        for d in node.decorator_list:
-            target = d.func if isinstance(d, ast.Call) else d
-            value = self.interpreter.eval(target, function.env)
-            if not (isinstance(value, ApiValue) and value.path.endswith(".function")):
-                kept.append(ast.unparse(d))
-        if node in self.without_gradients:
-            kept.append("torch.no_grad()")
-        self.changes.decorators[node] = kept
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -304,8 +290,24 @@ class TapeWriter:
             )
             own = object_at(value, statement, self.training.scopes, here)
             rule, arguments = known(OptimizerRule, own, self.generation)
-            self.optimizers[text] = rule.lower(arguments, False), models
+            code = rule.lower(arguments, False)
+            for name in models:
+                model = region.value_of(ast.parse(name, mode="eval").body)
+                if isinstance(model, Model):
+                    self.by_hand.append(model)
+                    self.check_weights(model, code.whole, code.by_row and self.generation != KERAS3)
+                elif code.whole or code.by_row:
+                    raise region.decline(statement, f"this optimizer of {name} is not translated")
+            self.optimizers[text] = code, models
         return self.optimizers[text][0]
+
+    def check_weights(self, model: Model, whole: str, by_row: bool) -> None:
+        """Raises Declined for a model with weights that are not what an optimizer or a norm needs."""
+        layers, built = layers_of(model, self.interpreter), self.interpreter.built
+        if by_row:
+            check_embeddings(layers, built)
+        if whole:
+            check_whole(layers, built, whole)
 
     def scheduler_of(self, text: str) -> str:
         base, _, name = text.rpartition(".")
@@ -316,8 +318,8 @@ class TapeWriter:
 
     def place(self) -> None:
         """Writes the statements that make objects, and puts all changes into the file."""
-        late: list[str] = []
         first_use, made = self.first_use(), set[str]()
+        late = self.move_models(first_use)
         for statement, (value, text) in self.objects.items():
             kind = kind_of(value)
             if kind == "metric":
@@ -325,7 +327,7 @@ class TapeWriter:
                     raise Declined(TRAINING, "this metric is not translated")
                 self.need("AverageMeter")
                 self.changes.texts[statement] = f"{text} = AverageMeter()"
-            elif kind == "loss":
+            elif kind == "loss" or value.leaf in training_rules(ScheduleRule) and self.only_for_objects(text):
                 self.changes.texts[statement] = ""
             elif text in self.optimizers:
                 lines, waits = self.optimizer_lines(text, statement)
@@ -336,11 +338,45 @@ class TapeWriter:
         missing = set(self.optimizers) - made
         if missing:
             raise Declined(TRAINING, f"it cannot be followed where {min(missing)} is made")
+        self.write_toggles()
         tops = self.tops()
         texts = self.texts_of(tops)
         self.commit(tops, texts)
         if late:
             self.edit.before.setdefault(first_use, []).append("\n".join(late))
+
+    def move_models(self, first_use: ast.stmt) -> list[str]:
+        """Moves models to the device that are used before an optimizer of theirs is made, or have none; the lines for the
+        others of these, which stand before the first use of any."""
+        body = self.source.tree.body
+        trained = {m for _, models in self.optimizers.values() for m in models if m.isidentifier()}
+        at = {text: body.index(s) for s, (_, text) in self.objects.items() if s in body}
+        for model in sorted(trained | self.called_at_top):
+            users = [text for text in at if self.trains(text, model)]
+            end = min((at[t] for t in users), default=len(body))
+            used = next((s for s in body[:end] if self.uses(s, model)), None)
+            if used is not None:
+                self.moved.add(model)
+                self.changes.before.setdefault(used, []).insert(0, f"{model}.to({self.device})")
+        bound = self.training.scopes.bound
+        left = sorted(n for n in self.called_at_top - trained - self.moved if (None, n) in bound)
+        return [f"{n}.to({self.device})" for n in left]
+
+    def uses(self, statement: ast.stmt, model: str) -> bool:
+        """Whether a changed statement of the top level computes with a model."""
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) or statement in self.objects:
+            return False
+        read = {n.id for n in nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        return model in read and any(n in self.changes.statements for n in nodes(statement))
+
+    def trains(self, optimizer: str, model: str) -> bool:
+        return model in self.optimizers.get(optimizer, (None, ()))[1]
+
+    def only_for_objects(self, name: str) -> bool:
+        """Whether a variable is only read where optimizers are made, which the result makes of what it holds."""
+        statements = self.training.scopes.statement
+        reads = [n for n in statements if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+        return all(statements[n] in self.objects for n in reads)
 
     def texts_of(self, tops: list[ast.stmt]) -> dict[ast.stmt, str]:
         """The new texts of statements, with what else is changed in them. Raises Declined for what would be lost."""
@@ -412,7 +448,7 @@ class TapeWriter:
         for helper in code.helpers:
             self.need(helper)
         self.edit.dropped_names |= set(code.helpers)
-        lines = [f"{m}.to({self.device})" for m in models]
+        lines = [f"{m}.to({self.device})" for m in models if m not in self.moved]
         lines.append(f"{text} = {call(code.function, own, **code.arguments)}")
         if code.schedule is not None:
             factor = f"lambda step: {code.schedule.factor}"
@@ -429,14 +465,3 @@ class TapeWriter:
             if statement in body and binds and body.index(binds[0]) > body.index(statement):
                 waits = True
         return lines, waits
-
-
-def signature(role: Any) -> Any:
-    """What of a role a function depends on."""
-    if isinstance(role, Tensor):
-        return "tensor", role.shape, role.learns, role.ending
-    if isinstance(role, Known):
-        return "known", id(role.value)
-    if isinstance(role, Several):
-        return tuple(map(signature, role.items))
-    return "data"

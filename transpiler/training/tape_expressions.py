@@ -12,10 +12,14 @@ from transpiler.ir.expr import NeedsConstant
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import tensors
 from transpiler.ir.shape import Shape
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.own_models import graph_of
+from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.run_time import RunTime
 from transpiler.read.keras.evaluate.signals import ProgramError
+from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.values import Function, Model, Unknown
+from transpiler.rules.ops.base import broadcast
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.data import DTYPES
 from transpiler.training.tape_functions import Functions
@@ -24,6 +28,7 @@ from transpiler.training.tape_values import (
     NUMBER,
     PLAIN,
     Data,
+    GradientList,
     Gradients,
     Known,
     Several,
@@ -40,6 +45,10 @@ if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
 
+STEPS = (*SIGNATURES, "enumerate", "as_numpy_iterator", "padded_batch", "filter", "interleave", "flat_map", "window")
+"""Methods of a `tf.data.Dataset`, some of which arrays and tensors have too, with another meaning in torch."""
+
+
 class Expressions(Measures, Functions):
     """The part of a region that rewrites expressions; each has a role, and its text changes as that needs it."""
 
@@ -49,8 +58,16 @@ class Expressions(Measures, Functions):
     node: ast.AST
     under: list[ast.With]
     stale: set[str]
+    path: list[ast.stmt]
+    plain: list[tuple[ast.stmt, ...]]
+    only_arrays: list[tuple[Data, ast.AST, str]]
     helper: bool
     of_inputs: Any
+    of_weights: Any
+    known_array: Any
+    gradient_list: Any
+    modes_vary = True
+    """Whether a model may be called for training or not by what a variable says."""
 
     def decline(self, node: ast.AST, why: str) -> Declined:
         return Declined(TRAINING, why, "", self.writer.source.span(node))
@@ -60,6 +77,8 @@ class Expressions(Measures, Functions):
 
     def become(self, node: ast.AST, text: str) -> None:
         """Puts a text in the place of an expression. A loop or function that is read twice has to say the same."""
+        if node in self.writer.named or node in self.writer.casts and self.text(node).startswith(enclosed(text)):
+            return
         if self.writer.changes.texts.get(node, text) != text:
             raise self.decline(node, "this expression means different things each time it is evaluated")
         self.writer.changes.texts[node] = text
@@ -71,7 +90,10 @@ class Expressions(Measures, Functions):
         if any(isinstance(n, (ast.Call, ast.NamedExpr, ast.Lambda)) for n in ast.walk(node)):
             return None
         first = next(n for n in ast.walk(node) if isinstance(n, (ast.Name, ast.Constant)))
-        if isinstance(first, ast.Name) and isinstance(self.roles.get(first.id), (Data, Tensor)):
+        held = self.roles.get(first.id) if isinstance(first, ast.Name) else None
+        if held is not None and first is node and isinstance(held, Known):
+            return held.value
+        if isinstance(held, (Data, Tensor)) or held is NUMBER:
             return None
         try:
             return graph_of(self.writer.interpreter.eval(node, self.env))
@@ -81,8 +103,10 @@ class Expressions(Measures, Functions):
     def see(self, node: ast.expr) -> Any:
         """The role of an expression, after those in it."""
         method = getattr(self, f"see_{type(node).__name__}", None)
-        if method is not None:
-            return method(node)
+        return method(node) if method is not None else self.see_generic(node)
+
+    def see_generic(self, node: ast.expr) -> Any:
+        """An expression that only hands on what is in it."""
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 self.leave(child)
@@ -107,7 +131,11 @@ class Expressions(Measures, Functions):
                 raise self.decline(node, "this expression means different things each time it is evaluated")
             if not self.text(node).endswith(ending):
                 self.become(node, f"{self.atom(node)}{ending}")
-        elif isinstance(role, (Gradients, Variables, Tape)) or isinstance(role, Known) and kind_of(role.value):
+        elif (
+            isinstance(role, (Gradients, GradientList, Variables, Tape))
+            or isinstance(role, Known)
+            and kind_of(role.value)
+        ):
             raise self.decline(node, f"{ast.unparse(node)} goes where it cannot be followed")
 
     def atom(self, node: ast.expr) -> str:
@@ -124,7 +152,7 @@ class Expressions(Measures, Functions):
             return outer
         value = self.value_of(node)
         if value is None or isinstance(value, Unknown) or type(value).__name__ in ("NumpyArray", "Array"):
-            return Data()
+            return self.known_array(node) or Data()
         return Known(value, node.id)
 
     def see_Constant(self, node: ast.Constant) -> Any:
@@ -166,7 +194,7 @@ class Expressions(Measures, Functions):
     def operator(self, node: ast.expr, parts: Sequence[ast.expr], roles: list[Any]) -> Any:
         if not any(isinstance(r, Tensor) for r in roles):
             if any(isinstance(r, Data) for r in roles):
-                return Data()
+                return self.arithmetic(parts, roles)
             return PLAIN if NUMBER not in roles else NUMBER
         dtypes = [r.dtype for r in roles if isinstance(r, Tensor)]
         dtype = "float32" if "float32" in dtypes or not any(dtypes) else next(filter(None, dtypes))
@@ -176,7 +204,18 @@ class Expressions(Measures, Functions):
                     self.taken(part, role, f"torch.{dtype}".replace("int64", "long"))
             elif role is not NUMBER and not isinstance(role, Tensor) and not self.is_number(part):
                 raise self.decline(node, f"{ast.unparse(part)} beside a tensor is not translated")
-        return joined(roles)
+        made = joined(roles)
+        settled = any(isinstance(r, Data) for r in roles) and not made.dtype
+        return replace(made, dtype=dtype, source=None) if settled else made
+
+    def arithmetic(self, parts: Sequence[ast.expr], roles: list[Any]) -> Data:
+        """What operators make of arrays and numbers."""
+        arrays = [r for r in roles if isinstance(r, Data)]
+        plain = all(isinstance(r, Data) or r is NUMBER or self.is_number(p) for p, r in zip(parts, roles))
+        kinds = {r.known for r in arrays}
+        if not plain or any(r.shape is None for r in arrays) or kinds != {"float32"}:
+            return Data()
+        return Data(shape=broadcast([r.shape for r in arrays if r.shape is not None]), known="float32")
 
     def is_number(self, node: ast.expr) -> bool:
         value = self.value_of(node)
@@ -187,8 +226,13 @@ class Expressions(Measures, Functions):
         return joined([role]) if isinstance(role, Tensor) and isinstance(node.op, ast.USub) else PLAIN
 
     def see_Compare(self, node: ast.Compare) -> Any:
-        for part in (node.left, *node.comparators):
-            self.leave(part)
+        parts = [node.left, *node.comparators]
+        roles = [self.see(part) for part in parts]
+        ordered = not any(isinstance(o, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for o in node.ops)
+        if len(parts) == 2 and ordered and any(isinstance(r, Tensor) and not r.scalar for r in roles):
+            return replace(self.operator(node, parts, roles), learns=False, dtype="bool", source=None)
+        for part, role in zip(parts, roles):
+            self.let_go(part, role)
         return PLAIN
 
     def see_Subscript(self, node: ast.Subscript) -> Any:
@@ -208,7 +252,9 @@ class Expressions(Measures, Functions):
         if isinstance(role, Known):
             value = self.value_of(node)
             return Data() if value is None or isinstance(value, Unknown) else Known(value, ast.unparse(node))
-        return Data() if isinstance(role, Data) else PLAIN
+        if isinstance(role, Data):
+            return Data(shape=shape_of_part(role.shape, node.slice), known=role.known if role.shape else "")
+        return PLAIN
 
     def see_Tuple(self, node: ast.Tuple | ast.List) -> Any:
         roles = tuple(map(self.see, node.elts))
@@ -225,13 +271,17 @@ class Expressions(Measures, Functions):
             if isinstance(base, Known) and kind_of(base.value) == "metric":
                 return self.metric_method(node, base, method)
             if isinstance(base, Tape) and method == "gradient":
-                return self.of_inputs(node)
+                return self.gradient_list(node) if self.of_weights(node) else self.of_inputs(node)
             if isinstance(base, Known) and kind_of(base.value) or isinstance(base, (Tape, Gradients, Variables)):
                 raise self.decline(node, f"{ast.unparse(node.func)}() is not translated here")
             if isinstance(base, Known) and isinstance(base.value, Model) and self.is_method(node):
                 return Data()
             if isinstance(base, Tensor):
                 return self.tensor_method(node, base, method)
+            if isinstance(base, Data) and base.place is not None and method in ("std", "var"):
+                self.only_arrays.append((base, node, f"{ast.unparse(node.func)}() of what becomes a tensor"))
+            if isinstance(base, Data) and method in STEPS and not self.writer.is_rewritten(node):
+                raise self.decline(node, f"{method}() of what {ast.unparse(node.func.value)} holds is not translated")
             if base is NUMBER and method == "numpy":
                 self.become(node, self.text(node.func.value))
                 return NUMBER
@@ -291,9 +341,7 @@ class Expressions(Measures, Functions):
         model, text = callee.value, self.text(node.func)
         given = self.arguments(node, ("inputs", "training"))
         root = self.writer.root_of(model, node)
-        mode = self.value_of(given["training"]) if "training" in given else False
-        if not isinstance(mode, (bool, type(None))):
-            raise self.decline(node, f"it is not known whether {text} is called for training")
+        mode = self.mode_of(given["training"]) if "training" in given else False
         xs = tensors(model.inputs)
         whole = given.get("inputs")
         items = whole.elts if isinstance(whole, (ast.List, ast.Tuple)) else [] if whole is None else [whole]
@@ -310,7 +358,7 @@ class Expressions(Measures, Functions):
             else:
                 raise self.decline(item, f"{ast.unparse(item)} is no input that can be followed")
         self.become(node, f"{text}({', '.join(texts)})")
-        self.note_call(node, text, bool(mode))
+        self.note_call(node, text, mode)
         outputs = tensors(model.outputs)
         endings = self.writer.endings(root)
         found = tuple(
@@ -319,6 +367,16 @@ class Expressions(Measures, Functions):
         )
         return found[0] if len(found) == 1 else Several(found)
 
+    def mode_of(self, node: ast.expr) -> bool | str:
+        """Whether a model is called for training, or the expression that says so."""
+        value = self.value_of(node)
+        if isinstance(value, bool) or self.is_none(node):
+            return bool(value)
+        role = self.roles.get(node.id) if isinstance(node, ast.Name) else None
+        if not isinstance(role, Data) or not self.modes_vary:
+            raise self.decline(node, f"{ast.unparse(node)} does not say here whether a model is called for training")
+        return self.text(node)
+
     def taken(self, node: ast.expr, role: Data | Tensor, dtype: str) -> str:
         """The text of an array or a tensor as a tensor of a type."""
         source = role if isinstance(role, Data) else role.source
@@ -326,7 +384,11 @@ class Expressions(Measures, Functions):
             return self.want(node, source, dtype)
         if isinstance(role, Tensor) and role.dtype != dtype.removeprefix("torch.").replace("long", "int64"):
             short = {"torch.float32": "float", "torch.long": "long"}.get(dtype)
-            self.become(node, f"{self.atom(node)}.{short}()" if short else f"{self.atom(node)}.to({dtype})")
+            ending = f".{short}()" if short else f".to({dtype})"
+            if self.writer.casts.setdefault(node, ending) != ending:
+                raise self.decline(node, f"{ast.unparse(node)} is used as a tensor of two types")
+            if not self.text(node).endswith(ending):
+                self.writer.changes.texts[node] = f"{self.atom(node)}{ending}"
         return self.text(node)
 
     def want(self, node: ast.expr, data: Data, dtype: str) -> str:
@@ -340,7 +402,7 @@ class Expressions(Measures, Functions):
         self.become(node, text)
         return text
 
-    def note_call(self, node: ast.Call, text: str, mode: bool) -> None:
+    def note_call(self, node: ast.Call, text: str, mode: bool | str) -> None:
         raise NotImplementedError
 
     def function_call(self, node: ast.Call, function: Function) -> Any:
@@ -360,12 +422,20 @@ class Expressions(Measures, Functions):
             return Data()
         given = self.arguments(node, names)
         roles = {name: seen[argument] for name, argument in given.items()}
+        for name, argument in given.items():
+            if isinstance(argument, ast.Constant) and type(argument.value) in (int, float):
+                roles[name] = NUMBER
+        inside = bool(self.under or self.helper)
+        helper = inside or function.node in self.writer.recorded()
         for name in given:
-            if isinstance(roles[name], Tensor) and not self.under and not self.helper:
+            if isinstance(roles[name], Tensor) and not helper:
                 roles[name] = Data()
-        result = self.writer.function_result(function, roles, bool(self.under or self.helper), node)
+        result = self.writer.function_result(function, roles, inside, node)
         if self.writer.results[function.node].calls:
             self.note_inner(node)
+        if helper and not inside and not any(map(is_tape, nodes(function.node))):
+            self.plain.append(tuple(self.path))
+            return without_gradients(result)
         return result
 
     def note_inner(self, node: ast.Call) -> None:
@@ -381,6 +451,13 @@ class Expressions(Measures, Functions):
         if any(n in self.writer.changes.texts for n in inside):
             self.become(node, ast.unparse(self.writer.blocks.substituted(node)))
         return PLAIN
+
+
+def without_gradients(role: Any) -> Any:
+    """A result of code that keeps no gradients."""
+    if isinstance(role, Several):
+        return Several(tuple(map(without_gradients, role.items)))
+    return replace(role, learns=False) if isinstance(role, Tensor) else role
 
 
 def several_axes(index: ast.expr) -> bool:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined
 from transpiler.ir.model import ApiValue
+from transpiler.ir.program import Value
 from transpiler.ir.shape import Shape
 from transpiler.rules.base import parse_signature
 from transpiler.rules.ops import op_rules
 from transpiler.rules.ops.base import dtype_name
 from transpiler.rules.training.registry import LossRule, training_rules
+from transpiler.training.tape_gradient_lists import ELEMENTWISE
 from transpiler.training.tape_lowered import Lowered
 from transpiler.training.tape_values import PLAIN, Data, Several, Size, Tensor
 
@@ -55,9 +57,14 @@ class Functions(Lowered):
     penalty: Any
     want: Any
     is_none: Any
+    of_elements: Any
+    check_norms: Any
 
     def api_call(self, node: ast.Call, value: ApiValue) -> Any:
         path = value.path.removeprefix("keras.")
+        if node in self.writer.training.pipelines.pipelines:
+            self.become(node, self.writer.training.pipelines.text(node))
+            return Data()
         if path in SUMS and len(node.args) == 1 and self.losses_of(node.args[0]):
             return self.penalty(node)
         arguments = [*node.args, *(k.value for k in node.keywords)]
@@ -85,6 +92,11 @@ class Functions(Lowered):
             return self.cast(node, roles[0])
         if path.startswith(("losses.", "metrics.")) and leaf in training_rules(LossRule):
             return self.loss_value(node, value)
+        if path == "tensorflow.clip_by_norm" and self.of_elements and len(node.args) == 2 and not node.keywords:
+            self.check_norms(node, self.of_elements, True)
+            item, limit = self.atom(node.args[0]), self.text(node.args[1])
+            self.become(node, f"{item} * ({limit} / {item}.norm().clamp(min={limit}))")
+            return roles[0]
         rule = op_rules().get(path)
         if "crossentropy" in leaf and any(isinstance(r, Tensor) and r.ending for r in roles):
             raise self.decline(node, f"{leaf}() of probabilities, whose logits Keras takes, is not translated")
@@ -93,6 +105,8 @@ class Functions(Lowered):
             if any(isinstance(r, Tensor) for r in flat) or leaf[:1].isupper() or path.startswith("tensorflow."):
                 raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
             return Data()
+        if self.of_elements and (leaf not in ELEMENTWISE or any(k.arg == "axis" for k in node.keywords)):
+            raise self.decline(node, f"{ast.unparse(node.func)}() of gradients is not translated")
         return self.of_tensors(node, rule, path, roles)
 
     def drawn(self, node: ast.Call, function: str, signature: str) -> Any:
@@ -157,6 +171,10 @@ class Functions(Lowered):
         known = self.known_array(value)
         own = own or (known.known if known is not None else "")
         shape = known.shape if known is not None else shape_written(value)
+        statement = self.writer.training.scopes.statement[node]
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and statement.value is node else None
+        bound = self.value_of(target) if isinstance(target, ast.Name) and target.id not in self.roles else None
+        shape = bound.type.shape if shape is None and isinstance(bound, Value) else shape
         self.let_go(value, role)
         option = f", dtype=torch.{dtype}" if dtype and (dtype != own or not written) else ""
         function = "torch.tensor" if isinstance(value, (ast.List, ast.Tuple, ast.Constant)) else "torch.as_tensor"

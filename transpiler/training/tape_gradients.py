@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 from transpiler.ir.model import KERAS3
 from transpiler.ir.trees import nodes
 from transpiler.rules.training.optimizers import clip_each, clip_together
-from transpiler.training.tape_values import Data, Gradients, Known, Several, Tape, Tensor, Variables
+from transpiler.training.tape_gradient_lists import APPLYING, GradientLists, own_parameters, variables_in
+from transpiler.training.tape_values import Data, GradientList, Gradients, Known, Several, Tape, Tensor, Variables
 
 if TYPE_CHECKING:
     from transpiler.training.tape import TapeWriter
 
 
-APPLYING = ("apply_gradients", "apply")
-
-
-class Gradient:
+class Gradient(GradientLists):
     """The part of a region that takes gradients."""
 
     writer: TapeWriter
@@ -48,6 +46,11 @@ class Gradient:
             return False
         source = call.args[0] if whole else value.generators[0].iter  # type: ignore[attr-defined]
         role = self.roles.get(source.id) if isinstance(source, ast.Name) else None
+        if isinstance(role, GradientList) and whole and len(call.args) == 2 and not call.keywords:
+            if getattr(self.value_of(call.func), "path", "") != "tensorflow.clip_by_global_norm":
+                return False
+            self.clip_list(statement, name.id, target.elts[1], source, call.args[1])  # type: ignore[attr-defined]
+            return True
         if not isinstance(role, Gradients):
             return False
         clipping = clipping_of(getattr(self.value_of(call.func), "path", ""), call.args[1:], whole)
@@ -58,6 +61,9 @@ class Gradient:
             if own.ifs or len(value.generators) > 1 or ast.unparse(own.target) != ast.unparse(call.args[0]):
                 raise self.decline(statement, "this change of gradients is not translated")
         parameters = own_parameters(role.models)
+        function = getattr(self.value_of(call.func), "leaf", "")
+        if function != "clip_by_value":
+            self.check_norms(statement, role.models, function == "clip_by_norm")
         self.writer.changes.texts[statement] = "\n".join(line.format(parameters=parameters) for line in clipping)
         self.roles[name.id] = role
         return True
@@ -145,12 +151,47 @@ class Gradient:
             items = pairs.args if zipped else []  # type: ignore[union-attr]
         if len(items) != 2 or call.keywords:
             raise self.decline(call, "this way to apply gradients is not translated")
+        if self.takes_gradients(items[0]):
+            self.written_together(statement, items[0], items[1], text, optimizer)
+            return
         gradients, variables = self.see(items[0]), variables_in(self.see(items[1]))
+        if (
+            isinstance(gradients, GradientList)
+            and isinstance(variables, Variables)
+            and gradients.models == variables.models
+        ):
+            steps = self.step_lines(statement, text, optimizer, variables)
+            lines = self.put_at_weights(
+                gradients, self.text(items[0]), any(not line.endswith(".step()") for line in steps)
+            )
+            self.writer.changes.texts[statement] = "\n".join([*lines, *steps])
+            return
         if not isinstance(gradients, Gradients) or not isinstance(variables, Variables):
             raise self.decline(call, "what is applied here is not the gradients of the weights of models")
         if gradients.models != variables.models or gradients.optimizer != text:
             raise self.decline(call, "gradients are applied to other weights than they were taken of")
         self.writer.changes.texts[statement] = "\n".join(self.step_lines(statement, text, optimizer, variables))
+
+    def takes_gradients(self, node: ast.expr) -> bool:
+        """Whether an expression is a call of `tape.gradient`."""
+        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "gradient"
+        return named and isinstance(self.see(node.func.value), Tape)  # type: ignore[attr-defined]
+
+    def written_together(
+        self, statement: ast.Expr, call: ast.Call, weights: ast.expr, text: str, optimizer: Known
+    ) -> None:
+        """`optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))`"""
+        given = self.arguments(call, ("target", "sources"))
+        role, variables = self.see(given["target"]), variables_in(self.see(weights))
+        if variables_in(self.see(given["sources"])) != variables:
+            raise self.decline(call, "gradients are applied to other weights than they were taken of")
+        if not isinstance(role, Tensor) or not role.learns or not isinstance(variables, Variables) or self.under:
+            raise self.decline(call, "gradients of anything but the weights of models are not translated")
+        tape = self.see(call.func.value)  # type: ignore[attr-defined]
+        rest = self.later_gradients(statement, tape)
+        lines = self.backward(given["target"], role, variables.models, tape, text, rest)
+        steps = self.step_lines(statement, text, optimizer, variables)
+        self.writer.changes.texts[statement] = "\n".join([*lines, *steps])
 
     def minimize(self, statement: ast.Expr, call: ast.Call, optimizer: Known) -> None:
         """`optimizer.minimize(loss, weights, tape=tape)`"""
@@ -176,8 +217,8 @@ class Gradient:
         options = []
         called = self.called_under[tape.opened]
         if any(not any(is_part(c, m) for m in models) for c in called):
-            own = own_parameters(models)
-            options.append(f"inputs={own if len(models) > 1 else f'list({own})'}")
+            own = self.learning(models)
+            options.append(f"inputs={own if own.startswith('[') else f'list({own})'}")
         if more:
             options.append("retain_graph=True")
         return [f"{optimizer}.zero_grad()", f"{text}.backward({', '.join(options)})"]
@@ -217,9 +258,13 @@ class Gradient:
     def watch(self, statement: ast.Expr, call: ast.Call) -> None:
         """`tape.watch(x)`"""
         name = call.args[0] if len(call.args) == 1 and not call.keywords else None
+        if isinstance(name, ast.Name):
+            self.stale.discard(name.id)
+        if name is not None and isinstance(variables_in(self.see(name)), Variables):  # weights are watched anyway
+            self.writer.changes.texts[statement] = ""
+            return
         if not isinstance(name, ast.Name):
             raise self.decline(call, "watching anything but one variable is not translated")
-        self.stale.discard(name.id)
         role = self.see(name)
         if not isinstance(role, (Tensor, Data)):
             raise self.decline(call, f"{name.id} is no tensor that can be followed")
@@ -239,22 +284,9 @@ class Gradient:
             self.writer.changes.texts[statement] = ""
 
 
-def variables_in(role: Any) -> Any:
-    """The weights that a list of them means."""
-    if isinstance(role, Several):
-        return Variables(tuple(m for v in role.items if isinstance(v, Variables) for m in v.models))
-    return role
-
-
 def is_part(model: str, whole: str) -> bool:
     """Whether a model is another one or an attribute of it, as texts."""
     return model == whole or model.startswith(f"{whole}.")
-
-
-def own_parameters(models: tuple[str, ...]) -> str:
-    """The parameters of models, to run over."""
-    one = f"{models[0]}.parameters()"
-    return one if len(models) == 1 else f"[{', '.join(f'*{m}.parameters()' for m in models)}]"
 
 
 def clipping_of(path: str, limits: list[ast.expr], whole: bool) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,16 @@ TYPES = ("float32", "int64")
 """Types that a function of data of an unknown type is tried with."""
 INDICES = ("one_hot",)
 """Functions of whole numbers alone."""
+JOINING = ("concat", "concatenate", "stack")
+"""Functions of tensors of one rank."""
 FLOATS = ".to(torch.get_default_dtype())"
+
+
+NO_AXIS = ("does not fit a tensor", "is not an axis of a tensor")
+
+
+class NoSuchAxis(Exception):
+    """A tensor of this rank does not have an axis that is asked for."""
 
 
 @dataclass
@@ -60,12 +70,17 @@ class Lowered:
                     raise self.decline(argument, "this list beside a tape is not translated")
         self.settle_types(node, path, places)
         found: set[tuple[str, Shape, str]] = set()
+        if path.rpartition(".")[2] in JOINING:
+            ranks = {len(p.shape) for p in places if p.shape is not None}
+            for p in places if len(ranks) == 1 else ():
+                p.shape = (None,) * next(iter(ranks)) if p.shape is None else p.shape
         shapes = [p.shape for p in places if p.shape is not None]
         for dtype in TYPES if any(not p.dtype for p in places) else ("",):
             for rank in RANKS if len(shapes) < len(places) else ((),):
                 if len(shapes) == len(places) or not shapes or len(rank) >= max(map(len, shapes)):
                     tried = [TensorType(tuple(rank if p.shape is None else p.shape), p.dtype or dtype) for p in places]
-                    found.add(self.lowered(node, rule, path, places, tried, dtype))
+                    with contextlib.suppress(NoSuchAxis):
+                        found.add(self.lowered(node, rule, path, places, tried, dtype))
         if len({text for text, _, _ in found}) != 1:
             raise self.decline(
                 node, f"{ast.unparse(node.func)}() of a tensor of unknown shape or type is not translated"
@@ -136,6 +151,8 @@ class Lowered:
         try:
             lowering = rule.lower(path, rule.bind(path, positional, named, self.writer.generation))
         except (Declined, TypeError, AttributeError, KeyError, IndexError) as error:
+            if any(kind in str(error) for kind in NO_AXIS) and any(p.shape is None for p in places):
+                raise NoSuchAxis from None
             raise self.decline(node, f"{ast.unparse(node.func)}(): {error}") from None
         text = "{0}"
         for i, step in enumerate(lowering.steps):
@@ -149,6 +166,8 @@ class Lowered:
             text = texts[0]
         if lowering.outputs or len(lowering.types) != 1:
             raise self.decline(node, f"{ast.unparse(node.func)}() beside a tape is not translated")
+        for own in texts:
+            text = text.replace(f"{enclosed(own)}.device", self.writer.device)
         text = text.replace(FLOATS, ".float()").replace("torch.get_default_dtype()", "torch.float32")
         return tidy(text), lowering.types[0].shape, lowering.types[0].dtype
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transpiler.ir.model import ApiObject, ApiValue
@@ -12,6 +13,7 @@ from transpiler.read.keras.evaluate.values import Model
 from transpiler.rules.training.base import WHOLE_NUMBERS, Measure, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, known
 from transpiler.training.added_losses import added_losses
+from transpiler.training.tape_lowered import RANKS
 from transpiler.training.tape_values import NUMBER, PLAIN, Data, Known, Tensor, enclosed, tidy
 from transpiler.training.trainer import as_loss, is_metric, name_of, name_of_ending
 
@@ -43,16 +45,17 @@ class Measures:
     def measured(self, node: ast.Call, measure: Measure, template: str, given: Mapping[str, ast.expr]) -> str:
         """The text of a loss or a metric of what it is given."""
         target, output = given["y_true"], given["y_pred"]
-        wanted, role = self.see(target), self.see(output)
+        wanted, role = self.see(target), self.output_of(output)
         assert isinstance(role, Tensor)
         for helper in measure.helpers:
             self.writer.need(helper)
         name, function = measure.function
         if name and not self.writer.has_function(name, function):
             raise self.decline(node, f"the file has two functions {name}()")
-        text = self.text(output)
         if measure.on_logits:
             text = self.writer.logits_of(self, output, role)
+        else:
+            text = self.named_output(output) if template.count("{output}") > 1 else self.text(output)
         if isinstance(wanted, Data) or isinstance(wanted, Tensor) and wanted.source is not None:
             own = self.taken(target, wanted, TARGETS.get(measure.target, "torch.float32"))
         elif isinstance(wanted, Tensor):
@@ -71,10 +74,20 @@ class Measures:
         if not {"y_true", "y_pred"} <= given.keys():
             raise self.decline(node, "this call of a loss is not translated")
         role = self.see(given["y_pred"])
-        measure = self.loss_of(value, self.prediction(given["y_pred"], role, name_of(value)), node)
+        measure = self.loss_of_rank(value, given["y_pred"], role, node)
         template = measure.mean_with_weights if "sample_weight" in given else measure.mean
         self.become(node, self.measured(node, measure, template, given))
         return Tensor((), role.learns)
+
+    def loss_of_rank(self, value: Any, output: ast.expr, role: Any, node: ast.AST) -> Measure:
+        """A loss of an output, of unknown rank where it is the same for all."""
+        name = name_of(value)
+        if not isinstance(role, Tensor) or role.shape is not None:
+            return self.loss_of(value, self.prediction(output, role, name), node)
+        tried = [self.loss_of(value, self.prediction(output, replace(role, shape=r), name), node) for r in RANKS[1:]]
+        if any(other.mean != tried[0].mean or other.on_logits or other.helpers for other in tried):
+            raise self.decline(output, f"the shape of {ast.unparse(output)} is not known")
+        return tried[0]
 
     def without_none(self, given: dict[str, ast.expr]) -> dict[str, ast.expr]:
         """Arguments without a weight of samples that is None."""
@@ -154,7 +167,7 @@ class Measures:
         given = self.without_none(self.arguments(node, ("y_true", "y_pred", "sample_weight")))
         if not {"y_true", "y_pred"} <= given.keys():
             raise self.decline(node, "this call of a metric is not translated")
-        role = self.see(given["y_pred"])
+        role = self.output_of(given["y_pred"])
         prediction = self.prediction(given["y_pred"], role)
         kind, value = (MetricRule, base.value) if is_metric(base.value) else (LossRule, as_loss(base.value))
         rule, arguments = known(kind, value, self.writer.generation)
@@ -164,19 +177,44 @@ class Measures:
         self.become(node, self.told(node, text, measure, given))
         return PLAIN
 
+    def named_output(self, node: ast.expr) -> str:
+        """The text of an output that is read more than once: a variable for what a model computes."""
+        text = self.text(node)
+        if not any(isinstance(n, ast.Call) for n in ast.walk(node)):
+            return str(text)
+        if node not in self.writer.named:
+            scopes = self.writer.training.scopes
+            statement = scopes.statement[node]
+            if not isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr, ast.Return)):
+                raise self.decline(node, f"{ast.unparse(node)} here is not translated")
+            name = self.writer.named[node] = self.writer.training.names.take("output")
+            self.writer.changes.first.setdefault(statement, []).append(f"{name} = {text}")
+            self.writer.changes.texts[node] = name
+        return self.writer.named[node]
+
+    def output_of(self, node: ast.expr) -> Any:
+        """The role of what a metric is told of as an output, which may be data."""
+        role = self.see(node)
+        if isinstance(role, Data) and role.shape is not None and role.known:
+            self.taken(node, role, f"torch.{role.known}".replace("int64", "long"))
+            return Tensor(role.shape, dtype=role.known)
+        return role
+
     def told(self, node: ast.Call, text: str, measure: Measure, given: Mapping[str, ast.expr]) -> str:
         """The call that tells a meter of a batch."""
-        role = self.see(given["y_pred"])
+        role = self.output_of(given["y_pred"])
         if "sample_weight" in given:
             if not measure.each or measure.weighted or len(role.shape) > 2:
                 raise self.decline(node, "this metric of weighted samples is not translated beside a tape")
             weights = self.weight_of(given["sample_weight"])
             total = self.measured(node, measure, f"({measure.each} * {{weight}}).sum()", given)
             return f"{text}.add({total}.item(), {weights}.sum().item())"
-        mean = self.measured(node, measure, measure.mean, given)
         counted = (
-            self.writer.logits_of(self, given["y_pred"], role) if measure.on_logits else self.text(given["y_pred"])
+            self.writer.logits_of(self, given["y_pred"], role)
+            if measure.on_logits
+            else self.named_output(given["y_pred"])
         )
+        mean = self.measured(node, measure, measure.mean, given)
         return f"{text}.update({mean}.item(), len({counted}))"
 
     def losses_of(self, node: ast.expr) -> str:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from transpiler.diagnostics import Declined
+from transpiler.ir.expr import NeedsConstant
+from transpiler.ir.model import ApiValue
 from transpiler.ir.trees import nodes
+from transpiler.read.keras.evaluate.arrays import DataArray
+from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.syntax import as_load, assigned_names
 from transpiler.read.keras.evaluate.tapes import is_tape, means_tape
-from transpiler.read.keras.evaluate.values import Env, Model
+from transpiler.read.keras.evaluate.values import Env, Model, Unknown
 from transpiler.training.tape_expressions import Expressions
-from transpiler.training.tape_gradients import APPLYING, Gradient
+from transpiler.training.tape_gradient_lists import APPLYING
+from transpiler.training.tape_gradients import Gradient
+from transpiler.training.tape_lowered import known_dtype
 from transpiler.training.tape_values import (
     NUMBER,
     PLAIN,
     Data,
+    GradientList,
     Gradients,
     Known,
     Result,
@@ -38,7 +47,7 @@ class ModelCall:
     """A call of a model: its text, whether it is for training, and the statements around it, the outermost first."""
 
     text: str
-    mode: bool
+    mode: bool | str
     path: tuple[ast.stmt, ...]
     taped: bool
 
@@ -54,6 +63,10 @@ class Region(Gradient, Expressions):
         """The tapes that record."""
         self.path: list[ast.stmt] = []
         self.calls: list[ModelCall] = []
+        self.plain: list[tuple[ast.stmt, ...]] = []
+        """The statements around calls of functions of tapes that are outside of any."""
+        self.only_arrays: list[tuple[Data, ast.AST, str]] = []
+        """What tensors of torch do in another way than arrays and tensors of TensorFlow."""
         self.inner: set[ast.stmt] = set()
         """Statements that call functions with code of this kind."""
         self.bound: list[tuple[str, Data]] = []
@@ -115,20 +128,42 @@ class Region(Gradient, Expressions):
         self.under.pop()
 
     def do_For(self, statement: ast.For) -> None:
+        over, target = numbered(statement)
+        rows = self.see(over)
+        if isinstance(rows, Tensor) and rows.shape != ():
+            if target is not statement.target:
+                self.bind_data(statement.target.elts[0], statement, None, None)  # type: ignore[attr-defined]
+            shape = None if rows.shape is None else rows.shape[1:]
+            self.bind_role(target, Tensor(shape, rows.learns, source=rows.source, dtype=rows.dtype), over)
+            self.run(statement.body)
+            self.run(statement.orelse)
+            return
         role = self.see(statement.iter)
         items = role.items if isinstance(role, Several) else ()
         if items:
             raise self.decline(statement, "a loop over tensors beside a tape is not translated")
         self.let_go(statement.iter, role)
-        self.bind_data(statement.target, statement)
+        part, items = self.writer.interpreter.items_looped.get(statement.target, (None, None))
+        self.bind_data(statement.target, statement, part, items)
         self.run(statement.body)
         self.run(statement.orelse)
 
-    def bind_data(self, target: ast.expr, place: ast.stmt) -> None:
-        for name in [n for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]:
-            data = Data(place)
-            self.roles[name.id] = data
-            self.bound.append((name.id, data))
+    def bind_data(self, target: ast.expr, place: ast.stmt, part: ast.expr | None, items: Any) -> None:
+        """Gives the variables of a loop their roles; `items` is what is known of the items of a pipeline in `part` of them."""
+        if target is part and isinstance(target, (ast.Tuple, ast.List)) and isinstance(items, tuple):
+            known = items if len(items) == len(target.elts) else [None] * len(target.elts)
+            for one, item in zip(target.elts, known):
+                self.bind_data(one, place, one, item)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for one in target.elts:
+                self.bind_data(one, place, part, items)
+        elif isinstance(target, ast.Starred):
+            self.bind_data(target.value, place, None, None)
+        elif isinstance(target, ast.Name):
+            array = items if target is part and isinstance(items, DataArray) else None
+            data = Data(place) if array is None else Data(place, shape=array.shape, known=known_dtype(array.dtype))
+            self.roles[target.id] = data
+            self.bound.append((target.id, data))
 
     def do_While(self, statement: ast.While) -> None:
         self.leave(statement.test)
@@ -159,7 +194,8 @@ class Region(Gradient, Expressions):
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and len(statement.targets) == 1:
             target = statement.targets[0]
             tape = self.see(value.func.value) if value.func.attr == "gradient" else None
-            if isinstance(tape, Tape) and self.of_weights(value):
+            held = isinstance(target, ast.Name) and self.stay_at_weights(target.id)
+            if isinstance(tape, Tape) and held and self.of_weights(value):
                 self.gradient(statement, target, value)
                 return
         if len(statement.targets) == 1 and (self.makes_object(statement) or self.clips(statement)):
@@ -176,6 +212,17 @@ class Region(Gradient, Expressions):
         if not isinstance(target, (ast.Name, ast.Attribute)) or not isinstance(statement.value, ast.Call):
             return False
         value = self.value_of(ast.parse(ast.unparse(target), mode="eval").body)
+        made = self.value_of(statement.value.func)
+        if (
+            isinstance(value, Unknown)
+            and isinstance(target, ast.Name)
+            and isinstance(made, ApiValue)
+            and made.leaf[:1].isupper()
+        ):
+            with contextlib.suppress(Declined, ProgramError, NeedsConstant):  # a loop makes it anew in each round
+                value = self.writer.interpreter.eval(statement.value, self.env)
+            if kind_of(value):
+                self.roles[target.id] = Known(value, target.id)
         return bool(kind_of(value)) and self.writer.note_object(statement, value, ast.unparse(target))
 
     def bind_role(self, target: ast.expr, role: Any, value: ast.expr) -> None:
@@ -209,17 +256,29 @@ class Region(Gradient, Expressions):
         role = self.see(statement.value)
         name = statement.target.id if isinstance(statement.target, ast.Name) else ""
         current = self.roles.get(name)
+        if (
+            isinstance(current, Data) and current.place is not None
+        ):  # an array is changed where the caller holds it, too
+            self.only_arrays.append((current, statement, f"{ast.unparse(statement)} of what becomes a tensor"))
         if isinstance(current, Tensor):
             self.roles[name] = self.operator(statement, [statement.target, statement.value], [current, role])
             operator = OPERATORS.get(type(statement.op))
             if operator is None:
                 raise self.decline(statement, "this operator beside a tape is not translated")
             # in torch it would change what other variables hold, and the backward pass may need, where TensorFlow makes a new one
-            self.writer.changes.texts[statement] = f"{name} = {name} {operator} {self.atom(statement.value)}"
+            self.writer.changes.texts[statement] = f"{name} = {name} {operator} {self.operand(statement.value)}"
         elif isinstance(role, Tensor) and role.learns and self.under and name and current is not None:
             self.roles[name] = role
         else:
             self.let_go(statement.value, role)
+
+    def operand(self, node: ast.expr) -> str:
+        """The text of an expression after an operator of a sum or a product."""
+        text = self.text(node)
+        parsed = ast.parse(text, mode="eval").body
+        product = isinstance(parsed, ast.BinOp) and isinstance(parsed.op, (ast.Mult, ast.Div, ast.Pow))
+        whole = product or isinstance(parsed, ast.Constant)
+        return str(text) if whole and isinstance(self.path[-1].op, (ast.Add, ast.Sub)) else str(self.atom(node))  # type: ignore[attr-defined]
 
     def do_Expr(self, statement: ast.Expr) -> None:
         call = statement.value
@@ -251,6 +310,8 @@ class Region(Gradient, Expressions):
 
     def give(self, node: ast.expr, role: Any) -> Any:
         """What a function hands on to its caller: tensors with gradients to code under a tape alone."""
+        if isinstance(role, GradientList):
+            return role
         if isinstance(role, Tensor) and not self.helper:
             self.let_go(node, role)
             return NUMBER if role.scalar else Data()
@@ -264,16 +325,30 @@ class Region(Gradient, Expressions):
 
     # --- modes -----------------------------------------------------------------------------------------------------
 
-    def note_call(self, node: ast.Call, text: str, mode: bool) -> None:
+    def note_call(self, node: ast.Call, text: str, mode: bool | str) -> None:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if (
+            name
+            and (self.writer.training.scopes.scope.get(node), name) not in self.writer.training.scopes.bound
+            or self.at_top
+        ):
+            self.writer.called_at_top.add(name)
         self.calls.append(ModelCall(text, mode, tuple(self.path), bool(self.under or self.helper)))
         for tape in self.under:
             self.called_under[tape].add(text)
+
+    @property
+    def at_top(self) -> bool:
+        return isinstance(self.node, ast.Module)
 
     def note_inner(self, node: ast.Call) -> None:
         self.inner.update(self.path)
 
     def finish(self) -> None:
         """Writes what depends on all of the region: the types of data, modes, where no gradients are kept."""
+        for data, node, what in self.only_arrays:
+            if data.dtype or data.bare:
+                raise self.decline(node, f"{what} is not translated")
         for name, data in self.bound:
             if (data.dtype or data.bare) and data.place is not None:
                 dtype = f", dtype={data.dtype}" if data.dtype else ""
@@ -297,7 +372,7 @@ class Region(Gradient, Expressions):
             modes = {c.mode for c in own}
             base = text.partition(".")[0]
             if isinstance(self.node, ast.FunctionDef) and len(modes) == 1 and not self.inner:
-                local = base in assigned_names(self.node.body)
+                local = {base, str(own[0].mode)} & set(assigned_names(self.node.body))
                 if not local:
                     self.writer.changes.heads.setdefault(self.node, []).append(mode_line(text, own[0].mode))
                     continue
@@ -318,17 +393,26 @@ class Region(Gradient, Expressions):
                 self.writer.changes.before.setdefault(where, []).append(mode_line(text, mode))
 
     def keep_no_gradients(self) -> None:
-        plain = [c for c in self.calls if not c.taped]
+        plain = [*(c.path for c in self.calls if not c.taped), *self.plain]
         if not plain:
             return
         taped = any(is_tape(n) for n in nodes(self.node)) or self.inner
         if isinstance(self.node, ast.FunctionDef) and not taped:
             self.writer.without_gradients.add(self.node)
             return
-        for c in plain:
-            loops = [s for s in c.path if isinstance(s, (ast.For, ast.While))]
+        for path in plain:
+            loops = [s for s in path if isinstance(s, (ast.For, ast.While))]
             fits = [s for s in loops if s not in self.inner and not any(map(is_tape, nodes(s)))]
-            self.writer.changes.around.setdefault(fits[0] if fits else c.path[-1], "with torch.no_grad():")
+            self.writer.changes.around.setdefault(fits[0] if fits else path[-1], "with torch.no_grad():")
+
+
+def numbered(loop: ast.For) -> tuple[ast.expr, ast.expr]:
+    """What a loop runs over and the variables of an item, without their number."""
+    over, target = loop.iter, loop.target
+    pairs = isinstance(target, ast.Tuple) and len(target.elts) == 2
+    if isinstance(over, ast.Call) and ast.unparse(over.func) == "enumerate" and len(over.args) == 1 and pairs:
+        return over.args[0], target.elts[1]  # type: ignore[attr-defined]
+    return over, target
 
 
 def is_object(value: Any) -> bool:
@@ -336,5 +420,5 @@ def is_object(value: Any) -> bool:
     return isinstance(value, Model) or bool(kind_of(value))
 
 
-def mode_line(text: str, mode: bool) -> str:
-    return f"{text}.{'train' if mode else 'eval'}()"
+def mode_line(text: str, mode: bool | str) -> str:
+    return f"{text}.train({mode})" if isinstance(mode, str) else f"{text}.{'train' if mode else 'eval'}()"

@@ -94,6 +94,13 @@ class Gradients:
     optimizer: str
 
 
+@dataclass(frozen=True)
+class GradientList:
+    """The gradients of the weights of models, or tensors like these, in a list of the result's."""
+
+    models: tuple[str, ...]
+
+
 @dataclass(eq=False)
 class Tape:
     """A tape, and the statement that opened it."""
@@ -113,9 +120,13 @@ class Result:
     """What became of a function: the role of what it returns."""
 
     roles: list[Any] = field(default_factory=list)
-    given: tuple[Any, ...] = ()
+    given: dict[str, Any] = field(default_factory=dict)
+    helper: bool = False
+    """Whether code under a tape calls it."""
     calls: bool = False
     """Whether it calls models."""
+    running: bool = False
+    """Whether its statements are being read."""
 
 
 def joined(roles: list[Any]) -> Tensor:

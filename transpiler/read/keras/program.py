@@ -72,6 +72,8 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
         """Top-level statements that are not translated, and why."""
         self.statement_marks: set[int] = set()
         """Top-level statements that made layers, tensors or models."""
+        self.tape_marks: set[int] = set()
+        """Top-level statements that made none of them and train with tapes."""
         self.about: dict[ast.AST, bool] = {}
         """Definitions of the program → whether they are about Keras."""
         self.failed_marks: set[int] = set()
@@ -129,6 +131,7 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
     def exec_module_body(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
             before, outer, toggles = self._made(), self.before, len(self.toggles)
+            computed, taped = len(self.origins), self.times_taped
             calls = calls_of(statement)
             if calls and uses_keras_or_program(calls, env, self.about, env.module not in self.starts):
                 self.before = Snapshot(env)
@@ -138,10 +141,14 @@ class Recorder(Workers, MayRun, Generations, TrainingCalls, Pipelines, DataObjec
             self.before = outer
             called = {id(inner) for inner, _, _ in self.nested.values()}
             freezes = any(not t.late and id(t.target) not in called for t in self.toggles[toggles:])
+            if self.times_taped > taped:  # tensors beside tapes are no parts of models
+                before += len(self.origins) - computed
             if (self._made() > before or freezes) and not self.is_block(statement):
                 self.statement_marks.add(id(statement))
                 if state is not None:
                     self.starts.setdefault(env.module, state)
+            elif self.times_taped > taped:
+                self.tape_marks.add(id(statement))
 
     def _made(self) -> int:
         return (

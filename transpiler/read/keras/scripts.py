@@ -36,6 +36,7 @@ def body_of_script(program: Program, models: list[str], renamed: list[ast.stmt])
         or (
             not isinstance(s, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
             and id(s) not in interpreter.failed_marks
+            and id(s) not in interpreter.tape_marks
             and not any(n in interpreter.left_out or n in interpreter.history_reads for n in nodes(s))
         )
     ]

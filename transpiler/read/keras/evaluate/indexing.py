@@ -8,6 +8,7 @@ from transpiler.diagnostics import Declined
 from transpiler.ir.expr import MISSING, Sym, code_of, is_open, witness_of
 from transpiler.ir.program import Value
 from transpiler.ir.shape import TensorType, to_first
+from transpiler.read.keras.evaluate.values import Unknown
 from transpiler.rules.ops.base import SIZE
 
 
@@ -106,7 +107,7 @@ def _sliced(size: Any, item: slice) -> Any:
     start, stop = item.start, item.stop
     if is_whole(item):
         return size
-    if any(isinstance(p, Value) for p in (start, stop)):
+    if any(isinstance(p, (Value, Unknown)) for p in (start, stop, item.step)):
         return None
     if type(size) is int and not is_open((start, stop, item.step)):
         return len(range(*item.indices(size)))

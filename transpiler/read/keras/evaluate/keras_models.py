@@ -139,6 +139,8 @@ class KerasModels:
         if kwargs.get("mask") is not None:
             raise self.declined("K2T105", "a model called with a mask is not translated")
         inputs = args[0] if args else kwargs.get("inputs")
+        if not tensors(inputs) and inputs is not None and model.inputs is not None and tensors(model.inputs):
+            return Unknown("what a model makes of an array")
         if model.sequential and model.inputs is None:
             result = inputs
             for layer in model.layers or []:

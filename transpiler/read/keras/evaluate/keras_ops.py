@@ -61,7 +61,7 @@ class KerasOps:
             args, kwargs = [self.operand(a) for a in args], {k: self.operand(v) for k, v in kwargs.items()}
         unknown = first_unknown([*args, *kwargs.values()])
         if unknown is not None:
-            if not has_tensors(args) and not has_tensors(kwargs):
+            if all(isinstance(x, Constant) for x in tensors([*args, *kwargs.values()])):  # no part of a model
                 return unknown
             raise self.declined("K2T201", f"an argument of {path} cannot be evaluated: {unknown.reason}")
         bound = rule.bind(path, args, kwargs, self.generation)

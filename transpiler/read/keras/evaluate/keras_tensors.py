@@ -32,6 +32,9 @@ from transpiler.read.keras.names import canonical, installed_names
 from transpiler.rules.ops.base import Operand
 from transpiler.rules.ops.operators import OPERATOR
 
+WEIGHTS = tuple(f"{kind}{what}" for kind in ("", "trainable_", "non_trainable_") for what in ("weights", "variables"))
+"""The lists of its variables that a model has."""
+
 
 class KerasTensors:
     """The part of the interpreter that knows tensors."""
@@ -171,6 +174,8 @@ class KerasTensors:
             found = model.cls.lookup(name)
             if found is not None:
                 return self.bind_member(found, model, model.cls)
+        if name in WEIGHTS:
+            return Unknown("the weights of a model")
         return Method(name, model)
 
     def model_layers(self, model: Model) -> list[Any]:

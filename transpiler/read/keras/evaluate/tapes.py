@@ -25,9 +25,10 @@ class Tapes:
     def begin_tapes(self) -> None:
         self.tapes: set[ast.With] = set()
         """The blocks under a tape."""
+        self.times_taped = 0
         self.scopes_run: dict[ast.AST, list[Env]] = {}
         """Functions of the program → the scopes of their calls."""
-        self.items_of: dict[ast.expr, tuple[ast.expr, Any]] = {}
+        self.items_looped: dict[ast.expr, tuple[ast.expr, Any]] = {}
         """The variables of loops over pipelines → those of them that hold an item, and what is known of it."""
         self.taped: set[ast.AST] = set()
         """The functions of the program that hold a tape, or are called under one."""
@@ -37,6 +38,7 @@ class Tapes:
         names = {node.name for node in self.taped if isinstance(node, ast.FunctionDef)}
         if names and any(is_tape(n) or isinstance(n, ast.Name) and n.id in names for n in nodes(function.node)):
             self.scopes_run.setdefault(function.node, []).append(env)
+            self.times_taped += 1
         return env  # type: ignore[no-any-return]
 
     def enter(self, node: ast.With, env: Env) -> list[Any]:
@@ -48,6 +50,7 @@ class Tapes:
         if not (managers and isinstance(managers[0], ast.With)):
             return super().managed(managers, body, env)  # type: ignore[misc, no-any-return]
         self.tapes.add(managers[0])
+        self.times_taped += 1
         self.note_called(body, env)
         self.note_models(body, env)
         for name in assigned_names([managers[0]]):
@@ -116,17 +119,17 @@ class Tapes:
             over, target = over.args[0], (
                 target.elts[1] if isinstance(target, ast.Tuple) and len(target.elts) == 2 else target
             )
-        self.items_of.pop(node.target, None)
+        self.items_looped.pop(node.target, None)
         if not isinstance(over, (ast.Name, ast.Attribute)):
             return
         with contextlib.suppress(Declined, ProgramError, NeedsConstant, TypeError):
             pipeline = self.eval(over, env)  # type: ignore[attr-defined]
             if isinstance(pipeline, Pipeline):
-                self.items_of[node.target] = target, pipeline.items
+                self.items_looped[node.target] = target, pipeline.items
 
     def name_items(self, target: ast.expr, env: Env) -> None:
-        if target in self.items_of:
-            bind_items(*self.items_of[target], env)
+        if target in self.items_looped:
+            bind_items(*self.items_looped[target], env)
 
     def assign(self, target: ast.expr, value: Any, env: Env) -> None:
         super().assign(target, value, env)  # type: ignore[misc]
