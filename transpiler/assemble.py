@@ -573,6 +573,7 @@ class Assembly:
         for cls in classes:
             check_reads(cls)
         known = {f.name for f in self.memory.static_functions} | {c.name for c in classes} | GENERATED
+        known |= {f.name for f in self.memory.on_tensors.values()}
         for cls in classes:
             writer = ClassWriter(cls, self.settler.printed[cls])
             try:

@@ -17,7 +17,7 @@ from transpiler.ir.trees import nodes
 from transpiler.passes.settle import all_members, constructed
 from transpiler.read.keras.evaluate.logits import MADE_BY
 from transpiler.read.keras.evaluate.measures import Measured
-from transpiler.read.keras.evaluate.staging import Memory, is_static
+from transpiler.read.keras.evaluate.staging import KeptFunction, Memory, is_static
 from transpiler.read.keras.evaluate.values import Class, Function
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.measuring import LOGITS, measured_in, measuring
@@ -37,11 +37,14 @@ class LoneParts:
         self.program, self.memory, self.findings, self.keep = program, memory, findings, keep
         self.reason = ""
         """Why a part was not kept, where that is known."""
+        self.on_tensors: dict[ast.AST, KeptFunction] = {}
+        """The functions among the parts so far that take any tensors of their ranks."""
 
     def convert(self, part: Function | Class) -> tuple[Written, Finding | None] | None:
         """What becomes of a part, and what there is to say of it; None where nothing that works is found."""
         self.reason = ""
         measured = measured_in(part, self.program)
+        self.memory.on_tensors = self.on_tensors if isinstance(part, Function) else {}
         if measured is not None:
             self.program.interpreter.fixed_variables = not sets_variables(part)
             try:
@@ -51,10 +54,19 @@ class LoneParts:
             if written is None:
                 self.program.interpreter.unmeasured[measured.function.node] = self.reason
             return written and (written, None)
+        self.program.interpreter.open_inputs = True
+        try:
+            return self.as_part(part)
+        finally:
+            self.program.interpreter.open_inputs = False
+
+    def as_part(self, part: Function | Class) -> tuple[Written, Finding | None] | None:
+        """A layer or a function on tensors that nothing says anything about."""
         for example in examples_of(part, self.program):
             visited = dict(self.memory.visited)
             written = self.as_class(part, example) or self.as_function(part, example)
             if written is not None:
+                self.may_be_called(written)
                 return written, example.finding
             self.memory.visited.clear()
             self.memory.visited.update(visited)
@@ -69,11 +81,23 @@ class LoneParts:
             logits = example and self.as_function(part, example, of)
         if logits is None or not takes_logits(logits, known[0]):
             example = measuring(part, measured, "", self.program)
-            return example and self.as_function(part, example, of)
+            written = example and self.as_function(part, example, of)
+            if written is not None and logits is not None:
+                self.may_be_called(written)
+            return written
         if measured.activations == {*known}:
             return logits
         self.reason = "Keras takes the logits of a sigmoid or softmax in it, and not all models that it measures end in the same one"
         return None
+
+    def may_be_called(self, written: Written) -> None:
+        """Notes a function that computes the same wherever its tensors come from."""
+        made = written.function
+        if made is None or made.inner is not None or made.source.owner is not None or written.root is None:
+            return
+        inputs = written.root.inputs
+        names, ranks = tuple(x.hint for x in inputs), tuple(x.type.rank for x in inputs)
+        self.on_tensors[made.source.node] = KeptFunction(made.source.name, names, ranks, made.options)
 
     def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
         marks = len(self.findings.items)

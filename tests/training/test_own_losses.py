@@ -259,3 +259,38 @@ model.fit(np.zeros((8, 4)), np.zeros((8, 1)))
     text, errors = converted_functions(CROSSENTROPY + script, tmp_path)
     assert not errors, errors
     assert "def crossentropy(y_true, logits)" in text
+
+
+CALLED = """def dice(y_true, y_pred, smooth=1.0):
+    return (keras.ops.sum(y_true * y_pred) + smooth) / (keras.ops.sum(y_true + y_pred) + smooth)
+
+
+def outer(y_true, y_pred):
+    return 1 - dice(y_true, y_pred, smooth=2.0) + dice({arguments})
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    (
+        ("y_pred=y_pred, y_true=y_true", "dice(y_true, y_pred)"),
+        ("y_true[:, 0], y_pred[:, 0]", ".sum(dim=0)"),  # of another rank: written out
+    ),
+)
+def test_losses_call_each_other_as_in_the_source(arguments: str, text: str, tmp_path: Path):
+    script = CALLED.format(arguments=arguments) + TRAINED.format(', "sigmoid"', "outer").replace(
+        "loss=outer", "loss=outer, metrics=[dice]"
+    )
+    result, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert "1 - dice(y_true, y_pred, smooth=2.0)" in result
+    assert text in result
+
+
+def test_a_crossentropy_that_nobody_uses_is_declined(tmp_path: Path):
+    script = CROSSENTROPY.replace("2.0 * ", "keras.ops.abs(y_pred) * ") + PLAIN_MODEL.format("")
+    text, errors = converted_functions(script, tmp_path)
+    assert any("crossentropy() was not converted" in e for e in errors), errors
+    assert "binary_cross_entropy" not in text

@@ -40,10 +40,18 @@ class Forward:
         return [name for name, _ in self.setup if name]
 
     @property
+    def tree(self) -> ast.Module:
+        return ast.parse("def forward():\n" + "\n".join(f"    {line}" for line in self.body))
+
+    @property
     def bound(self) -> set[str]:
         """The variables of the body."""
-        tree = ast.parse("def forward():\n" + "\n".join(f"    {line}" for line in self.body))
-        return {n.id for n in nodes(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        return {n.id for n in nodes(self.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+    @property
+    def called(self) -> set[str]:
+        """The functions of the file that the body calls."""
+        return {n.func.id for n in nodes(self.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
 
 def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -> Forward:
@@ -63,8 +71,8 @@ def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -
         {m[1]: m[2] for m in found if m is not None and m[2] in parameters},
         [line[8:] for line in lines[start + 1 :] if line.strip()],
     )
-    for name in sorted(forward.bound & {*taken}):
-        forward.body = [renamed_variable(line, name, f"{name}_") for line in forward.body]
+    for name in sorted(forward.bound & {*taken, *forward.called}):
+        forward.body = [re.sub(rf"(?<![\w.]){name}(?![\w(])", f"{name}_", line) for line in forward.body]
     return forward
 
 

@@ -85,6 +85,8 @@ class KerasInterpreter(
         """The layers that each of the custom layers being called has called."""
         self.called_on: list[list[Any]] = []
         """The tensors that each of them is called on."""
+        self.open_inputs = False
+        """Whether the inputs of models stand for tensors of which nobody knows where they come from."""
         self.fixed_variables = False
         """Whether nothing sets the variables that are made now: they are constants."""
         self.image_data_format = "channels_last"

@@ -29,6 +29,7 @@ class Logits:
 
     unnoted: set[Value]
     """What functions of TensorFlow have made of logits."""
+    open_inputs: bool
     graph_inputs: set[Value]
     """What `keras.Input` gave."""
 
@@ -79,7 +80,7 @@ class Logits:
         """
         x = self.permuted.get(x, x)
         maker = self.makers.get(x)
-        if x in self.graph_inputs:
+        if x in self.graph_inputs and not self.open_inputs:
             return None
         if maker is None or maker.member is not None and maker.member.layer is None and maker.step.fn != "{self}":
             raise self.declined(

@@ -31,6 +31,7 @@ from transpiler.read.keras.evaluate.stage_calls import StagedCalls
 from transpiler.read.keras.evaluate.stage_effects import StagedEffects
 from transpiler.read.keras.evaluate.stage_given import StagedGiven
 from transpiler.read.keras.evaluate.stage_items import StagedItems
+from transpiler.read.keras.evaluate.stage_kept import StagedKept
 from transpiler.read.keras.evaluate.stage_last import StagedLast
 from transpiler.read.keras.evaluate.stage_layers import StagedLayers
 from transpiler.read.keras.evaluate.stage_list_changes import StagedListChanges
@@ -72,6 +73,7 @@ class Stager(
     StagedArrays,
     StagedLayers,
     StagedMasks,
+    StagedKept,
     StagedCalls,
     StagedRecursion,
     StagedListChanges,
@@ -93,7 +95,8 @@ class Stager(
         self.modules, self.module_order = base.modules, base.module_order
         self.missing_imports = base.missing_imports
         self.asked_environment = base.asked_environment
-        self.image_data_format, self.fixed_variables = base.image_data_format, base.fixed_variables
+        self.image_data_format, self.open_inputs = base.image_data_format, base.open_inputs
+        self.fixed_variables = base.fixed_variables
         self.made_up, self.arrays_read, self.arrays_given = base.made_up, base.arrays_read, base.arrays_given
         self.frame = Frame(None, "factory")
         self.frames: dict[int, Frame] = {}

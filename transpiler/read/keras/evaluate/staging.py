@@ -257,6 +257,19 @@ class Worker:
     """The calls that only give a model other weights."""
 
 
+@dataclass(frozen=True)
+class KeptFunction:
+    """A function on tensors that the result has as well, so that others may call it."""
+
+    name: str
+    tensors: tuple[str, ...]
+    """Its first parameters."""
+    ranks: tuple[int, ...]
+    """How many axes these have."""
+    options: frozenset[str]
+    """Other parameters that it takes any value for."""
+
+
 @dataclass
 class Memory:
     """What all stagers of one conversion share, so that a helper becomes one class however many models use it."""
@@ -271,6 +284,8 @@ class Memory:
     """Keys of classes for which that was not found: the function is written inline."""
     visited: dict[Any, Any] = field(default_factory=dict)
     """The syntax nodes of functions and classes whose code went into classes → the modules they stand in."""
+    on_tensors: dict[ast.AST, KeptFunction] = field(default_factory=dict)
+    """Functions on tensors that losses and metrics may call as they do in the source."""
     inlined: list[Any] = field(default_factory=list)
     """Functions that turned out not to work as classes of their own."""
     written_out: list[ast.AST] = field(default_factory=list)
