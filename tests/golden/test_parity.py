@@ -12,7 +12,13 @@ from transpiler.cli import main
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = sorted((HERE.parent.parent / "samples").glob("*_keras.py"))
-CASES = [path for path in sorted((HERE / "cases").glob("*.py")) if not path.stem.startswith(("declined_", "partial_"))]
+WITHOUT_ENTRIES = ("training_own_model",)
+"""Cases whose models are made in functions of which nobody knows the arguments: there is nothing to compare."""
+CASES = [
+    path
+    for path in sorted((HERE / "cases").glob("*.py"))
+    if not path.stem.startswith(("declined_", "partial_")) and path.stem not in WITHOUT_ENTRIES
+]
 
 
 def verified(path: Path, tmp_path: Path, *options: str) -> list[dict[str, object]]:

@@ -38,7 +38,7 @@ LEGACY = {
 """Scripts that legacy Keras runs, alone or as well."""
 UNPLANNED = ("frozen_base", "application_base", "fine_tuning", "fine_tuning_blocks")
 """Scripts that freeze parts or train in more than one way: `verify --train` leaves these out."""
-PLAIN_LOOPS = ("batch_callbacks",)
+PLAIN_LOOPS = ("batch_callbacks", "callbacks_of_all_kinds")
 """Scripts that are plain loops with every trainer."""
 SCRIPTS = [
     pytest.param(

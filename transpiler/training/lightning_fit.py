@@ -6,15 +6,14 @@ import ast
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from transpiler.diagnostics import Declined
 from transpiler.ir.model import KERAS3, ApiValue
 from transpiler.ir.naming import Names
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.loaded_models import LOADED
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Instance
-from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import CallbackCode, Loop
+from transpiler.training.accelerated import PlainLoop
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
 from transpiler.training.data import Stream
@@ -43,11 +42,11 @@ class LightningMethods(MethodWriter):
         rate = ""
         for i, (rule, _) in enumerate(callbacks):
             if getattr(rule, "restarts", False):
-                raise Declined(TRAINING, f"{rule.names[0]} is not translated for Lightning")
+                raise PlainLoop(f"the callback {rule.names[0]}")
             if getattr(rule, "changes_rate", False):
                 rate = "learning_rate" if file.generation == KERAS3 else "lr"
                 if any(isinstance(r, Instance) or r.reads_all for r, _ in callbacks[i + 1 :]):
-                    raise Declined(TRAINING, "a callback that reads a learning rate is not translated for Lightning")
+                    raise PlainLoop("a callback that reads a learning rate")
         hooks = [self.hook(rule, a, titles, training, evaluation) for rule, a in callbacks]
         if ends := [line for s in streams for line in s.end]:
             hooks.append(self.hook_class("EndOfEpoch", CallbackCode(end=ends), [], evaluation))
@@ -58,9 +57,7 @@ class LightningMethods(MethodWriter):
         first = text_of(arguments.get("initial_epoch"), "0")
         epochs = text_of(arguments.get("epochs"), "1")
         if first != "0" and hooks:
-            raise Declined(
-                TRAINING, "callbacks beside a first epoch of another number are not translated for Lightning"
-            )
+            raise PlainLoop("callbacks beside a first epoch of another number")
         return render(
             "training/lightning_fit",
             lines=[*lines, *(line for s in streams for line in s.lines)],
@@ -135,10 +132,7 @@ class LightningMethods(MethodWriter):
         scope = file.scopes.scope[evaluation.node]
         local = {n for r in read for n in r if (scope, n) in file.scopes.bound} if scope is not None else set()
         if local:
-            raise Declined(
-                TRAINING,
-                f"a callback that reads {', '.join(sorted(local))} of a function is not translated for Lightning",
-            )
+            raise PlainLoop(f"a callback that reads {', '.join(sorted(local))} of a function")
         texts = {}
         for hook, tree in hooks.items():
             if not tree.body:
