@@ -31,6 +31,7 @@ LEGACY = {
             "masked_tags",
             "masked_series",
             "segmentation_losses",
+            "single_columns",
         ),
         BOTH,
     ),

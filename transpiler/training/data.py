@@ -83,8 +83,8 @@ class DataWriter:
 
     # --- arrays ---------------------------------------------------------------------------------------------------
 
-    def columns(self, given: Mapping[str, ast.expr], weights: str = "") -> list[str]:
-        """Arrays as tensors: inputs, targets and, where the training has them, weights of the samples."""
+    def columns(self, given: Mapping[str, ast.expr], x: Any, weights: str = "") -> list[str]:
+        """Arrays as tensors: inputs, whose value is `x`, targets and, where the training has them, weights of the samples."""
         inputs = parts(given.get("x"), len(self.inputs), "inputs", self.input_names)
         has_targets = given.get("y") is not None and not is_none(given["y"])
         if has_targets != self.compares:
@@ -92,6 +92,8 @@ class DataWriter:
         targets = parts(given["y"], len(self.targets), "targets", self.target_names) if has_targets else []
         arrays = [*map(self.array, inputs), *(self.array(t, target=True) for t in targets)]
         found = [tensor(text, dtype) for text, dtype in zip(arrays, (*self.inputs, *self.targets))]
+        changes = last_axes(tensors(self.trainer.compiled.model.inputs), x, self.generation)
+        found[: len(inputs)] = [f"{text}{CHANGES[c]}" for text, c in zip(found, changes)]
         if not self.weighted:
             return found
         if weights:
@@ -182,6 +184,38 @@ class DataWriter:
             return Stream([], f"map({to_tensors}, islice({made}, {steps}))")
         variable = names.take(name)
         return Stream([f"{variable} = {made}"], f"map({to_tensors}, islice({variable}, {steps}))")
+
+
+COLUMN = "reshape(-1, 1)"
+CHANGES = {"": "", "more": ".unsqueeze(-1)", "less": ".squeeze(-1)", COLUMN: f".{COLUMN}"}
+"""What becomes of the last axis of an array → the method of tensors that does it."""
+
+
+def last_axes(inputs: Sequence[Any], value: Any, generation: str) -> list[str]:
+    """What Keras makes of the last axis of each array that a model is given: `more`, `less`, a `COLUMN`, or nothing.
+
+    It adds one of length 1, or takes it off, where an input has one axis more or less: `Functional._adjust_input_rank` of
+    Keras 3, `Functional._conform_to_reference_input` of legacy Keras.
+
+    Raises Declined for one more in legacy Keras, where what becomes of it differs between `evaluate` and `predict`.
+    """
+    values = list(value) if isinstance(value, (list, tuple)) and len(inputs) > 1 else [value]
+    if len(values) != len(inputs):
+        values = [None] * len(inputs)
+    changes = [last_axis(x.type.shape, getattr(v, "shape", None)) for x, v in zip(inputs, values)]
+    if "less" in changes and generation != KERAS3:
+        raise Declined(
+            TRAINING, "arrays with one axis more than the input of the model are not translated for legacy Keras"
+        )
+    return changes
+
+
+def last_axis(wanted: Any, shape: Any) -> str:
+    if wanted is None or not isinstance(shape, tuple) or not shape:
+        return COLUMN if wanted is not None and len(wanted) == 2 and wanted[-1] == 1 else ""
+    if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+        return "more"
+    return "less" if len(shape) == len(wanted) + 1 and shape[-1] == 1 else ""
 
 
 def class_weights(node: ast.expr | None, data: DataWriter) -> str:

@@ -21,7 +21,19 @@ from transpiler.rules.training.callbacks import CallbackCode, Loop, torch_file
 from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
-from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining, spelled_out
+from transpiler.training.data import (
+    COLUMN,
+    DTYPES,
+    IS_ARRAY,
+    DataWriter,
+    Stream,
+    class_weights,
+    is_none,
+    last_axes,
+    parts,
+    remaining,
+    spelled_out,
+)
 from transpiler.training.edits import edited
 from transpiler.training.file import FileTraining
 from transpiler.training.loops import EpochFunction
@@ -190,7 +202,9 @@ class MethodWriter:
             return data.batches("train_batches", arguments["x"], value, steps, shuffle, names, False), held
         if steps:
             raise Declined(TRAINING, "a number of steps beside arrays is not translated")
-        columns = data.columns(arguments, class_weights(arguments.get("class_weight"), data))
+        columns = data.columns(
+            arguments, evaluation.arguments.get("x"), class_weights(arguments.get("class_weight"), data)
+        )
         if held is not None or not split:
             train.lines = [f"{train.epoch} = {data.loader(columns, size, shuffle)}"]
             return train, held
@@ -224,7 +238,7 @@ class MethodWriter:
             values = value if isinstance(value, (list, tuple)) and len(value) == len(items) else [None] * len(items)
             several = (len(data.inputs) > 1, len(data.targets) > 1, False)
             items = [spelled_out(n, v) if more else n for n, v, more in zip(items, values, several)]
-            columns = data.columns(dict(zip(("x", "y", "sample_weight"), items)))
+            columns = data.columns(dict(zip(("x", "y", "sample_weight"), items)), values[0])
             stream = Stream(epoch=names.take("val_loader"))
             stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
             return stream
@@ -269,7 +283,7 @@ class MethodWriter:
         if not self.has_batches(evaluation, training, arguments):
             if given(arguments, "steps"):
                 raise Declined(TRAINING, "a number of steps beside arrays is not translated")
-            stream = Stream([], data.loader(data.columns(arguments), size))
+            stream = Stream([], data.loader(data.columns(arguments, evaluation.arguments.get("x")), size))
         else:
             steps = text_of(arguments.get("steps"), "", none="")
             names = Names(frozenset())
@@ -310,7 +324,11 @@ class MethodWriter:
         listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
         if not listed and isinstance(evaluation.arguments.get("x"), dict):
             raise Declined(TRAINING, "inputs in a dictionary have to be given by their names at the call")
+        changes = last_axes(xs, evaluation.arguments.get("x"), self.file.generation)
+        if {*changes} - {"", COLUMN} and not listed:
+            raise Declined(TRAINING, "arrays of other axes than the inputs have to be listed one by one")
         data = parts(node, len(xs), "inputs", names) if listed else []
+        data = [self.with_axis(text, change) for text, change in zip(data, changes)]
         size = text_of(arguments.get("batch_size"), "", none="")
         given = [
             self.file.receiver_of(evaluation.node),
@@ -318,6 +336,12 @@ class MethodWriter:
             *([f"batch_size={size}"] if size else []),
         ]
         self.file.replace_expression(evaluation.node, as_asked(f"{name}({', '.join(given)})", evaluation.node, ys[0]))
+
+    def with_axis(self, text: str, change: str) -> str:
+        """The text of an array with what Keras makes of its last axis."""
+        if change and self.file.takes_frames and not IS_ARRAY.search(text):
+            return f"np.asarray({text}){INDICES[change]}"
+        return f"{as_operand(text)}{INDICES[change]}" if change else text
 
     def batches_text(self, node: ast.expr, value: Batches | Pipeline) -> str:
         """Batches that a model predicts for."""
@@ -350,7 +374,7 @@ class MethodWriter:
         arguments = self.arguments_of(evaluation)
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
-        columns = self.data_of(training).columns(arguments)
+        columns = self.data_of(training).columns(arguments, evaluation.arguments.get("x"))
         batch = f"[({', '.join(columns)})]"
         return f"{training.epoch.name}({', '.join([self.file.receiver_of(evaluation.node), batch, *options])})"
 
@@ -369,6 +393,16 @@ class MethodWriter:
                 raise Declined(TRAINING, f"{evaluation.method}({name}=…) is not translated")
         if "" in evaluation.arguments:
             raise Declined(TRAINING, f"the arguments of {evaluation.method}() cannot be evaluated")
+
+
+INDICES = {"more": "[..., None]", "less": "[..., 0]", COLUMN: f".{COLUMN}"}
+"""What becomes of the last axis of an array → what does it."""
+
+
+def as_operand(text: str) -> str:
+    """An expression as what an index may follow."""
+    plain = isinstance(ast.parse(text, mode="eval").body, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    return text if plain else f"({text})"
 
 
 def as_asked(text: str, node: ast.Call, output: Value) -> str:
