@@ -12,7 +12,7 @@ from transpiler.class_files import (
     rename_exports,
     shared_module,
 )
-from transpiler.diagnostics import Declined, Finding, Severity, Span
+from transpiler.diagnostics import Declined, Finding, Severity, Span, excerpt
 from transpiler.ir.conversion import ConvertedModule, TrainingPlan
 from transpiler.ir.naming import Names
 from transpiler.ir.program import ModuleClass
@@ -20,10 +20,11 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.values import Function, Model
 from transpiler.read.keras.names import FRAMEWORKS
 from transpiler.read.keras.parse import SourceModule
+from transpiler.read.keras.program import uses_keras
 from transpiler.rewrite.leftovers import Leftovers
 from transpiler.rewrite.outcome import GENERATED, Outcome, Written
 from transpiler.rewrite.placement import Placement
-from transpiler.rewrite.statements import in_lines, module_names, names_bound
+from transpiler.rewrite.statements import imported_names, in_lines, module_names, names_bound
 from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
 from transpiler.training.writer import write_training
@@ -107,6 +108,7 @@ class Rewriter:
             self.options.trainer,
             self.options.strict,
         )
+        file.factories = {f.function.node: f for f in self.outcome.factories()}
         write_training(file)
         self.untrained |= file.declined
         self.training += file.plans
@@ -130,16 +132,32 @@ class Rewriter:
         if not has_items and self.only_entries:
             return source.text
         text = edit.apply()
+        if has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
+            self.check_names(source, text)
+        return text
+
+    def check_names(self, source: SourceModule, text: str) -> None:
+        """Reports what the text of a file reads and the result does not have."""
         unknown = undefined_names(text)
         unknown = unknown and unknown - undefined_names(source.text)
-        if unknown and has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
+        names = self.outcome.names_of(source)
+        of_keras = {n for n in unknown if uses_keras(names.get(n))}
+        if not self.only_entries:
+            of_keras |= imported_names(ast.parse(text))
+        reads = [
+            n for s in source.tree.body for n in nodes(s)
+            if isinstance(n, ast.Name) and n.id in of_keras and isinstance(n.ctx, ast.Load)
+        ]  # fmt: skip
+        visited = {n for root in self.memory.visited if isinstance(root, ast.AST) for n in nodes(root)}
+        read = next((n for n in reversed(reads) if n not in visited), None)
+        if read is not None:
+            message = f"{read.id} is a part of Keras, and the code around the models goes on reading it"
+            advice, span = "Give the builder something else than parts of Keras.", source.span(read)
+            self.findings.add(Finding("K2T203", Severity.ERROR, message, advice, span, excerpt(span)))
+        elif unknown:
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
-            self.findings.add(
-                Finding(
-                    "K2T006", Severity.ERROR, message, "Please report this, with the file.", Span(str(source.path), 1)
-                )
-            )
-        return text
+            advice, span = "Please report this, with the file.", Span(str(source.path), 1)
+            self.findings.add(Finding("K2T006", Severity.ERROR, message, advice, span))
 
     def write_classes(self, by_source: dict[SourceModule, list[Written]]) -> ClassFiles:
         """The texts of all classes, by the files that they go to."""

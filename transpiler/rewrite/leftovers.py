@@ -45,6 +45,7 @@ class Leftovers:
         used = {n for s in self.moved for n in used_identifiers(s)}
         self.keras_names = {n for n, v in self.names.items() if uses_keras(v)} - outcome.converted_names(self.names)
         self.keras_names |= {n for n, v in self.names.items() if holds_models(v)} & used  # the result has no such lists
+        self.keras_names -= self.renewed()
         self.gone = {
             n.name
             for n in edit.replaced
@@ -53,6 +54,15 @@ class Leftovers:
         """Names of functions that the result does not have."""
         self.followers: list[ast.stmt] = []
         """Statements that are not translated because others are not."""
+
+    def renewed(self) -> set[str]:
+        """The variables that are set to something else now, which is no part of Keras."""
+        found: set[str] = set()
+        for statement in [s for s in self.source.tree.body if isinstance(s, ast.Assign) and s in self.edit.replaced]:
+            used = used_identifiers(ast.parse(self.edit.replaced[statement]))
+            if not (used - stored_names(statement)) & self.keras_names:
+                found |= stored_names(statement)
+        return found
 
     def handle(self) -> bool:
         """Removes what nothing needs any more and reports the rest; whether code stays that uses Keras."""
@@ -134,7 +144,10 @@ class Leftovers:
     def needs_keras(self, statement: ast.stmt) -> bool:
         """Whether a statement cannot stay as it is."""
         untrained = any(n in self.untrained for n in nodes(statement))
-        uses = (used_identifiers(statement) - stored_names(statement)) & self.keras_names
+        removed = {n for s in nodes(statement) if s in self.edit.removed for n in nodes(s)}
+        names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
+        gone = {n.id for n in names if n in removed} - {n.id for n in names if n not in removed}
+        uses = (used_identifiers(statement) - stored_names(statement) - gone) & self.keras_names
         return bool(uses) or untrained or imports_framework(statement)
 
     def undecorate(self, statement: ast.stmt) -> bool:

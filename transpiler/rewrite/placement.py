@@ -19,6 +19,7 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import uses_keras
 from transpiler.rewrite.outcome import Outcome, TensorFunction, Written
 from transpiler.rewrite.statements import default_names
+from transpiler.rules.registry import module_class
 from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
     code_of_models,
@@ -177,7 +178,9 @@ class Placement:
         function: Any = factory.function
         frozen = factory.frozen
         bound = {n for n, v in frozen.items() if getattr(v, "name", "") in known and self.names.get(v.name) is v}
-        defaults, unnamed = defaults_of(function), unnamed_defaults(function.node, known)
+        defaults = defaults_of(function)
+        classes = {n: module_class(v) for n, v in defaults.items() if module_class(v)}
+        unnamed = unnamed_defaults(function.node, known) - classes.keys()
         by_default = {n for n, v in frozen.items() if n in unnamed and unchanged(v, defaults[n])}
         for n, v in frozen.items():
             if v is not MISSING and n not in by_default and not other_value(n, v):
@@ -192,6 +195,8 @@ class Placement:
             known,
             bound,
             by_default,
+            classes,
+            self.edit.endings.get(function.node),
         )
 
     def place_statics(self) -> None:

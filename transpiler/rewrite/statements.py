@@ -160,6 +160,12 @@ def is_import_block(statement: ast.stmt) -> bool:
     return False
 
 
+def imported_names(tree: ast.AST) -> set[str]:
+    """The names that code imports from the framework."""
+    imports = [n for n in nodes(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) and imports_framework(n)]
+    return {(a.asname or a.name).partition(".")[0] for n in imports for a in n.names}
+
+
 def imports_framework(statement: ast.stmt) -> bool:
     for node in nodes(statement):
         if isinstance(node, ast.Import) and any(is_framework(a.name) for a in node.names):

@@ -66,6 +66,8 @@ class LayerRule:
     """The class names it has in `keras.layers`, today's first."""
     class_name: ClassVar[str] = ""
     """The name of its class, where `keras` has other names for it only."""
+    module_class: ClassVar[str] = ""
+    """The class of torch that a program names where it named the layer's class, as an argument of a builder."""
     functions: ClassVar[tuple[str, ...]] = ()
     """The functions of `keras.layers` that make this layer and call it: `add` for `Add`."""
     signature: ClassVar[str] = ""

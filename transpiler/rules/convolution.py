@@ -194,6 +194,7 @@ class Conv1D(_Conv):
 
     ndim, causal = 1, (KERAS3, KERAS2)
     keras = ("Conv1D", "Convolution1D")
+    module_class = "nn.Conv1d"
     examples = (
         ("Conv1D(4, 3)", (2, 9, 3)),
         ("Conv1D(4, 3, padding='causal', dilation_rate=2, activation='relu')", (2, 9, 3)),
@@ -206,6 +207,7 @@ class Conv2D(_Conv):
 
     ndim = 2
     keras = ("Conv2D",)
+    module_class = "nn.Conv2d"
     examples = (
         ("Conv2D(4, 3, activation='relu')", (2, 8, 9, 3)),
         ("Conv2D(4, (3, 5), strides=2, padding='same', use_bias=False)", (2, 8, 9, 3)),
@@ -234,6 +236,7 @@ class Conv3D(_Conv):
 
     ndim = 3
     keras = ("Conv3D", "Convolution3D")
+    module_class = "nn.Conv3d"
     examples = (("Conv3D(4, 3, strides=(1, 2, 2), padding='same')", (2, 4, 5, 6, 3)),)
 
 

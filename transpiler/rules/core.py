@@ -18,6 +18,7 @@ class Dense(LayerRule):
     """A matrix product over the last axis: `nn.Linear`, whose weight is the transposed kernel."""
 
     keras = ("Dense",)
+    module_class = "nn.Linear"
     signature = (
         "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', "
         "kernel_regularizer=None, bias_regularizer=None, kernel_constraint=None, bias_constraint=None, "

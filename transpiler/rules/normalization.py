@@ -179,6 +179,7 @@ class LayerNormalization(LayerRule):
     """`nn.LayerNorm` over the last axes; other axes are brought there and back."""
 
     keras = ("LayerNormalization",)
+    module_class = "nn.LayerNorm"
     signature = (
         "axis=-1, epsilon=0.001, center=True, scale=True, beta_initializer='zeros', gamma_initializer='ones', "
         "beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, rms_scaling=False"

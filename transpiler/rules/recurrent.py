@@ -283,6 +283,7 @@ class LSTM(Recurrent):
     """`nn.LSTM`: the gates stand in the same order, and Keras has one bias."""
 
     keras = ("LSTM", "CuDNNLSTM")
+    module_class = "nn.LSTM"
     gates = 4
     signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
         extra="unit_forget_bias=True, ", more=""
@@ -315,6 +316,7 @@ class GRU(Recurrent):
     """`nn.GRU` with the gates in torch's order; with `reset_after=False` a loop, which torch does not have."""
 
     keras = ("GRU", "CuDNNGRU")
+    module_class = "nn.GRU"
     gates = 3
     exact = EXACT
     signature = "units, activation='tanh', recurrent_activation='sigmoid', " + AFTER_ACTIVATIONS.format(
@@ -349,6 +351,7 @@ class SimpleRNN(Recurrent):
     """`nn.RNN`; another activation than tanh and relu takes a loop."""
 
     keras = ("SimpleRNN",)
+    module_class = "nn.RNN"
     signature = "units, activation='tanh', " + AFTER_ACTIVATIONS.format(extra="", more="")
     examples = (
         ("SimpleRNN(4)", (2, 5, 3)),

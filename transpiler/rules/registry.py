@@ -6,8 +6,9 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from transpiler.ir.model import ApiValue
 from transpiler.rules.base import LayerRule
 
 Rule = TypeVar("Rule")
@@ -44,3 +45,10 @@ def rules_by_name(base: type[Rule], names: Callable[[type[Rule]], Iterable[str]]
 def layer_rules() -> dict[str, LayerRule]:
     """Layer class name → its rule."""
     return rules_by_name(LayerRule, lambda cls: cls.__dict__.get("keras", ()))
+
+
+def module_class(value: Any) -> str:
+    """The class of torch that stands for a layer class of Keras where a program gives it on; "" if none does."""
+    layers = isinstance(value, ApiValue) and value.path.rpartition(".")[0] == "keras.layers"
+    rule = layer_rules().get(value.leaf) if layers else None
+    return rule.module_class if rule is not None else ""

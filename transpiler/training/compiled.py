@@ -25,11 +25,13 @@ from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.accelerated import LOGITS, PlainLoop, accelerate
 from transpiler.training.added_losses import added_losses
 from transpiler.training.callbacks import callbacks_of
+from transpiler.training.called import binds, codes_where_bound
 from transpiler.training.constraints import constraints_of
 from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.groups import Group, same_variable
+from transpiler.training.in_builder import codes_in_builder, optimizer_lines
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.open_models import check_open
@@ -56,6 +58,8 @@ class Training:
     net: str = ""
     """The variable of what an Accelerator made of the model, where one does."""
     code: OptimizerCode | None = None
+    seen: OptimizerCode | None = None
+    """The optimizer with the numbers that it was seen with; None where these differ."""
     weighted: bool = False
     """Whether samples have weights."""
     scheduler: str = ""
@@ -75,8 +79,12 @@ class Training:
     """The statements that bind the model, and make the optimizer after it, in its place."""
     carried: bool = False
     """Whether the optimizer is an attribute of the model itself, which has several names."""
+    in_builder: bool = False
+    """Whether the factory gives it to the model."""
     names: dict[ast.Assign, str] = field(default_factory=dict)
     """What each of the statements calls the model."""
+    codes: dict[ast.Assign, OptimizerCode] = field(default_factory=dict)
+    """The optimizer after each of the statements, where a builder compiles with what it is given."""
 
 
 class CompileWriter:
@@ -172,29 +180,43 @@ class CompileWriter:
             try:
                 training.first = self.first_learning(group.nodes)
             except Declined:
-                if not group.places or any(e.method != "fit" for e in learning):
+                if any(e.method != "fit" for e in learning):
                     raise
                 training.bound, training.names = list(group.places), group.places
                 self.carry(training)
-        made = training.bound[0].value if training.bound else training.first or owner
-        place = owner
+        place: ast.AST = owner
+        made: Any = training.bound[0].value if training.bound else training.first or owner
+        if training.carried and not training.bound:
+            made = file.source.tree.body[-1]
         code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
         if made is not owner and self.reads_variables_of(file.scopes.scope[owner], code):
             place = made
         codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in group.compiles]
-        if made is not owner and any(repr(other) != repr(codes[-1]) for other in codes):
-            raise Declined(TRAINING, "a builder that compiles its models with different optimizers is not translated")
+        code = training.code = training.seen = codes[-1]
+        seen = codes
+        if training.carried and not training.bound:
+            codes = codes_in_builder(file, training, group, changing)
+        elif made is not owner and (place is made or any(repr(other) != repr(code) for other in codes)):
+            try:
+                training.codes = codes_where_bound(file, training, group, changing)
+                codes = [code, *training.codes.values()]
+            except Declined:
+                self.carry(training)
+                codes = codes_in_builder(file, training, group, changing)
+        if training.codes and any(repr(c) != repr(training.seen) for c in seen):
+            training.seen = None
         code = training.code = codes[-1]
         self.note_differences(training, compiled)
         layers, built = layers_of(compiled.model, file.interpreter), file.interpreter.built
-        if code.by_row and file.generation != KERAS3:
-            check_embeddings(layers, built)
-        if code.schedule is not None and changing:
-            raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
-        if code.whole:
-            check_whole(layers, built, code.whole)
+        for code in codes:
+            if code.by_row and file.generation != KERAS3:
+                check_embeddings(layers, built)
+            if code.schedule is not None and changing:
+                raise Declined(TRAINING, "a callback that changes a learning rate which decays is not translated")
+            if code.whole:
+                check_whole(layers, built, code.whole)
         self.check_shared(compiled)
-        if not training.bound and self.is_elsewhere(made, training.receiver, group.nodes):
+        if not training.bound and not training.carried and self.is_elsewhere(made, training.receiver, group.nodes):
             self.carry(training)
         beside_model = self.variable_beside if not training.carried else lambda receiver, what: f"{receiver}.{what}"
         training.optimizer = beside_model(training.receiver, "optimizer")
@@ -404,14 +426,18 @@ class CompileWriter:
 
     @staticmethod
     def plan_of(training: Training) -> TrainingPlan:
-        code, epoch = training.code, training.epoch
+        code, epoch = training.seen, training.epoch
         assert code is not None
         kinds = {m.output: m.measure.target for m in (*training.trainer.metrics, *training.trainer.losses)}
         compiling = ast.unparse(training.trainer.compiled.node).replace("{", "{{").replace("}", "}}")
         return TrainingPlan(
             compiling.replace(f"{training.receiver}.compile", "{model}.compile", 1),
             epoch.name if epoch is not None else "",
-            call(code.function, Raw("{model}.parameters()"), **code.arguments),
+            (
+                "{model}.optimizer"
+                if training.in_builder
+                else call(code.function, Raw("{model}.parameters()"), **code.arguments)
+            ),
             code.schedule.factor if code.schedule is not None else "",
             tuple(training.trainer.titles),
             (
@@ -425,13 +451,6 @@ class CompileWriter:
         )
 
 
-def binds(loop: ast.For | ast.While, target: str) -> bool:
-    """Whether a loop makes its variable or attribute `target` anew each time."""
-    targets = [t for n in nodes(loop) if isinstance(n, ast.Assign) for t in n.targets]
-    targets += [loop.target] if isinstance(loop, ast.For) else []
-    return any(ast.unparse(n) == target for t in targets for n in nodes(t) if isinstance(n, ast.expr))
-
-
 def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
     """Variables that go with a model, as they are called where a method of it is called."""
     assert isinstance(node.func, ast.Attribute)
@@ -442,23 +461,18 @@ def beside(training: Training, node: ast.Call, *variables: str) -> list[str]:
     return [f"{base}.{n.rpartition('.')[2]}" if own else n for n in variables if n]
 
 
-def made_by_compile(file: FileTraining, training: Training, model: str) -> list[str]:
-    """The statements that make the optimizer of a model and, with Lightning, the module that trains it."""
-    code, lines = training.code, []
+def made_by_compile(
+    file: FileTraining, training: Training, model: str, statement: ast.Assign | None = None
+) -> list[str]:
+    """The statements that make the optimizer of a model and, with Lightning, the module that trains it; those after
+    a `statement` that binds the model."""
+    code, lines = training.codes.get(statement, training.code) if statement is not None else training.code, []
     optimizer, scheduler = training.optimizer, training.scheduler
     if training.carried:
         optimizer, scheduler = f"{model}.optimizer", f"{model}.scheduler"
     if code is not None:
-        parts = training.parts or [model]
-        weights = [f"{part}.parameters()" for part in parts]
-        trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
-        file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
-        file.edit.dropped_names |= set(code.helpers)
         lines = [] if training.module or training.net else [f"{model}.to({DEVICE})"]
-        lines.append(f"{optimizer} = {call(code.function, Raw(trained), **code.arguments)}")
-        if code.schedule is not None:
-            factor = f"lambda step: {code.schedule.factor}"
-            lines.append(f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({optimizer}, {factor})")
+        lines += optimizer_lines(file, code, training.parts or [model], optimizer, scheduler)
     if training.net:
         wrapped = LOGITS.format(model=model) if training.trainer.needs_logits else model
         pair = [(training.net, wrapped), *([(training.optimizer, training.optimizer)] if code is not None else [])]

@@ -20,7 +20,8 @@ from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.own_models import with_graphs
 from transpiler.read.keras.evaluate.toggles import Toggle
 from transpiler.read.keras.evaluate.training_calls import argument_nodes, model_of
-from transpiler.read.keras.evaluate.values import Model
+from transpiler.read.keras.evaluate.values import Function, Model
+from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.names import canonical
 from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Recorder
@@ -119,6 +120,8 @@ class FileTraining:
         """The layers whose regularizers and constraints are translated."""
         self.settled_toggles: list[Toggle] = []
         """What sets `trainable`, which the optimizers of the result say."""
+        self.factories: dict[ast.AST, Factory] = {}
+        """The functions that became factories."""
         self.requires_grad: dict[ast.AST, list[str]] = {}
         """Statements that set `trainable` → the lines that stand for them."""
         self.handled_statements: set[ast.stmt] = set()
@@ -148,6 +151,7 @@ class FileTraining:
             dict(edit.replaced),
             set(edit.removed),
             list(edit.helpers),
+            dict(edit.endings),
             set(edit.dropped_names),
             dict(edit.libraries),
             list(self.notes),
@@ -163,6 +167,7 @@ class FileTraining:
                 edit.replaced,
                 edit.removed,
                 edit.helpers,
+                edit.endings,
                 edit.dropped_names,
                 edit.libraries,
                 self.notes,
@@ -269,6 +274,25 @@ class FileTraining:
             named |= more
         return argument_nodes(call, method, self.generation, named)
 
+    def function_called(self, call: ast.expr) -> ast.AST | None:
+        """The function of the top level that a call names, or the method of the same class by `self`; None for others."""
+        of = call.func if isinstance(call, ast.Call) else None
+        if isinstance(of, ast.Name):
+            value = self.names_of_file.get(of.id)
+            return value.node if isinstance(value, Function) and (None, of.id) not in self.scopes.bound else None
+        own = self.scopes.scope[call]
+        if (
+            not isinstance(of, ast.Attribute)
+            or not isinstance(of.value, ast.Name)
+            or not isinstance(own, ast.FunctionDef)
+        ):
+            return None
+        holder = next((c for c in self.scopes.scope if isinstance(c, ast.ClassDef) and own in c.body), None)
+        if holder is None or [a.arg for a in own.args.args[:1]] != [of.value.id]:
+            return None
+        methods = [f for f in self.scopes.scope if isinstance(f, ast.FunctionDef) and f.name == of.attr]
+        return methods[0] if len(methods) == 1 and methods[0] in holder.body else None
+
     def class_of(self, node: ast.expr) -> ast.ClassDef | None:
         """The class in whose method an expression starts with `self`, or the base of it that the file has."""
         method, first = self.scopes.scope[node], node
@@ -301,6 +325,17 @@ class FileTraining:
         if edits.get(node, text) != text:
             raise Declined(TRAINING, "this expression means different things each time it is evaluated")
         edits[node] = text
+
+    def replace_anywhere(self, node: ast.expr, text: str) -> None:
+        """Replaces an expression, perhaps in a text with values, whose parts have no places of their own before Python 3.12."""
+        statement = self.scopes.statement[node]
+        edits = self.edits.setdefault(statement, {})
+        around = next((n for n in nodes(statement) if isinstance(n, ast.JoinedStr) and node in nodes(n)), None)
+        if around is None:
+            edits[node] = text
+        else:
+            known = edits.get(around) or ast.get_source_segment(self.source.text, around) or ""
+            edits[around] = known.replace(ast.unparse(node), text)
 
     def rename_file(self, node: ast.expr | None) -> None:
         """Gives a file its new name wherever the source writes it out."""

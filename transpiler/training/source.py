@@ -82,6 +82,10 @@ class Scopes:
                 return False
         return True
 
+    def at(self, node: ast.expr, place: ast.AST) -> ast.expr | None:
+        """An expression as it is written at another place; None where it may have another value there."""
+        return node if self.reads_alike(node, place) else None
+
     def statements(self) -> list[ast.stmt]:
         """All statements, in the order of the source."""
         return list(dict.fromkeys(self.statement.values()))
@@ -169,13 +173,13 @@ def value_at(value: Any, node: ast.expr | None, place: ast.AST, scopes: Scopes, 
 
     Raises Declined for one that is only known when the program runs and cannot be repeated there.
     """
-    repeats = node is not None and not isinstance(node, ast.Constant) and scopes.reads_alike(node, place)
+    again = scopes.at(node, place) if node is not None and not isinstance(node, ast.Constant) else None
     plain = isinstance(value, (int, float)) and not isinstance(value, bool) or name in FILES
-    if repeats and plain and any(isinstance(n, ast.Name) for n in nodes(node)):
-        return Sym(node, value)  # type: ignore[arg-type]
+    if again is not None and plain and any(isinstance(n, ast.Name) for n in nodes(again)):
+        return Sym(again, value)
     if isinstance(value, Unknown):
-        if repeats:
-            return Sym(node, MISSING)  # type: ignore[arg-type]
+        if again is not None:
+            return Sym(again, MISSING)
         raise Declined(TRAINING, f"{ast.unparse(node) if node is not None else 'an argument'} cannot be evaluated")
     return value
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 
 from transpiler.diagnostics import Severity
-from transpiler.ir.trees import nodes
 from transpiler.options import PLAIN
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.file import FileTraining
@@ -56,12 +55,4 @@ def binds_alone(statement: ast.stmt, node: ast.AST) -> bool:
 
 def replace_count(file: FileTraining, attribute: ast.Attribute) -> None:
     """Writes how many processes train in the place of how many replicas do."""
-    count = "accelerator.num_processes" if "accelerator" in file.functions else "1"
-    statement = file.scopes.statement[attribute]
-    edits = file.edits.setdefault(statement, {})
-    around = next((n for n in nodes(statement) if isinstance(n, ast.JoinedStr) and attribute in nodes(n)), None)
-    if around is None:
-        edits[attribute] = count
-    else:  # whose parts have no places of their own before Python 3.12
-        text = edits.get(around) or ast.get_source_segment(file.source.text, around) or ""
-        edits[around] = text.replace(ast.unparse(attribute), count)
+    file.replace_anywhere(attribute, "accelerator.num_processes" if "accelerator" in file.functions else "1")

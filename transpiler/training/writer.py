@@ -17,6 +17,7 @@ from transpiler.training.compiled import CompileWriter, made_by_compile
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, groups_of
 from transpiler.training.kept import write_kept
+from transpiler.training.layer_classes import write_layer_classes
 from transpiler.training.layer_weights import write_layer_weights
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
@@ -26,6 +27,7 @@ from transpiler.training.own_steps import step_group
 from transpiler.training.precision import write_precision
 from transpiler.training.rates import write_rates
 from transpiler.training.saving import given_on, weights_call, write_loaded
+from transpiler.training.set_up import SetUp
 from transpiler.training.settings import write_settings
 from transpiler.training.strategies import write_strategies
 from transpiler.training.tape import TapeWriter
@@ -59,6 +61,8 @@ def write_training(file: FileTraining) -> None:
     note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
     write_leftovers(file)
     write_settings(file)
+    SetUp(file).write()
+    write_layer_classes(file)
     write_strategies(file)
     write_precision(file)
     TapeWriter(file).write()
@@ -125,7 +129,7 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
         methods = LightningMethods(file) if training.module else AcceleratedMethods(file)
     for statement in training.bound if training is not None else ():
         file.after.setdefault(statement, []).extend(
-            made_by_compile(file, training, training.names.get(statement, training.receiver))
+            made_by_compile(file, training, training.names.get(statement, training.receiver), statement)
         )
     for node in sorted(group.nodes, key=lambda n: (n.lineno, n.col_offset)):
         for evaluation in file.calls[node]:
@@ -139,7 +143,7 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered
         file.settled_toggles += training.toggles
-        if training.code is not None and not training.toggles:
+        if training.seen is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
     file.handled.update(group.nodes)
     if owner is not None and owner in file.scopes.scope:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transpiler.ir.expr import Sym, code_of
@@ -25,12 +25,16 @@ def factory_text(
     known: set[str],
     bound: set[str],
     by_default: set[str],
+    classes: Mapping[str, str],
+    ending: tuple[str, list[str]] | None = None,
 ) -> str:
     """The function `node` as it stands in the result.
 
     `unused` are keyword arguments that it takes and does nothing with, by the parameter that has them (`**kwargs`).
     `known` are the names that annotations and defaults may use, `bound` the frozen parameters whose function or class
-    has its own name in the file, `by_default` those for which None stands, as their default has no name in the result.
+    has its own name in the file, `by_default` those for which None stands, as their default has no name in the result,
+    `classes` those whose default is a class of torch instead of one of Keras. `ending` is its variable for the model, and
+    what it does with it before it returns.
     """
     body = Lines()
     doc = ast.get_docstring(node, clean=False)
@@ -41,12 +45,16 @@ def factory_text(
             others = f"{name}.keys() - {{{', '.join(map(repr, keywords))}}}"
             message = f"{node.name}() takes no other keyword arguments than {', '.join(keywords)}"
             body.add(f"if {others}:", f"    raise TypeError({message!r})")
-    head = signature(node, type_of_models(returned, prologue), known)
+    head = signature(node, type_of_models(returned, prologue), known, classes)
     last = prologue.ops[-1] if prologue.ops else None
     if isinstance(last, Let) and isinstance(returned, Sym) and last.name == returned.code:
         prologue, returned = Block(prologue.ops[:-1]), last.value
     statements(prologue, body, printed)
-    body.add(f"return {code_of_models(returned)}")
+    model, ending_lines = ending or ("", [])
+    made = code_of_models(returned)
+    if model and shown(made, printed) != model:
+        body.add(f"{model} = {made}")
+    body.add(*ending_lines, f"return {model or made}")
     text = render("factory", signature=head, doc=[] if doc is None else doc_lines(doc), body=body.lines)
     return shown(text, printed)
 
@@ -148,23 +156,28 @@ def doc_lines(doc: str) -> list[str]:
 
 def unnamed_defaults(node: ast.FunctionDef, known: set[str]) -> set[str]:
     """The parameters whose defaults are nothing that the result knows: None takes their place."""
-    a = node.args
+    return {n for n, d in _defaults(node.args).items() if not _names(d) <= known}
+
+
+def _defaults(a: ast.arguments) -> dict[str, ast.expr]:
+    """Parameter → the expression of its default."""
     names = [p.arg for p in (*a.posonlyargs, *a.args)]
-    defaults = [
-        *zip(names[len(names) - len(a.defaults) :], a.defaults),
-        *zip((p.arg for p in a.kwonlyargs), a.kw_defaults),
-    ]
-    return {n for n, d in defaults if d is not None and not _names(d) <= known}
+    found = dict(zip(names[len(names) - len(a.defaults) :], a.defaults))
+    return found | {p.arg: d for p, d in zip(a.kwonlyargs, a.kw_defaults) if d is not None}
 
 
-def signature(node: ast.FunctionDef, returns: str, known: set[str]) -> list[str]:
-    """The `def` line with the source's own parameters; with "", nothing is said of what it returns."""
+def signature(node: ast.FunctionDef, returns: str, known: set[str], classes: Mapping[str, str] = {}) -> list[str]:
+    """The `def` line with the source's own parameters; with "", nothing is said of what it returns.
+
+    `classes` are the defaults that are classes of torch here.
+    """
     args = ast.parse(f"def f({ast.unparse(node.args)}): pass").body[0].args  # type: ignore[attr-defined]
     for a in nodes(args):
         if isinstance(a, ast.arg) and a.annotation is not None and not _names(a.annotation) <= known:
             a.annotation = None
-    args.defaults = [d if _names(d) <= known else ast.Constant(None) for d in args.defaults]
-    args.kw_defaults = [d if d is None or _names(d) <= known else ast.Constant(None) for d in args.kw_defaults]
+    own = {d: ast.Name(classes[n]) if n in classes else ast.Constant(None) for n, d in _defaults(args).items()}
+    args.defaults = [d if _names(d) <= known else own[d] for d in args.defaults]
+    args.kw_defaults = [d if d is None or _names(d) <= known else own[d] for d in args.kw_defaults]
     decorators = [f"@{ast.unparse(d)}" for d in node.decorator_list if _names(d) <= known]
     return [*decorators, f"def {node.name}({ast.unparse(args)}){returns and f' -> {returns}'}:"]
 

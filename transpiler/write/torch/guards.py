@@ -7,6 +7,7 @@ from typing import Any
 
 from transpiler.ir.expr import MISSING, Sym, code_of
 from transpiler.ir.model import ApiValue
+from transpiler.rules.registry import module_class
 
 
 def guard(
@@ -33,6 +34,8 @@ def guard(
 def other_value(x: str, value: Any, bound: bool = False) -> str:
     """The test that the expression `x` is another value than `value`; empty if nothing tells."""
     name = name_of(value)
+    if module_class(value):
+        return f"{x} is not {module_class(value)}"
     if name:
         return f"{x} is not {name}" if bound else f"getattr({x}, '__name__', '') != {name!r}"
     try:
@@ -55,7 +58,7 @@ def other_value(x: str, value: Any, bound: bool = False) -> str:
 def shown_value(value: Any) -> str:
     """A value in a message; empty if it has no short text."""
     if name_of(value):
-        return name_of(value)
+        return module_class(value) or name_of(value)
     try:
         return code_of(value)
     except TypeError:

@@ -48,6 +48,8 @@ class FileEdit:
     """Names that the file imports from the framework."""
     frameworks: tuple[str, ...] = ()
     """Packages whose imports go even where the source never used them."""
+    endings: dict[ast.AST, tuple[str, list[str]]] = field(default_factory=dict)
+    """Function that became a factory → its variable for the model, and what it does with it before it returns."""
     opened: set[str] = field(default_factory=set)
     """Contexts of `with` statements that their bodies take the place of."""
     helpers: list[str] = field(default_factory=list)
