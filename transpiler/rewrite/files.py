@@ -52,8 +52,12 @@ class Rewriter:
             by_source.setdefault(written.source, []).append(written)
         edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS, exports=self.may_export(s)) for s in by_source}
         if not self.only_entries:
-            for source, edit in edits.items():
-                self.write_training(source, edit)
+            files = [self.training_file(source, edit) for source, edit in edits.items()]
+            for file in files:
+                file.project = files
+            write_training(files)
+            for file in files:
+                self.take_training(file)
         texts = self.write_classes(by_source)
         if self.options.strict:
             for classes in texts.files.values():
@@ -83,8 +87,8 @@ class Rewriter:
             result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
         return [*result, shared] if shared is not None else result
 
-    def write_training(self, source: SourceModule, edit: FileEdit) -> None:
-        """Rewrites what a file does with its models besides building them."""
+    def training_file(self, source: SourceModule, edit: FileEdit) -> FileTraining:
+        """What a file does with its models besides building them."""
         interpreter = self.program.interpreter
         visited = [n for n in self.memory.visited if isinstance(n, ast.AST)]
         moved = self.outcome.moved()
@@ -109,7 +113,11 @@ class Rewriter:
             self.options.strict,
         )
         file.factories = {f.function.node: f for f in self.outcome.factories()}
-        write_training(file)
+        return file
+
+    def take_training(self, file: FileTraining) -> None:
+        """Takes over what is known of it once it is written."""
+        source, interpreter = file.source, self.program.interpreter
         self.untrained |= file.declined
         self.training += file.plans
         self.findings.items[:] = [f for f in self.findings.items if not covers(f, file.covered)]

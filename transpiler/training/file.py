@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +29,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
+from transpiler.training.across import ProjectNames, Renamed
 from transpiler.training.edits import edited, taken_branch, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
@@ -122,6 +124,9 @@ class FileTraining:
         """What sets `trainable`, which the optimizers of the result say."""
         self.factories: dict[ast.AST, Factory] = {}
         """The functions that became factories."""
+        self.project: Sequence[FileTraining] = (self,)
+        """The files that are converted together."""
+        self.names_of_project = ProjectNames(interpreter.modules)
         self.requires_grad: dict[ast.AST, list[str]] = {}
         """Statements that set `trainable` → the lines that stand for them."""
         self.handled_statements: set[ast.stmt] = set()
@@ -375,6 +380,35 @@ class FileTraining:
             if isinstance(target, ast.Name) or isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 return ast.unparse(target)
         raise Declined(TRAINING, "fit() inside of another expression is not translated")
+
+    def home_with(self, node: ast.AST) -> FileTraining | None:
+        """The file that a node stands in, if it is converted along with this one."""
+        return next((f for f in (self, *self.project) if node in f.scopes.scope), None)
+
+    def home_of(self, node: ast.AST) -> FileTraining:
+        """The file that a node stands in. Raises Declined for one that is not converted along with this one."""
+        home = self.home_with(node)
+        if home is None:
+            raise Declined(TRAINING, "this is said in a file that is not converted along with this one")
+        return home
+
+    def name_here(self, name: str, home: FileTraining) -> str | None:
+        """What a name of the top level of another file is called here, where it is imported if need be; None if it cannot be."""
+        if home is self:
+            return name
+        origin = self.names_of_project.origin(home.source, name)
+        return self.names_of_project.name_in(self.source, origin, self.edit) if origin is not None else None
+
+    def written_here(self, expression: ast.expr) -> ast.expr | None:
+        """An expression of the top level of any file as this one reads it; None where it may mean something else."""
+        home = self.home_of(expression)
+        if not home.scopes.reads_alike(expression, home.source.tree.body[-1]):
+            return None
+        names = {n.id for n in nodes(expression) if isinstance(n, ast.Name)}
+        here = {n: self.name_here(n, home) for n in names}
+        if not all(here.values()):
+            return None
+        return Renamed({n: ast.Name(t) for n, t in here.items() if t}).visit(copy.deepcopy(expression))
 
     def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:
         """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""

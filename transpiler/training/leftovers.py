@@ -12,6 +12,7 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.rules.training.base import TRAINING
+from transpiler.training.across import Origin
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
 from transpiler.training.source import items_of
@@ -111,7 +112,8 @@ def drop_arguments(file: FileTraining) -> None:
         and file.scopes.bound.get((file.scopes.scope[s], t.id)) == 1 + sum(isinstance(f, ast.AugAssign) for f in filling.get(t.id, {}))
     }  # fmt: skip
     candidates: dict[str, ast.Assign] = {}
-    passed = {k.value.id for n in file.handled for k in n.keywords if k.arg is None and isinstance(k.value, ast.Name)}
+    handled = {n for f in file.project for n in f.handled}
+    passed = {k.value.id for n in handled for k in n.keywords if k.arg is None and isinstance(k.value, ast.Name)}
 
     def goes(name: str, statement: ast.Assign) -> bool:
         known, more = {*candidates, *file.own_callbacks}, filling.get(name, {})
@@ -127,7 +129,8 @@ def drop_arguments(file: FileTraining) -> None:
 
     while more := {n: s for n, s in names.items() if n not in candidates and goes(n, s)}:
         candidates |= more
-    inside = {n for call in file.handled for n in nodes(call)}
+    inside = {n for call in handled for n in nodes(call)}
+    candidates = {n: s for n, s in candidates.items() if not read_elsewhere(file, n, s, inside)}
     changed = True
     while changed:
         gone = {*candidates.values(), *(s for n in candidates for s in filling.get(n, ()))}
@@ -142,6 +145,22 @@ def drop_arguments(file: FileTraining) -> None:
     remove_fillings(file, {s for n in candidates for s in filling.get(n, ())})
 
 
+def read_elsewhere(file: FileTraining, name: str, statement: ast.stmt, inside: Collection[ast.AST]) -> bool:
+    """Whether another file reads a variable of the top level that a statement sets, beside what goes."""
+    if file.scopes.scope[statement] is not None:
+        return False
+    own = Origin(file.source.name, name)
+    for other in file.project:
+        if other is file:
+            continue
+        kept = [n for n in other.scopes.scope if n not in inside and n not in other.gone]
+        names = {n.id for n in kept if isinstance(n, ast.Name)} & set(file.names_of_project.top_names(other.source))
+        attributes = {n.attr for n in kept if isinstance(n, ast.Attribute)}
+        if name in attributes or any(file.names_of_project.origin(other.source, n) == own for n in names):
+            return True
+    return False
+
+
 def drop_attributes(file: FileTraining) -> None:
     """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
     found = made_for_training(file)
@@ -152,7 +171,7 @@ def drop_attributes(file: FileTraining) -> None:
             target, added = statement.targets[0], [statement.value]
         if isinstance(target, ast.Attribute):
             holding.setdefault(target.attr, {})[statement] = added
-    inside = {n for call in file.handled for n in nodes(call)}
+    inside = {n for f in file.project for call in f.handled for n in nodes(call)}
     for attribute, statements in holding.items():
         items = [n for added in statements.values() for n in added if not (isinstance(n, ast.List) and not n.elts)]
         reads = [
@@ -199,7 +218,7 @@ def is_callback(node: ast.expr, file: FileTraining) -> bool:
 
 def made_for_training(file: FileTraining) -> set[ast.Call]:
     """The calls that made the objects of Keras which went into calls that are translated."""
-    evaluations = [e for n in file.handled for e in file.calls.get(n, ())]
+    evaluations = [e for f in file.project for n in f.handled for e in file.calls.get(n, ())]
     return {node for e in evaluations for v in e.arguments.values() for node in made_by(v, e)}
 
 

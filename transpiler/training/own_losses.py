@@ -61,9 +61,14 @@ class Losses:
 
     def __call__(self, function: Function) -> OnTensors | None:
         found = self.file.functions_of_program(function)
-        if found is None or found.made_at is None:
-            return found
-        return replace(found, name=self.name_of_made(found.made_at, function))
+        if found is None:
+            return None
+        if found.made_at is not None:
+            return replace(found, name=self.name_of_made(found.made_at, function))
+        name = self.file.name_here(found.name, self.file.home_of(function.node))
+        if name is None:
+            raise Declined(TRAINING, f"{function.name}() of another file cannot be imported by that name")
+        return replace(found, name=name)
 
     def measure(self, loss: Instance, output: Prediction) -> Measure:
         """A loss of the program on an output. Raises Declined where it is not translated."""
@@ -143,15 +148,24 @@ class Losses:
 
     def name_of_made(self, node: ast.Call, function: Function) -> str:
         """The variable that holds a function which another one has made at `node`."""
-        file = self.file
-        end = file.source.tree.body[-1]
-        made = next((s for s in file.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
+        file, home = self.file, self.file.home_of(node)
+        made = next((s for s in home.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
         target = made.targets[0] if made is not None and len(made.targets) == 1 else None
-        if made is not None and isinstance(target, ast.Name) and file.scopes.reads_alike(target, end):
-            return self.moved(made, node, target.id) if self.made_at(target) is made else target.id
-        if not all(file.scopes.reads_alike(a, end) for a in (node.func, *arguments(node))):
+        if (
+            made is not None
+            and isinstance(target, ast.Name)
+            and home.scopes.reads_alike(target, home.source.tree.body[-1])
+        ):
+            if home is file and self.made_at(target) is made:
+                return self.moved(made, node, target.id)
+            if name := file.name_here(target.id, home):
+                return name
+        func, *given = (file.written_here(a) for a in (node.func, *arguments(node)))
+        if func is None or not all(given):
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
-        return self.holding(node, "criterion")
+        own = iter(given)
+        positional = [next(own) for _ in node.args]
+        return self.holding(ast.Call(func, positional, [ast.keyword(k.arg, next(own)) for k in node.keywords]), "criterion")  # type: ignore[arg-type]
 
     def holding(self, node: ast.Call, name: str) -> str:
         """A variable of the file that holds what a call returns: `name`, or one like it."""
