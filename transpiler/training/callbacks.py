@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
 from transpiler.diagnostics import Declined
@@ -13,6 +14,8 @@ from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import CallbackRule
 from transpiler.rules.training.registry import known
 from transpiler.training.file import FileTraining
+from transpiler.training.own_callbacks import adapt_class, batch_hooks, classes_of
+from transpiler.training.rates import sets_rate
 from transpiler.training.source import known_here, object_at
 
 
@@ -28,6 +31,7 @@ def callbacks_of(
         if isinstance(value, Instance) and len(places) == len(values):
             found.append((value, places[i]))
             file.own_callbacks.add(ast.unparse(places[i]))
+            adapt_class(file, value.cls)
         elif isinstance(value, ApiObject):
             own = object_at(value, evaluation.node, file.scopes, evaluation)
             rule, arguments = known(CallbackRule, own, file.generation)
@@ -37,6 +41,20 @@ def callbacks_of(
         else:
             raise Declined(TRAINING, "this callback is not translated")
     return found
+
+
+def changes_rate(rule: CallbackRule | Instance) -> bool:
+    """Whether a callback changes the learning rate."""
+    return any(sets_rate(c.node) for c in classes_of(rule.cls)) if isinstance(rule, Instance) else rule.changes_rate
+
+
+def hooks_of(file: FileTraining, fits: Iterable[TrainingCall]) -> tuple[str, ...]:
+    """The methods that callbacks of the program have for each batch. Raises Declined where they differ."""
+    given = [batch_hooks(r.cls) for e in fits for r, _ in callbacks_of(file, e) if isinstance(r, Instance)]
+    found = list(dict.fromkeys(hooks for hooks in given if hooks))
+    if len(found) > 1:
+        raise Declined(TRAINING, "callbacks with different methods for batches")
+    return found[0] if found else ()
 
 
 def fits_with(file: FileTraining, callback: ApiObject) -> int:

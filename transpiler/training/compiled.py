@@ -24,7 +24,7 @@ from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.accelerated import LOGITS, PlainLoop, accelerate
 from transpiler.training.added_losses import added_losses
-from transpiler.training.callbacks import callbacks_of
+from transpiler.training.callbacks import callbacks_of, changes_rate, hooks_of
 from transpiler.training.called import binds, codes_where_bound
 from transpiler.training.constraints import constraints_of
 from transpiler.training.differences import note_differences
@@ -178,6 +178,9 @@ class CompileWriter:
         stays_there = home is not file and owner not in file.gone
         if stays_there or self.learning_elsewhere(owner):
             self.carry(training)
+        fits = [e for e in learning if e.method == "fit" and e.node in file.scopes.scope]
+        if self.trainer != PLAIN and hooks_of(file, fits):
+            raise PlainLoop("callbacks that are called for each batch")
         training.bound = group.bound
         if owner in file.gone and not training.bound:
             try:
@@ -260,6 +263,7 @@ class CompileWriter:
         used = [e for e in evaluations if e.method in ("fit", "evaluate")]
         loads = any(not isinstance(e.arguments.get("x"), (Generator, Pipeline)) for e in used)
         progress = any(e.arguments.get("verbose", "auto") not in (0, 2, False) for e in used if e.method == "fit")
+        hooks = hooks_of(file, [e for e in evaluations if e.method == "fit"])
         epoch = epoch_function(
             name,
             trainer,
@@ -273,7 +277,10 @@ class CompileWriter:
             training.constrain,
             *frozen_norms(training.toggles, file.interpreter),
             accelerated,
+            hooks,
         )
+        if hooks:
+            file.takes("collections.abc", "Sequence")
         texts = {n: t.replace(f"def {n}(", f"def {name}(", 1) for n, t in file.functions.items()}
         same = next((n for n, text in texts.items() if text == epoch.text), "")
         training.epoch = replace(epoch, name=same, text=file.functions[same]) if same else epoch
@@ -382,7 +389,7 @@ class CompileWriter:
         if rate_places(file.scopes.statement, file.receiver_of(evaluation.node)):
             return True
         callbacks = callbacks_of(file, evaluation) if evaluation.method == "fit" else []
-        return any(getattr(rule, "changes_rate", False) for rule, _ in callbacks)
+        return any(changes_rate(rule) for rule, _ in callbacks)
 
     def reads_variables_of(self, compiled: TrainingCall, changing: bool) -> bool:
         """Whether the arguments of an optimizer are written with variables of the function around its `compile`."""

@@ -149,37 +149,24 @@ class FileTraining:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """What is written inside is taken back if a part of it is declined."""
-        edit = self.edit
-        outer = (
-            dict(self.functions),
-            {s: dict(e) for s, e in self.edits.items()},
-            dict(edit.replaced),
-            set(edit.removed),
-            list(edit.helpers),
-            dict(edit.endings),
-            set(edit.dropped_names),
-            dict(edit.libraries),
-            list(self.notes),
-            {s: list(lines) for s, lines in self.after.items()},
-            set(self.names.taken),
-        )
+        outer = [(f, f.state()) for f in self.project]
         try:
             yield
         except Exception:
-            (
-                self.functions,
-                self.edits,
-                edit.replaced,
-                edit.removed,
-                edit.helpers,
-                edit.endings,
-                edit.dropped_names,
-                edit.libraries,
-                self.notes,
-                self.after,
-                self.names.taken,
-            ) = outer
+            for file, state in outer:
+                file.restore(state)
             raise
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+        """What is written so far."""
+        own = {n: copied(getattr(self, n)) for n in ("functions", "edits", "notes", "after")}
+        names = ("replaced", "removed", "helpers", "endings", "dropped_names", "libraries", "importable")
+        return own, {n: copied(getattr(self.edit, n)) for n in names}, set(self.names.taken)
+
+    def restore(self, state: tuple[dict[str, Any], dict[str, Any], set[str]]) -> None:
+        own, edit, self.names.taken = state
+        self.__dict__.update(own)
+        self.edit.__dict__.update(edit)
 
     def apply_edits(self) -> None:
         """Writes the statements of which expressions are replaced; those inside of others go with these."""
@@ -414,3 +401,10 @@ class FileTraining:
         """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""
         layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
         return find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
+
+
+def copied(value: Any) -> Any:
+    """A collection, and the collections in it, made anew."""
+    if isinstance(value, dict):
+        return {k: copied(v) for k, v in value.items()}
+    return type(value)(value) if isinstance(value, (list, set)) else value

@@ -117,11 +117,13 @@ def epoch_function(
     norms: Sequence[str] = (),
     telling: str = "",
     accelerated: bool = False,
+    hooks: Sequence[str] = (),
 ) -> EpochFunction:
     """The function for one way of training. Its text takes batches of inputs, targets and, if weighted, weights.
 
     `norms` are the classes of which frozen layers keep their statistics, which their parameter `telling` says.
-    If `accelerated`, it is given a model that an Accelerator has wrapped.
+    If `accelerated`, it is given a model that an Accelerator has wrapped. `hooks` are the methods of callbacks that it calls
+    for each batch.
     """
     step, inner = step_of(trainer, inputs, weighted, penalty), "model"
     if accelerated:
@@ -155,5 +157,7 @@ def epoch_function(
             results.get(n) or f"{t} / {'batches' if n in whole else 'count'}" for n, t in zip(trainer.titles, totals)
         ],
         counts_batches=bool(whole),
+        begins=[h for h in hooks if h.endswith("begin")],
+        ends=[h for h in hooks if h.endswith("end")],
     )
     return EpochFunction(name, text, tuple(trainer.titles))

@@ -108,6 +108,8 @@ class MethodWriter:
         for path in [a.get("filepath") for _, a in callbacks if isinstance(a, Args)]:
             if isinstance(path, str) and "{" not in path and torch_file(path) != f"{path}.pt":
                 self.file.rename_path(path)
+        batches = [n for act in acts for n in act.batches]
+        hooked = [f"callbacks=[{', '.join(batches)}]"] if batches else []
         for act in acts:
             for name, module in act.libraries.items():
                 self.file.takes(module, name)
@@ -131,7 +133,7 @@ class MethodWriter:
             trained=trained,
             held_out=held_out,
             used=used,
-            train_call=f"{epoch.name}({self.passed(evaluation, training)}, {train.epoch}, {', '.join(options)})",
+            train_call=f"{epoch.name}({self.passed(evaluation, training)}, {train.epoch}, {', '.join([*options, *hooked])})",
             val_call=self.held_call(training, self.passed(evaluation, training), held) if held is not None else "",
             prints=prints,
             print=self.print,

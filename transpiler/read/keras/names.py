@@ -13,7 +13,9 @@ from transpiler.files import read_source
 from transpiler.ir.model import KERAS2, KERAS3
 from transpiler.read.keras.parse import SourceModule, parse
 
-LEGACY = re.compile(r"^\s*(?:import|from)\s+tf_keras\b|TF_USE_LEGACY_KERAS|\boptimizers\.legacy\b", re.M)
+LEGACY = re.compile(
+    r"^\s*(?:import|from)\s+tf_keras\b|TF_USE_LEGACY_KERAS|\boptimizers\.legacy\b|^[^#\n]*\boptimizer\.lr\b", re.M
+)
 """What a source says that is written for legacy Keras."""
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_keras", "keras_core", "tensorflow_addons", "tensorflow_probability")

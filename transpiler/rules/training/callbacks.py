@@ -64,6 +64,8 @@ class CallbackCode:
     stop: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     libraries: dict[str, str] = field(default_factory=dict)
+    batches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Variables that hold callbacks → their methods that are called before and after each batch."""
 
 
 class CallbackRule(TrainingRule):
