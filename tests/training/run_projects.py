@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from run_scripts import child, numbers
@@ -24,11 +24,16 @@ def errors_of(conversion: Conversion) -> list[str]:
 
 
 def printed_by_project(
-    project: Path, scripts: Sequence[str], folder: Path, generation: str = "keras3", trainer: str = PLAIN
+    project: Path,
+    scripts: Sequence[str],
+    fresh: Collection[str],
+    folder: Path,
+    generation: str = "keras3",
+    trainer: str = PLAIN,
 ) -> tuple[Conversion, dict[str, tuple[list[float], list[float]]]]:
     """The conversion of a project, and the numbers that each of its scripts and its result print, one after the other.
 
-    The first script makes the model; the others go on with the files that those before them leave.
+    Scripts in `fresh` start from weights of Keras; the others go on with the files that those before them leave.
     """
     original, result, jobs = folder / "original" / project.name, folder / "result" / project.name, folder / "jobs"
     shutil.copytree(project, original, ignore=shutil.ignore_patterns("__pycache__"))
@@ -42,9 +47,9 @@ def printed_by_project(
         job = job_for(project, module.name, [project], generation, plan, conversion.modules, InputSpec())
         job.write(jobs / f"job{i}.json")
     found = {}
-    for i, script in enumerate(scripts):
-        made = "project" if i == 0 else "plain"
-        if made == "project":
+    for script in scripts:
+        if script in fresh:
+            (jobs / "weights.npz").unlink(missing_ok=True)
             keras = child("keras_project.py", original, generation, jobs, original / script)
             torch = child("torch_project.py", result, generation, jobs, result / script)
         else:

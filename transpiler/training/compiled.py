@@ -342,8 +342,9 @@ class CompileWriter:
         if any(parts != found[0][0] for parts, _ in found):
             raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
         training.parts, training.toggles = found[0]
-        writer = RequiresGrad(self.file.interpreter, self.file.roots, self.file.scopes)
         for statement in {t.statement: None for t in training.toggles if not t.late and not training.parts}:
+            scopes = self.file.home_of(statement).scopes
+            writer = RequiresGrad(self.file.interpreter, self.file.roots, scopes)
             self.file.requires_grad[statement] = writer.lines(statement)
         if training.parts and (
             training.first is not None or training.bound or training.code is not None and training.code.clipping

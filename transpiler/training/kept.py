@@ -27,7 +27,11 @@ def history_text(read: ast.Attribute, value: NotKept, file: FileTraining) -> str
     """The numbers of the epochs of a `fit`; "" for anything else."""
     call = value.of
     node = getattr(call, "node", None)
-    if value.name != "epoch" or not any(node in f.handled for f in file.project) or call.arguments.get("initial_epoch", 0) != 0:
+    if (
+        value.name != "epoch"
+        or not any(node in f.handled for f in file.project)
+        or call.arguments.get("initial_epoch", 0) != 0
+    ):
         return ""
     return f"list(range(len({ast.unparse(read.value)}['loss'])))"
 

@@ -12,9 +12,9 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.pipelines import SIGNATURES
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.rules.training.base import TRAINING
-from transpiler.training.across import Origin
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
+from transpiler.training.makers import is_read, made_by_makers
 from transpiler.training.source import items_of
 from transpiler.training.utilities import UtilityWriter
 
@@ -86,14 +86,15 @@ def refuse_unknown_steps(file: FileTraining) -> None:
 
 def drop_toggles(file: FileTraining) -> None:
     """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
-    if file.declined:
+    if any(f.declined for f in file.project):
         return
-    for toggle in file.settled_toggles:
+    requires_grad = {s: lines for f in file.project for s, lines in f.requires_grad.items()}
+    for toggle in [t for f in file.project for t in f.settled_toggles]:
         statement: Any = toggle.statement
-        if statement not in file.scopes.scope or toggle.receiver is None and statement not in file.requires_grad:
+        if statement not in file.scopes.scope or toggle.receiver is None and statement not in requires_grad:
             continue
         file.handled_statements.add(statement)
-        if lines := file.requires_grad.get(statement):
+        if lines := requires_grad.get(statement):
             file.edit.replaced[statement] = "\n".join(lines)
         else:
             file.edit.removed.add(statement)
@@ -104,7 +105,7 @@ def drop_toggles(file: FileTraining) -> None:
 
 def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
-    found = made_for_training(file)
+    found = made_for_training(file) | made_by_makers(file)
     kept = [s for s in file.scopes.statements() if isinstance(s, ast.Assign) and s not in file.gone]
     filling = fillings(file)
     names = {
@@ -147,18 +148,8 @@ def drop_arguments(file: FileTraining) -> None:
 
 def read_elsewhere(file: FileTraining, name: str, statement: ast.stmt, inside: Collection[ast.AST]) -> bool:
     """Whether another file reads a variable of the top level that a statement sets, beside what goes."""
-    if file.scopes.scope[statement] is not None:
-        return False
-    own = Origin(file.source.name, name)
-    for other in file.project:
-        if other is file:
-            continue
-        kept = [n for n in other.scopes.scope if n not in inside and n not in other.gone]
-        names = {n.id for n in kept if isinstance(n, ast.Name)} & set(file.names_of_project.top_names(other.source))
-        attributes = {n.attr for n in kept if isinstance(n, ast.Attribute)}
-        if name in attributes or any(file.names_of_project.origin(other.source, n) == own for n in names):
-            return True
-    return False
+    others = [f for f in file.project if f is not file]
+    return file.scopes.scope[statement] is None and is_read(name, file, others, inside)
 
 
 def drop_attributes(file: FileTraining) -> None:

@@ -75,7 +75,8 @@ class Losses:
         file, cls, node = self.file, loss.cls, loss.cls.node
         if not is_own_loss(loss):
             raise Declined(TRAINING, f"an object of {cls.name} as a loss is not translated")
-        if len(cls.bases) != 1 or not isinstance(cls.bases[0], ApiValue) or node not in file.source.tree.body:
+        home = file.home_of(node)
+        if len(cls.bases) != 1 or not isinstance(cls.bases[0], ApiValue) or node not in home.source.tree.body:
             raise Declined(TRAINING, f"{cls.name}, a loss that derives from another class of the program")
         others = [s.name for s in node.body if isinstance(s, ast.FunctionDef) and s.name not in LEFT_OUT]  # type: ignore[attr-defined]
         method = cls.lookup("call")
@@ -83,10 +84,10 @@ class Losses:
             raise Declined(TRAINING, f"{cls.name}: {others[0] if others else 'call'}() of a loss is not translated")
         if takes_options(cls):
             raise Declined(TRAINING, f"{cls.name} says how its values are reduced")
-        rank, text = self.write(loss, method, output)
-        if file.edit.replaced.get(node, text) != text:
+        rank, text = Losses(home, self.compiled).write(loss, method, output)
+        if home.edit.replaced.get(node, text) != text:
             raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
-        file.edit.replaced[node] = text
+        home.edit.replaced[node] = text
         variable = self.variable(loss)
         target = "{target}" if file.generation == KERAS3 or output.shape[-1] != 1 else "{target}.view_as({output})"
         whole = f"{variable}({target}, {{output}})"
@@ -160,12 +161,10 @@ class Losses:
                 return self.moved(made, node, target.id)
             if name := file.name_here(target.id, home):
                 return name
-        func, *given = (file.written_here(a) for a in (node.func, *arguments(node)))
-        if func is None or not all(given):
+        here = self.call_here(node)
+        if here is None:
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
-        own = iter(given)
-        positional = [next(own) for _ in node.args]
-        return self.holding(ast.Call(func, positional, [ast.keyword(k.arg, next(own)) for k in node.keywords]), "criterion")  # type: ignore[arg-type]
+        return self.holding(here, "criterion")
 
     def holding(self, node: ast.Call, name: str) -> str:
         """A variable of the file that holds what a call returns: `name`, or one like it."""
@@ -189,13 +188,21 @@ class Losses:
         made = self.made_at(node) if isinstance(node, ast.Name) else None
         if made is not None:
             node = made.value
-        end = file.source.tree.body[-1]
-        if not isinstance(node, ast.Call) or not all(file.scopes.reads_alike(a, end) for a in arguments(node)):
+        here = self.call_here(node) if isinstance(node, ast.Call) else None
+        if here is None:
             raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
         if made is not None:
             file.edit.removed.add(made)
-        kept = [k for k in node.keywords if k.arg != "name" or "name" in self.parameters(loss)]
-        return self.holding(ast.Call(node.func, node.args, kept), snake_case(loss.cls.name))
+        here.keywords = [k for k in here.keywords if k.arg != "name" or "name" in self.parameters(loss)]
+        return self.holding(here, snake_case(loss.cls.name))
+
+    def call_here(self, node: ast.Call) -> ast.Call | None:
+        """A call as this file makes it above its functions; None where it may mean something else there."""
+        func, *given = (self.file.written_here(a) for a in (node.func, *arguments(node)))
+        if func is None or not all(given):
+            return None
+        positional, named = given[: len(node.args)], given[len(node.args) :]
+        return ast.Call(func, positional, [ast.keyword(k.arg, v) for k, v in zip(node.keywords, named)])  # type: ignore[arg-type]
 
     def made_at(self, name: ast.Name) -> ast.Assign | None:
         """The statement of the top level that makes the object in a variable that nothing but `compile` reads."""

@@ -21,6 +21,7 @@ from transpiler.training.layer_classes import write_layer_classes
 from transpiler.training.layer_weights import write_layer_weights
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
+from transpiler.training.makers import drop_makers
 from transpiler.training.methods import MethodWriter
 from transpiler.training.own_fit import write_own_steps
 from transpiler.training.own_steps import step_group
@@ -39,6 +40,7 @@ def write_training(files: Sequence[FileTraining]) -> None:
         write_calls(file)
     for file in files:
         write_others(file)
+    drop_makers(files)
 
 
 def write_calls(file: FileTraining) -> None:
