@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Mapping
 
 from transpiler.class_files import (
     ClassFiles,
@@ -28,7 +29,7 @@ from transpiler.rewrite.statements import imported_names, in_lines, module_names
 from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
 from transpiler.training.writer import write_training
-from transpiler.write.torch.check import undefined_names
+from transpiler.write.torch.check import names_at_top, undefined_names
 from transpiler.write.torch.module import FileEdit
 from transpiler.write.torch.strict import exact
 
@@ -85,6 +86,8 @@ class Rewriter:
             edit.preamble = [*edit.preamble, *file.preamble]
             text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
             result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
+        if self.project:
+            self.check_imports(edits, {module.name: module.text for module in result})
         return [*result, shared] if shared is not None else result
 
     def training_file(self, source: SourceModule, edit: FileEdit) -> FileTraining:
@@ -140,7 +143,10 @@ class Rewriter:
         if not has_items and self.only_entries:
             return source.text
         text = edit.apply()
-        if has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
+        errors = [f.span for f in self.findings.items if f.severity is Severity.ERROR]
+        if self.project:
+            errors = [span for span in errors if span is not None and span.file == str(source.path)]
+        if (has_items or self.project) and not errors:
             self.check_names(source, text)
         return text
 
@@ -166,6 +172,19 @@ class Rewriter:
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
             advice, span = "Please report this, with the file.", Span(str(source.path), 1)
             self.findings.add(Finding("K2T006", Severity.ERROR, message, advice, span))
+
+    def check_imports(self, sources: Iterable[SourceModule], texts: Mapping[str, str]) -> None:
+        """Reports what a file goes on importing from another one of the project that does not have it any more."""
+        known = {source.name: names_at_top(source.text) - names_at_top(texts[source.name]) for source in sources}
+        for source in sources:
+            for node in nodes(ast.parse(texts[source.name])):
+                home = source.imported(node.level, node.module) if isinstance(node, ast.ImportFrom) else ""
+                gone = [a.name for a in node.names if a.name in known[home]] if home in known else []  # type: ignore[attr-defined]
+                if gone:
+                    message = f"{gone[0]}, which this file imports from {home}, is not in the result of that file"
+                    was = next((n for n in nodes(source.tree) if isinstance(n, ast.ImportFrom) and gone[0] in [a.name for a in n.names]), source.tree)  # fmt: skip
+                    span, advice = source.span(was), "Translate by hand what uses it."
+                    self.findings.add(Finding("K2T203", Severity.ERROR, message, advice, span, excerpt(span)))
 
     def write_classes(self, by_source: dict[SourceModule, list[Written]]) -> ClassFiles:
         """The texts of all classes, by the files that they go to."""
