@@ -136,7 +136,8 @@ class FileTraining:
         self, code: str, text: str, node: ast.expr | ast.stmt, severity: Severity = Severity.NOTE, advice: str = ""
     ) -> None:
         """Notes something about the training."""
-        span = self.source.span(node)
+        home = self.home_with(node) or self
+        span = home.source.span(node)
         finding = Finding(code, severity, text, advice, span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
 

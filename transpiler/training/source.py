@@ -38,14 +38,19 @@ class Scopes:
         self.scope: dict[ast.AST, Scope] = {}
         self.statement: dict[ast.AST, ast.stmt] = {}
         self.bound: dict[tuple[Scope, str], int] = {}
+        self.declared: dict[Scope, set[str]] = {}
+        """Functions → the names of the top level that they bind (`global`)."""
         for statement in source.tree.body:
             self._enter(statement, None, statement)
 
     def _enter(self, node: ast.AST, scope: Scope, statement: ast.stmt) -> None:
         self.scope[node] = scope
         self.statement[node] = statement
+        if isinstance(node, ast.Global):
+            self.declared.setdefault(scope, set()).update(node.names)
         if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            self.bound[scope, node.id] = self.bound.get((scope, node.id), 0) + 1
+            own = None if node.id in self.declared.get(scope, ()) else scope
+            self.bound[own, node.id] = self.bound.get((own, node.id), 0) + 1
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             a = node.args
             for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))):
