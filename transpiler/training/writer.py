@@ -158,7 +158,8 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered
         file.settled_toggles += training.toggles
-        own = owner is not None and owner in file.scopes.scope and (training.code is None or training.epoch is not None)
+        trains = training.code is None or training.epoch is not None or bool(training.module)
+        own = owner is not None and owner in file.scopes.scope and trains
         if own and training.seen is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
     file.handled.update(group.nodes)
