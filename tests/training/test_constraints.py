@@ -189,6 +189,9 @@ def test_layers_that_a_loop_makes_have_no_names(tmp_path: Path):
     path = tmp_path / "script.py"
     path.write_text(LOOP)
     conversion = convert_file(path)
+    assert "0.01 * model.dense.weight.square().sum()" in conversion.modules[0].text  # which is beside the loop
+    path.write_text(LOOP.replace("(4, activation", "(4, kernel_regularizer='l2' if _ else None, activation"))
+    conversion = convert_file(path)
     assert "def run_epoch" not in conversion.modules[0].text
     assert any("regularized" in f.message for f in conversion.all_findings)
 

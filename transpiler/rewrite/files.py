@@ -166,7 +166,7 @@ class Rewriter:
         read = next((n for n in reversed(reads) if n not in visited), None)
         if read is not None:
             message = f"{read.id} is a part of Keras, and the code around the models goes on reading it"
-            advice, span = "Give the builder something else than parts of Keras.", source.span(read)
+            advice, span = "Translate it by hand, or give a builder no parts of Keras.", source.span(read)
             self.findings.add(Finding("K2T203", Severity.ERROR, message, advice, span, excerpt(span)))
         elif unknown:
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"

@@ -114,6 +114,10 @@ class CompileWriter:
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
         )
         trainer = self.trainer_of(group.compiles[-1], has_weights=has_weights)
+        for other in group.compiles[:-1]:
+            own = self.trainer_of(other, has_weights=has_weights)
+            if (own.losses, own.metrics, own.added) != (trainer.losses, trainer.metrics, trainer.added):
+                raise Declined(TRAINING, "one compile() with different losses or metrics is not translated")
         if not group.receiver:
             raise Declined(TRAINING, "this way to call compile() is not translated")
         training = Training(trainer, group.receiver)
@@ -237,9 +241,10 @@ class CompileWriter:
         if not {e.method for e in evaluations} & {"evaluate", "test_on_batch", *LEARNING}:
             return
         model = trainer.compiled.model
-        training.penalty = self.on_weights(training, model, penalties_of, "penalty")
+        models = [e.model for e in evaluations if isinstance(e.model, Model)]
+        training.penalty = self.on_weights(training, model, penalties_of, "penalty", models)
         if code is not None and code.constrains:
-            training.constrain = self.on_weights(training, model, constraints_of, "constrain")
+            training.constrain = self.on_weights(training, model, constraints_of, "constrain", models)
         file.edit.needs(trainer.helpers)
         if self.trainer == LIGHTNING and {e.method for e in evaluations} <= LIGHTNING_METHODS:
             self.add_module(training, evaluations)
@@ -308,9 +313,15 @@ class CompileWriter:
         file.takes("import lightning as L", "L")
         file.takes("", "torchmetrics")
 
-    def on_weights(self, training: Training, model: Model, find: Callable[..., Any], name: str) -> str:
-        """The function for the regularizers or constraints that `find` finds of a model; "" if there are none."""
+    def on_weights(
+        self, training: Training, model: Model, find: Callable[..., Any], name: str, models: Sequence[Model]
+    ) -> str:
+        """The function for the regularizers or constraints that `find` finds of a model, and of others; "" if there are none."""
         found = self.file.found_on_weights(model, find)
+        for other in {id(m): m for m in models if m is not model}.values():
+            own = self.file.found_on_weights(other, find)
+            if (own and own.text(name)) != (found and found.text(name)):
+                raise Declined(TRAINING, "models of one builder that are regularized or constrained in different ways")
         if found is None:
             return ""
         training.covered += found.layers

@@ -50,7 +50,9 @@ class Constraints:
         return render("training/constrain", name=name, branches=branches, loops=loops)
 
 
-def constraints_of(layers: Iterable[Any], built: Any, generation: str, places: Places) -> Constraints | None:
+def constraints_of(
+    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places = lambda: None
+) -> Constraints | None:
     """The constraints of the layers of a model, None if there are none.
 
     Raises Declined for what is not translated, and where a weight cannot be told from others.
@@ -72,7 +74,7 @@ def constraints_of(layers: Iterable[Any], built: Any, generation: str, places: P
         found.append((argument, lines))
     if not asking:
         return None
-    return Constraints(*by_place(found, places), tuple(asking.values()), tuple(helpers))
+    return Constraints(*by_place(found, places)[:2], tuple(asking.values()), tuple(helpers))
 
 
 def torch_axes(axes: tuple[int, ...], transform: Transform) -> tuple[int, ...] | None:

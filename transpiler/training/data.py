@@ -213,6 +213,19 @@ def parts(node: ast.expr | None, count: int, what: str, names: Sequence[str] = (
     return [ast.unparse(node)]
 
 
+def spelled_out(node: ast.expr, value: Any) -> ast.expr:
+    """A variable that holds several arrays, in a list or by their names, as these arrays one by one; others as they are."""
+    plain = node.value if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) else node
+    if not isinstance(plain, (ast.Name, ast.Attribute)):
+        return node
+    if isinstance(value, (list, tuple)) and len(value) > 1:
+        return ast.List([ast.Subscript(node, ast.Constant(i), ast.Load()) for i in range(len(value))], ast.Load())
+    if isinstance(value, dict) and len(value) > 1 and all(isinstance(k, str) for k in value):
+        keys = [ast.Constant(k) for k in value]
+        return ast.Dict(list(keys), [ast.Subscript(node, k, ast.Load()) for k in keys])
+    return node
+
+
 def listed(value: Any) -> list[Any]:
     """The items of nested lists and dictionaries."""
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else None

@@ -33,7 +33,7 @@ from transpiler.training.across import ProjectNames, Renamed
 from transpiler.training.edits import edited, taken_branch, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
-from transpiler.training.places import places_of
+from transpiler.training.places import holders_of, places_of
 from transpiler.training.source import Scopes
 from transpiler.training.trainer import Functions, Trainer
 from transpiler.write.torch.layout import render
@@ -401,7 +401,13 @@ class FileTraining:
     def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:
         """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""
         layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
-        return find(layers, built, self.generation, lambda: root and places_of(root, layers, built))
+        return find(
+            layers,
+            built,
+            self.generation,
+            lambda: root and places_of(root, layers, built),
+            lambda: root and holders_of(root, layers, built),
+        )
 
 
 def copied(value: Any) -> Any:

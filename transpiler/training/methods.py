@@ -21,7 +21,7 @@ from transpiler.rules.training.callbacks import CallbackCode, Loop, torch_file
 from transpiler.training.acting import acts_of
 from transpiler.training.callbacks import callbacks_of
 from transpiler.training.compiled import Training, beside, made_by_compile
-from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining
+from transpiler.training.data import DTYPES, DataWriter, Stream, class_weights, is_none, parts, remaining, spelled_out
 from transpiler.training.edits import edited
 from transpiler.training.file import FileTraining
 from transpiler.training.loops import EpochFunction
@@ -66,7 +66,7 @@ class MethodWriter:
     def write_fit(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None
         self.check(evaluation)
-        arguments = self.file.arguments_of(evaluation.node, "fit")
+        arguments = self.arguments_of(evaluation)
         if arguments is None:
             raise Declined(TRAINING, "fit() with * or ** is not translated")
         statement = self.file.statement_of(evaluation.node)
@@ -139,6 +139,17 @@ class MethodWriter:
             print=self.print,
         )
 
+    def arguments_of(self, evaluation: TrainingCall) -> dict[str, ast.expr] | None:
+        """The arguments of a call, with variables for several inputs or targets as the arrays that they hold."""
+        found = self.file.arguments_of(evaluation.node, evaluation.method)
+        several = {
+            "x": len(tensors(evaluation.model.inputs)) > 1,
+            "y": len(tensors(evaluation.model.outputs)) > 1,
+        }
+        for name in [n for n in several if found is not None and n in found and several[n]]:
+            found[name] = spelled_out(found[name], evaluation.arguments.get(name))  # type: ignore[index]
+        return found
+
     def has_batches(self, evaluation: TrainingCall, training: Training, arguments: Mapping[str, ast.expr]) -> bool:
         """Whether the data of a call comes in batches, and not in arrays."""
         return not given(arguments, "y") and training.trainer.compares
@@ -210,6 +221,9 @@ class MethodWriter:
         if len(items) in (1, 2, 3):
             if given(arguments, "validation_steps"):
                 raise Declined(TRAINING, "a number of steps beside arrays is not translated")
+            values = value if isinstance(value, (list, tuple)) and len(value) == len(items) else [None] * len(items)
+            several = (len(data.inputs) > 1, len(data.targets) > 1, False)
+            items = [spelled_out(n, v) if more else n for n, v, more in zip(items, values, several)]
             columns = data.columns(dict(zip(("x", "y", "sample_weight"), items)))
             stream = Stream(epoch=names.take("val_loader"))
             stream.lines = [f"{stream.epoch} = {data.loader(columns, own)}"]
@@ -244,7 +258,7 @@ class MethodWriter:
     def write_evaluate(self, evaluation: TrainingCall, training: Training | None) -> None:
         assert training is not None
         self.check(evaluation)
-        arguments = self.file.arguments_of(evaluation.node, "evaluate")
+        arguments = self.arguments_of(evaluation)
         if arguments is None:
             raise Declined(TRAINING, "this evaluate() is not translated")
         titled = known_here(evaluation, "return_dict", False)
@@ -291,6 +305,8 @@ class MethodWriter:
         name = self.file.function("predict", dtypes=dtypes, outputs=len(ys), frames=self.file.takes_frames)
         names = [self.file.interpreter.input_names.get(x, "") for x in xs]
         node = arguments["x"]
+        if len(xs) > 1 and isinstance(evaluation.arguments.get("x"), dict):
+            node = spelled_out(node, evaluation.arguments["x"])
         listed = len(xs) == 1 or isinstance(node, (ast.List, ast.Tuple, ast.Dict))
         if not listed and isinstance(evaluation.arguments.get("x"), dict):
             raise Declined(TRAINING, "inputs in a dictionary have to be given by their names at the call")
@@ -331,7 +347,7 @@ class MethodWriter:
         """A call of the function for an epoch on one batch of arrays."""
         assert training.epoch is not None
         self.check(evaluation)
-        arguments = self.file.arguments_of(evaluation.node, evaluation.method)
+        arguments = self.arguments_of(evaluation)
         if arguments is None or known_here(evaluation, "return_dict", False):
             raise Declined(TRAINING, f"this {evaluation.method}() is not translated")
         columns = self.data_of(training).columns(arguments)

@@ -19,16 +19,17 @@ Terms = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Penalties:
-    """The terms of a model: for the parameters of all modules of a type, and for single ones."""
+    """The terms of a model: for the parameters of all modules of a type, for single ones, and for those of a type in one attribute."""
 
     of_types: dict[Place, Terms]
     of_weights: dict[str, Terms]
+    of_parts: dict[tuple[str, Place], Terms]
     layers: tuple[Layer, ...]
     """The layers that ask for them."""
     helpers: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.of_types or self.of_weights)
+        return bool(self.of_types or self.of_weights or self.of_parts)
 
     def text(self, name: str) -> str:
         """The function that adds them up."""
@@ -41,6 +42,10 @@ class Penalties:
             types = modules[0] if len(modules) == 1 else f"({', '.join(sorted(modules))})"
             term = text.format(f"m.{parameter}")
             sums.append(f"{factor} * sum({term} for m in model.modules() if isinstance(m, {types}))")
+        for (part, (module, parameter)), terms in self.of_parts.items():
+            for factor, text in terms:
+                term = text.format(f"m.{parameter}")
+                sums.append(f"{factor} * sum({term} for m in {part} if isinstance(m, {module}))")
         alike: dict[tuple[str, str], list[str]] = {}
         for weight, terms in self.of_weights.items():
             for term in terms:
@@ -53,7 +58,9 @@ class Penalties:
         return render("training/penalty", name=name, total=" + ".join(sums))
 
 
-def penalties_of(layers: Iterable[Any], built: Any, generation: str, places: Places) -> Penalties | None:
+def penalties_of(
+    layers: Iterable[Any], built: Any, generation: str, places: Places, holders: Places = lambda: None
+) -> Penalties | None:
     """The penalties of the layers of a model, None if there are none.
 
     Raises Declined for what the layers are not asked for by weight, and where a weight cannot be told from others.
@@ -75,7 +82,7 @@ def penalties_of(layers: Iterable[Any], built: Any, generation: str, places: Pla
         found.append((argument, terms))
     if not asking:
         return None
-    return Penalties(*by_place(found, places), tuple(asking.values()), tuple(helpers))
+    return Penalties(*by_place(found, places, holders), tuple(asking.values()), tuple(helpers))
 
 
 def in_place(text: str, rule: RegularizerRule, argument: WeightArgument) -> str:

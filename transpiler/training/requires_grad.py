@@ -155,7 +155,9 @@ class RequiresGrad:
         if cut == "[:]":
             return [f"for layer in {name}.modules():", test, setting]
         holders = f"[m for m in {name}.modules() if any(True for _ in m.parameters(recurse=False))]"
-        return [f"layers = {holders}", f"for layer in layers{cut}:", test, setting]
+        known = self.scopes.names_at(self.scopes.source.tree.body[0])
+        layers = "modules" if "layers" in known else "layers"  # which a file may import from Keras
+        return [f"{layers} = {holders}", f"for layer in {layers}{cut}:", test, setting]
 
     def constants(self, model: Model) -> list[tuple[str, str]]:
         """(type of a module, parameter) of what Keras does not have and the result holds as a constant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -78,9 +78,10 @@ def weight_arguments(layers: Iterable[Any], built: Any, kind: str) -> list[Weigh
 
 
 def by_place(
-    found: Iterable[tuple[WeightArgument, tuple[T, ...]]], places: Places
-) -> tuple[dict[Place, tuple[T, ...]], dict[str, tuple[T, ...]]]:
-    """What is said about the parameters of all modules of a type, and about single ones, as expressions over `model`.
+    found: Iterable[tuple[WeightArgument, tuple[T, ...]]], places: Places, holders: Places = lambda: None
+) -> tuple[dict[Place, tuple[T, ...]], dict[str, tuple[T, ...]], dict[tuple[str, Place], tuple[T, ...]]]:
+    """What is said about the parameters of all modules of a type, about single ones, as expressions over `model`, and about
+    those of a type in one attribute of the model.
 
     Raises Declined where modules of one type have to be told apart and have no names.
     """
@@ -92,11 +93,33 @@ def by_place(
     apart = [(a, said) for a, said in found if said and a.place not in alike]
     known = places() if apart else {}
     if known is None:
-        raise Declined(
-            TRAINING, f"some of the layers that become {apart[0][0].place[0]} are regularized or constrained"
-        )
+        held = by_holder([(a, said) for a, said in found if a.place not in alike], holders() or {})
+        if held is None:
+            raise Declined(
+                TRAINING, f"some of the layers that become {apart[0][0].place[0]} are regularized or constrained"
+            )
+        return alike, *held
     apart.sort(key=lambda item: list(known).index(item[0].unit))
-    return alike, {f"{known[a.unit]}.{a.place[1]}": said for a, said in apart}
+    return alike, {f"{known[a.unit]}.{a.place[1]}": said for a, said in apart}, {}
+
+
+def by_holder(
+    found: Sequence[tuple[WeightArgument, tuple[T, ...]]], holders: Mapping[tuple[int, int], str]
+) -> tuple[dict[str, tuple[T, ...]], dict[tuple[str, Place], tuple[T, ...]]] | None:
+    """What is said about single parameters, and about all modules of a type in an attribute; None where that differs."""
+    single: dict[str, tuple[T, ...]] = {}
+    kinds: dict[tuple[str, Place], set[tuple[T, ...]]] = {}
+    for argument, said in found:
+        holder = holders.get(argument.unit, "")
+        if holder.endswith(")"):
+            kinds.setdefault((holder, argument.place), set()).add(said)
+        elif not holder:
+            return None
+        elif said:
+            single[f"{holder}.{argument.place[1]}"] = said
+    if any(len(said) > 1 for said in kinds.values()):
+        return None
+    return single, {key: next(iter(said)) for key, said in kinds.items() if next(iter(said))}
 
 
 def covers(finding: Finding, layers: Iterable[Layer]) -> bool:

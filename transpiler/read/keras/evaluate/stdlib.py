@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,7 +296,22 @@ def _six_moves(interpreter: Interpreter) -> dict[str, Any]:
     }
 
 
+def _json(interpreter: Interpreter) -> dict[str, Any]:
+    """`json.loads` of a text that the program has."""
+
+    def loads(text: Any, **options: Any) -> Any:
+        if not isinstance(text, str) or options:
+            return Unknown("json.loads() of what is not a text of the program")
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ProgramError(str(error)) from None
+
+    return {"loads": Native("loads", loads)}
+
+
 _MAKERS = {
+    "json": _json,
     "distutils.version": _version,
     "six": _six,
     "six.moves": _six_moves,
