@@ -187,7 +187,7 @@ class Assembly:
         self, expression: str, setup: str, weights: dict[str, Any], activations: list[Activation]
     ) -> EntryPlan:
         """The entry as one class of its own, added to the file; it is given the models that builders make for it."""
-        name = f"Entry{sum(1 for k in self.done if isinstance(k, str)) + 1}"
+        name = f"Entry{sum(1 for k in self.done if isinstance(k, str) or is_script(k)) + 1}"
         env = self.program.entry_env
         assert env is not None
         body = ast.parse(f"def {name}():\n    return ({expression}\n)").body[0]
@@ -225,7 +225,10 @@ class Assembly:
         self.call_functions([f for p in programs for f in p.functions()])
         plans = []
         for self.program in programs:
+            self.planned.clear()
             plans += self.plan_file()
+        for self.program in programs:
+            self.convert_parts()
         return plans
 
     def plan_all(self) -> list[EntryPlan]:
@@ -233,7 +236,9 @@ class Assembly:
         self.program.evaluate_main()
         self.program.interpreter.tries = True
         self.call_functions(self.program.functions())
-        return self.plan_file()
+        plans = self.plan_file()
+        self.convert_parts()
+        return plans
 
     def call_functions(self, functions: Sequence[tuple[str, Function, Any]]) -> None:
         """Calls what the program does not call itself; first what needs no arguments, as it may call the rest."""
@@ -242,7 +247,7 @@ class Assembly:
 
     def plan_file(self) -> list[EntryPlan]:
         plans: list[EntryPlan] = []
-        for name, model in models_at_top(self.program):
+        for name, model in self.own(models_at_top(self.program)):
             if model.inputs is None and not is_used_part(model, self.program.interpreter):
                 self.findings.add(
                     Finding(
@@ -256,7 +261,7 @@ class Assembly:
                 )
                 continue
         plans += self.plan_script(self.script_models())
-        tops = own_models_at_top(self.program)
+        tops = self.own(own_models_at_top(self.program))
         for name, layer in [*tops, *own_models_trained(self.program, [m for _, m in tops])]:
             if is_holder(layer):
                 continue  # what trains it says what becomes of it
@@ -285,6 +290,10 @@ class Assembly:
             plans += (
                 self.plan_worker(activation) if activation.works else self.plan_function(name, activation, receiver)
             )
+        return plans
+
+    def convert_parts(self) -> None:
+        """The layers and functions on tensors of a file that no model uses."""
         self.program.interpreter.note_measures_of_own()
         lone = LoneParts(
             self.program, self.memory, self.findings, lambda function, given: self.keep(function, given, "Part", {})
@@ -299,7 +308,14 @@ class Assembly:
             if converted is not None:
                 self.done[part.node], finding = converted
                 self.report([finding] if finding is not None else [])
-        return plans
+
+    def own(self, found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """Models at the top level of a file without those that it imports from others of the project."""
+        if not self.project:
+            return found
+        imports = (ast.Import, ast.ImportFrom)
+        names = assigned_names([s for s in self.program.source.tree.body if not isinstance(s, imports)])
+        return [(name, model) for name, model in found if name in names]
 
     def inner_builders(self) -> set[ast.AST]:
         """The nodes of the builders that only other builders call."""
@@ -590,7 +606,7 @@ class Assembly:
     def script_models(self) -> dict[str, Model]:
         """The models of the file's top level, if it makes any by itself; those that its builders return stay calls."""
         trained = {id(m) for block in self.program.interpreter.blocks for m in block.result}
-        tops = models_at_top(self.program)
+        tops = self.own(models_at_top(self.program))
         found = {name: model for name, model in tops if model.inputs is not None and id(model) not in trained}
         activations = self.program.interpreter.activations
         returned = {id(a.result) for a in activations if not is_framework(a.function.module.name)}
@@ -615,7 +631,7 @@ class Assembly:
 
     def convert_script(self, models: dict[str, Model]) -> Written:
         """The models that a script builds at its top level: their classes, and the statements that make them."""
-        key, models = ", ".join(models), dict(models)
+        key, models = (self.program.source, ", ".join(models)), dict(models)
         if key in self.done:
             return self.done[key]  # type: ignore[return-value]
         source, interpreter = self.program.source, self.program.interpreter
@@ -647,7 +663,7 @@ class Assembly:
             if not self.leave_to_training(models.values()):
                 raise
             now.restore()
-            return self.convert_script({n: m for n, m in models.items() if n in key.split(", ")})
+            return self.convert_script({n: m for n, m in models.items() if n in key[1].split(", ")})
         finally:
             now.restore()
         for called in factory.calls:
@@ -708,6 +724,11 @@ class Assembly:
         found = [*(n for f in factories for n in f.numbers), *(n for a in self.asked.values() for n in a.numbers)]
         examples = [(n, self.program.interpreter.example(n, "")) for n in found]
         return {n.bound.text if isinstance(e, ArrayExample) else n.text: e for n, e in examples}
+
+
+def is_script(key: Any) -> bool:
+    """Whether something was decided for the models of a script."""
+    return isinstance(key, tuple) and isinstance(key[0], SourceModule)
 
 
 def _kind(value: Any) -> str:

@@ -3,6 +3,7 @@
 `plain_child.py GENERATION SCRIPT.py`
 """
 
+import os
 import runpy
 import sys
 
@@ -10,4 +11,5 @@ from transpiler.verify import live
 
 live.import_framework(sys.argv[1])
 sys.argv = sys.argv[2:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -127,3 +127,27 @@ def test_steps_of_such_a_training_are_the_same(name: str, tmp_path: Path):
     last = '\nnet = build(3, 0.3, "sgd")\nnet.fit(x, y, verbose=0)\n'
     path.write_text(script(*CASES[name][:3]) + last, encoding="utf-8")
     assert {r.reason for r in verify_file(path, steps=5)} == {""}
+
+
+def test_a_number_that_a_function_changes_by_global_is_written_as_it_was(tmp_path: Path):
+    text = """
+RATE = 0.1
+
+def change():
+    global RATE
+    RATE = 0.5
+
+def make(units):
+    model = Sequential([Input((4,)), Dense(units)])
+    model.compile(optimizers.SGD(RATE), "mse")
+    return model
+
+def main():
+    model = make(1)
+    change()
+    model.fit(x, y, verbose=0)
+
+main()
+"""
+    (tmp_path / "script.py").write_text(HEAD + text)
+    assert "torch.optim.SGD(model.parameters(), lr=0.1)" in convert_file(tmp_path / "script.py").modules[0].text

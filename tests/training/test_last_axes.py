@@ -27,7 +27,7 @@ def converted(path: Path, generation: str = "keras3", **parts: str) -> tuple[str
 @pytest.mark.parametrize(
     ("input", "x", "column", "predicted"),
     (
-        ("(1,)", "np.arange(8.0)", ".unsqueeze(-1)", "predict(model, x[..., None])"),
+        ("(1,)", "np.linspace(0.0, 1.0, 8)", ".unsqueeze(-1)", "predict(model, x[..., None])"),
         ("(1,)", "np.load('x.npy')", ".reshape(-1, 1)", "predict(model, x.reshape(-1, 1))"),
         ("(1,)", "np.zeros((8, 1))", "", "predict(model, x)"),
         ("(6, 6, 1)", "np.zeros((8, 6, 6))", ".unsqueeze(-1)", "predict(model, x[..., None])"),
@@ -38,10 +38,10 @@ def converted(path: Path, generation: str = "keras3", **parts: str) -> tuple[str
 def test_the_axis_is_added_or_taken_off(input: str, x: str, column: str, predicted: str, tmp_path: Path):
     text, errors = converted(tmp_path / "script.py", input=input, x=x)
     assert not errors, errors
-    assert f"torch.as_tensor(x, dtype=torch.float32){column}," in text
+    assert f"torch.as_tensor(x, dtype=torch.float32){column}" in text
     assert predicted in text
 
 
 def test_one_more_is_declined_in_legacy_keras(tmp_path: Path):
-    _, errors = converted(tmp_path / "script.py", "keras2", input="(6, 6)", x="np.zeros((8, 6, 6, 1))")
+    _, errors = converted(tmp_path / "script.py", "tf_keras", input="(6, 6)", x="np.zeros((8, 6, 6, 1))")
     assert any("one axis more than the input" in e for e in errors), errors

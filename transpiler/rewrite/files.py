@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Mapping
 
 from transpiler.class_files import (
     ClassFiles,
@@ -28,7 +29,7 @@ from transpiler.rewrite.statements import imported_names, in_lines, module_names
 from transpiler.training.file import FileTraining
 from transpiler.training.weight_arguments import covers
 from transpiler.training.writer import write_training
-from transpiler.write.torch.check import undefined_names
+from transpiler.write.torch.check import names_at_top, undefined_names
 from transpiler.write.torch.module import FileEdit
 from transpiler.write.torch.strict import exact
 
@@ -52,8 +53,12 @@ class Rewriter:
             by_source.setdefault(written.source, []).append(written)
         edits = {s: FileEdit(s.text, s.tree, frameworks=FRAMEWORKS, exports=self.may_export(s)) for s in by_source}
         if not self.only_entries:
-            for source, edit in edits.items():
-                self.write_training(source, edit)
+            files = [self.training_file(source, edit) for source, edit in edits.items()]
+            for file in files:
+                file.project = files
+            write_training(files)
+            for file in files:
+                self.take_training(file)
         texts = self.write_classes(by_source)
         if self.options.strict:
             for classes in texts.files.values():
@@ -81,12 +86,17 @@ class Rewriter:
             edit.preamble = [*edit.preamble, *file.preamble]
             text = self.write_file(source, bool(by_source[source] or file.classes), has_leftovers[source], edit)
             result.append(ConvertedModule(source.name, source.path, text, text != source.text, file.source_orders))
+        if self.project:
+            self.check_imports(edits, {module.name: module.text for module in result})
         return [*result, shared] if shared is not None else result
 
-    def write_training(self, source: SourceModule, edit: FileEdit) -> None:
-        """Rewrites what a file does with its models besides building them."""
+    def training_file(self, source: SourceModule, edit: FileEdit) -> FileTraining:
+        """What a file does with its models besides building them."""
         interpreter = self.program.interpreter
-        own = set(nodes(source.tree))  # and not what stands for a script, most of whose statements stay
+        sources = {source, *self.outcome.project}
+        own = {
+            n for s in sources for n in nodes(s.tree)
+        }  # and not what stands for a script, most of whose statements stay
         visited = [n for n in self.memory.visited if n in own]
         moved = self.outcome.moved()
         gone, rebuilt = {n for root in (*visited, *moved) for n in nodes(root)}, set[ast.AST](moved)
@@ -110,7 +120,11 @@ class Rewriter:
             self.options.strict,
         )
         file.factories = {f.function.node: f for f in self.outcome.factories()}
-        write_training(file)
+        return file
+
+    def take_training(self, file: FileTraining) -> None:
+        """Takes over what is known of it once it is written."""
+        source, interpreter = file.source, self.program.interpreter
         self.untrained |= file.declined
         self.training += file.plans
         self.findings.items[:] = [f for f in self.findings.items if not covers(f, file.covered)]
@@ -133,7 +147,10 @@ class Rewriter:
         if not has_items and self.only_entries:
             return source.text
         text = edit.apply()
-        if has_items and not any(f.severity is Severity.ERROR for f in self.findings.items):
+        errors = [f.span for f in self.findings.items if f.severity is Severity.ERROR]
+        if self.project:
+            errors = [span for span in errors if span is not None and span.file == str(source.path)]
+        if (has_items or self.project) and not errors:
             self.check_names(source, text)
         return text
 
@@ -159,6 +176,19 @@ class Rewriter:
             message = f"the result would use names that nothing defines: {', '.join(sorted(unknown))}"
             advice, span = "Please report this, with the file.", Span(str(source.path), 1)
             self.findings.add(Finding("K2T006", Severity.ERROR, message, advice, span))
+
+    def check_imports(self, sources: Iterable[SourceModule], texts: Mapping[str, str]) -> None:
+        """Reports what a file goes on importing from another one of the project that does not have it any more."""
+        known = {source.name: names_at_top(source.text) - names_at_top(texts[source.name]) for source in sources}
+        for source in sources:
+            for node in nodes(ast.parse(texts[source.name])):
+                home = source.imported(node.level, node.module) if isinstance(node, ast.ImportFrom) else ""
+                gone = [a.name for a in node.names if a.name in known[home]] if home in known else []  # type: ignore[attr-defined]
+                if gone:
+                    message = f"{gone[0]}, which this file imports from {home}, is not in the result of that file"
+                    was = next((n for n in nodes(source.tree) if isinstance(n, ast.ImportFrom) and gone[0] in [a.name for a in n.names]), source.tree)  # fmt: skip
+                    span, advice = source.span(was), "Translate by hand what uses it."
+                    self.findings.add(Finding("K2T203", Severity.ERROR, message, advice, span, excerpt(span)))
 
     def write_classes(self, by_source: dict[SourceModule, list[Written]]) -> ClassFiles:
         """The texts of all classes, by the files that they go to."""

@@ -119,7 +119,6 @@ class Outcome:
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""
         model = model.attributes.get(LOADED, model)
-        names = [n for n, v in self.program.evaluate().names.items() if made_as(v, n) is model]
         maker = self.program.interpreter.makers.get(id(model))
         if "__root__" in model.attributes:
             return model.attributes["__root__"]
@@ -129,6 +128,7 @@ class Outcome:
                 continue
             if node in made and written.factory.root is not None:
                 return written.factory.root
+            names = [n for n, v in self.names_of(written.source).items() if made_as(v, n) is model]
             if written.factory.root is not None and any(n in names for n in written.assigned):
                 return written.factory.root
             returned = written.factory.returned

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transpiler.diagnostics import Declined
 from transpiler.ir.trees import nodes
 from transpiler.rules.training.base import TRAINING, OptimizerCode
+from transpiler.training.across import Renamed
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group, bindings
 from transpiler.training.source import Scopes
@@ -27,28 +28,36 @@ PARTS = (ast.operator, ast.unaryop, ast.expr_context)
 class CalledFrom(Scopes):
     """The scopes of a file, for one call of a function: below it, an expression of the function may be written with its arguments."""
 
-    def __init__(self, scopes: Scopes, function: ast.FunctionDef, call: ast.Assign) -> None:
-        self.__dict__.update(scopes.__dict__)
+    def __init__(self, file: FileTraining, home: FileTraining, function: ast.FunctionDef, call: ast.Assign) -> None:
+        self.__dict__.update(file.scopes.__dict__)
+        self.file, self.home = file, home
+        """The file of the call, and that of the function."""
         self.function, self.call = function, call
         self.given = self.arguments()
 
     def at(self, node: ast.expr, place: ast.AST) -> ast.expr | None:
         if self.reads_alike(node, place):
             return node
-        return self.rewritten(node) if self.scope.get(node) is self.function else None
+        return self.rewritten(node) if self.home.scopes.scope.get(node) is self.function else None
 
     def rewritten(self, node: ast.expr) -> ast.expr | None:
         """An expression of the function with the arguments of the call; None where it reads more than these and what is bound once."""
         inside = [n for n in nodes(node) if not isinstance(n, PARTS)]
         names = [n.id for n in inside if isinstance(n, ast.Name)]
-        own = {n for n in names if (self.function, n) in self.bound}
+        bound = self.home.scopes.bound
+        own = {n for n in names if (self.function, n) in bound}
         there = self.scope[self.call]
         others = set(names) - own
         if not all(isinstance(n, PLAIN) for n in inside) or not own <= self.given.keys():
             return None
-        if any(self.bound.get((None, n), 0) > 1 or there is not None and (there, n) in self.bound for n in others):
+        here = {n: self.file.name_here(n, self.home) for n in others}
+        if any(
+            bound.get((None, n), 0) > 1 or not t or there is not None and (there, t) in self.bound
+            for n, t in here.items()
+        ):
             return None
-        return Substitution(self.given).visit(copy.deepcopy(node))
+        given = self.given | {n: ast.Name(t) for n, t in here.items() if t}
+        return Renamed(given).visit(copy.deepcopy(node))
 
     def arguments(self) -> dict[str, ast.expr]:
         """The parameters and variables of the function that are bound once → what they are, as it can be read below the call."""
@@ -71,11 +80,11 @@ class CalledFrom(Scopes):
         given = dict(zip(positional, call.args)) | {k.arg: k.value for k in call.keywords if k.arg}
         found = {n: d for n, d in defaults.items() if n not in given and isinstance(d, ast.Constant)}
         found |= {n: e for n, e in given.items() if self.can_be_read_again(e)}
-        found = {n: e for n, e in found.items() if self.bound.get((self.function, n)) == 1}
+        found = {n: e for n, e in found.items() if self.home.scopes.bound.get((self.function, n)) == 1}
         self.given = found
         for statement in self.function.body:
             name = statement.targets[0] if isinstance(statement, ast.Assign) else None
-            if isinstance(name, ast.Name) and self.bound.get((self.function, name.id)) == 1:
+            if isinstance(name, ast.Name) and self.home.scopes.bound.get((self.function, name.id)) == 1:
                 value = self.rewritten(statement.value)  # type: ignore[union-attr]
                 found |= {name.id: value} if value is not None else {}
         return found
@@ -87,30 +96,21 @@ class CalledFrom(Scopes):
         return all(isinstance(n, PLAIN) and ast.unparse(n) not in changed for n in inside)
 
 
-class Substitution(ast.NodeTransformer):
-    """Puts expressions in the place of variables."""
-
-    def __init__(self, given: dict[str, ast.expr]) -> None:
-        self.given = given
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return copy.deepcopy(self.given.get(node.id, node))
-
-
 def codes_where_bound(
     file: FileTraining, training: Training, group: Group, changing: bool
 ) -> dict[ast.Assign, OptimizerCode]:
     """The optimizer after each statement that binds a model, with the arguments that the builder is called with there."""
     owner = group.owner
     assert owner is not None and training.code is not None
-    builder, found = file.scopes.scope[owner], dict[ast.Assign, OptimizerCode]()
+    home, found = file.home_of(owner), dict[ast.Assign, OptimizerCode]()
+    builder = home.scopes.scope[owner]
     for compiled in group.compiles:
         for statement, _ in bindings(file, id(compiled.model)) if training.bound else [(None, None)]:
             scopes, place = file.scopes, training.first or owner
             if statement is not None:
                 place = statement.value  # type: ignore[assignment]
                 if isinstance(builder, ast.FunctionDef) and file.function_called(place) is builder:
-                    scopes = CalledFrom(scopes, builder, statement)
+                    scopes = CalledFrom(file, home, builder, statement)
             code = optimizer_of(compiled, place, scopes, file.generation, changing)
             alike = (training.code, found.setdefault(statement, code))  # type: ignore[arg-type]
             late = statement is not None and changes_later(file, code, statement)

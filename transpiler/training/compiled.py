@@ -103,11 +103,12 @@ class CompileWriter:
             if e.node is owner or e.compiled is not None or owner is None
         ]
         methods = {e.method for e in evaluations}
+        elsewhere = self.learning_elsewhere(owner)
         if owner is None:
             if methods - {"predict", "predict_on_batch"}:
                 raise Declined(TRAINING, "the model is not compiled by code that could be evaluated")
             return None
-        if not methods - {"compile", "predict", "predict_on_batch"}:
+        if not methods - {"compile", "predict", "predict_on_batch"} and not elsewhere:
             return None
         has_weights = any(
             e.arguments.get(n) is not None for e in evaluations for n in ("sample_weight", "class_weight")
@@ -126,7 +127,7 @@ class CompileWriter:
             raise Declined(TRAINING, "weights of samples in an array of several axes are not translated")
         if training.weighted and any(trainer.masks):
             raise Declined(TRAINING, "weights of samples beside masked steps are not translated")
-        learning = [e for e in evaluations if e.method in LEARNING]
+        learning = [e for e in (*evaluations, *elsewhere) if e.method in LEARNING]
         if any(e.stale for e in learning):
             raise Declined(
                 TRAINING,
@@ -176,10 +177,12 @@ class CompileWriter:
         """The optimizer and its schedule, and which weights they move."""
         file, compiled, owner = self.file, training.trainer.compiled, group.owner
         assert owner is not None
-        fits = [e for e in learning if e.method == "fit"]
-        changing = bool(rate_places(file.scopes.statement, training.receiver)) or any(
-            changes_rate(r) for e in fits for r, _ in callbacks_of(file, e)
-        )
+        changing = any(self.changes_rate(e) for e in learning)
+        home = file.home_of(owner)
+        stays_there = home is not file and owner not in file.gone
+        if stays_there or self.learning_elsewhere(owner):
+            self.carry(training)
+        fits = [e for e in learning if e.method == "fit" and e.node in file.scopes.scope]
         if self.trainer != PLAIN and hooks_of(file, fits):
             raise PlainLoop("callbacks that are called for each batch")
         training.bound = group.bound
@@ -193,15 +196,16 @@ class CompileWriter:
                 self.carry(training)
         place: ast.AST = owner
         made: Any = training.bound[0].value if training.bound else training.first or owner
-        if training.carried and not training.bound:
+        in_builder = training.carried and not training.bound and owner in file.gone
+        if in_builder:
             made = file.source.tree.body[-1]
-        code = optimizer_of(compiled, owner, file.scopes, file.generation, changing)
-        if made is not owner and self.reads_variables_of(file.scopes.scope[owner], code):
+        if made is not owner and (home is not file or self.reads_variables_of(compiled, changing)):
             place = made
-        codes = [optimizer_of(c, place, file.scopes, file.generation, changing) for c in group.compiles]
+        scopes = home.scopes if stays_there else file.scopes
+        codes = [optimizer_of(c, place, scopes, file.generation, changing) for c in group.compiles]
         code = training.code = training.seen = codes[-1]
         seen = codes
-        if training.carried and not training.bound:
+        if in_builder:
             codes = codes_in_builder(file, training, group, changing)
         elif made is not owner and (place is made or any(repr(other) != repr(code) for other in codes)):
             try:
@@ -349,8 +353,9 @@ class CompileWriter:
         if any(parts != found[0][0] for parts, _ in found):
             raise Declined(TRAINING, "a model whose trained parts differ from call to call is not translated")
         training.parts, training.toggles = found[0]
-        writer = RequiresGrad(self.file.interpreter, self.file.roots, self.file.scopes)
         for statement in {t.statement: None for t in training.toggles if not t.late and not training.parts}:
+            scopes = self.file.home_of(statement).scopes
+            writer = RequiresGrad(self.file.interpreter, self.file.roots, scopes)
             self.file.requires_grad[statement] = writer.lines(statement)
         if training.parts and (
             training.first is not None or training.bound or training.code is not None and training.code.clipping
@@ -382,8 +387,26 @@ class CompileWriter:
         """Whether Keras knows the logits of an output; also where that cannot be told."""
         return bool(self.file.interpreter.recovered(output))
 
-    def reads_variables_of(self, scope: ast.AST | None, code: OptimizerCode) -> bool:
-        """Whether the arguments of an optimizer are written with variables of a function."""
+    def learning_elsewhere(self, owner: ast.Call | None) -> list[TrainingCall]:
+        """The calls of other files that train what a `compile` of code of this file that stays has made ready."""
+        if owner is None or owner not in self.file.scopes.scope or owner in self.file.gone:
+            return []
+        others = [n for n in self.file.calls if n not in self.file.scopes.scope and self.file.home_with(n) is not None]
+        found = [e for n in others for e in self.file.calls[n] if e.method in LEARNING]
+        return [e for e in found if e.compiled is not None and e.compiled.node is owner]
+
+    def changes_rate(self, evaluation: TrainingCall) -> bool:
+        """Whether the program changes the learning rate around or during a call that trains."""
+        file = self.file.home_of(evaluation.node)
+        if rate_places(file.scopes.statement, file.receiver_of(evaluation.node)):
+            return True
+        callbacks = callbacks_of(file, evaluation) if evaluation.method == "fit" else []
+        return any(changes_rate(rule) for rule, _ in callbacks)
+
+    def reads_variables_of(self, compiled: TrainingCall, changing: bool) -> bool:
+        """Whether the arguments of an optimizer are written with variables of the function around its `compile`."""
+        scope = self.file.scopes.scope[compiled.node]
+        code = optimizer_of(compiled, compiled.node, self.file.scopes, self.file.generation, changing)
         schedule = code.schedule.factor if code.schedule is not None else "0"
         texts = (call(code.function, **code.arguments), schedule)
         names = {n.id for text in texts for n in nodes(ast.parse(text)) if isinstance(n, ast.Name)}

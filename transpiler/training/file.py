@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +29,7 @@ from transpiler.read.keras.program import Recorder
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.rules.training.callbacks import torch_file
+from transpiler.training.across import ProjectNames, Renamed
 from transpiler.training.edits import edited, taken_branch, with_edits
 from transpiler.training.map_functions import MapFunction, changed_functions
 from transpiler.training.pipelines import PipelineWriter
@@ -122,6 +124,9 @@ class FileTraining:
         """What sets `trainable`, which the optimizers of the result say."""
         self.factories: dict[ast.AST, Factory] = {}
         """The functions that became factories."""
+        self.project: Sequence[FileTraining] = (self,)
+        """The files that are converted together."""
+        self.names_of_project = ProjectNames(interpreter.modules)
         self.requires_grad: dict[ast.AST, list[str]] = {}
         """Statements that set `trainable` → the lines that stand for them."""
         self.handled_statements: set[ast.stmt] = set()
@@ -131,7 +136,8 @@ class FileTraining:
         self, code: str, text: str, node: ast.expr | ast.stmt, severity: Severity = Severity.NOTE, advice: str = ""
     ) -> None:
         """Notes something about the training."""
-        span = self.source.span(node)
+        home = self.home_with(node) or self
+        span = home.source.span(node)
         finding = Finding(code, severity, text, advice, span, excerpt(span))
         self.notes += [finding] if finding not in self.notes else []
 
@@ -144,37 +150,24 @@ class FileTraining:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """What is written inside is taken back if a part of it is declined."""
-        edit = self.edit
-        outer = (
-            dict(self.functions),
-            {s: dict(e) for s, e in self.edits.items()},
-            dict(edit.replaced),
-            set(edit.removed),
-            list(edit.helpers),
-            dict(edit.endings),
-            set(edit.dropped_names),
-            dict(edit.libraries),
-            list(self.notes),
-            {s: list(lines) for s, lines in self.after.items()},
-            set(self.names.taken),
-        )
+        outer = [(f, f.state()) for f in self.project]
         try:
             yield
         except Exception:
-            (
-                self.functions,
-                self.edits,
-                edit.replaced,
-                edit.removed,
-                edit.helpers,
-                edit.endings,
-                edit.dropped_names,
-                edit.libraries,
-                self.notes,
-                self.after,
-                self.names.taken,
-            ) = outer
+            for file, state in outer:
+                file.restore(state)
             raise
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+        """What is written so far."""
+        own = {n: copied(getattr(self, n)) for n in ("functions", "edits", "notes", "after")}
+        names = ("replaced", "removed", "helpers", "endings", "dropped_names", "libraries", "importable")
+        return own, {n: copied(getattr(self.edit, n)) for n in names}, set(self.names.taken)
+
+    def restore(self, state: tuple[dict[str, Any], dict[str, Any], set[str]]) -> None:
+        own, edit, self.names.taken = state
+        self.__dict__.update(own)
+        self.edit.__dict__.update(edit)
 
     def apply_edits(self) -> None:
         """Writes the statements of which expressions are replaced; those inside of others go with these."""
@@ -376,6 +369,35 @@ class FileTraining:
                 return ast.unparse(target)
         raise Declined(TRAINING, "fit() inside of another expression is not translated")
 
+    def home_with(self, node: ast.AST) -> FileTraining | None:
+        """The file that a node stands in, if it is converted along with this one."""
+        return next((f for f in (self, *self.project) if node in f.scopes.scope), None)
+
+    def home_of(self, node: ast.AST) -> FileTraining:
+        """The file that a node stands in. Raises Declined for one that is not converted along with this one."""
+        home = self.home_with(node)
+        if home is None:
+            raise Declined(TRAINING, "this is said in a file that is not converted along with this one")
+        return home
+
+    def name_here(self, name: str, home: FileTraining) -> str | None:
+        """What a name of the top level of another file is called here, where it is imported if need be; None if it cannot be."""
+        if home is self:
+            return name
+        origin = self.names_of_project.origin(home.source, name)
+        return self.names_of_project.name_in(self.source, origin, self.edit) if origin is not None else None
+
+    def written_here(self, expression: ast.expr) -> ast.expr | None:
+        """An expression of the top level of any file as this one reads it; None where it may mean something else."""
+        home = self.home_of(expression)
+        if not home.scopes.reads_alike(expression, home.source.tree.body[-1]):
+            return None
+        names = {n.id for n in nodes(expression) if isinstance(n, ast.Name)}
+        here = {n: self.name_here(n, home) for n in names}
+        if not all(here.values()):
+            return None
+        return Renamed({n: ast.Name(t) for n, t in here.items() if t}).visit(copy.deepcopy(expression))
+
     def found_on_weights(self, model: Model, find: Callable[..., Any]) -> Any:
         """The regularizers or constraints that `find` finds of a model; None where no layer asks for any."""
         layers, built, root = layers_of(model, self.interpreter), self.interpreter.built, self.roots(model)
@@ -386,3 +408,10 @@ class FileTraining:
             lambda: root and places_of(root, layers, built),
             lambda: root and holders_of(root, layers, built),
         )
+
+
+def copied(value: Any) -> Any:
+    """A collection, and the collections in it, made anew."""
+    if isinstance(value, dict):
+        return {k: copied(v) for k, v in value.items()}
+    return type(value)(value) if isinstance(value, (list, set)) else value

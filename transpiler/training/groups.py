@@ -48,7 +48,10 @@ def groups_of(file: FileTraining, calls: Mapping[ast.Call, Sequence[TrainingCall
     for owner, found in by_compile.items():
         compiles = list(file.calls.get(owner, ())) if owner is not None else []
         if owner is not None and owner not in file.gone:
-            yield Group(owner, list(dict.fromkeys(n for n, _ in found)), compiles, measured(found))
+            group = Group(owner, list(dict.fromkeys(n for n, _ in found)), compiles, measured(found))
+            if owner not in file.scopes.scope:  # of another file, which makes the optimizer
+                group.name = file.receiver_of(found[0][0])
+            yield group
             continue
         for models in together(file, found):
             own = [(n, e) for n, e in found if id(e.model) in models]

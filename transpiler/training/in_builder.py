@@ -180,6 +180,7 @@ def codes_in_builder(file: FileTraining, training: Training, group: Group, chang
     owner = group.owner
     assert owner is not None
     training.in_builder, training.bound, training.first, training.names = True, [], None, {}
+    file = file.home_of(owner)
     builder = OptimizerInBuilder(
         file,
         owner,

@@ -27,14 +27,18 @@ def history_text(read: ast.Attribute, value: NotKept, file: FileTraining) -> str
     """The numbers of the epochs of a `fit`; "" for anything else."""
     call = value.of
     node = getattr(call, "node", None)
-    if value.name != "epoch" or node not in file.handled or call.arguments.get("initial_epoch", 0) != 0:
+    if (
+        value.name != "epoch"
+        or not any(node in f.handled for f in file.project)
+        or call.arguments.get("initial_epoch", 0) != 0
+    ):
         return ""
     return f"list(range(len({ast.unparse(read.value)}['loss'])))"
 
 
 def metrics_text(value: NotKept, file: FileTraining) -> str:
     """The names that Keras has for what it measures in a model; "" where these are not known."""
-    trainer = file.trainers.get(id(value.of))
+    trainer = next((f.trainers[id(value.of)] for f in file.project if id(value.of) in f.trainers), None)
     if value.name != "metrics_names" or trainer is None:
         return ""
     if file.generation == KERAS2:  # which knows them from the first batch on

@@ -14,6 +14,7 @@ from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.file import FileTraining
 from transpiler.training.image_generators import ImageGenerators
+from transpiler.training.makers import is_read, made_by_makers
 from transpiler.training.source import items_of
 from transpiler.training.utilities import UtilityWriter
 
@@ -85,14 +86,15 @@ def refuse_unknown_steps(file: FileTraining) -> None:
 
 def drop_toggles(file: FileTraining) -> None:
     """What sets `trainable`, where all of the training is translated: the optimizers say it, or `requires_grad_`."""
-    if file.declined:
+    if any(f.declined for f in file.project):
         return
-    for toggle in file.settled_toggles:
+    requires_grad = {s: lines for f in file.project for s, lines in f.requires_grad.items()}
+    for toggle in [t for f in file.project for t in f.settled_toggles]:
         statement: Any = toggle.statement
-        if statement not in file.scopes.scope or toggle.receiver is None and statement not in file.requires_grad:
+        if statement not in file.scopes.scope or toggle.receiver is None and statement not in requires_grad:
             continue
         file.handled_statements.add(statement)
-        if lines := file.requires_grad.get(statement):
+        if lines := requires_grad.get(statement):
             file.edit.replaced[statement] = "\n".join(lines)
         else:
             file.edit.removed.add(statement)
@@ -103,7 +105,7 @@ def drop_toggles(file: FileTraining) -> None:
 
 def drop_arguments(file: FileTraining) -> None:
     """Removes assignments of what only went into calls that are translated: optimizers, lists of callbacks."""
-    found = made_for_training(file)
+    found = made_for_training(file) | made_by_makers(file)
     kept = [s for s in file.scopes.statements() if isinstance(s, ast.Assign) and s not in file.gone]
     filling = fillings(file)
     names = {
@@ -111,7 +113,8 @@ def drop_arguments(file: FileTraining) -> None:
         and file.scopes.bound.get((file.scopes.scope[s], t.id)) == 1 + sum(isinstance(f, ast.AugAssign) for f in filling.get(t.id, {}))
     }  # fmt: skip
     candidates: dict[str, ast.Assign] = {}
-    passed = {k.value.id for n in file.handled for k in n.keywords if k.arg is None and isinstance(k.value, ast.Name)}
+    handled = {n for f in file.project for n in f.handled}
+    passed = {k.value.id for n in handled for k in n.keywords if k.arg is None and isinstance(k.value, ast.Name)}
 
     def goes(name: str, statement: ast.Assign) -> bool:
         known, more = {*candidates, *file.own_callbacks}, filling.get(name, {})
@@ -127,7 +130,8 @@ def drop_arguments(file: FileTraining) -> None:
 
     while more := {n: s for n, s in names.items() if n not in candidates and goes(n, s)}:
         candidates |= more
-    inside = {n for call in file.handled for n in nodes(call)}
+    inside = {n for call in handled for n in nodes(call)}
+    candidates = {n: s for n, s in candidates.items() if not read_elsewhere(file, n, s, inside)}
     changed = True
     while changed:
         gone = {*candidates.values(), *(s for n in candidates for s in filling.get(n, ()))}
@@ -142,6 +146,12 @@ def drop_arguments(file: FileTraining) -> None:
     remove_fillings(file, {s for n in candidates for s in filling.get(n, ())})
 
 
+def read_elsewhere(file: FileTraining, name: str, statement: ast.stmt, inside: Collection[ast.AST]) -> bool:
+    """Whether another file reads a variable of the top level that a statement sets, beside what goes."""
+    others = [f for f in file.project if f is not file]
+    return file.scopes.scope[statement] is None and is_read(name, file, others, inside)
+
+
 def drop_attributes(file: FileTraining) -> None:
     """Removes statements that only keep such objects in attributes: `self.callbacks.append(EarlyStopping())`."""
     found = made_for_training(file)
@@ -152,7 +162,7 @@ def drop_attributes(file: FileTraining) -> None:
             target, added = statement.targets[0], [statement.value]
         if isinstance(target, ast.Attribute):
             holding.setdefault(target.attr, {})[statement] = added
-    inside = {n for call in file.handled for n in nodes(call)}
+    inside = {n for f in file.project for call in f.handled for n in nodes(call)}
     for attribute, statements in holding.items():
         items = [n for added in statements.values() for n in added if not (isinstance(n, ast.List) and not n.elts)]
         reads = [
@@ -199,7 +209,7 @@ def is_callback(node: ast.expr, file: FileTraining) -> bool:
 
 def made_for_training(file: FileTraining) -> set[ast.Call]:
     """The calls that made the objects of Keras which went into calls that are translated."""
-    evaluations = [e for n in file.handled for e in file.calls.get(n, ())]
+    evaluations = [e for f in file.project for n in f.handled for e in file.calls.get(n, ())]
     return {node for e in evaluations for v in e.arguments.values() for node in made_by(v, e)}
 
 

@@ -83,17 +83,16 @@ def adapt_class(file: FileTraining, cls: Class) -> None:
             continue
         if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "self.optimizer" for n in nodes(own.node)):
             raise Declined(TRAINING, f"{own.name} has an optimizer of its own")
-        if own.node not in file.scopes.scope:
-            raise Declined(TRAINING, f"{own.name} of another file changes a learning rate")
+        home = file.home_of(own.node)
         places, asked = rates_in_class(own.node)
-        write_places(file, places, "self.optimizer")
+        write_places(home, places, "self.optimizer")
         for call in asked:
-            statement = file.scopes.statement[call]
+            statement = home.scopes.statement[call]
             has_it = file.generation != KERAS3 or getattr(call.args[1], "value", "") != "lr"
             if has_it and isinstance(statement, ast.If) and not statement.orelse and is_not(statement.test, call):
-                file.edits.setdefault(statement, {})[statement] = ""  # which does not come about
+                home.edits.setdefault(statement, {})[statement] = ""  # which does not come about
             else:
-                file.edits.setdefault(statement, {})[call] = repr(has_it)
+                home.edits.setdefault(statement, {})[call] = repr(has_it)
 
 
 def is_not(test: ast.expr, node: ast.expr) -> bool:

@@ -15,7 +15,7 @@ from transpiler.options import PLAIN
 from transpiler.read.keras.evaluate.data_objects import Batches
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
-from transpiler.read.keras.evaluate.values import Generator, Instance, Model
+from transpiler.read.keras.evaluate.values import Class, Generator, Instance, Model
 from transpiler.read.keras.units import layers_of
 from transpiler.rules.training.base import TRAINING
 from transpiler.training.callbacks import callbacks_of
@@ -121,6 +121,11 @@ def write_own_steps(file: FileTraining, owner: ast.Call, group: Sequence[ast.Cal
     compiled = file.calls[owner][-1]
     cls = own_class(compiled.model)
     assert cls is not None
+    if (
+        any(c.node not in file.scopes.scope for c in cls.mro() if isinstance(c, Class))
+        or owner not in file.scopes.scope
+    ):
+        raise Declined(TRAINING, f"{cls.name}, which trains in steps of its own, stands in another file")
     evaluations = {n: [e for e in file.calls[n] if e.method != "compile"] for n in group if n is not owner}
     check_calls(file, compiled, [e for found in evaluations.values() for e in found])
     receiver = file.receiver_of(owner)

@@ -63,18 +63,22 @@ class Losses:
 
     def __call__(self, function: Function) -> OnTensors | None:
         found = self.file.functions_of_program(function)
-        if found is not None and OF_EPOCHS.fullmatch(found.name):
-            return replace(found, name=self.holding(ast.Name(found.name), found.name))
-        if found is None or found.made_at is None:
+        if found is None or function.owner is not None:
             return found
-        return replace(found, name=self.name_of_made(found.made_at, function))
+        if found.made_at is not None:
+            return replace(found, name=self.name_of_made(found.made_at, function))
+        name = self.file.name_here(found.name, self.file.home_of(function.node))
+        if name is None:
+            raise Declined(TRAINING, f"{function.name}() of another file cannot be imported by that name")
+        return replace(found, name=self.beside_epochs(name))
 
     def measure(self, loss: Instance, output: Prediction) -> Measure:
         """A loss of the program on an output. Raises Declined where it is not translated."""
         file, cls, node = self.file, loss.cls, loss.cls.node
         if not is_own_loss(loss):
             raise Declined(TRAINING, f"an object of {cls.name} as a loss is not translated")
-        if len(cls.bases) != 1 or not isinstance(cls.bases[0], ApiValue) or node not in file.source.tree.body:
+        home = file.home_of(node)
+        if len(cls.bases) != 1 or not isinstance(cls.bases[0], ApiValue) or node not in home.source.tree.body:
             raise Declined(TRAINING, f"{cls.name}, a loss that derives from another class of the program")
         others = [s.name for s in node.body if isinstance(s, ast.FunctionDef) and s.name not in LEFT_OUT]  # type: ignore[attr-defined]
         method = cls.lookup("call")
@@ -82,18 +86,18 @@ class Losses:
             raise Declined(TRAINING, f"{cls.name}: {others[0] if others else 'call'}() of a loss is not translated")
         if takes_options(cls):
             raise Declined(TRAINING, f"{cls.name} says how its values are reduced")
-        on_logits = False
+        of_home, on_logits = Losses(home, self.compiled), False
         try:
-            with file.all_or_nothing():
-                rank, text = self.write(loss, method, output)
+            with home.all_or_nothing():
+                rank, text = of_home.write(loss, method, output)
         except Declined:
             known = self(method)
             if known is None or known.on_logits and not output.logits or self.target_shape(output) != output.shape:
                 raise
-            rank, on_logits, text = known.rank, known.on_logits, self.write_traced(loss, method, known)
-        if file.edit.replaced.get(node, text) != text:
+            rank, on_logits, text = known.rank, known.on_logits, of_home.write_traced(loss, method, known)
+        if home.edit.replaced.get(node, text) != text:
             raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
-        file.edit.replaced[node] = text
+        home.edit.replaced[node] = text
         variable = self.variable(loss)
         target = "{target}" if file.generation == KERAS3 or output.shape[-1] != 1 else "{target}.view_as({output})"
         whole = f"{variable}({target}, {{output}})"
@@ -161,17 +165,26 @@ class Losses:
 
     def name_of_made(self, node: ast.Call, function: Function) -> str:
         """The variable that holds a function which another one has made at `node`."""
-        file = self.file
-        end = file.source.tree.body[-1]
-        made = next((s for s in file.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
+        file, home = self.file, self.file.home_of(node)
+        made = next((s for s in home.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
         target = made.targets[0] if made is not None and len(made.targets) == 1 else None
-        if made is not None and isinstance(target, ast.Name) and file.scopes.reads_alike(target, end):
-            if self.made_at(target) is made:
+        if (
+            made is not None
+            and isinstance(target, ast.Name)
+            and home.scopes.reads_alike(target, home.source.tree.body[-1])
+        ):
+            if home is file and self.made_at(target) is made:
                 return self.moved(made, node, target.id)
-            return self.holding(target, target.id) if OF_EPOCHS.fullmatch(target.id) else target.id
-        if not all(file.scopes.reads_alike(a, end) for a in (node.func, *arguments(node))):
+            if name := file.name_here(target.id, home):
+                return self.beside_epochs(name)
+        here = self.call_here(node)
+        if here is None:
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
-        return self.holding(node, "criterion")
+        return self.holding(here, "criterion")
+
+    def beside_epochs(self, name: str) -> str:
+        """A name, or another one for the same where the functions for an epoch have a variable of that name."""
+        return self.holding(ast.Name(name), name) if OF_EPOCHS.fullmatch(name) else name
 
     def holding(self, node: ast.expr, name: str) -> str:
         """A variable of the file that holds what an expression gives: `name`, or one like it."""
@@ -198,13 +211,21 @@ class Losses:
         made = self.made_at(node) if isinstance(node, ast.Name) else None
         if made is not None:
             node = made.value
-        end = file.source.tree.body[-1]
-        if not isinstance(node, ast.Call) or not all(file.scopes.reads_alike(a, end) for a in arguments(node)):
+        here = self.call_here(node) if isinstance(node, ast.Call) else None
+        if here is None:
             raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
         if made is not None:
             file.edit.removed.add(made)
-        kept = [k for k in node.keywords if k.arg != "name" or "name" in self.parameters(loss)]
-        return self.holding(ast.Call(node.func, node.args, kept), snake_case(loss.cls.name))
+        here.keywords = [k for k in here.keywords if k.arg != "name" or "name" in self.parameters(loss)]
+        return self.holding(here, snake_case(loss.cls.name))
+
+    def call_here(self, node: ast.Call) -> ast.Call | None:
+        """A call as this file makes it above its functions; None where it may mean something else there."""
+        func, *given = (self.file.written_here(a) for a in (node.func, *arguments(node)))
+        if func is None or not all(given):
+            return None
+        positional, named = given[: len(node.args)], given[len(node.args) :]
+        return ast.Call(func, positional, [ast.keyword(k.arg, v) for k, v in zip(node.keywords, named)])  # type: ignore[arg-type]
 
     def made_at(self, name: ast.Name) -> ast.Assign | None:
         """The statement of the top level that makes the object in a variable that nothing but `compile` reads."""

@@ -38,14 +38,19 @@ class Scopes:
         self.scope: dict[ast.AST, Scope] = {}
         self.statement: dict[ast.AST, ast.stmt] = {}
         self.bound: dict[tuple[Scope, str], int] = {}
+        self.declared: dict[Scope, set[str]] = {}
+        """Functions → the names of the top level that they bind (`global`)."""
         for statement in source.tree.body:
             self._enter(statement, None, statement)
 
     def _enter(self, node: ast.AST, scope: Scope, statement: ast.stmt) -> None:
         self.scope[node] = scope
         self.statement[node] = statement
+        if isinstance(node, ast.Global):
+            self.declared.setdefault(scope, set()).update(node.names)
         if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            self.bound[scope, node.id] = self.bound.get((scope, node.id), 0) + 1
+            own = None if node.id in self.declared.get(scope, ()) else scope
+            self.bound[own, node.id] = self.bound.get((own, node.id), 0) + 1
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             a = node.args
             for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))):
@@ -69,7 +74,9 @@ class Scopes:
 
     def reads_alike(self, expression: ast.expr, place: ast.AST) -> bool:
         """Whether an expression surely has the same value at another place: names that are bound once, no calls."""
-        scope, there = self.scope.get(expression), self.scope.get(place)
+        if expression not in self.scope:  # of another file
+            return False
+        scope, there = self.reading_scope(expression), self.scope.get(place)
         if scope is not None and scope is not there:
             return self.of_one_object(expression, scope, there)
         for node in nodes(expression):
@@ -81,6 +88,15 @@ class Scopes:
             if self.bound.get((scope, name), 0) > 1 or there is not scope and (there, name) in self.bound:
                 return False
         return True
+
+    def reading_scope(self, expression: ast.expr) -> Scope:
+        """The scope of an expression, or the top level where it reads none of the variables of functions around it."""
+        scope: Scope = self.scope[expression]
+        names = [n.id for n in nodes(expression) if isinstance(n, ast.Name)]
+        around = scope
+        while around is not None and not any((around, n) in self.bound for n in names):
+            around = self.scope[around]
+        return scope if around is not None else None
 
     def at(self, node: ast.expr, place: ast.AST) -> ast.expr | None:
         """An expression as it is written at another place; None where it may have another value there."""
@@ -187,7 +203,7 @@ def value_at(value: Any, node: ast.expr | None, place: ast.AST, scopes: Scopes, 
 def object_at(value: ApiObject, place: ast.AST, scopes: Scopes, call: TrainingCall) -> ApiObject:
     """An object of Keras with its arguments as `value_at` has them."""
     node = call.objects.get(value)
-    if node is None or node not in scopes.scope:
+    if node is None:
         return value
     positional = [n for n in node.args if not isinstance(n, ast.Starred)]
     if len(positional) != len(value.args):

@@ -21,6 +21,7 @@ from transpiler.training.layer_classes import write_layer_classes
 from transpiler.training.layer_weights import write_layer_weights
 from transpiler.training.leftovers import write_leftovers
 from transpiler.training.lightning_fit import LightningMethods
+from transpiler.training.makers import drop_makers
 from transpiler.training.methods import MethodWriter
 from transpiler.training.own_fit import write_own_steps
 from transpiler.training.own_steps import step_group
@@ -33,7 +34,16 @@ from transpiler.training.strategies import write_strategies
 from transpiler.training.tape import TapeWriter
 
 
-def write_training(file: FileTraining) -> None:
+def write_training(files: Sequence[FileTraining]) -> None:
+    """Rewrites the training code of files that belong together."""
+    for file in files:
+        write_calls(file)
+    for file in files:
+        write_others(file)
+    drop_makers(files)
+
+
+def write_calls(file: FileTraining) -> None:
     """Rewrites all that is done with a model where every part of it is translated, and nothing of it otherwise."""
     here = {n: c for n, c in file.calls.items() if n in file.scopes.scope and n not in file.gone}
     for evaluation in [e for found in here.values() for e in found if e.method in WITHOUT_COMPILE]:
@@ -59,6 +69,10 @@ def write_training(file: FileTraining) -> None:
             for node in group.nodes:
                 file.declined[node] = declined
     note_shared_optimizers(file, list(dict.fromkeys(g.owner for g in groups if g.owner is not None)))
+
+
+def write_others(file: FileTraining) -> None:
+    """Rewrites what else there is to it, once it is known which calls are translated."""
     write_leftovers(file)
     write_settings(file)
     SetUp(file).write()
@@ -66,9 +80,10 @@ def write_training(file: FileTraining) -> None:
     write_strategies(file)
     write_precision(file)
     TapeWriter(file).write()
-    reads = [n for n in history_reads(file) if n.value not in file.handled]
+    handled = {n for f in file.project for n in f.handled}
+    reads = [n for n in history_reads(file) if n.value not in handled]
     for read in reads:  # the result has the numbers themselves
-        if read in file.scopes.statement and read not in file.gone and file.handled:
+        if read in file.scopes.statement and read not in file.gone and handled:
             file.edits.setdefault(file.scopes.statement[read], {})[read] = ast.unparse(read.value)
     write_kept(file)
     if "accelerator" in file.functions:
@@ -143,11 +158,13 @@ def write_group(file: FileTraining, group: Group, trainer: str) -> None:
             write_rates(file, training.receiver, training.optimizer)
         file.covered += training.covered
         file.settled_toggles += training.toggles
-        if training.seen is not None and not training.toggles:
+        trains = training.code is None or training.epoch is not None or bool(training.module)
+        own = owner is not None and owner in file.scopes.scope and trains
+        if own and training.seen is not None and not training.toggles:
             file.plans.append((training.trainer.compiled.model, compiled.plan_of(training)))
     file.handled.update(group.nodes)
-    if owner is not None and owner in file.scopes.scope:
-        file.handled.add(owner)
+    if owner is not None and (home := file.home_with(owner)) is not None:
+        home.handled.add(owner)
     file.trained.update(file.statement_of(n) for n in group.nodes)
 
 

@@ -19,6 +19,12 @@ def undefined_names(text: str) -> set[str]:
     return set(_free(table, known))
 
 
+def names_at_top(text: str) -> set[str]:
+    """The names that the top level of a file binds."""
+    symbols = symtable.symtable(text, "<generated>", "exec").get_symbols()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
+
+
 def _free(table: symtable.SymbolTable, known: set[str]) -> list[str]:
     found = [
         s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced() and s.get_name() not in known

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transpiler.ir.model import ApiObject
+from transpiler.read.keras.evaluate.calls import OWN_NAMES
 from transpiler.read.keras.evaluate.values import Model
 
 
@@ -63,8 +64,7 @@ class Toggles:
     def attribute_set(self, target: Any, name: str, value: Any) -> None:
         if name == "trainable":
             late = isinstance(target, Model) and "__compiled__" in target.attributes
-            names = self.setting_in.top.names | self.setting_in.names if self.setting_in is not None else {}
-            held = {n: v for n, v in names.items() if isinstance(v, Model)}
+            held = held_around(self.setting_in) if self.setting_in is not None else {}
             self.toggles.append(Toggle(self.stack[-1][1], target, value, late, self.where(), held))
         super().attribute_set(target, name, value)  # type: ignore[misc]
 
@@ -102,6 +102,13 @@ class Toggles:
         if alike and all(any(t is x for t in targets) for x in layers if not isinstance(x, ApiObject)):
             late = "__compiled__" in model.attributes
             self.toggles[before:] = [replace(found[0], target=model, late=late, by_layer=True)]
+
+
+def held_around(env: Any) -> dict[str, Model]:
+    """The variables that hold models in a scope, and those of the top level for models that it has no variables of."""
+    own = {n: v for n, v in env.names.items() if isinstance(v, Model) and n not in OWN_NAMES}
+    others = {n: v for n, v in env.top.names.items() if isinstance(v, Model) and not any(v is o for o in own.values())}
+    return others | own
 
 
 def only_toggles(statement: ast.stmt) -> bool:

@@ -1,0 +1,3 @@
+CLASSES = 3
+DECAY = 0.9
+BASE_RATE = 0.2
