@@ -63,6 +63,12 @@ class LoneParts:
     def as_measure(self, part: Function, measured: Measured) -> Written | None:
         """A loss or a metric, or a function that makes one; of logits where a crossentropy in it takes these."""
         logits, of = None, measured.function
+        if changed := self.program.interpreter.changed_since(measured):
+            self.reason = f"{changed}, which it reads, changes later"
+            return None
+        if len(measured.ranks) > 1:
+            self.reason = "the outputs that it measures have different numbers of axes"
+            return None
         if measured.activations != {""}:
             known = sorted(measured.activations & {*MADE_BY})[:1] or [*MADE_BY][:1]
             example = measuring(part, measured, known[0], self.program)
@@ -153,7 +159,8 @@ def tensor_function(
     positional = [p.arg for p in (*a.posonlyargs, *a.args)][function.owner is not None :]
     tensors_only = positional[: len(inputs)]
     same_names = inputs == [*tensors_only[:-1], *({LOGITS} & {*inputs} or tensors_only[-1:])]
-    constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
+    always = {op.member for op in root.block.ops if isinstance(op, Apply)}  # not in branches, as constructors have them
+    constants = all(m.code.startswith("nn.Buffer(") and m in always for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
         return None
     values = factory.returned.values

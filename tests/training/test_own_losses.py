@@ -259,3 +259,63 @@ model.fit(np.zeros((8, 4)), np.zeros((8, 1)))
     text, errors = converted_functions(CROSSENTROPY + script, tmp_path)
     assert not errors, errors
     assert "def crossentropy(y_true, logits)" in text
+
+
+def test_a_loss_that_reads_what_changes_after_compile_is_declined(tmp_path: Path):
+    loss = "ALPHA = 0.3\n\n\ndef weighed(y_true, y_pred):\n    x = ALPHA * keras.ops.square(y_true - y_pred)\n    return x\n\n\n"
+    text, errors = converted_functions(loss + "ALPHA = 0.6\n" + TRAINED.format("", "weighed") + "\nx = 3", tmp_path)
+    assert not errors, errors
+    assert "0.6 * " in text
+    _, errors = converted_functions(
+        loss + TRAINED.format("", "weighed") + "\nALPHA = 5.0\n" + FIT.format("model"), tmp_path
+    )
+    assert any("ALPHA, which it reads, changes later" in e for e in errors), errors
+
+
+def test_a_loss_of_outputs_with_different_numbers_of_axes_is_declined(tmp_path: Path):
+    script = """def summed(y_true, y_pred):
+    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+inputs = keras.layers.Input((4,))
+wide = keras.layers.Dense(12, name="wide")(inputs)
+model = keras.Model(inputs, [wide, keras.layers.Reshape((4, 3), name="high")(wide)])
+model.compile("sgd", loss=[summed, summed])
+model.fit(np.zeros((8, 4)), [np.zeros((8, 12)), np.zeros((8, 4, 3))])
+"""
+    _, errors = converted_functions(script, tmp_path)
+    assert any("different numbers of axes" in e for e in errors), errors
+
+
+CHOOSING = """def chosen(kind, weights=(1.0,)):
+    def measure(y_true, y_pred):
+        if kind == "squares":
+            return keras.ops.mean(keras.ops.square(y_true - y_pred){0}, axis=-1)
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
+
+    return measure
+
+
+"""
+
+
+def test_what_a_made_loss_asks_for_is_no_tensor(tmp_path: Path):
+    text, errors = converted_functions(CHOOSING.format("") + TRAINED.format("", 'chosen("other")'), tmp_path)
+    assert not errors, errors
+    assert 'use_kind = kind == "squares"' in text
+    assert ".to(" not in text.partition("return measure")[0]
+
+
+def test_constants_of_one_branch_of_a_loss_are_declined(tmp_path: Path):
+    weighed = CHOOSING.format(" * keras.ops.convert_to_tensor(weights)")
+    _, errors = converted_functions(weighed + TRAINED.format("", 'chosen("squares")'), tmp_path)
+    assert any("measure() does not become a function on tensors" in e for e in errors), errors
+    assert not any("names that nothing defines" in e for e in errors)
+
+
+def test_a_metric_called_loss_beside_the_loss_is_declined(tmp_path: Path):
+    script = (
+        SCALED + PLAIN_MODEL.format("") + 'model.compile("sgd", "mse", metrics=[scaled(2.0)])\n' + FIT.format("model")
+    )
+    _, errors = converted_functions(script, tmp_path)
+    assert any("two numbers of an epoch are called loss" in e for e in errors), errors

@@ -185,7 +185,7 @@ def trainer_of(
         metrics.append(OutputMetric(i, weighted(measured(MetricRule, metric, i), has_weights), name))
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
-    return Trainer(
+    trainer = Trainer(
         compiled,
         predictions,
         tuple(found),
@@ -196,6 +196,10 @@ def trainer_of(
         added,
         tuple(masks),
     )
+    twice = next((t for t in trainer.titles if trainer.titles.count(t) > 1), "")
+    if twice:
+        raise Declined(TRAINING, f"two numbers of an epoch are called {twice}, of which Keras keeps one")
+    return trainer
 
 
 def name_of_ending(text: str) -> str:
