@@ -11,13 +11,13 @@ from transpiler.diagnostics import Declined, Finding, Findings
 from transpiler.ir.expr import code_of
 from transpiler.ir.liveness import use_counts
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import Apply, ModuleClass
+from transpiler.ir.program import Apply, ModuleClass, Static
 from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import all_members, constructed
 from transpiler.read.keras.evaluate.logits import MADE_BY
 from transpiler.read.keras.evaluate.measures import Measured
-from transpiler.read.keras.evaluate.staging import Memory, is_static
+from transpiler.read.keras.evaluate.staging import Memory, is_static, unchanged
 from transpiler.read.keras.evaluate.values import Class, Function
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.measuring import LOGITS, measured_in, measuring
@@ -75,11 +75,34 @@ class LoneParts:
             logits = example and self.as_function(part, example, of)
         if logits is None or not takes_logits(logits, known[0]):
             example = measuring(part, measured, "", self.program)
-            return example and self.as_function(part, example, of)
+            written = example and self.as_function(part, example, of)
+            return written if written is None or self.does_for_all(written, of) else None
         if measured.activations == {*known}:
-            return logits
+            return logits if self.does_for_all(logits, of) else None
         self.reason = "Keras takes the logits of a sigmoid or softmax in it, and not all models that it measures end in the same one"
         return None
+
+    def does_for_all(self, written: Written, measure: Function) -> bool:
+        """Whether what a function that makes measures has become raises for none of the arguments that the program gives it."""
+        assert written.function is not None and written.root is not None
+        around = written.function.around
+        given = [m.given for m in self.program.interpreter.made_functions.values() if m.function.node is measure.node]
+        raises = any(
+            isinstance(n, ast.Raise)
+            for op in (*around.prologue.walk(), *written.root.block.walk())
+            if isinstance(op, Static)
+            for n in nodes(op.statement)
+        )
+        frozen = {*around.frozen}
+        if all(
+            unchanged(v, first[n]) if n in frozen else not raises or alike(v, first[n])
+            for first in given[:1]
+            for g in given
+            for n, v in g.items()
+        ):
+            return True
+        self.reason = "it is made with different arguments, and becomes code for one of them"
+        return False
 
     def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
         marks = len(self.findings.items)
@@ -131,6 +154,13 @@ def sets_variables(part: Function | Class) -> bool:
     """Whether a part may set variables of Keras or TensorFlow."""
     called = {getattr(n, "attr", getattr(n, "id", "")) for n in nodes(part.node)}
     return bool(called & {"assign", "assign_add", "assign_sub", "update", "update_add", "update_sub", "set_value"})
+
+
+def alike(value: Any, other: Any) -> bool:
+    """Whether what raises for one value hardly raises for the other: they differ in numbers with a fraction alone."""
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(value) == len(other) and all(map(alike, value, other))
+    return isinstance(value, float) and isinstance(other, float) or unchanged(value, other)
 
 
 def takes_logits(written: Written, activation: str) -> bool:

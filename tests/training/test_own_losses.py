@@ -319,3 +319,52 @@ def test_a_metric_called_loss_beside_the_loss_is_declined(tmp_path: Path):
     )
     _, errors = converted_functions(script, tmp_path)
     assert any("two numbers of an epoch are called loss" in e for e in errors), errors
+
+
+OF_ITEMS = """def weighed(weights):
+    def measure(y_true, y_pred):
+        errors = keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+        whole = 0.0
+        for i in range(len(weights)):
+            whole = whole + weights[i] * errors
+        return whole
+
+    return measure
+
+
+"""
+
+
+@pytest.mark.parametrize(("given", "fits"), (("[0.5, 4.0]", True), ("[0.5]", False)))
+def test_a_maker_must_work_for_all_that_the_program_gives_it(given: str, fits: bool, tmp_path: Path):
+    script = (
+        OF_ITEMS + PLAIN_MODEL.format("") + "model.compile('sgd', loss=weighed([1.0, 2.0]), metrics=[weighed({0})])\n"
+    )
+    _, errors = converted_functions(script.replace("{0}", given) + FIT.format("model"), tmp_path)
+    assert any("made with different arguments" in e for e in errors) != fits, errors
+
+
+@pytest.mark.parametrize(
+    ("output", "target"), (("(8, 6, 4)", "(8, 6)"), ("(8, 4)", "(8, 3)"), ("(8, 6, 4)", "(8, 1, 1)"))
+)
+@pytest.mark.parametrize("generation", ("keras3", "tf_keras"))
+def test_targets_of_another_shape_for_a_function_of_the_program_are_declined(
+    output: str, target: str, generation: str, tmp_path: Path
+):
+    path = tmp_path / "script.py"
+    path.write_text(f"""import numpy as np
+from tensorflow import keras
+
+
+def summed(y_true, y_pred):
+    return keras.backend.sum(keras.backend.square(y_true - y_pred), axis=-1)
+
+
+inputs = keras.layers.Input({output.replace("8, ", "").replace("4)", "4,)")})
+model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+model.compile("sgd", loss=summed)
+model.fit(np.zeros({output}), np.zeros({target}))
+""")
+    conversion = convert_file(path, generation=generation)
+    errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert any("targets of shape" in e for e in errors), errors

@@ -150,14 +150,31 @@ class Losses:
         """The shape of the targets: as they are given in Keras 3, that of the output in legacy Keras."""
         if self.file.generation != KERAS3:
             return output.shape
-        used = [e for found in self.file.calls.values() for e in found if e.compiled is self.compiled]
-        given = [e.arguments.get("y") for e in used if e.arguments.get("y") is not None]
-        shapes = {(None, *y.shape[1:]) if isinstance(y, NumpyArray) else None for y in given}
+        shapes = self.shapes_of_targets()
         if shapes == {tuple(output.shape)}:
             return output.shape
         if len(shapes) == 1 and (shape := shapes.pop()) is not None:
             return shape
         raise Declined(TRAINING, "the shape of the targets, which a loss of the program is given as they are")
+
+    def shapes_of_targets(self) -> set[tuple[Any, ...] | None]:
+        """The shapes of the targets that models of this `compile` are given; None for one that is not known."""
+        used = [e for found in self.file.calls.values() for e in found if e.compiled is self.compiled]
+        given = [e.arguments.get("y") for e in used if e.arguments.get("y") is not None]
+        return {(None, *y.shape[1:]) if isinstance(y, NumpyArray) else None for y in given}
+
+    def check_targets(self, output: Prediction) -> None:
+        """Raises Declined for targets of other shapes than the output, where functions of the program see these or squeezed ones."""
+        for shape in self.shapes_of_targets() - {None}:
+            assert shape is not None
+            of_output = (
+                output.shape[:1] if tuple(output.shape[1:]) == (1,) and len(shape) == 1 else output.shape
+            )  # an axis is added
+            alike = len(shape) == len(of_output) and all(s == t or None in (s, t) for s, t in zip(shape, of_output))
+            if not alike:
+                raise Declined(
+                    TRAINING, f"targets of shape {shape} for a function of the program on outputs of {output.shape}"
+                )
 
     def name_of_made(self, node: ast.Call, function: Function) -> str:
         """The variable that holds a function which another one has made at `node`."""

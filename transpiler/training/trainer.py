@@ -269,6 +269,8 @@ def name_of(value: Any) -> str:
 def measure_of(base: Any, value: Any, output: Prediction, generation: str, functions: Functions) -> Measure:
     """The code of a loss or a metric on one output."""
     if isinstance(value, Function):
+        if hasattr(functions, "check_targets"):
+            functions.check_targets(output)
         as_given = base is MetricRule and generation != KERAS2
         return own_measure(value, output, functions(value), as_given)
     if isinstance(value, Instance) and base is LossRule and hasattr(functions, "measure"):
