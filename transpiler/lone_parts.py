@@ -182,7 +182,12 @@ def tensor_function(
     root = classes[-1] if len(classes) == 1 else None
     of = measure or function
     inner = of if of.node is not function.node else None
-    if root is None or not is_static(function.defaults) or not is_static(of.defaults):
+    if (
+        root is None
+        or isinstance(of.node, ast.Lambda)
+        or not is_static(function.defaults)
+        or not is_static(of.defaults)
+    ):
         return None
     a = of.node.args
     inputs = [x.hint for x in root.inputs]

@@ -368,3 +368,33 @@ model.fit(np.zeros({output}), np.zeros({target}))
     conversion = convert_file(path, generation=generation)
     errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
     assert any("targets of shape" in e for e in errors), errors
+
+
+def test_a_loss_is_made_below_what_its_making_reads(tmp_path: Path):
+    fits = PLAIN_MODEL.format("") + 'model.compile("sgd", loss="mse")\n' + FIT.format("model") + "\n"
+    second = PLAIN_MODEL.format("").replace("model", "other", 1)
+    script = (
+        SCALED + fits + "factor = 2.0\n" + second + 'other.compile("sgd", loss=scaled(factor))\n' + FIT.format("other")
+    )
+    text, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert text.index("factor = 2.0") < text.index("criterion = scaled(factor)") < text.index("run_other_epoch(other")
+
+
+def test_a_loss_made_of_the_variable_of_a_loop_is_declined(tmp_path: Path):
+    trained = TRAINED.format("", "scaled(factor)").replace("\n", "\n    ")
+    _, errors = converted_functions(f"{SCALED}for factor in (1.0, 2.0):\n    {trained}\n", tmp_path)
+    assert any("where loss() is made cannot be followed" in e for e in errors), errors
+
+
+def test_a_loss_made_of_what_is_set_again_stays_where_it_is_made(tmp_path: Path):
+    script = SCALED + "factor = 2.0\nown = scaled(factor)\nfactor = 3.0\n" + TRAINED.format("", "own")
+    text, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert text.index("own = scaled(factor)") < text.index("factor = 3.0")
+
+
+def test_a_maker_of_a_lambda_is_declined(tmp_path: Path):
+    maker = "def scaled(factor):\n    return lambda y, p: factor * keras.ops.square(y - p)\n\n\n"
+    _, errors = converted_functions(maker + TRAINED.format("", "scaled(2.0)"), tmp_path)
+    assert any("does not become a function on tensors" in e for e in errors), errors

@@ -183,10 +183,10 @@ class Losses:
         made = next((s for s in file.source.tree.body if isinstance(s, ast.Assign) and s.value is node), None)
         target = made.targets[0] if made is not None and len(made.targets) == 1 else None
         if made is not None and isinstance(target, ast.Name) and file.scopes.reads_alike(target, end):
-            if self.made_at(target) is made:
+            if self.made_at(target) is made and self.can_move(node.func, *arguments(node)):
                 return self.moved(made, node, target.id)
             return self.holding(target, target.id) if OF_EPOCHS.fullmatch(target.id) else target.id
-        if not all(file.scopes.reads_alike(a, end) for a in (node.func, *arguments(node))):
+        if not self.can_move(node.func, *arguments(node)):
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
         return self.holding(node, "criterion")
 
@@ -215,13 +215,23 @@ class Losses:
         made = self.made_at(node) if isinstance(node, ast.Name) else None
         if made is not None:
             node = made.value
-        end = file.source.tree.body[-1]
-        if not isinstance(node, ast.Call) or not all(file.scopes.reads_alike(a, end) for a in arguments(node)):
+        if not isinstance(node, ast.Call) or not self.can_move(*arguments(node)):
             raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
         if made is not None:
             file.edit.removed.add(made)
         kept = [k for k in node.keywords if k.arg != "name" or "name" in self.parameters(loss)]
         return self.holding(ast.Call(node.func, node.args, kept), snake_case(loss.cls.name))
+
+    def can_move(self, *read: ast.expr) -> bool:
+        """Whether expressions surely have the same values at the top level, where what they read has been set."""
+        scopes, body = self.file.scopes, self.file.source.tree.body
+        names = {n.id for e in read for n in nodes(e) if isinstance(n, ast.Name)}
+        inside = [
+            s
+            for s in body
+            if isinstance(s, (ast.For, ast.While, ast.If, ast.With, ast.Try)) and scopes.bound_by(s) & names
+        ]
+        return not inside and all(scopes.reads_alike(e, body[-1]) for e in read)
 
     def made_at(self, name: ast.Name) -> ast.Assign | None:
         """The statement of the top level that makes the object in a variable that nothing but `compile` reads."""
