@@ -76,17 +76,24 @@ class LoneParts:
         if logits is None or not takes_logits(logits, known[0]):
             example = measuring(part, measured, "", self.program)
             written = example and self.as_function(part, example, of)
-            return written if written is None or self.does_for_all(written, of) else None
+            return written if written is None or self.does_for_all(written, measured) else None
         if measured.activations == {*known}:
-            return logits if self.does_for_all(logits, of) else None
+            return logits if self.does_for_all(logits, measured) else None
         self.reason = "Keras takes the logits of a sigmoid or softmax in it, and not all models that it measures end in the same one"
         return None
 
-    def does_for_all(self, written: Written, measure: Function) -> bool:
-        """Whether what a function that makes measures has become raises for none of the arguments that the program gives it."""
+    def does_for_all(self, written: Written, measured: Measured) -> bool:
+        """Whether what a measure has become does for all calls, and that of its maker for all arguments that the program gives it."""
+        if changed := self.program.interpreter.changed_since(measured):
+            self.reason = f"it changes {changed}"
+            return False
         assert written.function is not None and written.root is not None
         around = written.function.around
-        given = [m.given for m in self.program.interpreter.made_functions.values() if m.function.node is measure.node]
+        given = [
+            m.given
+            for m in self.program.interpreter.made_functions.values()
+            if m.function.node is measured.function.node
+        ]
         raises = any(
             isinstance(n, ast.Raise)
             for op in (*around.prologue.walk(), *written.root.block.walk())

@@ -398,3 +398,38 @@ def test_a_maker_of_a_lambda_is_declined(tmp_path: Path):
     maker = "def scaled(factor):\n    return lambda y, p: factor * keras.ops.square(y - p)\n\n\n"
     _, errors = converted_functions(maker + TRAINED.format("", "scaled(2.0)"), tmp_path)
     assert any("does not become a function on tensors" in e for e in errors), errors
+
+
+KEEPING = """class Settings:
+    alpha = 0.5
+
+
+steps = [0]
+
+
+def weighed(y_true, y_pred):
+    {0}
+    return Settings.alpha * keras.ops.square(y_true - y_pred)
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "reason"),
+    (
+        ("pass", "Settings.alpha = 2.0", "Settings.alpha, which it reads, changes later"),
+        ("steps[0] += 1", "", "it changes steps"),
+    ),
+)
+def test_a_loss_that_reads_what_does_not_last_is_declined(first: str, last: str, reason: str, tmp_path: Path):
+    _, errors = converted_functions(KEEPING.format(first) + TRAINED.format("", "weighed") + f"\n{last}\n", tmp_path)
+    assert any(reason in e for e in errors), errors
+
+
+def test_a_metric_of_truths_is_the_mean_of_numbers(tmp_path: Path):
+    metric = "def above(y_true, y_pred):\n    return keras.ops.greater(y_pred, y_true)\n\n\n"
+    compiled = 'model.compile("sgd", "mse", metrics=[above])\n'
+    text, errors = converted_functions(metric + PLAIN_MODEL.format("") + compiled + FIT.format("model"), tmp_path)
+    assert not errors, errors
+    assert "above(y, output).float().mean()" in text

@@ -14,6 +14,7 @@ from transpiler.ir.program import Apply, Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature
+from transpiler.rules.ops.base import is_float
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
 from transpiler.training.output_masks import masked, output_masks
@@ -97,6 +98,8 @@ class OnTensors:
     """Of what it returns."""
     on_logits: bool
     """Whether it takes the logits of what the source gives it."""
+    dtype: str = "float32"
+    """Of what it returns."""
     made_at: ast.Call | None = None
     """The call that makes it, where another function does."""
     body: Sequence[str] = ()
@@ -324,7 +327,7 @@ def own_measure(function: Function, output: Prediction, known: OnTensors | None,
         raise Declined(TRAINING, "the logits of this prediction cannot be had")
     rank = known.rank
     target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
-    each = whole = f"{known.name}({target}, {{output}})"
+    each = whole = f"{known.name}({target}, {{output}})" + ("" if is_float(known.dtype) else ".float()")
     if rank > 1:
         each = f"{whole}.flatten(1).mean(dim=1)"
     mean, kind = f"{whole}.mean()" if rank else whole, kind_of_target(output)

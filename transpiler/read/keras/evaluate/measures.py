@@ -12,7 +12,7 @@ from transpiler.ir.program import Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.own_models import with_graphs
 from transpiler.read.keras.evaluate.staging import unchanged
-from transpiler.read.keras.evaluate.values import Env, Function, Instance, Model
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
 
@@ -93,13 +93,21 @@ class Measures:
 
     def changed_since(self, measured: Measured) -> str:
         """A variable that a loss or a metric reads, or a function that makes it, and that is another now; "" for none."""
-        made = [m.read for m in self.made_functions.values() if m.function.node is measured.function.node]
-        before = [item for read in (measured.read, *made) for item in read.items()]
-        return next((n for (env, n), value in before if not unchanged(env.names.get(n), value)), "")
+        made = [m for m in self.made_functions.values() if m.function.node is measured.function.node]
+        reads = [(measured.read, measured.function), *((m.read, m.maker) for m in made)]
+        for before, function in reads:
+            now = read_by(function)
+            changed = next((name for (env, name), v in before.items() if not unchanged(now.get((env, name)), v)), "")
+            if changed:
+                return changed
+        return ""
 
 
 def read_by(function: Function) -> dict[tuple[Env, str], Any]:
-    """The variables around a function that it, or what it calls of the program, may read, and what they hold now."""
+    """What a function, or what it calls of the program, may read of what is around it, and what it holds now.
+
+    Variables by their scopes and names, and the attributes `holder.name` of objects and classes of the program.
+    """
     todo, seen, found = [function], set[ast.AST](), dict[tuple[Env, str], Any]()
     while todo:
         of = todo.pop()
@@ -107,14 +115,19 @@ def read_by(function: Function) -> dict[tuple[Env, str], Any]:
             continue
         seen.add(of.node)
         names = [n for n in nodes(of.node) if isinstance(n, ast.Name)]
-        own = {n.id for n in names if isinstance(n.ctx, ast.Store)} | {
-            n.arg for n in nodes(of.node) if isinstance(n, ast.arg)
-        }
+        own = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        own |= {n.arg for n in nodes(of.node) if isinstance(n, ast.arg)}
+        attributes = [n for n in nodes(of.node) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
         for name in {n.id for n in names} - own:
             scope = of.env.scope_of(name)
-            if scope is not None and name in scope.names:
-                found[scope, name] = own_copy(scope.names[name])
-                todo += [v for v in [scope.names[name]] if isinstance(v, Function)]
+            if scope is None or name not in scope.names:
+                continue
+            value = scope.names[name]
+            found[scope, name] = own_copy(value)
+            todo += [value] if isinstance(value, Function) else []
+            held = value.attributes if isinstance(value, Instance) else value.names if isinstance(value, Class) else {}
+            for attribute in [n.attr for n in attributes if n.value.id == name and n.attr in held]:  # type: ignore[attr-defined]
+                found[scope, f"{name}.{attribute}"] = own_copy(held[attribute])
     return found
 
 
