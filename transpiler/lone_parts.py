@@ -23,7 +23,7 @@ from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.measuring import LOGITS, measured_in, measuring
 from transpiler.read.keras.parts import Example, examples_of
 from transpiler.read.keras.program import Program
-from transpiler.rewrite.outcome import TensorFunction, Written
+from transpiler.rewrite.outcome import GENERATED, TensorFunction, Written
 from transpiler.write.torch.initial import steps_of
 
 Keep = Callable[[Function, dict[str, Any]], tuple[Factory, list[ModuleClass]]]
@@ -196,6 +196,8 @@ def tensor_function(
         or not is_static(of.defaults)
     ):
         return None
+    if {n.arg for n in nodes(function.node) if isinstance(n, ast.arg)} & GENERATED:
+        return None  # `F`, say, which means something else in the result
     a = of.node.args
     inputs = [x.hint for x in root.inputs]
     positional = [p.arg for p in (*a.posonlyargs, *a.args)][function.owner is not None :]

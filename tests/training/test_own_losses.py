@@ -433,3 +433,9 @@ def test_a_metric_of_truths_is_the_mean_of_numbers(tmp_path: Path):
     text, errors = converted_functions(metric + PLAIN_MODEL.format("") + compiled + FIT.format("model"), tmp_path)
     assert not errors, errors
     assert "above(y, output).float().mean()" in text
+
+
+def test_a_loss_with_a_parameter_called_like_a_module_of_torch_is_declined(tmp_path: Path):
+    loss = CROSSENTROPY.replace("y_pred):", "y_pred, F=1.0):").replace("2.0", "F")
+    _, errors = converted_functions(loss + TRAINED.format(', "sigmoid"', "crossentropy"), tmp_path)
+    assert any("crossentropy() does not become a function on tensors" in e for e in errors), errors
