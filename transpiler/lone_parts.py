@@ -11,19 +11,19 @@ from transpiler.diagnostics import Declined, Finding, Findings
 from transpiler.ir.expr import code_of
 from transpiler.ir.liveness import use_counts
 from transpiler.ir.naming import cap_words
-from transpiler.ir.program import Apply, ModuleClass
+from transpiler.ir.program import Apply, ModuleClass, Static
 from transpiler.ir.statics import bound_names, names_in, used_names
 from transpiler.ir.trees import nodes
 from transpiler.passes.settle import all_members, constructed
 from transpiler.read.keras.evaluate.logits import MADE_BY
 from transpiler.read.keras.evaluate.measures import Measured
-from transpiler.read.keras.evaluate.staging import KeptFunction, Memory, is_static
+from transpiler.read.keras.evaluate.staging import KeptFunction, Memory, is_static, unchanged
 from transpiler.read.keras.evaluate.values import Class, Function
 from transpiler.read.keras.factory import Factory
 from transpiler.read.keras.measuring import LOGITS, measured_in, measuring
 from transpiler.read.keras.parts import Example, examples_of
 from transpiler.read.keras.program import Program
-from transpiler.rewrite.outcome import TensorFunction, Written
+from transpiler.rewrite.outcome import GENERATED, TensorFunction, Written
 from transpiler.write.torch.initial import steps_of
 
 Keep = Callable[[Function, dict[str, Any]], tuple[Factory, list[ModuleClass]]]
@@ -75,6 +75,12 @@ class LoneParts:
     def as_measure(self, part: Function, measured: Measured) -> Written | None:
         """A loss or a metric, or a function that makes one; of logits where a crossentropy in it takes these."""
         logits, of = None, measured.function
+        if changed := self.program.interpreter.changed_since(measured):
+            self.reason = f"{changed}, which it reads, changes later"
+            return None
+        if len(measured.ranks) > 1:
+            self.reason = "the outputs that it measures have different numbers of axes"
+            return None
         if measured.activations != {""}:
             known = sorted(measured.activations & {*MADE_BY})[:1] or [*MADE_BY][:1]
             example = measuring(part, measured, known[0], self.program)
@@ -82,11 +88,13 @@ class LoneParts:
         if logits is None or not takes_logits(logits, known[0]):
             example = measuring(part, measured, "", self.program)
             written = example and self.as_function(part, example, of)
-            if written is not None and logits is not None:
+            if written is None or not self.does_for_all(written, measured):
+                return None
+            if logits is not None:
                 self.may_be_called(written)
             return written
         if measured.activations == {*known}:
-            return logits
+            return logits if self.does_for_all(logits, measured) else None
         self.reason = "Keras takes the logits of a sigmoid or softmax in it, and not all models that it measures end in the same one"
         return None
 
@@ -98,6 +106,35 @@ class LoneParts:
         inputs = written.root.inputs
         names, ranks = tuple(x.hint for x in inputs), tuple(x.type.rank for x in inputs)
         self.on_tensors[made.source.node] = KeptFunction(made.source.name, names, ranks, made.options)
+
+    def does_for_all(self, written: Written, measured: Measured) -> bool:
+        """Whether what a measure has become does for all calls, and that of its maker for all arguments that the program gives it."""
+        if changed := self.program.interpreter.changed_since(measured):
+            self.reason = f"it changes {changed}"
+            return False
+        assert written.function is not None and written.root is not None
+        around = written.function.around
+        given = [
+            m.given
+            for m in self.program.interpreter.made_functions.values()
+            if m.function.node is measured.function.node
+        ]
+        raises = any(
+            isinstance(n, ast.Raise)
+            for op in (*around.prologue.walk(), *written.root.block.walk())
+            if isinstance(op, Static)
+            for n in nodes(op.statement)
+        )
+        frozen = {*around.frozen}
+        if all(
+            unchanged(v, first[n]) if n in frozen else not raises or alike(v, first[n])
+            for first in given[:1]
+            for g in given
+            for n, v in g.items()
+        ):
+            return True
+        self.reason = "it is made with different arguments, and becomes code for one of them"
+        return False
 
     def try_out(self, function: Function, arguments: dict[str, Any]) -> tuple[Factory, list[ModuleClass]] | None:
         marks = len(self.findings.items)
@@ -151,6 +188,13 @@ def sets_variables(part: Function | Class) -> bool:
     return bool(called & {"assign", "assign_add", "assign_sub", "update", "update_add", "update_sub", "set_value"})
 
 
+def alike(value: Any, other: Any) -> bool:
+    """Whether what raises for one value hardly raises for the other: they differ in numbers with a fraction alone."""
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(value) == len(other) and all(map(alike, value, other))
+    return isinstance(value, float) and isinstance(other, float) or unchanged(value, other)
+
+
 def takes_logits(written: Written, activation: str) -> bool:
     """Whether a loss that is given logits does more with them than to apply the activation."""
     root = written.root
@@ -170,14 +214,22 @@ def tensor_function(
     root = classes[-1] if len(classes) == 1 else None
     of = measure or function
     inner = of if of.node is not function.node else None
-    if root is None or not is_static(function.defaults) or not is_static(of.defaults):
+    if (
+        root is None
+        or isinstance(of.node, ast.Lambda)
+        or not is_static(function.defaults)
+        or not is_static(of.defaults)
+    ):
         return None
+    if {n.arg for n in nodes(function.node) if isinstance(n, ast.arg)} & GENERATED:
+        return None  # `F`, say, which means something else in the result
     a = of.node.args
     inputs = [x.hint for x in root.inputs]
     positional = [p.arg for p in (*a.posonlyargs, *a.args)][function.owner is not None :]
     tensors_only = positional[: len(inputs)]
     same_names = inputs == [*tensors_only[:-1], *({LOGITS} & {*inputs} or tensors_only[-1:])]
-    constants = all(m.code.startswith("nn.Buffer(") for m in all_members(root.block))
+    always = {op.member for op in root.block.ops if isinstance(op, Apply)}  # not in branches, as constructors have them
+    constants = all(m.code.startswith("nn.Buffer(") and m in always for m in all_members(root.block))
     if not same_names or not constants or a.kwonlyargs or a.vararg or a.kwarg:
         return None
     values = factory.returned.values

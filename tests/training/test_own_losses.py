@@ -261,6 +261,186 @@ model.fit(np.zeros((8, 4)), np.zeros((8, 1)))
     assert "def crossentropy(y_true, logits)" in text
 
 
+def test_a_loss_that_reads_what_changes_after_compile_is_declined(tmp_path: Path):
+    loss = "ALPHA = 0.3\n\n\ndef weighed(y_true, y_pred):\n    x = ALPHA * keras.ops.square(y_true - y_pred)\n    return x\n\n\n"
+    text, errors = converted_functions(loss + "ALPHA = 0.6\n" + TRAINED.format("", "weighed") + "\nx = 3", tmp_path)
+    assert not errors, errors
+    assert "0.6 * " in text
+    _, errors = converted_functions(
+        loss + TRAINED.format("", "weighed") + "\nALPHA = 5.0\n" + FIT.format("model"), tmp_path
+    )
+    assert any("ALPHA, which it reads, changes later" in e for e in errors), errors
+
+
+def test_a_loss_of_outputs_with_different_numbers_of_axes_is_declined(tmp_path: Path):
+    script = """def summed(y_true, y_pred):
+    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+inputs = keras.layers.Input((4,))
+wide = keras.layers.Dense(12, name="wide")(inputs)
+model = keras.Model(inputs, [wide, keras.layers.Reshape((4, 3), name="high")(wide)])
+model.compile("sgd", loss=[summed, summed])
+model.fit(np.zeros((8, 4)), [np.zeros((8, 12)), np.zeros((8, 4, 3))])
+"""
+    _, errors = converted_functions(script, tmp_path)
+    assert any("different numbers of axes" in e for e in errors), errors
+
+
+CHOOSING = """def chosen(kind, weights=(1.0,)):
+    def measure(y_true, y_pred):
+        if kind == "squares":
+            return keras.ops.mean(keras.ops.square(y_true - y_pred){0}, axis=-1)
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
+
+    return measure
+
+
+"""
+
+
+def test_what_a_made_loss_asks_for_is_no_tensor(tmp_path: Path):
+    text, errors = converted_functions(CHOOSING.format("") + TRAINED.format("", 'chosen("other")'), tmp_path)
+    assert not errors, errors
+    assert 'use_kind = kind == "squares"' in text
+    assert ".to(" not in text.partition("return measure")[0]
+
+
+def test_constants_of_one_branch_of_a_loss_are_declined(tmp_path: Path):
+    weighed = CHOOSING.format(" * keras.ops.convert_to_tensor(weights)")
+    _, errors = converted_functions(weighed + TRAINED.format("", 'chosen("squares")'), tmp_path)
+    assert any("measure() does not become a function on tensors" in e for e in errors), errors
+    assert not any("names that nothing defines" in e for e in errors)
+
+
+def test_a_metric_called_loss_beside_the_loss_is_declined(tmp_path: Path):
+    script = (
+        SCALED + PLAIN_MODEL.format("") + 'model.compile("sgd", "mse", metrics=[scaled(2.0)])\n' + FIT.format("model")
+    )
+    _, errors = converted_functions(script, tmp_path)
+    assert any("two numbers of an epoch are called loss" in e for e in errors), errors
+
+
+OF_ITEMS = """def weighed(weights):
+    def measure(y_true, y_pred):
+        errors = keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+        whole = 0.0
+        for i in range(len(weights)):
+            whole = whole + weights[i] * errors
+        return whole
+
+    return measure
+
+
+"""
+
+
+@pytest.mark.parametrize(("given", "fits"), (("[0.5, 4.0]", True), ("[0.5]", False)))
+def test_a_maker_must_work_for_all_that_the_program_gives_it(given: str, fits: bool, tmp_path: Path):
+    script = (
+        OF_ITEMS + PLAIN_MODEL.format("") + "model.compile('sgd', loss=weighed([1.0, 2.0]), metrics=[weighed({0})])\n"
+    )
+    _, errors = converted_functions(script.replace("{0}", given) + FIT.format("model"), tmp_path)
+    assert any("made with different arguments" in e for e in errors) != fits, errors
+
+
+@pytest.mark.parametrize(
+    ("output", "target"), (("(8, 6, 4)", "(8, 6)"), ("(8, 4)", "(8, 3)"), ("(8, 6, 4)", "(8, 1, 1)"))
+)
+@pytest.mark.parametrize("generation", ("keras3", "tf_keras"))
+def test_targets_of_another_shape_for_a_function_of_the_program_are_declined(
+    output: str, target: str, generation: str, tmp_path: Path
+):
+    path = tmp_path / "script.py"
+    path.write_text(f"""import numpy as np
+from tensorflow import keras
+
+
+def summed(y_true, y_pred):
+    return keras.backend.sum(keras.backend.square(y_true - y_pred), axis=-1)
+
+
+inputs = keras.layers.Input({output.replace("8, ", "").replace("4)", "4,)")})
+model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+model.compile("sgd", loss=summed)
+model.fit(np.zeros({output}), np.zeros({target}))
+""")
+    conversion = convert_file(path, generation=generation)
+    errors = [f.message for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert any("targets of shape" in e for e in errors), errors
+
+
+def test_a_loss_is_made_below_what_its_making_reads(tmp_path: Path):
+    fits = PLAIN_MODEL.format("") + 'model.compile("sgd", loss="mse")\n' + FIT.format("model") + "\n"
+    second = PLAIN_MODEL.format("").replace("model", "other", 1)
+    script = (
+        SCALED + fits + "factor = 2.0\n" + second + 'other.compile("sgd", loss=scaled(factor))\n' + FIT.format("other")
+    )
+    text, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert text.index("factor = 2.0") < text.index("criterion = scaled(factor)") < text.index("run_other_epoch(other")
+
+
+def test_a_loss_made_of_the_variable_of_a_loop_is_declined(tmp_path: Path):
+    trained = TRAINED.format("", "scaled(factor)").replace("\n", "\n    ")
+    _, errors = converted_functions(f"{SCALED}for factor in (1.0, 2.0):\n    {trained}\n", tmp_path)
+    assert any("where loss() is made cannot be followed" in e for e in errors), errors
+
+
+def test_a_loss_made_of_what_is_set_again_stays_where_it_is_made(tmp_path: Path):
+    script = SCALED + "factor = 2.0\nown = scaled(factor)\nfactor = 3.0\n" + TRAINED.format("", "own")
+    text, errors = converted_functions(script, tmp_path)
+    assert not errors, errors
+    assert text.index("own = scaled(factor)") < text.index("factor = 3.0")
+
+
+def test_a_maker_of_a_lambda_is_declined(tmp_path: Path):
+    maker = "def scaled(factor):\n    return lambda y, p: factor * keras.ops.square(y - p)\n\n\n"
+    _, errors = converted_functions(maker + TRAINED.format("", "scaled(2.0)"), tmp_path)
+    assert any("does not become a function on tensors" in e for e in errors), errors
+
+
+KEEPING = """class Settings:
+    alpha = 0.5
+
+
+steps = [0]
+
+
+def weighed(y_true, y_pred):
+    {0}
+    return Settings.alpha * keras.ops.square(y_true - y_pred)
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "reason"),
+    (
+        ("pass", "Settings.alpha = 2.0", "Settings.alpha, which it reads, changes later"),
+        ("steps[0] += 1", "", "it changes steps"),
+    ),
+)
+def test_a_loss_that_reads_what_does_not_last_is_declined(first: str, last: str, reason: str, tmp_path: Path):
+    _, errors = converted_functions(KEEPING.format(first) + TRAINED.format("", "weighed") + f"\n{last}\n", tmp_path)
+    assert any(reason in e for e in errors), errors
+
+
+def test_a_metric_of_truths_is_the_mean_of_numbers(tmp_path: Path):
+    metric = "def above(y_true, y_pred):\n    return keras.ops.greater(y_pred, y_true)\n\n\n"
+    compiled = 'model.compile("sgd", "mse", metrics=[above])\n'
+    text, errors = converted_functions(metric + PLAIN_MODEL.format("") + compiled + FIT.format("model"), tmp_path)
+    assert not errors, errors
+    assert "above(y, output).float().mean()" in text
+
+
+def test_a_loss_with_a_parameter_called_like_a_module_of_torch_is_declined(tmp_path: Path):
+    loss = CROSSENTROPY.replace("y_pred):", "y_pred, F=1.0):").replace("2.0", "F")
+    _, errors = converted_functions(loss + TRAINED.format(', "sigmoid"', "crossentropy"), tmp_path)
+    assert any("crossentropy() does not become a function on tensors" in e for e in errors), errors
+
+
 CALLED = """def dice(y_true, y_pred, smooth=1.0):
     return (keras.ops.sum(y_true * y_pred) + smooth) / (keras.ops.sum(y_true + y_pred) + smooth)
 

@@ -102,7 +102,9 @@ class Outcome:
         returned = [t for op in written.root.block.ops if isinstance(op, Return) for t in tensors(op.value)]
         if len(returned) != 1 or (made is None) != (written.function.inner is None):
             return None
-        known = OnTensors("", returned[0].type.rank, written.function.on_logits, made and made.node)
+        known = OnTensors(
+            "", returned[0].type.rank, written.function.on_logits, returned[0].type.dtype, made and made.node
+        )
         if function.owner is not None:
             return replace(known, **self.method_on_tensors(written.function, written.root))
         return known if made is not None else replace(known, name=function.name)

@@ -205,8 +205,16 @@ class FileTraining:
         """Puts the functions above the first statement that does something with a model."""
         using = {*self.trained, *self.after} or self.handled_statements
         first = next((s for s in self.source.tree.body if any(n in using for n in nodes(s))), None)
-        if first is not None and self.functions:
-            self.edit.before.setdefault(first, []).extend(self.functions.values())
+        for text in self.functions.values() if first is not None else ():
+            self.edit.before.setdefault(self.place_of(text, first), []).append(text)
+
+    def place_of(self, text: str, first: ast.stmt) -> ast.stmt:
+        """The statement above which a function goes: the `first`, or one below what its making reads."""
+        made = ast.parse(text).body
+        read = used_identifiers(made[0]) if len(made) == 1 and isinstance(made[0], ast.Assign) else frozenset()
+        body = self.source.tree.body
+        late = [i for i, s in enumerate(body) if i >= body.index(first) and self.scopes.bound_by(s) & read]
+        return body[late[-1] + 1] if late and late[-1] + 1 < len(body) else first
 
     def own_function(self, name: str, text: str) -> None:
         """Notes a function of a loss. Raises Declined if the file has another one of this name."""

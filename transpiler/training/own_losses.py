@@ -154,14 +154,31 @@ class Losses:
         """The shape of the targets: as they are given in Keras 3, that of the output in legacy Keras."""
         if self.file.generation != KERAS3:
             return output.shape
-        used = [e for found in self.file.calls.values() for e in found if e.compiled is self.compiled]
-        given = [e.arguments.get("y") for e in used if e.arguments.get("y") is not None]
-        shapes = {(None, *y.shape[1:]) if isinstance(y, NumpyArray) else None for y in given}
+        shapes = self.shapes_of_targets()
         if shapes == {tuple(output.shape)}:
             return output.shape
         if len(shapes) == 1 and (shape := shapes.pop()) is not None:
             return shape
         raise Declined(TRAINING, "the shape of the targets, which a loss of the program is given as they are")
+
+    def shapes_of_targets(self) -> set[tuple[Any, ...] | None]:
+        """The shapes of the targets that models of this `compile` are given; None for one that is not known."""
+        used = [e for found in self.file.calls.values() for e in found if e.compiled is self.compiled]
+        given = [e.arguments.get("y") for e in used if e.arguments.get("y") is not None]
+        return {(None, *y.shape[1:]) if isinstance(y, NumpyArray) else None for y in given}
+
+    def check_targets(self, output: Prediction) -> None:
+        """Raises Declined for targets of other shapes than the output, where functions of the program see these or squeezed ones."""
+        for shape in self.shapes_of_targets() - {None}:
+            assert shape is not None
+            of_output = (
+                output.shape[:1] if tuple(output.shape[1:]) == (1,) and len(shape) == 1 else output.shape
+            )  # an axis is added
+            alike = len(shape) == len(of_output) and all(s == t or None in (s, t) for s, t in zip(shape, of_output))
+            if not alike:
+                raise Declined(
+                    TRAINING, f"targets of shape {shape} for a function of the program on outputs of {output.shape}"
+                )
 
     def name_of_made(self, node: ast.Call, function: Function) -> str:
         """The variable that holds a function which another one has made at `node`."""
@@ -173,12 +190,12 @@ class Losses:
             and isinstance(target, ast.Name)
             and home.scopes.reads_alike(target, home.source.tree.body[-1])
         ):
-            if home is file and self.made_at(target) is made:
+            if home is file and self.made_at(target) is made and self.can_move(node.func, *arguments(node)):
                 return self.moved(made, node, target.id)
             if name := file.name_here(target.id, home):
                 return self.beside_epochs(name)
         here = self.call_here(node)
-        if here is None:
+        if here is None or home is file and not self.can_move(node.func, *arguments(node)):
             raise Declined(TRAINING, f"where {function.name}() is made cannot be followed")
         return self.holding(here, "criterion")
 
@@ -212,7 +229,7 @@ class Losses:
         if made is not None:
             node = made.value
         here = self.call_here(node) if isinstance(node, ast.Call) else None
-        if here is None:
+        if here is None or not self.can_move(*arguments(here)):
             raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
         if made is not None:
             file.edit.removed.add(made)
@@ -226,6 +243,17 @@ class Losses:
             return None
         positional, named = given[: len(node.args)], given[len(node.args) :]
         return ast.Call(func, positional, [ast.keyword(k.arg, v) for k, v in zip(node.keywords, named)])  # type: ignore[arg-type]
+
+    def can_move(self, *read: ast.expr) -> bool:
+        """Whether expressions surely have the same values at the top level, where what they read has been set."""
+        scopes, body = self.file.scopes, self.file.source.tree.body
+        names = {n.id for e in read for n in nodes(e) if isinstance(n, ast.Name)}
+        inside = [
+            s
+            for s in body
+            if isinstance(s, (ast.For, ast.While, ast.If, ast.With, ast.Try)) and scopes.bound_by(s) & names
+        ]
+        return not inside and all(scopes.reads_alike(e, body[-1]) for e in read)
 
     def made_at(self, name: ast.Name) -> ast.Assign | None:
         """The statement of the top level that makes the object in a variable that nothing but `compile` reads."""

@@ -59,6 +59,19 @@ class Scopes:
         for child in ast.iter_child_nodes(node):
             self._enter(child, scope, child if isinstance(child, ast.stmt) else statement)
 
+    def bound_by(self, statement: ast.stmt) -> frozenset[str]:
+        """The variables of the top level that a statement of it binds."""
+        found = {
+            n.id
+            for n in nodes(statement)
+            if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load) and self.scope[n] is None
+        }
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            found = {statement.name}
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            found = {a.asname or a.name.partition(".")[0] for a in statement.names}
+        return frozenset(found)
+
     def names_at(self, place: ast.AST) -> frozenset[str]:
         """The names that mean something at a place, or would if its scope bound them."""
         own = self.scope[place]

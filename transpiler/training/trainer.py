@@ -14,6 +14,7 @@ from transpiler.ir.program import Apply, Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Function, Instance, Model, Unknown
 from transpiler.rules.base import parse_signature
+from transpiler.rules.ops.base import is_float
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
 from transpiler.training.output_masks import masked, output_masks
@@ -97,6 +98,8 @@ class OnTensors:
     """Of what it returns."""
     on_logits: bool
     """Whether it takes the logits of what the source gives it."""
+    dtype: str = "float32"
+    """Of what it returns."""
     made_at: ast.Call | None = None
     """The call that makes it, where another function does."""
     body: Sequence[str] = ()
@@ -185,7 +188,7 @@ def trainer_of(
         metrics.append(OutputMetric(i, weighted(measured(MetricRule, metric, i), has_weights), name))
     if len(found) > 1 or len(names) > 1 and generation == KERAS2:
         found = [replace(loss, name=f"{names[loss.output]}_loss") for loss in found]
-    return Trainer(
+    trainer = Trainer(
         compiled,
         predictions,
         tuple(found),
@@ -196,6 +199,10 @@ def trainer_of(
         added,
         tuple(masks),
     )
+    twice = next((t for t in trainer.titles if trainer.titles.count(t) > 1), "")
+    if twice:
+        raise Declined(TRAINING, f"two numbers of an epoch are called {twice}, of which Keras keeps one")
+    return trainer
 
 
 def name_of_ending(text: str) -> str:
@@ -265,6 +272,8 @@ def name_of(value: Any) -> str:
 def measure_of(base: Any, value: Any, output: Prediction, generation: str, functions: Functions) -> Measure:
     """The code of a loss or a metric on one output."""
     if isinstance(value, Function):
+        if hasattr(functions, "check_targets"):
+            functions.check_targets(output)
         as_given = base is MetricRule and generation != KERAS2
         return own_measure(value, output, functions(value), as_given)
     if isinstance(value, Instance) and base is LossRule and hasattr(functions, "measure"):
@@ -318,7 +327,7 @@ def own_measure(function: Function, output: Prediction, known: OnTensors | None,
         raise Declined(TRAINING, "the logits of this prediction cannot be had")
     rank = known.rank
     target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
-    each = whole = f"{known.name}({target}, {{output}})"
+    each = whole = f"{known.name}({target}, {{output}})" + ("" if is_float(known.dtype) else ".float()")
     if rank > 1:
         each = f"{whole}.flatten(1).mean(dim=1)"
     mean, kind = f"{whole}.mean()" if rank else whole, kind_of_target(output)

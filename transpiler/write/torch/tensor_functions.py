@@ -29,14 +29,16 @@ class Forward:
 
     inputs: list[str]
     setup: list[tuple[str, str]]
-    """What the constructor does besides: ("", a statement), or an attribute and the constant tensor that it holds."""
+    """What the constructor does besides: ("", a statement), or an attribute and what it holds."""
+    tensors: set[str]
+    """The attributes that hold constant tensors."""
     values: dict[str, str]
     """Other attributes → the parameters of the class that they hold."""
     body: list[str]
 
     @property
     def constants(self) -> list[str]:
-        """The attributes that hold constants."""
+        """The attributes that hold what the constructor makes."""
         return [name for name, _ in self.setup if name]
 
     @property
@@ -53,6 +55,11 @@ class Forward:
         """The functions of the file that the body calls."""
         return {n.func.id for n in nodes(self.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
+    def made(self, setup: list[tuple[str, str]], tensor: str) -> list[str]:
+        """The statements of a `setup`, with constant tensors on the device of another one."""
+        texts = [(n, on_device(code, tensor) if n in self.tensors else code) for n, code in setup]
+        return [f"{name} = {code}" if name else code for name, code in texts]
+
 
 def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -> Forward:
     """What the text of a class with these parameters has; its variables are none of the names that are `taken`."""
@@ -68,6 +75,7 @@ def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -
             for m, line in zip(found, made)
             if m is None or m[2] not in parameters
         ],
+        {m[1] for m in found if m is not None and BUFFER.match(m[2])},
         {m[1]: m[2] for m in found if m is not None and m[2] in parameters},
         [line[8:] for line in lines[start + 1 :] if line.strip()],
     )
@@ -96,7 +104,7 @@ def tensor_function_text(
     first = forward.inputs[0]
     own = own_names(named, printed, forward.bound)
     made = statics(prologue, own)
-    made += [f"{name} = {on_device(code, first)}" if name else code for name, code in forward.setup]
+    made += forward.made(forward.setup, first)
     attributes = {n: n for n in forward.constants} | {
         n: own.get(values[p], values[p]) for n, p in forward.values.items()
     }
@@ -146,7 +154,7 @@ def maker_text(
         elsewhere = {*others, *(w for n, c in made if n != name for w in re.findall(r"\w+", c))}
         variable = f"{name}_tensor" if name in elsewhere else name
         if name:
-            attributes[name] = f"{variable}.to({forward.inputs[-1]}.device)"
+            attributes[name] = f"{variable}.to({forward.inputs[-1]}.device)" if name in forward.tensors else variable
         body.add(f"{variable} = {code}" if name else code)
     work = Lines()
     for name, value in frozen_inner.items():
@@ -168,9 +176,8 @@ def method_lines(
     given = {p: held[v] for p, v in values.items()}
     attributes = {n: n for n in forward.constants} | {n: held[values[p]] for n, p in forward.values.items()}
     made = [re.sub(r"(?<![\w.])\w+", lambda m: held.get(m[0], m[0]), line) for line in statics(prologue, own)]
-    for name, code in forward.setup:
-        code = re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)
-        made.append(f"{name} = {on_device(code, forward.inputs[-1])}" if name else code)
+    setup = [(n, re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)) for n, code in forward.setup]
+    made += forward.made(setup, forward.inputs[-1])
     return [with_attributes(line, attributes) for line in (*made, *forward.body)]
 
 

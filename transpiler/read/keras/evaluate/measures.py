@@ -9,8 +9,10 @@ from typing import Any
 
 from transpiler.ir.model import ApiValue
 from transpiler.ir.program import Value, tensors
+from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.own_models import with_graphs
-from transpiler.read.keras.evaluate.values import Function, Instance, Model
+from transpiler.read.keras.evaluate.staging import unchanged
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
 
 PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
 
@@ -26,6 +28,10 @@ class Measured:
     """What has made them, as far as crossentropies take its logits: see `Logits.recovered`."""
     owner: Instance | None = None
     """The object whose method it is: a loss that the program defines as a class."""
+    ranks: set[int] = field(default_factory=set)
+    """The numbers of axes of all these outputs."""
+    read: Mapping[tuple[Env, str], Any] = field(default_factory=dict)
+    """What the function read from around it then: see `read_by`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class MadeFunction:
     given: Mapping[str, Any]
     """The arguments of the maker by name, with its defaults."""
     node: ast.Call
+    read: Mapping[tuple[Env, str], Any] = field(default_factory=dict)
+    """What the maker read from around it then: see `read_by`."""
 
 
 class Measures:
@@ -59,7 +67,7 @@ class Measures:
         made = super().call_function(function, args, kwargs)  # type: ignore[misc]
         if isinstance(made, Function) and made.env.names.get("__function__") is function and self.calling:
             given = {n: v for n, v in self.bind(function, args, kwargs).names.items() if not n.startswith("__")}
-            self.made_functions[id(made)] = MadeFunction(made, function, given, self.calling[-1][0])
+            self.made_functions[id(made)] = MadeFunction(made, function, given, self.calling[-1][0], read_by(function))
         return made
 
     def note_measured(self, model: Any, arguments: Mapping[str, Any]) -> None:
@@ -70,15 +78,64 @@ class Measures:
                 owner = value if isinstance(value, Instance) else None
                 function = value if owner is None else owner.cls.lookup("call")
                 for output in on if isinstance(function, Function) else ():
-                    known = Measured(function, output.type.shape, output.type.dtype, owner=owner)
+                    known = Measured(
+                        function, output.type.shape, output.type.dtype, owner=owner, read=read_by(function)
+                    )
                     known = self.measured.setdefault(function.node, known)
                     known.activations.add(self.recovered(output))
+                    known.ranks.add(output.type.rank)
 
     def note_measures_of_own(self) -> None:
         """Notes what models of the program's classes are compiled with, now that their graphs are known."""
         for call in [c for found in with_graphs(self.training_calls).values() for c in found if c.method == "compile"]:
             if isinstance(call.model, Model):
                 self.note_measured(call.model, call.arguments)
+
+    def changed_since(self, measured: Measured) -> str:
+        """A variable that a loss or a metric reads, or a function that makes it, and that is another now; "" for none."""
+        made = [m for m in self.made_functions.values() if m.function.node is measured.function.node]
+        reads = [(measured.read, measured.function), *((m.read, m.maker) for m in made)]
+        for before, function in reads:
+            now = read_by(function)
+            changed = next((name for (env, name), v in before.items() if not unchanged(now.get((env, name)), v)), "")
+            if changed:
+                return changed
+        return ""
+
+
+def read_by(function: Function) -> dict[tuple[Env, str], Any]:
+    """What a function, or what it calls of the program, may read of what is around it, and what it holds now.
+
+    Variables by their scopes and names, and the attributes `holder.name` of objects and classes of the program.
+    """
+    todo, seen, found = [function], set[ast.AST](), dict[tuple[Env, str], Any]()
+    while todo:
+        of = todo.pop()
+        if of.node in seen:
+            continue
+        seen.add(of.node)
+        names = [n for n in nodes(of.node) if isinstance(n, ast.Name)]
+        own = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        own |= {n.arg for n in nodes(of.node) if isinstance(n, ast.arg)}
+        attributes = [n for n in nodes(of.node) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+        for name in {n.id for n in names} - own:
+            scope = of.env.scope_of(name)
+            if scope is None or name not in scope.names:
+                continue
+            value = scope.names[name]
+            found[scope, name] = own_copy(value)
+            todo += [value] if isinstance(value, Function) else []
+            held = value.attributes if isinstance(value, Instance) else value.names if isinstance(value, Class) else {}
+            for attribute in [n.attr for n in attributes if n.value.id == name and n.attr in held]:  # type: ignore[attr-defined]
+                found[scope, f"{name}.{attribute}"] = own_copy(held[attribute])
+    return found
+
+
+def own_copy(value: Any) -> Any:
+    """A value of which changes in place are not seen."""
+    if type(value) in (list, tuple):
+        return type(value)(map(own_copy, value))
+    return {k: own_copy(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def is_own_loss(value: Any) -> bool:
