@@ -92,8 +92,10 @@ class DataWriter:
         targets = parts(given["y"], len(self.targets), "targets", self.target_names) if has_targets else []
         arrays = [*map(self.array, inputs), *(self.array(t, target=True) for t in targets)]
         found = [tensor(text, dtype) for text, dtype in zip(arrays, (*self.inputs, *self.targets))]
-        changes = last_axes(tensors(self.trainer.compiled.model.inputs), x, self.generation)
-        found[: len(inputs)] = [f"{text}{CHANGES[c]}" for text, c in zip(found, changes)]
+        taken = tensors(getattr(self.trainer.compiled.model, "inputs", None))
+        if len(taken) == len(inputs):  # models that hold others have none
+            changes = last_axes(taken, x, self.generation)
+            found[: len(inputs)] = [f"{text}{CHANGES[c]}" for text, c in zip(found, changes)]
         if not self.weighted:
             return found
         if weights:

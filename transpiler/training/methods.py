@@ -155,8 +155,8 @@ class MethodWriter:
         """The arguments of a call, with variables for several inputs or targets as the arrays that they hold."""
         found = self.file.arguments_of(evaluation.node, evaluation.method)
         several = {
-            "x": len(tensors(evaluation.model.inputs)) > 1,
-            "y": len(tensors(evaluation.model.outputs)) > 1,
+            "x": len(tensors(getattr(evaluation.model, "inputs", None))) > 1,
+            "y": len(tensors(getattr(evaluation.model, "outputs", None))) > 1,
         }
         for name in [n for n in several if found is not None and n in found and several[n]]:
             found[name] = spelled_out(found[name], evaluation.arguments.get(name))  # type: ignore[index]
