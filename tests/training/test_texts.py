@@ -188,3 +188,16 @@ def test_an_optimizer_of_two_models_is_noted(tmp_path: Path):
     )
     notes = [f.message for f in convert_file(path, generation="tf_keras").all_findings if f.code == "K2T501"]
     assert any("each model has its own" in n for n in notes)
+
+
+def test_an_import_of_keras_is_not_kept_for_a_variable_of_a_helper(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy as np\nfrom tensorflow import keras\nfrom tensorflow.keras.preprocessing import sequence\n\n"
+        "x = sequence.pad_sequences([[1, 2], [3]], maxlen=4)\n"
+        "model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])\n"
+        "print(model.predict(x))\n"
+    )
+    conversion = convert_file(path)
+    assert not [f for f in conversion.all_findings if f.severity.name == "ERROR"]
+    assert "tensorflow" not in conversion.modules[0].text

@@ -32,3 +32,18 @@ def _free(table: symtable.SymbolTable, known: set[str]) -> list[str]:
     for child in table.get_children():
         found += _free(child, known)
     return found
+
+
+def local_names(text: str) -> set[str]:
+    """The names that are nothing but variables of functions: no code of the file reads them as its own or an import's."""
+    todo, local, read = [symtable.symtable(text, "<generated>", "exec")], set[str](), set[str]()
+    while todo:
+        table = todo.pop()
+        inside = table.get_type() == "function"
+        for s in table.get_symbols():
+            if inside and (s.is_local() or s.is_free()):
+                local.add(s.get_name())
+            elif s.is_referenced():
+                read.add(s.get_name())
+        todo += table.get_children()
+    return local - read

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transpiler.ir.trees import nodes
-from transpiler.write.torch.check import undefined_names
+from transpiler.write.torch.check import local_names, undefined_names
 from transpiler.write.torch.helpers import helper_imports, helper_texts
 from transpiler.write.torch.idioms import idiomatic
 from transpiler.write.torch.known import without_known_tests
@@ -187,6 +187,7 @@ class FileEdit:
         tree = ast.parse(text)
         used = used_identifiers(tree)
         needed = used - imported_inside(tree)
+        local = local_names(text) - annotated(tree)
         original = used_identifiers(self.tree)
         lines = text.splitlines()
         edits: list[Edit] = []
@@ -196,7 +197,7 @@ class FileEdit:
         rest, found = re.subn(stars, "", text, flags=re.M)
         self.open_names = undefined_names(rest) - {*TORCH_NAMES, *self.importable} if found else set()
         for node, siblings, top in import_nodes(tree):
-            reads = needed if top else used
+            reads = (needed - local if self.of_framework(node) else needed) if top else used
             kept = [a for a in node.names if self.keeps(node, a, reads, original) and a.name not in self.exported]
             if isinstance(node, ast.ImportFrom) and not self.exports and len(kept) < len(node.names):
                 kept = [a for a in kept if bound_by(a) in reads]  # it was there for what is converted
@@ -251,6 +252,13 @@ class FileEdit:
             return False
         module = alias.name if isinstance(node, ast.Import) else "" if node.level else node.module or ""
         return name in used or name not in original and module.partition(".")[0] not in self.frameworks
+
+    def of_framework(self, node: ast.Import | ast.ImportFrom) -> bool:
+        """Whether an import is one of the framework alone."""
+        modules = (
+            [a.name for a in node.names] if isinstance(node, ast.Import) else ["" if node.level else node.module or ""]
+        )
+        return all(m.partition(".")[0] in self.frameworks for m in modules)
 
 
 def import_start(node: ast.Import | ast.ImportFrom) -> str:
@@ -367,6 +375,17 @@ def used_identifiers(tree: ast.AST) -> set[str]:
 def bound_by(alias: ast.alias) -> str:
     """The name that an import binds."""
     return (alias.asname or alias.name).partition(".")[0]
+
+
+def annotated(tree: ast.Module) -> set[str]:
+    """The names in annotations."""
+    found = [n.annotation for n in nodes(tree) if isinstance(n, (ast.arg, ast.AnnAssign)) and n.annotation is not None]
+    found += [
+        n.returns
+        for n in nodes(tree)
+        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.returns is not None
+    ]
+    return set().union(*(used_identifiers(a) for a in found))
 
 
 def imported_inside(tree: ast.Module) -> set[str]:
