@@ -99,7 +99,7 @@ class Losses:
             raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
         home.edit.replaced[node] = text
         variable = self.variable(loss)
-        target = "{target}" if file.generation == KERAS3 or output.shape[-1] != 1 else "{target}.view_as({output})"
+        target = "{target}" if file.generation == KERAS3 or tuple(output.shape[1:]) != (1,) else "{target}.view_as({output})"
         whole = f"{variable}({target}, {{output}})"
         each = f"{whole}.flatten(1).mean(dim=1)" if rank > 1 else whole
         mean = f"{whole}.mean()" if rank else whole
@@ -229,7 +229,7 @@ class Losses:
         if made is not None:
             node = made.value
         here = self.call_here(node) if isinstance(node, ast.Call) else None
-        if here is None or not self.can_move(*arguments(here)):
+        if here is None or node in file.scopes.scope and not self.can_move(*arguments(node)):  # type: ignore[arg-type]
             raise Declined(TRAINING, f"where an object of {loss.cls.name} is made cannot be followed")
         if made is not None:
             file.edit.removed.add(made)

@@ -318,7 +318,8 @@ def as_loss(metric: Any) -> Any:
 def own_measure(function: Function, output: Prediction, known: OnTensors | None, as_given: bool) -> Measure:
     """A function of the program as a loss or a metric: Keras takes the mean of what it returns.
 
-    Targets of fewer axes than the output get its shape, unless they come `as_given`: to metrics of Keras 3.
+    Targets `(N,)` of outputs `(N, 1)` get their shape, unless they come `as_given`: to metrics of Keras 3. Others have to have
+    it: where they lack the last axis, Keras takes that off the outputs, which a function may see.
     """
     if known is None or not known.name:
         why = function.interpreter.unmeasured.get(function.node, "")  # type: ignore[attr-defined]
@@ -326,7 +327,7 @@ def own_measure(function: Function, output: Prediction, known: OnTensors | None,
     if known.on_logits and not output.logits:
         raise Declined(TRAINING, "the logits of this prediction cannot be had")
     rank = known.rank
-    target = "{target}" if as_given or output.shape[-1] != 1 else "{target}.view_as({output})"
+    target = "{target}" if as_given or tuple(output.shape[1:]) != (1,) else "{target}.view_as({output})"
     each = whole = f"{known.name}({target}, {{output}})" + ("" if is_float(known.dtype) else ".float()")
     if rank > 1:
         each = f"{whole}.flatten(1).mean(dim=1)"
