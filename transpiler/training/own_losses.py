@@ -99,7 +99,9 @@ class Losses:
             raise Declined(TRAINING, f"{cls.name} is used on outputs of different kinds")
         home.edit.replaced[node] = text
         variable = self.variable(loss)
-        target = "{target}" if file.generation == KERAS3 or tuple(output.shape[1:]) != (1,) else "{target}.view_as({output})"
+        target = (
+            "{target}" if file.generation == KERAS3 or tuple(output.shape[1:]) != (1,) else "{target}.view_as({output})"
+        )
         whole = f"{variable}({target}, {{output}})"
         each = f"{whole}.flatten(1).mean(dim=1)" if rank > 1 else whole
         mean = f"{whole}.mean()" if rank else whole
