@@ -19,7 +19,7 @@ from transpiler.read.keras.parse import SourceModule
 from transpiler.read.keras.program import Program, made_as
 from transpiler.training.trainer import OnTensors
 from transpiler.write.torch.classes import ClassWriter
-from transpiler.write.torch.tensor_functions import method_lines
+from transpiler.write.torch.tensor_functions import Traced, method_lines
 
 GENERATED = frozenset(("np", "torch", "nn", "F", "Tensor", "functools", "math", "init_weights"))
 """Names that every generated file may use."""
@@ -106,17 +106,18 @@ class Outcome:
             "", returned[0].type.rank, written.function.on_logits, returned[0].type.dtype, made and made.node
         )
         if function.owner is not None:
-            return replace(known, **self.method_on_tensors(written.function, written.root))
+            traced, helpers = self.traced(written.function)
+            return replace(
+                known, body=tuple(method_lines(traced, function.node.args.args[0].arg)), helpers=tuple(helpers)
+            )
         return known if made is not None else replace(known, name=function.name)
 
-    def method_on_tensors(self, method: TensorFunction, root: ModuleClass) -> dict[str, Any]:
-        """The statements of a method on tensors, and what these need."""
-        construction: Construction = method.around.returned
+    def traced(self, function: TensorFunction) -> tuple[Traced, list[str]]:
+        """What the text of a function on tensors is made of, and the helpers that this needs."""
+        construction: Construction = function.around.returned
         writer = ClassWriter(construction.cls, self.printed[construction.cls])
         values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
-        receiver = method.source.node.args.args[0].arg
-        body = method_lines(writer.write(), method.around.prologue, values, method.around.printed, receiver)
-        return {"body": tuple(body), "helpers": tuple(writer.helpers)}
+        return Traced(writer.write(), function.around.prologue, values, function.around.printed), writer.helpers
 
     def class_of_model(self, model: Model) -> ModuleClass | None:
         """The class that stands for a model of the program."""

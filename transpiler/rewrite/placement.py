@@ -7,8 +7,8 @@ from typing import Any
 
 from transpiler.class_files import FileOfClasses
 from transpiler.diagnostics import Finding, Severity, excerpt
-from transpiler.ir.expr import MISSING, code_of
-from transpiler.ir.program import Construction, Let, ModuleClass
+from transpiler.ir.expr import MISSING
+from transpiler.ir.program import Let, ModuleClass
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.builder_findings import unchecked
 from transpiler.read.keras.evaluate.staging import defaults_of, unchanged
@@ -20,7 +20,6 @@ from transpiler.read.keras.program import uses_keras
 from transpiler.rewrite.outcome import Outcome, TensorFunction, Written
 from transpiler.rewrite.statements import default_names
 from transpiler.rules.registry import module_class
-from transpiler.write.torch.classes import ClassWriter
 from transpiler.write.torch.factory import (
     code_of_models,
     constructor_texts,
@@ -62,38 +61,17 @@ class Placement:
 
     def place_tensor_function(self, written: TensorFunction, file: FileOfClasses, known: set[str]) -> None:
         """Puts a function that stays one where it stood."""
-        function, factory = written.source, written.around
-        construction: Construction = factory.returned
-        writer = ClassWriter(construction.cls, self.outcome.printed[construction.cls])
-        values = {p.label: code_of(construction.values[p.name]) for p in construction.cls.params}
-        node, of = function.node, written.inner or function
-        frozen = {n: v for n, v in zip(default_names(of), of.defaults) if n not in written.options}
+        of, options = written.inner or written.source, written.options
+        traced, helpers = self.outcome.traced(written)
+        frozen = {n: v for n, v in zip(default_names(of), of.defaults) if n not in options}
+        node: Any = written.source.node
         on_tensors: Any = with_logits(of.node) if written.on_logits else of.node
         if written.inner is not None:
-            text = maker_text(
-                node,
-                on_tensors,
-                writer.write(),
-                factory.prologue,
-                values,
-                factory.frozen,
-                frozen,
-                factory.printed,
-                known,
-            )
+            text = maker_text(node, on_tensors, traced, written.around.frozen, frozen, known)
         else:
-            text = tensor_function_text(
-                on_tensors,
-                writer.write(),
-                factory.prologue,
-                values,
-                written.sizes,
-                frozen | factory.frozen,
-                factory.printed,
-                known,
-            )
+            text = tensor_function_text(on_tensors, traced, written.sizes, frozen | written.around.frozen, known)
         self.edit.replaced[node] = text
-        file.helpers += [h for h in writer.helpers if h not in file.helpers]
+        file.helpers += [h for h in helpers if h not in file.helpers]
 
     def place_classes(
         self,

@@ -23,6 +23,38 @@ BUFFER = re.compile(r"nn\.Buffer\((.*), persistent=False\)$")
 """A constant that a class holds."""
 
 
+NAME = re.compile(r"(?<![\w.])\w+")
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function on tensors, as a class that holds nothing but constants and whose `forward` does what it does."""
+
+    text: str
+    """Of the class."""
+    prologue: Block
+    """What is computed with numbers before the class is constructed."""
+    values: Mapping[str, str]
+    """What the parameters of the class stand for: variables of `prologue`, parameters of the source, or sizes."""
+    printed: Mapping[str, str]
+    """How the numbered variables of `prologue` are printed."""
+
+    def forward(self, others: Collection[str] = ()) -> Forward:
+        """Its parts; the variables of its body are called like none of its values but those bound here, `others` among them."""
+        return forward_of(self.text, self.values, {*self.values.values()} - {*others, *bound_names(self.prologue)})
+
+    def own_names(self, bound: set[str], others: Collection[str] = ()) -> dict[str, str]:
+        """How the static variables, and `others`, are called beside tensors that are `bound` to variables."""
+        plain = {n: shown(n, self.printed) for n in (*others, *bound_names(self.prologue))}
+        return {n: f"{name}_0" if name in bound else name for n, name in plain.items()}
+
+    def statics(self, own: Mapping[str, str]) -> list[str]:
+        """The statements on numbers, with its `own_names`."""
+        made = Lines()
+        statements(self.prologue, made, dict(own))
+        return [re.sub(r"\w+", lambda m: own.get(m[0], m[0]), line) for line in made.lines]
+
+
 @dataclass
 class Forward:
     """What is taken from the text of a class."""
@@ -85,29 +117,18 @@ def forward_of(text: str, parameters: Collection[str], taken: Collection[str]) -
 
 
 def tensor_function_text(
-    node: ast.FunctionDef,
-    text: str,
-    prologue: Block,
-    values: dict[str, str],
-    sizes: dict[str, int],
-    frozen: dict[str, Any],
-    printed: dict[str, str],
-    known: set[str],
+    node: ast.FunctionDef, traced: Traced, sizes: Mapping[str, int], frozen: Mapping[str, Any], known: set[str]
 ) -> str:
-    """The function `node` on tensors: what `forward` of the class in `text` does.
+    """The function `node` on tensors.
 
-    `values` are what the parameters of the class stand for: variables of `prologue`, which computes with the `sizes` of the one
-    input (the names for them → their axes), and parameters. `frozen` are the values of others and of sizes that it is made for.
+    `sizes` are the names of those of the one input → their axes, `frozen` the values of parameters and of sizes that it is made for.
     """
-    named = (*sizes, *bound_names(prologue))
-    forward = forward_of(text, values, {*values.values()} - {*named})
+    forward = traced.forward(sizes)
     first = forward.inputs[0]
-    own = own_names(named, printed, forward.bound)
-    made = statics(prologue, own)
-    made += forward.made(forward.setup, first)
-    attributes = {n: n for n in forward.constants} | {
-        n: own.get(values[p], values[p]) for n, p in forward.values.items()
-    }
+    own = traced.own_names(forward.bound, sizes)
+    made = [*traced.statics(own), *forward.made(forward.setup, first)]
+    attributes = {n: n for n in forward.constants}
+    attributes |= {n: with_names(traced.values[p], own) for n, p in forward.values.items()}
     work = [with_attributes(line, attributes) for line in (*made, *forward.body)]
     used = variables_in(ast.parse("def f():\n" + "\n".join(f"    {line}" for line in work)))
     body = Lines()
@@ -115,7 +136,7 @@ def tensor_function_text(
         body.add(*guard(f"{first}.shape[{sizes[name]}]" if name in sizes else name, value, False, ()))
     work[:0] = sizes_of(first, {own[n]: axis for n, axis in sizes.items() if own[n] in used and n not in frozen})
     for inner, name in zip(forward.inputs, [p.arg for p in (*node.args.posonlyargs, *node.args.args)]):
-        if name != inner and re.search(rf"\b{name}\b", text):
+        if name != inner and re.search(rf"\b{name}\b", traced.text):
             work.insert(0, f"{inner} = {name}")
         else:
             work = [renamed_variable(line, inner, name) for line in work]
@@ -126,29 +147,24 @@ def tensor_function_text(
 def maker_text(
     node: ast.FunctionDef,
     inner: ast.FunctionDef,
-    text: str,
-    prologue: Block,
-    values: dict[str, str],
-    frozen: dict[str, Any],
-    frozen_inner: dict[str, Any],
-    printed: dict[str, str],
+    traced: Traced,
+    frozen: Mapping[str, Any],
+    frozen_inner: Mapping[str, Any],
     known: set[str],
 ) -> str:
-    """The function `node`, which makes and returns a function on tensors: what `forward` of the class in `text` does.
+    """The function `node`, which makes and returns the function `inner` on tensors.
 
-    `values` are what the parameters of the class stand for: variables of `prologue`, and parameters of `node`, which are
-    `frozen` where a value is all it is made for. `frozen_inner` are those of the function that it returns.
+    The parameters of `node` are `frozen` where a value is all it is made for, those of `inner` `frozen_inner`.
     """
-    named = bound_names(prologue)
-    forward = forward_of(text, values, {*values.values()} - {*named})
-    own = own_names(named, printed, forward.bound)
-    attributes = {n: own.get(values[p], values[p]) for n, p in forward.values.items()}
+    forward = traced.forward()
+    own = traced.own_names(forward.bound)
+    given = {p: with_names(code, own) for p, code in traced.values.items()}
+    attributes = {n: given[p] for n, p in forward.values.items()}
     body = Lines()
     for name, value in frozen.items():
         body.add(*guard(name, value))
-    body.add(*statics(prologue, own))
-    given = {p: own.get(code, code) for p, code in values.items()}
-    made = [(n, re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)) for n, code in forward.setup]
+    body.add(*traced.statics(own))
+    made = [(n, with_names(code, given)) for n, code in forward.setup]
     others = [*attributes.values(), *forward.inputs, *forward.bound, inner.name]
     for name, code in made:
         elsewhere = {*others, *(w for n, c in made if n != name for w in re.findall(r"\w+", c))}
@@ -165,19 +181,15 @@ def maker_text(
     return function_text(node, "", body, known)
 
 
-def method_lines(
-    text: str, prologue: Block, values: dict[str, str], printed: dict[str, str], receiver: str
-) -> list[str]:
-    """The body of a method on tensors: `values` are what the parameters of the class stand for, attributes of its object."""
-    named = bound_names(prologue)
-    forward = forward_of(text, values, ())
-    own = own_names(named, printed, forward.bound)
-    held = {v: own.get(v, f"{receiver}.{v}") for v in values.values()}
-    given = {p: held[v] for p, v in values.items()}
-    attributes = {n: n for n in forward.constants} | {n: held[values[p]] for n, p in forward.values.items()}
-    made = [re.sub(r"(?<![\w.])\w+", lambda m: held.get(m[0], m[0]), line) for line in statics(prologue, own)]
-    setup = [(n, re.sub(r"(?<![\w.])\w+", lambda m: given.get(m[0], m[0]), code)) for n, code in forward.setup]
-    made += forward.made(setup, forward.inputs[-1])
+def method_lines(traced: Traced, receiver: str) -> list[str]:
+    """The body of a method on tensors: the values are attributes of its object, the `receiver`."""
+    forward = traced.forward(traced.values.values())
+    own = traced.own_names(forward.bound)
+    held = {v: own.get(v, f"{receiver}.{v}") for v in traced.values.values()}
+    given = {p: held[v] for p, v in traced.values.items()}
+    attributes = {n: n for n in forward.constants} | {n: given[p] for n, p in forward.values.items()}
+    made = [with_names(line, held) for line in traced.statics(own)]
+    made += forward.made([(n, with_names(code, given)) for n, code in forward.setup], forward.inputs[-1])
     return [with_attributes(line, attributes) for line in (*made, *forward.body)]
 
 
@@ -187,16 +199,9 @@ def on_device(code: str, tensor: str) -> str:
     return f"{code if called else f'({code})'}.to({tensor}.device)"
 
 
-def own_names(names: Collection[str], printed: Mapping[str, str], bound: set[str]) -> dict[str, str]:
-    """How static variables are called beside tensors that are `bound` to variables."""
-    plain = {n: shown(n, printed) for n in names}
-    return {n: f"{name}_0" if name in bound else name for n, name in plain.items()}
-
-
-def statics(prologue: Block, own: Mapping[str, str]) -> list[str]:
-    made = Lines()
-    statements(prologue, made, dict(own))
-    return [re.sub(r"\w+", lambda m: own.get(m[0], m[0]), line) for line in made.lines]
+def with_names(line: str, names: Mapping[str, str]) -> str:
+    """A line with other names for variables."""
+    return NAME.sub(lambda m: names.get(m[0], m[0]), line)
 
 
 def with_attributes(line: str, attributes: Mapping[str, str]) -> str:
