@@ -19,7 +19,6 @@ from transpiler.rewrite.outcome import Outcome
 from transpiler.rewrite.statements import (
     changed_names,
     expressions_of,
-    global_names,
     imports_framework,
     is_alias,
     is_import_block,
@@ -29,6 +28,7 @@ from transpiler.rewrite.statements import (
     stored_names,
     without_decorators,
 )
+from transpiler.write.torch.check import global_names
 from transpiler.write.torch.module import FileEdit, used_identifiers
 
 
@@ -162,7 +162,7 @@ class Leftovers:
         gone = {n.id for n in names if n in removed} - {n.id for n in names if n not in removed}
         uses = (used_identifiers(statement) - stored_names(statement) - gone) & self.keras_names
         if uses and isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-            uses &= global_names(statement)  # parameters and variables of its own may be called the same
+            uses &= global_names(ast.unparse(statement))  # parameters and variables of its own may be called the same
         return bool(uses) or untrained or imports_framework(statement)
 
     def undecorate(self, statement: ast.stmt) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import symtable
 import textwrap
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -131,20 +130,6 @@ def stored_names(statement: ast.stmt) -> set[str]:
         return set()
     names = [n for n in nodes(statement) if isinstance(n, ast.Name)]
     return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
-
-
-def global_names(definition: ast.FunctionDef | ast.ClassDef) -> set[str]:
-    """The variables of the module that a function or class reads, wherever in it."""
-    todo, found = [symtable.symtable(ast.unparse(definition), "<definition>", "exec")], set[str]()
-    while todo:
-        table = todo.pop()
-        found |= {
-            s.get_name()
-            for s in table.get_symbols()
-            if s.is_referenced() and (s.is_global() or table.get_type() == "module")
-        }
-        todo += table.get_children()
-    return found
 
 
 def changed_names(statement: ast.stmt) -> set[str]:

@@ -12,7 +12,7 @@ from transpiler.ir.program import Value, tensors
 from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.own_models import with_graphs
 from transpiler.read.keras.evaluate.staging import unchanged
-from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model
+from transpiler.read.keras.evaluate.values import Class, Env, Function, Instance, Model, own_copy
 
 PLAIN_LOSS = ("keras.losses.Loss", "keras.Loss")
 
@@ -23,7 +23,6 @@ class Measured:
 
     function: Function
     shape: tuple[Any, ...]
-    dtype: str
     activations: set[str] = field(default_factory=set)
     """What has made them, as far as crossentropies take its logits: see `Logits.recovered`."""
     owner: Instance | None = None
@@ -78,9 +77,7 @@ class Measures:
                 owner = value if isinstance(value, Instance) else None
                 function = value if owner is None else owner.cls.lookup("call")
                 for output in on if isinstance(function, Function) else ():
-                    known = Measured(
-                        function, output.type.shape, output.type.dtype, owner=owner, read=read_by(function)
-                    )
+                    known = Measured(function, output.type.shape, owner=owner, read=read_by(function))
                     known = self.measured.setdefault(function.node, known)
                     known.activations.add(self.recovered(output))
                     known.ranks.add(output.type.rank)
@@ -129,13 +126,6 @@ def read_by(function: Function) -> dict[tuple[Env, str], Any]:
             for attribute in [n.attr for n in attributes if n.value.id == name and n.attr in held]:  # type: ignore[attr-defined]
                 found[scope, f"{name}.{attribute}"] = own_copy(held[attribute])
     return found
-
-
-def own_copy(value: Any) -> Any:
-    """A value of which changes in place are not seen."""
-    if type(value) in (list, tuple):
-        return type(value)(map(own_copy, value))
-    return {k: own_copy(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def is_own_loss(value: Any) -> bool:
