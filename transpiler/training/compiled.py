@@ -31,7 +31,7 @@ from transpiler.training.differences import note_differences
 from transpiler.training.file import FileTraining
 from transpiler.training.freezing import frozen_norms, trained_parts
 from transpiler.training.groups import Group, same_variable
-from transpiler.training.in_builder import codes_in_builder, optimizer_lines
+from transpiler.training.in_builder import codes_in_builder, made_in_file
 from transpiler.training.lightning import LIGHTNING_METHODS, lightning_module
 from transpiler.training.loops import DEVICE, EpochFunction, epoch_function
 from transpiler.training.open_models import check_open
@@ -513,7 +513,7 @@ def made_by_compile(
         optimizer, scheduler = f"{model}.optimizer", f"{model}.scheduler"
     if code is not None:
         lines = [] if training.module or training.net else [f"{model}.to({DEVICE})"]
-        lines += optimizer_lines(file, code, training.parts or [model], optimizer, scheduler)
+        lines += made_in_file(file, code, training.parts or [model], optimizer, scheduler)
     if training.net:
         wrapped = LOGITS.format(model=model) if training.trainer.needs_logits else model
         pair = [(training.net, wrapped), *([(training.optimizer, training.optimizer)] if code is not None else [])]

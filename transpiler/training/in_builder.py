@@ -15,13 +15,12 @@ from transpiler.ir.trees import nodes
 from transpiler.read.keras.evaluate.signals import ProgramError
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.names import is_framework
-from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.training.called import DIFFERENT, beside_arguments
 from transpiler.training.file import FileTraining
 from transpiler.training.groups import Group
 from transpiler.training.loops import DEVICE
-from transpiler.training.trainer import optimizer_of
+from transpiler.training.trainer import optimizer_lines, optimizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +185,7 @@ def codes_in_builder(file: FileTraining, training: Training, group: Group, chang
         owner,
         group.compiles,
         lambda c: optimizer_of(c, owner, file.scopes, file.generation, changing),
-        lambda code, model: optimizer_lines(file, code, [model], f"{model}.optimizer", f"{model}.scheduler"),
+        lambda code, model: made_in_file(file, code, [model], f"{model}.optimizer", f"{model}.scheduler"),
     )
     builder.write()
     if any(beside_arguments(code) != beside_arguments(training.seen) for code in builder.codes):
@@ -194,16 +193,10 @@ def codes_in_builder(file: FileTraining, training: Training, group: Group, chang
     return builder.codes
 
 
-def optimizer_lines(
-    file: FileTraining, code: OptimizerCode, parts: Sequence[str], optimizer: str, scheduler: str
+def made_in_file(
+    file: FileTraining, code: OptimizerCode, models: Sequence[str], optimizer: str, scheduler: str
 ) -> list[str]:
-    """The statements that make an optimizer of the weights of some models, and its schedule."""
-    weights = [f"{part}.parameters()" for part in parts]
-    trained = weights[0] if len(parts) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
-    file.edit.needs((*code.helpers, *(code.schedule.helpers if code.schedule is not None else ())))
+    """The statements that make an optimizer, in a file that gets what these need."""
+    file.edit.needs(code.all_helpers)
     file.edit.dropped_names |= set(code.helpers)
-    lines = [f"{optimizer} = {call(code.function, Raw(trained), **code.arguments)}"]
-    if code.schedule is not None:
-        factor = f"lambda step: {code.schedule.factor}"
-        lines.append(f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({optimizer}, {factor})")
-    return lines
+    return optimizer_lines(code, models, optimizer, scheduler)

@@ -17,7 +17,6 @@ from transpiler.read.keras.evaluate.arrays import NumpyArray
 from transpiler.read.keras.evaluate.pipelines import Pipeline
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Class, Env, Function, Model
-from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode, Prediction
 from transpiler.rules.training.registry import MetricRule, OptimizerRule, known
 from transpiler.training.file import FileTraining
@@ -313,16 +312,7 @@ class StepWriter(TapeWriter):
         """The statements that make the optimizers."""
         lines = [f"{receiver}.to({DEVICE})", *(f"{receiver}.{n} = {text}" for n, text in self.own.late.items())]
         for name, (code, models) in self.codes.items():
-            for helper in code.helpers:
-                self.need(helper)
-            self.edit.dropped_names |= set(code.helpers)
-            weights = [f"{receiver}{m.removeprefix(self.own.name)}.parameters()" for m in models]
-            trained = weights[0] if len(weights) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
-            made = call(code.function, Raw(trained), **code.arguments)
-            lines.append(f"{name} = {made}")
-            if code.schedule is not None:
-                factor = f"lambda step: {code.schedule.factor}"
-                lines.append(f"{self.scheduler_of(name)} = torch.optim.lr_scheduler.LambdaLR({name}, {factor})")
+            lines += self.optimizer_made(name, code, [f"{receiver}{m.removeprefix(self.own.name)}" for m in models])
         return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transpiler.diagnostics import Declined, Severity
@@ -18,7 +19,6 @@ from transpiler.read.keras.evaluate.tapes import is_tape
 from transpiler.read.keras.evaluate.training_calls import TrainingCall
 from transpiler.read.keras.evaluate.values import Env, Function, Model
 from transpiler.read.keras.units import layers_of
-from transpiler.rules.base import Raw, call
 from transpiler.rules.training.base import TRAINING, OptimizerCode
 from transpiler.rules.training.registry import OptimizerRule, ScheduleRule, known, training_rules
 from transpiler.training.blocks import BlockWriter, Changes
@@ -31,6 +31,7 @@ from transpiler.training.tape_functions import makes_tensors
 from transpiler.training.tape_region import Region
 from transpiler.training.tape_results import FunctionResults
 from transpiler.training.tape_values import NUMBER, GradientList, Result, Several, Tensor, kind_of
+from transpiler.training.trainer import optimizer_lines
 from transpiler.training.whole_weights import check_embeddings, check_whole
 
 if TYPE_CHECKING:
@@ -439,20 +440,18 @@ class TapeWriter(FunctionResults, Freezing):
                 return s
         return self.source.tree.body[-1]
 
+    def optimizer_made(self, name: str, code: OptimizerCode, models: Sequence[str]) -> list[str]:
+        """The statements that make an optimizer of the weights of some models."""
+        for helper in code.all_helpers:
+            self.need(helper)
+        self.edit.dropped_names |= set(code.helpers)
+        return optimizer_lines(code, models, name, self.scheduler_of(name) if code.schedule is not None else "")
+
     def optimizer_lines(self, text: str, statement: ast.stmt) -> tuple[list[str], bool]:
         """The statements that make an optimizer, and whether its models are only made after it."""
         code, models = self.optimizers[text]
-        own = Raw(
-            f"[{', '.join(f'*{m}.parameters()' for m in models)}]" if len(models) > 1 else f"{models[0]}.parameters()"
-        )
-        for helper in code.helpers:
-            self.need(helper)
-        self.edit.dropped_names |= set(code.helpers)
         lines = [f"{m}.to({self.device})" for m in models if m not in self.moved]
-        lines.append(f"{text} = {call(code.function, own, **code.arguments)}")
-        if code.schedule is not None:
-            factor = f"lambda step: {code.schedule.factor}"
-            lines.append(f"{self.scheduler_of(text)} = torch.optim.lr_scheduler.LambdaLR({text}, {factor})")
+        lines += self.optimizer_made(text, code, models)
         body = self.source.tree.body
         waits = False
         for model in models:

@@ -13,7 +13,7 @@ from transpiler.ir.model import KERAS2, ApiObject, ApiValue
 from transpiler.ir.program import Apply, Value, tensors
 from transpiler.read.keras.evaluate.training_calls import TrainingCall, argument_nodes
 from transpiler.read.keras.evaluate.values import Function, Instance, Model, Unknown
-from transpiler.rules.base import parse_signature
+from transpiler.rules.base import Raw, call, parse_signature
 from transpiler.rules.ops.base import is_float
 from transpiler.rules.training.base import TRAINING, Measure, OptimizerCode, Prediction
 from transpiler.rules.training.registry import LossRule, MetricRule, OptimizerRule, known, training_rules
@@ -381,3 +381,14 @@ def optimizer_of(
         raise Declined(TRAINING, "this optimizer is not translated")
     rule, arguments = known(OptimizerRule, value, generation)
     return rule.lower(arguments, changing)
+
+
+def optimizer_lines(code: OptimizerCode, models: Sequence[str], optimizer: str, scheduler: str) -> list[str]:
+    """The statements that make an optimizer of the weights of some models, and its schedule."""
+    weights = [f"{model}.parameters()" for model in models]
+    trained = weights[0] if len(models) == 1 else f"[{', '.join(f'*{w}' for w in weights)}]"
+    lines = [f"{optimizer} = {call(code.function, Raw(trained), **code.arguments)}"]
+    if code.schedule is not None:
+        factor = f"lambda step: {code.schedule.factor}"
+        lines.append(f"{scheduler} = torch.optim.lr_scheduler.LambdaLR({optimizer}, {factor})")
+    return lines

@@ -82,6 +82,11 @@ class OptimizerCode:
     constrains: bool = True
     """Whether Keras applies constraints of weights after its steps."""
 
+    @property
+    def all_helpers(self) -> tuple[str, ...]:
+        """The helpers of the optimizer and of its schedule."""
+        return (*self.helpers, *(self.schedule.helpers if self.schedule is not None else ()))
+
 
 @dataclass(frozen=True)
 class Prediction:
